@@ -1,0 +1,143 @@
+"""Facts that must travel with the weights: sizes, rates, the mel recipe and the crop template.
+
+Nothing here is an option of one run. A bundle stores its `TalkerSpec` as JSON, and inference reads every
+architectural fact from it.
+"""
+
+import dataclasses
+import json
+from typing import Any, Literal, Self
+
+from pcavs.errors import WeightsError
+
+SAMPLE_RATE_HZ = 16_000
+FRAME_RATE = 25
+"""Frames a second of every film inside the engine (Zhou et al., CVPR 2021, section 4)."""
+
+MESH_POINTS = 478
+POSE_DIM = 12
+"""Rotation 9, translation 2, scale 1 (the paper's reason for twelve)."""
+
+
+def exact_div(value: int, divisor: int) -> int:
+    """Divides, refusing a division that leaves a remainder."""
+    quotient, remainder = divmod(value, divisor)
+    if remainder:
+        raise ValueError(f"{value} is not a multiple of {divisor}")
+    return quotient
+
+
+HOP_SAMPLES = 160
+MEL_BINS_PER_SECOND = exact_div(SAMPLE_RATE_HZ, HOP_SAMPLES)
+MEL_BINS_PER_FRAME = exact_div(MEL_BINS_PER_SECOND, FRAME_RATE)
+SAMPLES_PER_FRAME = exact_div(SAMPLE_RATE_HZ, FRAME_RATE)
+MEL_WINDOW_FRAMES = 5
+MEL_WINDOW_BINS = MEL_WINDOW_FRAMES * MEL_BINS_PER_FRAME
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MelSpec:
+    """Recipe of the mel spectrogram (published code, AudioConfig)."""
+
+    fft_samples: int = 1280
+    mel_channels: int = 80
+    low_hz: float = 125.0
+    high_hz: float = 7600.0
+    reference_db: float = 20.0
+    floor_db: float = -100.0
+    loudness_rms: float = 0.1
+    """The whole file is scaled to this root mean square before the transform."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CropSpec:
+    """Where the eyes and the mouth of the clip's average face come to lie, as shares of the crop's side.
+
+    The default is the published template after its hidden crop (192 of 224 pixels): eyes at (83, 69) and
+    (141, 69), inner mouth at (112, 140) of 224.
+    """
+
+    left_eye: tuple[float, float] = (83 / 224, 69 / 224)
+    right_eye: tuple[float, float] = (141 / 224, 69 / 224)
+    mouth: tuple[float, float] = (112 / 224, 140 / 224)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlowSpec:
+    """Sizes of the `flow` talker."""
+
+    frame_px: int = 128
+    """Side of the faces that the networks see."""
+    heads_px: int = 64
+    """Side of the predicted flow and mask, upsampled to the picture."""
+    picture_px: int = 256
+    """Side of the identity picture that is warped, and of the film."""
+    content_dim: int = 512
+    content_embedding_dim: int = 128
+    pose_dim: int = POSE_DIM
+    pose_embedding_dim: int = 64
+    identity_dim: int = 256
+    style_dim: int = 256
+    identity_widths: tuple[int, ...] = (32, 64, 128, 192, 256)
+    """Channels of the identity encoder at frame_px/2, /4, ... down to /32."""
+    motion_widths: tuple[int, ...] = (24, 48, 96, 160, 256)
+    speech_widths: tuple[int, ...] = (32, 64, 128, 192)
+    generator_widths: tuple[int, ...] = (192, 192, 128, 64, 32)
+    """Channels of the generator from frame_px/16 up to frame_px."""
+
+
+TINY_FLOW = FlowSpec(
+    frame_px=64,
+    heads_px=32,
+    picture_px=64,
+    content_dim=64,
+    content_embedding_dim=32,
+    pose_embedding_dim=16,
+    identity_dim=64,
+    style_dim=64,
+    identity_widths=(8, 16, 32, 32, 32),
+    motion_widths=(8, 16, 32, 32, 32),
+    speech_widths=(8, 16, 32, 32),
+    generator_widths=(32, 32, 24, 16, 8),
+)
+"""Under a million parameters: plays the whole product in a test."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TalkerSpec:
+    """Everything a bundle must say of itself for its weights to mean something."""
+
+    kind: Literal["flow"] = "flow"
+    mel: MelSpec = MelSpec()
+    crop: CropSpec = CropSpec()
+    flow: FlowSpec = FlowSpec()
+
+    def to_json(self) -> str:
+        """Serialises with sorted keys, so equal specs give equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            WeightsError: The text is not JSON, or holds a setting this version does not know.
+        """
+        try:
+            fields = json.loads(text)
+        except ValueError as error:
+            raise WeightsError(f"the spec inside the weights is not JSON: {error}") from error
+        return cls(
+            kind=fields.pop("kind"),
+            mel=_build(MelSpec, fields.pop("mel")),
+            crop=_build(CropSpec, fields.pop("crop")),
+            flow=_build(FlowSpec, fields.pop("flow")),
+        )
+
+
+def _build(cls: type, fields: dict[str, Any]) -> Any:
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = sorted(set(fields) - known)
+    if unknown:
+        raise WeightsError(f"the weights' {cls.__name__} has settings unknown to this version: {', '.join(unknown)}")
+    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
