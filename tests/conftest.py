@@ -1,0 +1,37 @@
+"""What every test may ask for: the examples, a tiny spec and, where a machine has them, the shared clips."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pcavs.spec import TINY_FLOW, TalkerSpec
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The inputs that the project made and ships: face.jpg, speech.wav, pose.mp4."""
+    return ROOT / "examples"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real clips for looking and measuring; a test that asks for them is skipped where they are missing."""
+    folder = Path(os.environ.get("PCAVS_SHARED", ROOT.parent / "shared"))
+    if not (folder / "data").is_dir():
+        pytest.skip("no shared clips here: set PCAVS_SHARED to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_spec() -> TalkerSpec:
+    """A talker of under a million parameters."""
+    return TalkerSpec(flow=TINY_FLOW)
