@@ -6,7 +6,7 @@ architectural fact from it.
 
 import dataclasses
 import json
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 from pcavs.errors import WeightsError
 
@@ -68,28 +68,27 @@ class FlowSpec:
 
     frame_px: int = 128
     """Side of the faces that the networks see."""
-    heads_px: int = 64
-    """Side of the predicted flow and mask, upsampled to the picture."""
     picture_px: int = 256
-    """Side of the identity picture that is warped, and of the film."""
-    content_dim: int = 512
+    """Side of the identity picture that is moved, and of the film unless the user asks otherwise."""
+    motion_dim: int = 384
+    content_dim: int = 256
     content_embedding_dim: int = 128
     pose_dim: int = POSE_DIM
     pose_embedding_dim: int = 64
     identity_dim: int = 256
     style_dim: int = 256
-    identity_widths: tuple[int, ...] = (32, 64, 128, 192, 256)
+    identity_widths: tuple[int, ...] = (32, 64, 96, 160, 224)
     """Channels of the identity encoder at frame_px/2, /4, ... down to /32."""
-    motion_widths: tuple[int, ...] = (24, 48, 96, 160, 256)
-    speech_widths: tuple[int, ...] = (32, 64, 128, 192)
-    generator_widths: tuple[int, ...] = (192, 192, 128, 64, 32)
-    """Channels of the generator from frame_px/16 up to frame_px."""
+    motion_widths: tuple[int, ...] = (32, 48, 96, 128, 160)
+    speech_widths: tuple[int, ...] = (32, 48, 96, 160)
+    generator_widths: tuple[int, ...] = (192, 160, 96, 64)
+    """Channels of the generator from frame_px/16 up to frame_px/2."""
 
 
 TINY_FLOW = FlowSpec(
     frame_px=64,
-    heads_px=32,
     picture_px=64,
+    motion_dim=64,
     content_dim=64,
     content_embedding_dim=32,
     pose_embedding_dim=16,
@@ -98,7 +97,7 @@ TINY_FLOW = FlowSpec(
     identity_widths=(8, 16, 32, 32, 32),
     motion_widths=(8, 16, 32, 32, 32),
     speech_widths=(8, 16, 32, 32),
-    generator_widths=(32, 32, 24, 16, 8),
+    generator_widths=(32, 32, 24, 16),
 )
 """Under a million parameters: plays the whole product in a test."""
 
@@ -117,7 +116,7 @@ class TalkerSpec:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> Self:
+    def from_json(cls, text: str) -> "TalkerSpec":
         """Reads what `to_json` wrote.
 
         Raises:
