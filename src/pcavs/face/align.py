@@ -1,0 +1,94 @@
+"""From a face track to the aligned crop and back: one similarity transform a clip.
+
+Pixel coordinates have the centre of the top-left pixel at (0, 0), so a share `u` of a crop's side lies at
+`u * side - 0.5`: the same template means the same place at any size.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32
+
+from pcavs.face.regions import INNER_MOUTH_EIGHT, LEFT_EYE_SIX, RIGHT_EYE_SIX
+from pcavs.spec import CropSpec
+from pcavs.types import CropTransform, Picture
+
+_LARGEST_STEP: Final = 1.5
+"""Source pixels a crop pixel may span before linear interpolation starts to skip some."""
+
+
+def three_points(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, "time 3 2"]:
+    """Finds the points that alignment uses: left eye centre, right eye centre, centre of the inner mouth.
+
+    Left is the picture's left. Each is the mean of the mesh points that stand for its group of the 68-point
+    scheme (36 to 41, 42 to 47, 60 to 67), in the meshes' pixels.
+    """
+    groups = (LEFT_EYE_SIX, RIGHT_EYE_SIX, INNER_MOUTH_EIGHT)
+    return np.stack([meshes[:, group, :2].mean(axis=1) for group in groups], axis=1)
+
+
+def clip_transform(meshes: Float32[np.ndarray, "time 478 3"], crop: CropSpec, side_px: int) -> CropTransform:
+    """Finds the one similarity that brings a clip's average face onto the template.
+
+    One for the whole clip, and never centred anew: what the head does inside the crop is its pose.
+
+    Reference: Zhou et al., CVPR 2021, published alignment script, less its per-frame shift.
+    """
+    template = np.array([crop.left_eye, crop.right_eye, crop.mouth]) * side_px - 0.5
+    return _similarity(three_points(meshes).mean(axis=0).astype(np.float64), template)
+
+
+def crop_picture(picture: Picture, transform: CropTransform, side_px: int, smooth: bool = True) -> Picture:
+    """Cuts the aligned crop of `side_px` out of a picture.
+
+    Places outside of the picture repeat its edge: reflection would show a second half of a face, black would show
+    a hard line. Shrinking by more than 1.5 averages the pixels first, so that nothing flickers.
+    Interpolation is cubic, or linear (a third of the time) where not `smooth`.
+    """
+    shrink = 1 / np.sqrt(np.linalg.det(transform[:, :2]))
+    if shrink > _LARGEST_STEP:
+        picture, transform = _reduced(picture, transform, side_px, shrink)
+    method = cv2.INTER_CUBIC if smooth else cv2.INTER_LINEAR
+    return cv2.warpAffine(picture, transform, (side_px, side_px), flags=method, borderMode=cv2.BORDER_REPLICATE)
+
+
+def invert(transform: CropTransform) -> CropTransform:
+    """Gives the transform from crop pixels back to source pixels."""
+    linear = np.linalg.inv(transform[:, :2])
+    return np.column_stack([linear, -linear @ transform[:, 2]])
+
+
+def apply_transform(
+    transform: CropTransform, meshes: Float32[np.ndarray, "time 478 3"]
+) -> Float32[np.ndarray, "time 478 3"]:
+    """Moves meshes with the picture; their depth is scaled by the similarity's scale."""
+    places = meshes[..., :2] @ transform[:, :2].T + transform[:, 2]
+    depths = meshes[..., 2:] * np.sqrt(np.linalg.det(transform[:, :2]))
+    return np.concatenate([places, depths], axis=-1).astype(np.float32)
+
+
+def _similarity(source: Float[np.ndarray, "points 2"], target: Float[np.ndarray, "points 2"]) -> CropTransform:
+    """Least-squares similarity (Umeyama 1991); in the plane it is one complex factor and a shift."""
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    spread, wanted = (source - source_mean) @ [1, 1j], (target - target_mean) @ [1, 1j]
+    factor = np.vdot(spread, wanted) / np.vdot(spread, spread).real
+    linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
+    return np.column_stack([linear, target_mean - linear @ source_mean])
+
+
+def _reduced(picture: Picture, transform: CropTransform, side_px: int, shrink: float) -> tuple[Picture, CropTransform]:
+    """Cuts out the part that the crop sees and averages it down, so that the remaining scale is about one."""
+    height, width = picture.shape[:2]
+    corners = np.array([[-0.5, -0.5], [side_px, -0.5], [-0.5, side_px], [side_px, side_px]])
+    back = invert(transform)
+    seen = corners @ back[:, :2].T + back[:, 2]
+    margin = 2 * shrink  # keeps the cut's own edge out of the interpolation
+    x0, y0 = np.clip(np.floor(seen.min(axis=0) - margin), 0, [width - 1, height - 1]).astype(int)
+    x1, y1 = np.clip(np.ceil(seen.max(axis=0) + margin) + 1, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    size = (max(1, round((x1 - x0) / shrink)), max(1, round((y1 - y0) / shrink)))
+    small = cv2.resize(picture[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
+
+    step = np.array([(x1 - x0) / size[0], (y1 - y0) / size[1]])  # source pixels a small pixel
+    start = np.array([x0, y0]) + step / 2 - 0.5  # centre of the small picture's first pixel
+    return small, np.column_stack([transform[:, :2] * step, transform[:, :2] @ start + transform[:, 2]])

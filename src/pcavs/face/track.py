@@ -1,0 +1,212 @@
+"""Follows one face through a film."""
+
+import dataclasses
+import logging
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float32
+
+from pcavs.errors import FaceError, InputError
+from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
+from pcavs.face.smooth import smooth_meshes
+from pcavs.spec import FRAME_RATE, MESH_POINTS
+from pcavs.types import Box, Mesh, Picture
+
+logger = logging.getLogger(__name__)
+
+_FAINTEST_SCORE = 0.05
+"""Detections down to here are kept for the error message, so that it can name the best one."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrackPolicy:
+    """When a face counts as found, as the same one, and how much the track is smoothed."""
+
+    least_score: float = LEAST_SCORE
+    """Of a detection and of a mesh's presence."""
+    least_overlap: float = 0.2
+    """Between the boxes of two neighbouring frames: a head moves by a tenth of its size a frame, not by itself."""
+    search_every: int = 5
+    """Frames between the thorough searches while no face has been seen yet."""
+    smoothed: bool = True
+
+
+class FaceTrack(NamedTuple):
+    """One face over time."""
+
+    meshes: Float32[np.ndarray, "time 478 3"]
+    """Pixels of the frames; filled in where the face was not found."""
+    found: Bool[np.ndarray, " time"]
+    """False where the mesh is interpolated between its neighbours, or held at the ends."""
+    num_candidates: int
+    """Faces seen in the frame in which this one was chosen."""
+    notes: tuple[str, ...]
+    """What a user may want to know, one line each."""
+
+
+def track_face(
+    frames: Iterable[Picture], landmarker: FaceLandmarker, source: str, policy: TrackPolicy | None = None
+) -> FaceTrack:
+    """Follows one face from the first frame that shows any to the end of the film.
+
+    The largest central face is chosen; from then on only overlap and place decide, so the track never jumps to
+    another person while both can be seen. Frames are read once and not kept.
+
+    Args:
+        frames: All of one size, at 25 frames a second.
+        landmarker: Loaded networks.
+        source: Name of the film in messages.
+        policy: Thresholds, where the defaults do not do.
+
+    Raises:
+        FaceError: No frame shows a face.
+        InputError: There are no frames.
+    """
+    policy = policy or TrackPolicy()
+    follower = _Follower(landmarker, policy, source)
+    meshes = [follower.step(frame) for frame in frames]
+    if not meshes:
+        raise InputError(f"{source} has no frames; give a film with at least one")
+    if follower.last is None:
+        raise FaceError(_nothing_found(source, len(meshes), follower.best_score, policy))
+    found = np.array([mesh is not None for mesh in meshes])
+    filled = fill_gaps(meshes)
+    if policy.smoothed:
+        filled = smooth_meshes(filled, FRAME_RATE)
+    notes = list(follower.notes)
+    if not found.all():
+        notes.append(f"the face in {source} was not seen in {(~found).sum()} of {len(found)} frames: filled in")
+    return FaceTrack(filled, found, follower.num_candidates, tuple(notes))
+
+
+def track_picture(
+    picture: Picture, landmarker: FaceLandmarker, source: str, policy: TrackPolicy | None = None
+) -> FaceTrack:
+    """Finds the face of a still, as a track of one frame.
+
+    The picture is looked at three times, each time in the square that the last mesh gives: the detector's square
+    is coarse, the mesh's own is what the landmark network is used to.
+
+    Raises:
+        FaceError: The picture shows no face.
+    """
+    return track_face([picture], landmarker, source, policy)
+
+
+def fill_gaps(meshes: list[Mesh | None]) -> Float32[np.ndarray, "time 478 3"]:
+    """Bridges missing meshes: straight between their neighbours, held before the first and after the last."""
+    known = [index for index, mesh in enumerate(meshes) if mesh is not None]
+    values = np.stack([meshes[index] for index in known]).reshape(len(known), -1)
+    time = np.arange(len(meshes))
+    after = np.searchsorted(known, time).clip(0, len(known) - 1)
+    before = np.where(np.take(known, after) == time, after, after - 1).clip(0)
+    start, end = np.take(known, before), np.take(known, after)
+    share = np.where(end > start, (time - start) / np.maximum(end - start, 1), 0).clip(0, 1)[:, None]
+    filled = values[before] * (1 - share) + values[after] * share
+    return filled.astype(np.float32).reshape(len(meshes), MESH_POINTS, 3)
+
+
+class _Follower:
+    """The state between two frames: which face, where it was last, how long ago."""
+
+    def __init__(self, landmarker: FaceLandmarker, policy: TrackPolicy, source: str) -> None:
+        self._landmarker, self._policy, self._source = landmarker, policy, source
+        self.last: Mesh | None = None
+        self._frames_lost = 0
+        self._frames_seen = 0
+        self.best_score = 0.0
+        self.num_candidates = 0
+        self.notes: list[str] = []
+
+    def step(self, frame: Picture) -> Mesh | None:
+        """Finds the face in the next frame; None where it is not seen."""
+        mesh = self._first(frame) if self.last is None else self._next(frame, self.last)
+        self._frames_seen += 1
+        self._frames_lost = 0 if mesh is not None else self._frames_lost + 1
+        if mesh is not None:
+            self.last = mesh
+        return mesh
+
+    def _first(self, frame: Picture) -> Mesh | None:
+        thorough = self._frames_seen % self._policy.search_every == 0
+        candidates = self._landmarker.detect(frame, _FAINTEST_SCORE, thorough)
+        self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
+        good = [candidate for candidate in candidates if candidate.score >= self._policy.least_score]
+        for choice in sorted(good, key=lambda one: prominence(one.box, frame.shape[1], frame.shape[0]), reverse=True):
+            landmarks = self._settled(frame, Region.of_detection(choice))
+            if landmarks is not None:
+                self._announce(len(good))
+                return landmarks.mesh
+        return None
+
+    def _settled(self, frame: Picture, region: Region) -> Landmarks | None:
+        """The mesh after two more looks, each through the square of the mesh before."""
+        landmarks = self._landmarker.locate(frame, region)
+        for _ in range(2):
+            if landmarks.presence < self._policy.least_score:
+                return None
+            landmarks = self._landmarker.locate(frame, Region.of_mesh(landmarks.mesh))
+        return landmarks if landmarks.presence >= self._policy.least_score else None
+
+    def _next(self, frame: Picture, last: Mesh) -> Mesh | None:
+        if self._frames_lost == 0:
+            landmarks = self._landmarker.locate(frame, Region.of_mesh(last))
+            if self._same(landmarks, last):
+                return landmarks.mesh
+        return self._found_again(frame, last)
+
+    def _same(self, landmarks: Landmarks, last: Mesh) -> bool:
+        if landmarks.presence < self._policy.least_score:
+            return False
+        return overlap(box_of(landmarks.mesh), box_of(last)) >= self._policy.least_overlap
+
+    def _found_again(self, frame: Picture, last: Mesh) -> Mesh | None:
+        """Detects anew around the last place; the longer the face was lost, the wider."""
+        box = box_of(last)
+        size = float((box[2:] - box[:2]).max())
+        centre = (box[:2] + box[2:]) / 2
+        reach = size * (0.5 + 0.1 * self._frames_lost)
+        window = np.array([*(centre + 0.5), 2 * size + 2 * reach], np.float64)
+        candidates = self._landmarker.detect_in(frame, window, self._policy.least_score)
+        for choice in sorted(candidates, key=lambda one: _distance(one, centre)):
+            nearby = _distance(choice, centre) <= reach
+            alike = 0.5 < float((choice.box[2:] - choice.box[:2]).max()) / size < 2
+            landmarks = self._settled(frame, Region.of_detection(choice)) if nearby and alike else None
+            if landmarks is not None:
+                return landmarks.mesh
+        return None
+
+    def _announce(self, num_candidates: int) -> None:
+        self.num_candidates = num_candidates
+        if num_candidates > 1:
+            note = f"{self._source} shows {num_candidates} faces; the largest central one is taken"
+            self.notes.append(note)
+            logger.warning("%s", note)
+
+
+def prominence(box: Box, width: int, height: int) -> float:
+    """Ranks faces: the area, less the farther from the middle (nothing at the corners)."""
+    area = float(np.prod(box[2:] - box[:2]))
+    middle = np.array([width, height]) / 2
+    away = np.linalg.norm((box[:2] + box[2:]) / 2 + 0.5 - middle) / np.linalg.norm(middle)
+    return area * max(0.0, 1 - float(away))
+
+
+def box_of(mesh: Mesh) -> Box:
+    """The box around a mesh, x0, y0, x1, y1 in its pixels."""
+    return np.concatenate([mesh[:, :2].min(axis=0), mesh[:, :2].max(axis=0)])
+
+
+def _distance(detection: Detection, centre: Float32[np.ndarray, "2"]) -> float:
+    return float(np.linalg.norm((detection.box[:2] + detection.box[2:]) / 2 - centre))
+
+
+def _nothing_found(source: str, num_frames: int, best_score: float, policy: TrackPolicy) -> str:
+    span = "" if num_frames == 1 else f" (0.00 to {num_frames / FRAME_RATE:.2f} s)"
+    best = f"the largest candidate scored {best_score:.2f}, {policy.least_score:g} is needed"
+    if best_score >= policy.least_score:
+        best = f"a candidate scored {best_score:.2f}, but shows no eyes, nose and mouth"
+    hint = "try a frontal picture" if num_frames == 1 else "try a film of a frontal face"
+    return f"no face in {source}{span}: {best}; {hint}"
