@@ -1,0 +1,1 @@
+"""Runs the networks behind one protocol: torch where it is installed, OpenVINO everywhere."""

@@ -1,0 +1,1 @@
+"""Training data: packs in, typed batches out."""

@@ -1,0 +1,1 @@
+"""Scores: numbers from pictures, landmarks and sound."""

@@ -1,0 +1,1 @@
+"""Networks: tensors in, tensors out; the talker and its parts."""

@@ -1,0 +1,1 @@
+"""Turns films of people into aligned clips, and writes down why a clip was refused."""

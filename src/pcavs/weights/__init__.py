@@ -1,0 +1,1 @@
+"""Bundles: one file of tensors, spec and provenance, read strictly."""
