@@ -1,0 +1,1 @@
+"""Bytes to arrays and back: sound, pictures, films, the mel spectrogram and the timeline."""

@@ -1,0 +1,130 @@
+"""The published mel spectrogram, with numpy alone.
+
+Reference: the published code's AudioConfig (lws STFT in "speech" mode, librosa's slaney filters), restated in
+closed form: window 0.5 sin(pi (n + 0.5) / 1280), hop 160, 1120 zeros before the first sample.
+"""
+
+import functools
+
+import numpy as np
+from jaxtyping import Float
+
+from pcavs.media.timeline import MEL_LEAD_BINS, count_padded_bins, window_bins
+from pcavs.spec import HOP_SAMPLES, MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, SAMPLE_RATE_HZ, MelSpec
+from pcavs.types import Mel, MelWindows, Waveform
+
+_CHUNK_BINS = 256
+_LEAST_RMS = 1e-4
+_LEAST_MAGNITUDE = 1e-5
+
+
+def normalise_loudness(waveform: Waveform, spec: MelSpec) -> Waveform:
+    """Scales a whole file to a root mean square of `spec.loudness_rms`; near silence is raised a thousandfold at most.
+
+    Cost: one copy of the waveform.
+    """
+    return waveform * np.float32(_loudness_gain(waveform, spec))
+
+
+def mel_spectrogram(waveform: Waveform, spec: MelSpec) -> Mel:
+    """Turns a waveform into log-mel in [0, 1], with ceil(samples / 160) + 7 bins.
+
+    Bin m is centred at sample 160 m - 480. The waveform should have been through `normalise_loudness`. The
+    extra memory does not grow with the length.
+    """
+    bins = -(-len(waveform) // HOP_SAMPLES) + spec.fft_samples // HOP_SAMPLES - 1
+    mel = np.empty((spec.mel_channels, bins), np.float32)
+    filters = mel_filters(spec)
+    window = 0.5 * np.sin(np.pi * (np.arange(spec.fft_samples) + 0.5) / spec.fft_samples)
+    for first in range(0, bins, _CHUNK_BINS):
+        stop = min(bins, first + _CHUNK_BINS)
+        frames = _stft_frames(waveform, first, stop, spec.fft_samples)
+        magnitude = np.abs(np.fft.rfft(frames * window, axis=1))
+        level_db = 20.0 * np.log10(np.maximum(_LEAST_MAGNITUDE, filters @ magnitude.T)) - spec.reference_db
+        mel[:, first:stop] = np.clip((level_db - spec.floor_db) / -spec.floor_db, 0.0, 1.0)
+    return mel
+
+
+def padded_mel(waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
+    """Makes the mel spectrogram from which every one of `num_frames` frames can take its window.
+
+    Normalises the loudness, then puts two frames (1280 samples, exactly 8 bins) of silence in front, which
+    gives frames 0 and 1 a window (the published code leaves them out and runs 80 ms early), and silence
+    behind. Frame i's window is `[:, 4 * i : 4 * i + 20]`.
+
+    Returns:
+        Log-mel of 4 `num_frames` + 16 bins.
+    """
+    padded = np.zeros((spec.mel_channels, count_padded_bins(num_frames)), np.float32)
+    # Silent samples give bins of exactly 0, so padding bins equals padding samples.
+    mel = mel_spectrogram(normalise_loudness(waveform, spec), spec)
+    room = padded[:, MEL_LEAD_BINS:]
+    kept = min(room.shape[1], mel.shape[1])
+    room[:, :kept] = mel[:, :kept]
+    return padded
+
+
+def mel_windows(padded: Mel, frames: range | None = None) -> MelWindows:
+    """Cuts one window a frame out of a padded mel spectrogram.
+
+    Args:
+        padded: What `padded_mel` made.
+        frames: The frames wanted; None is all of them (6.4 kB a frame).
+    """
+    if frames is None:
+        frames = range((padded.shape[1] - MEL_WINDOW_BINS) // MEL_BINS_PER_FRAME + 1)
+    windows = np.empty((len(frames), 1, padded.shape[0], MEL_WINDOW_BINS), np.float32)
+    for row, frame in enumerate(frames):
+        windows[row, 0] = padded[:, window_bins(frame)]
+    return windows
+
+
+@functools.lru_cache(maxsize=4)
+def mel_filters(spec: MelSpec) -> Float[np.ndarray, "mel frequencies"]:
+    """Makes triangular filters of equal area on Slaney's mel scale, for magnitudes of a real FFT.
+
+    Reference: Slaney, Auditory Toolbox, 1998: linear to 1000 Hz (3 mel in 200 Hz), then logarithmic.
+    """
+    edges_mel = np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mel_channels + 2)
+    edges_hz = _mel_to_hz(edges_mel)
+    left, centre, right = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
+    frequencies = np.fft.rfftfreq(spec.fft_samples, 1 / SAMPLE_RATE_HZ)
+    triangles = np.minimum((frequencies - left) / (centre - left), (right - frequencies) / (right - centre))
+    return np.maximum(0.0, triangles) * (2.0 / (right - left))
+
+
+_BREAK_HZ = 1000.0
+_HZ_PER_MEL = 200.0 / 3.0
+_BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _BREAK_HZ:
+        return hz / _HZ_PER_MEL
+    return float(_BREAK_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+
+
+def _mel_to_hz(mel: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    return np.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL)))
+
+
+def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
+    energy = sum(float(np.square(part, dtype=np.float64).sum()) for part in _pieces(waveform))
+    rms = np.sqrt(energy / max(1, len(waveform)))
+    return spec.loudness_rms / max(_LEAST_RMS, rms)
+
+
+def _pieces(waveform: Waveform) -> list[Waveform]:
+    return [waveform[at : at + 2**18] for at in range(0, len(waveform), 2**18)]
+
+
+def _stft_frames(waveform: Waveform, first: int, stop: int, fft_samples: int) -> Float[np.ndarray, "frames fft"]:
+    """The samples of STFT frames first to stop - 1; beyond the waveform there is silence."""
+    begin = first * HOP_SAMPLES - (fft_samples - HOP_SAMPLES)
+    end = (stop - 1) * HOP_SAMPLES + HOP_SAMPLES
+    part = np.zeros(end - begin)
+    inside = waveform[max(0, begin) : max(0, end)]
+    offset = max(0, -begin)
+    part[offset : offset + len(inside)] = inside
+    return np.lib.stride_tricks.sliding_window_view(part, fft_samples)[::HOP_SAMPLES]

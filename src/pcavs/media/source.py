@@ -1,0 +1,99 @@
+"""Opens media files with PyAV and puts what can go wrong into one line."""
+
+import contextlib
+import logging
+from collections.abc import Generator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.stream import Disposition
+
+from pcavs.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# These demuxers open further files or turn any text into "video".
+_REFUSED_FORMATS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "ffmetadata"}
+
+# Beyond this a file is hopeless, and a demuxer that keeps failing in one place would never end.
+_MAX_DAMAGED_PACKETS = 1000
+
+
+@contextlib.contextmanager
+def open_media(path: Path) -> Generator[InputContainer]:
+    """Opens an audio or video file for reading and closes it afterwards.
+
+    Raises:
+        InputError: The file is missing, empty, a folder, unreadable, or not audio or video.
+    """
+    _check_file(path)
+    try:
+        # The absolute path keeps FFmpeg from reading "12:30.mp4" as a protocol named 12.
+        with av.open(str(path.resolve()), "r", options={"protocol_whitelist": "file"}) as container:
+            if container.format.name in _REFUSED_FORMATS:
+                raise InputError(f"{path} is text or a playlist, not audio or video; give a media file")
+            yield container
+    except FFmpegError as error:
+        raise _unreadable(path, error) from error
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a file")
+    try:
+        size = path.stat().st_size
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+    if size == 0:
+        raise InputError(f"{path} is empty (0 bytes); give a file with content")
+
+
+def real_streams(container: InputContainer, kind: str) -> list[Any]:
+    """Lists the streams of a kind ("audio" or "video"), without cover pictures."""
+    pictures = Disposition.attached_pic
+    return [stream for stream in container.streams if stream.type == kind and not stream.disposition & pictures]
+
+
+def time_origin(container: InputContainer) -> Fraction:
+    """Gives the time, on the file's own clock, that counts as second 0 for its picture and its sound alike."""
+    start: int | None = container.start_time
+    # A negative start is codec delay, which is not played.
+    return Fraction(max(0, start or 0), av.time_base)
+
+
+def decode(container: InputContainer, stream: Any, path: Path) -> Generator[Any]:
+    """Decodes a stream's frames, passing over damaged packets; logs one warning with their number.
+
+    Raises:
+        InputError: The file cannot be read on.
+    """
+    damaged = 0
+    packets = container.demux(stream)
+    while True:
+        try:
+            packet = next(packets, None)
+            frames = [] if packet is None else packet.decode()
+        except InvalidDataError:
+            damaged += 1
+            if damaged > _MAX_DAMAGED_PACKETS:
+                break
+            continue
+        except FFmpegError as error:
+            raise _unreadable(path, error) from error
+        if packet is None:
+            break
+        yield from frames
+    if damaged:
+        logger.warning("%s: passed over %d damaged packets of its %s", path, damaged, stream.type)
+
+
+def _unreadable(path: Path, error: FFmpegError) -> InputError:
+    return InputError(
+        f"{path} cannot be read as audio or video ({error.strerror}); check that it plays, or convert it to mp4 or wav"
+    )
