@@ -4,15 +4,18 @@ Pixel coordinates have the centre of the top-left pixel at (0, 0), so a share `u
 `u * side - 0.5`: the same template means the same place at any size.
 """
 
-from typing import Final
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 
 from pcavs.face.regions import INNER_MOUTH_EIGHT, LEFT_EYE_SIX, RIGHT_EYE_SIX
 from pcavs.spec import CropSpec
 from pcavs.types import CropTransform, Picture
+
+Square: TypeAlias = UInt8[np.ndarray, "side side 3"]
+"""RGB, 0 to 255."""
 
 _LARGEST_STEP: Final = 1.5
 """Source pixels a crop pixel may span before linear interpolation starts to skip some."""
@@ -39,7 +42,7 @@ def clip_transform(meshes: Float32[np.ndarray, "time 478 3"], crop: CropSpec, si
     return _similarity(three_points(meshes).mean(axis=0).astype(np.float64), template)
 
 
-def crop_picture(picture: Picture, transform: CropTransform, side_px: int, smooth: bool = True) -> Picture:
+def crop_picture(picture: Picture, transform: CropTransform, side_px: int, smooth: bool = True) -> Square:
     """Cuts the aligned crop of `side_px` out of a picture.
 
     Places outside of the picture repeat its edge: reflection would show a second half of a face, black would show
@@ -77,7 +80,9 @@ def _similarity(source: Float[np.ndarray, "points 2"], target: Float[np.ndarray,
     return np.column_stack([linear, target_mean - linear @ source_mean])
 
 
-def _reduced(picture: Picture, transform: CropTransform, side_px: int, shrink: float) -> tuple[Picture, CropTransform]:
+def _reduced(
+    picture: Picture, transform: CropTransform, side_px: int, shrink: float
+) -> tuple[UInt8[np.ndarray, "low narrow 3"], CropTransform]:
     """Cuts out the part that the crop sees and averages it down, so that the remaining scale is about one."""
     height, width = picture.shape[:2]
     corners = np.array([[-0.5, -0.5], [side_px, -0.5], [-0.5, side_px], [side_px, side_px]])

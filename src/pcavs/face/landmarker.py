@@ -5,15 +5,16 @@ looks at) is written anew from the networks' model cards, so no telemetry and no
 """
 
 import functools
+from collections.abc import Iterator
 from importlib import resources
-from typing import Final, Literal, NamedTuple, Self
+from typing import Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32
 
-from pcavs.face.align import crop_picture, invert
+from pcavs.face.align import Square, crop_picture, invert
 from pcavs.types import Box, Mesh, Picture
 
 _DETECTOR_PX: Final = 128
@@ -49,7 +50,7 @@ class Region(NamedTuple):
     """Clockwise in the picture."""
 
     @classmethod
-    def of_detection(cls, detection: Detection) -> Self:
+    def of_detection(cls, detection: Detection) -> "Region":
         """The square around a detected face."""
         x0, y0, x1, y1 = detection.box
         left_eye, right_eye = detection.keypoints[:2]
@@ -57,7 +58,7 @@ class Region(NamedTuple):
         return cls(np.array([(x0 + x1) / 2, (y0 + y1) / 2], np.float64), float(side), _angle(left_eye, right_eye))
 
     @classmethod
-    def of_mesh(cls, mesh: Mesh) -> Self:
+    def of_mesh(cls, mesh: Mesh) -> "Region":
         """The square around a known mesh, for the next frame."""
         angle = _angle(mesh[_LEFT_EYE_CORNER], mesh[_RIGHT_EYE_CORNER])
         level = mesh[:, :2].astype(np.float64) @ _turn(angle)  # row vectors: turns the eye line level
@@ -88,26 +89,25 @@ class FaceLandmarker:
         self._detector = _compiled("face_detector.tflite", _DETECTOR_PX, threads, precision)
         self._mesh = _compiled("face_landmarks_detector.tflite", _MESH_PX, threads, precision)
 
-    def detect(self, picture: Picture, least_score: float = LEAST_SCORE, thorough: bool = False) -> list[Detection]:
-        """Finds all faces, best first.
+    def detect(self, picture: Picture, least_score: float = LEAST_SCORE) -> list[Detection]:
+        """Finds the faces of a picture, best first.
 
         Args:
-            picture: Any size; it is looked at as a whole at 128 x 128.
+            picture: Any size; it is looked at as a whole at 128 x 128, so a face below a tenth of it is missed.
             least_score: Weaker detections are left out.
-            thorough: Where nothing is found, look again at the picture with a margin (a face that fills it) and
-                at overlapping tiles of half and a quarter of its size (small faces). Takes up to about 0.1 s.
         """
         height, width = picture.shape[:2]
-        whole = np.array([width / 2, height / 2, max(width, height)])
-        found = self.detect_in(picture, whole, least_score)
-        if not thorough or (found and found[0].score >= LEAST_SCORE):
-            return found
-        for windows in _closer_looks(width, height):
-            for window in windows:
-                found += self.detect_in(picture, window, least_score)
-            if any(detection.score >= LEAST_SCORE for detection in found):
-                break
-        return _merged(found)
+        return self.detect_in(picture, np.array([width / 2, height / 2, max(width, height)], np.float64), least_score)
+
+    def search(self, picture: Picture, least_score: float = LEAST_SCORE) -> Iterator[list[Detection]]:
+        """Looks closer and closer, and yields the faces of each round, best first.
+
+        The whole; the whole with a margin, for a face that fills it; then overlapping tiles as large as the short
+        side, half of it and a quarter of it, for small faces. All rounds together take about 0.1 s.
+        """
+        yield self.detect(picture, least_score)
+        for windows in _closer_looks(picture.shape[1], picture.shape[0]):
+            yield _merged([face for window in windows for face in self.detect_in(picture, window, least_score)])
 
     def detect_in(
         self, picture: Picture, window: Float[np.ndarray, "3"], least_score: float = LEAST_SCORE
@@ -198,7 +198,7 @@ def _merged(detections: list[Detection]) -> list[Detection]:
 
 def _closer_looks(width: int, height: int) -> list[list[Float[np.ndarray, "3"]]]:
     """Windows (centre x, centre y, side) to try when the whole shows no face, in rounds."""
-    long, short = max(width, height), min(width, height)
+    long, short = float(max(width, height)), float(min(width, height))
     rounds = [[np.array([width / 2, height / 2, 1.6 * long])]]
     for side in (short, short / 2, short / 4):
         if side >= _DETECTOR_PX / 2:
@@ -212,7 +212,7 @@ def _spread(length: int, side: float) -> list[float]:
     return list(np.linspace(side / 2, length - side / 2, count)) if count > 1 else [length / 2]
 
 
-def _square(picture: Picture, window: Float[np.ndarray, "3"]) -> Picture:
+def _square(picture: Picture, window: Float[np.ndarray, "3"]) -> Square:
     """Cuts a square out of the picture and brings it to the detector's size, averaging; black outside."""
     height, width = picture.shape[:2]
     x, y, side = window

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32
 from pcavs.errors import FaceError, InputError
 from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
 from pcavs.face.smooth import smooth_meshes
+from pcavs.media.timeline import frame_time_s
 from pcavs.spec import FRAME_RATE, MESH_POINTS
 from pcavs.types import Box, Mesh, Picture
 
@@ -131,14 +132,17 @@ class _Follower:
 
     def _first(self, frame: Picture) -> Mesh | None:
         thorough = self._frames_seen % self._policy.search_every == 0
-        candidates = self._landmarker.detect(frame, _FAINTEST_SCORE, thorough)
-        self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
-        good = [candidate for candidate in candidates if candidate.score >= self._policy.least_score]
-        for choice in sorted(good, key=lambda one: prominence(one.box, frame.shape[1], frame.shape[0]), reverse=True):
-            landmarks = self._settled(frame, Region.of_detection(choice))
-            if landmarks is not None:
-                self._announce(len(good))
-                return landmarks.mesh
+        for candidates in self._landmarker.search(frame, _FAINTEST_SCORE):
+            self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
+            good = [candidate for candidate in candidates if candidate.score >= self._policy.least_score]
+            good.sort(key=lambda one: prominence(one.box, frame.shape[1], frame.shape[0]), reverse=True)
+            for choice in good:
+                landmarks = self._settled(frame, Region.of_detection(choice))
+                if landmarks is not None:
+                    self._announce(len(good))
+                    return landmarks.mesh
+            if not thorough:
+                break
         return None
 
     def _settled(self, frame: Picture, region: Region) -> Landmarks | None:
@@ -204,7 +208,7 @@ def _distance(detection: Detection, centre: Float32[np.ndarray, "2"]) -> float:
 
 
 def _nothing_found(source: str, num_frames: int, best_score: float, policy: TrackPolicy) -> str:
-    span = "" if num_frames == 1 else f" (0.00 to {num_frames / FRAME_RATE:.2f} s)"
+    span = "" if num_frames == 1 else f" (0.00 to {frame_time_s(num_frames):.2f} s)"
     best = f"the largest candidate scored {best_score:.2f}, {policy.least_score:g} is needed"
     if best_score >= policy.least_score:
         best = f"a candidate scored {best_score:.2f}, but shows no eyes, nose and mouth"
