@@ -40,7 +40,7 @@ _VERTEX_FLOATS = 5
 def main() -> None:
     """Fetches, checks and writes all face assets."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description="Builds the face assets that ride in the package.")
     default = Path(__file__).resolve().parent.parent / "src" / "pcavs" / "assets" / "face"
     parser.add_argument("--out", type=Path, default=default, help="folder to write to")
     out = parser.parse_args().out

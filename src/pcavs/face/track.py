@@ -98,8 +98,9 @@ def track_picture(
 
 def fill_gaps(meshes: list[Mesh | None]) -> Float32[np.ndarray, "time 478 3"]:
     """Bridges missing meshes: straight between their neighbours, held before the first and after the last."""
-    known = [index for index, mesh in enumerate(meshes) if mesh is not None]
-    values = np.stack([meshes[index] for index in known]).reshape(len(known), -1)
+    seen = [(index, mesh) for index, mesh in enumerate(meshes) if mesh is not None]
+    known = [index for index, _ in seen]
+    values = np.stack([mesh for _, mesh in seen]).reshape(len(known), -1)
     time = np.arange(len(meshes))
     after = np.searchsorted(known, time).clip(0, len(known) - 1)
     before = np.where(np.take(known, after) == time, after, after - 1).clip(0)
