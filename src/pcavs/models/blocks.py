@@ -77,7 +77,9 @@ def base_grid(side: int, like: Tensor) -> Float[Tensor, "1 2 side side"]:
     return torch.stack([columns, rows])[None]
 
 
-def warp(x: Float[Tensor, "batch c h w"], flow: Float[Tensor, "batch 2 side side"]) -> Float[Tensor, "batch c side side"]:
+def warp(
+    x: Float[Tensor, "batch c h w"], flow: Float[Tensor, "batch 2 side side"]
+) -> Float[Tensor, "batch c side side"]:
     """Samples `x` at each pixel's place plus flow (x, y, the picture spanning [-1, 1]); edges are continued."""
     grid = (base_grid(flow.shape[-1], flow) + flow.float()).permute(0, 2, 3, 1)
     return functional.grid_sample(x.float(), grid, padding_mode="border", align_corners=False).to(x.dtype)

@@ -1,5 +1,6 @@
 """Identity encoder E_i: who it is, as a vector and as maps that flow can move."""
 
+import itertools
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -27,7 +28,7 @@ class IdentityEncoder(nn.Module):
         self.stem = ConvBlock(3, widths[0], 5, 2)
         self.stages = nn.ModuleList(
             nn.Sequential(ConvBlock(before, after, 3, 2), ResidualBlock(after))
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in itertools.pairwise(widths)
         )
         self.head = nn.Linear(widths[-1], spec.identity_dim)
 

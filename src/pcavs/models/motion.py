@@ -1,5 +1,6 @@
 """Motion encoder E_n with its two heads: what is said (content) and where the head is (pose)."""
 
+import itertools
 from typing import NamedTuple
 
 from jaxtyping import Float
@@ -30,7 +31,7 @@ class MotionEncoder(nn.Module):
             ConvBlock(3, widths[0], 5, 2),
             *(
                 nn.Sequential(ConvBlock(before, after, 3, 2), ResidualBlock(after))
-                for before, after in zip(widths, widths[1:], strict=False)
+                for before, after in itertools.pairwise(widths)
             ),
         )
         last_px = exact_div(spec.frame_px, 2 ** len(widths))

@@ -22,10 +22,10 @@ class IdentityCode(NamedTuple):
 class Talker(nn.Module):
     """Identity, speech content and head pose in; a talking face out (Zhou et al., CVPR 2021, figure 2).
 
-        identity reference -> IdentityEncoder -> identity code --------------+
-        mel window ---------> SpeechEncoder --> content --------------------+-> style -> FlowGenerator -> fields
-        pose source frame --> MotionEncoder --> pose head ----> pose (12) --+
-                                     +--------> content head -> content     training only: meets the speech content
+    identity reference -> IdentityEncoder -> identity code --------------+
+    mel window ---------> SpeechEncoder --> content --------------------+-> style -> FlowGenerator -> fields
+    pose source frame --> MotionEncoder --> pose head ----> pose (12) --+
+                                 +--------> content head -> content     training only: meets the speech content
     """
 
     def __init__(

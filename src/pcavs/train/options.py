@@ -1,0 +1,70 @@
+"""Options of one training run."""
+
+import dataclasses
+from pathlib import Path
+from typing import Literal
+
+from pcavs.errors import InputError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions:
+    """Trains one stage of the `flow` talker from packs, and can be continued from where it stopped."""
+
+    packs: tuple[Path, ...]
+    """Folders of packs (made by `pcavs pack`), or packs."""
+    run: Path
+    """Folder of the run: journal, previews and checkpoints. An existing run is continued."""
+    stage: Literal["sync", "generator"] = "sync"
+    """`sync` binds what is heard to what is seen; `generator` rebuilds frames, starting from a `sync` run."""
+    start: Path | None = None
+    """Run, checkpoint or weights file to take the talker from at step 0."""
+    size: Literal["default", "tiny"] = "default"
+    """Spec of a talker that starts from nothing: the one that ships, or the tests' own."""
+    steps: int = 3000
+    """Last step; raise it to go on with a finished run."""
+    clips: int = 6
+    """Clips a batch."""
+    moments: int = 3
+    """Target frames a clip; in the sync stage the other moments of a clip are its hardest negatives."""
+    source_weights: tuple[tuple[str, float], ...] = ()
+    """Share of draws of each source, for example `renders 2`; sources left out weigh 1."""
+    lr: float = 5e-4
+    """Learning rate of AdamW after warm-up."""
+    warmup_steps: int = 100
+    """Steps over which the learning rate rises from nothing."""
+    decay_steps: int = 500
+    """Last steps, over which the learning rate falls to nothing."""
+    colour_from_step: int = 600
+    """Generator: until here the mask is charged in full, so that flow is learnt first."""
+    ema: float = 0.998
+    """Memory of the running average of the weights."""
+    seed: int = 0
+    """Batches, augmentation and starting weights follow from it."""
+    device: str = "auto"
+    """`auto`, `cpu` or `cuda`."""
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    """Arithmetic of the networks; losses and weights are always float32."""
+    log_every: int = 20
+    """Steps between rows of the journal."""
+    save_minutes: float = 4.0
+    """Minutes between checkpoints, each with a validation and a preview; one more comes at the end."""
+    stop_minutes: float | None = None
+    """Saves and stops after this long, whatever the step."""
+
+
+def verify(options: TrainOptions) -> None:
+    """Refuses settings that disagree.
+
+    Raises:
+        InputError: In one line, the two settings and what would do.
+    """
+    if options.warmup_steps + options.decay_steps > options.steps:
+        raise InputError(
+            f"warmup-steps {options.warmup_steps} and decay-steps {options.decay_steps} do not fit into "
+            f"steps {options.steps}; lower them or train longer"
+        )
+    if options.clips < 1 or options.moments < 1:
+        raise InputError(f"clips {options.clips} and moments {options.moments} must both be at least 1")
+    if options.stage == "sync" and options.moments < 2:
+        raise InputError("the sync stage needs moments of at least 2: the others of a clip are its negatives")
