@@ -1,0 +1,32 @@
+"""Settings of one `pcavs synth`."""
+
+import dataclasses
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SynthOptions:
+    """Renders talking heads with sound and exact truth, as training material.
+
+    Clips go to OUT/train/HEAD/NNNN.mp4 (and .wav, .json with the truth of every frame) and OUT/val/HEAD/...; a clip
+    is there complete or not at all. OUT/KEY.json lists them. A second run continues a first one.
+    """
+
+    avatars: Path
+    """Folder of heads converted by tools/convert_avatars.py."""
+    out: Path
+    """Folder for the clips."""
+    clips: int = 340
+    """Training clips."""
+    val_clips: int = 24
+    """Clips of heads, languages and voices that training never meets."""
+    index: Path | None = None
+    """CSV with the columns `path` and `split`; heads marked `val` there are used for val clips only."""
+    seconds: float = 4.0
+    """Length of a clip, a multiple of 0.04."""
+    size_px: int = 256
+    """Side of the picture, even."""
+    seed: int = 0
+    """Clip N of a seed is always the same."""
+    first_clip: int = 0
+    """Number of the first clip, so that several runs can share the work."""
