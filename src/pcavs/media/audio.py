@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Self
 
 import av
 import numpy as np
@@ -31,8 +30,8 @@ Block = Float32[np.ndarray, "channels samples"]
 SILENCE_PEAK = 1e-4
 """Below -80 dB of full scale nothing can be heard, and loudness normalisation would only raise noise."""
 
-# Matroska and others round times to milliseconds, so smaller jumps are rounding, not missing sound.
-_JUMP_S = 0.05
+# Half a frame. Matroska rounds times to milliseconds and recorders jitter; larger jumps are missing sound.
+_JUMP_S = 0.02
 
 
 def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
@@ -101,7 +100,7 @@ class AudioReader:
         self.rate_hz = 0
         self.layout = ""
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "AudioReader":
         """Opens the file and decodes its first frame, the only sure source of rate and layout."""
         with ExitStack() as stack:
             container = stack.enter_context(open_media(self._path))

@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import av
 from av.error import FFmpegError
@@ -76,7 +76,7 @@ class FilmWriter:
         self._frames = 0
         self._track: _SoundTrack | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "FilmWriter":
         """Opens the part file and the driving audio."""
         self._check_target()
         self._stack = ExitStack()
@@ -152,6 +152,8 @@ class FilmWriter:
         if self._audio is not None:
             reader = self._stack.enter_context(AudioReader(self._audio))
             self._track = _SoundTrack(self._container, reader, reader.blocks(*self._range))
+        # Left to itself PyAV opens the file only when x264 gives out its first frame, some dozens later.
+        self._container.start_encoding()
 
     def _add_video(self) -> Any:
         video = self._container.add_stream(

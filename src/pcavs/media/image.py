@@ -6,7 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 
 from pcavs.errors import InputError
 from pcavs.media.imageheader import ImageHeader, read_header
@@ -119,7 +119,7 @@ def _over_grey(strip: Shaped[np.ndarray, "rows width 4"]) -> Picture:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
-def _shrink(picture: Picture, max_side_px: int) -> Picture:
+def _shrink(picture: Picture, max_side_px: int) -> UInt8[np.ndarray, "rows columns 3"]:
     height, width = picture.shape[:2]
     scale = max_side_px / max(height, width)
     if scale >= 1:

@@ -14,6 +14,7 @@ from pcavs.spec import HOP_SAMPLES, MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, SAMPLE_
 from pcavs.types import Mel, MelWindows, Waveform
 
 _CHUNK_BINS = 256
+_ENERGY_CHUNK = 2**18
 _LEAST_RMS = 1e-4
 _LEAST_MAGNITUDE = 1e-5
 
@@ -110,13 +111,10 @@ def _mel_to_hz(mel: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"
 
 
 def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
-    energy = sum(float(np.square(part, dtype=np.float64).sum()) for part in _pieces(waveform))
+    starts = range(0, len(waveform), _ENERGY_CHUNK)
+    energy = sum(float(np.square(waveform[at : at + _ENERGY_CHUNK], dtype=np.float64).sum()) for at in starts)
     rms = np.sqrt(energy / max(1, len(waveform)))
     return spec.loudness_rms / max(_LEAST_RMS, rms)
-
-
-def _pieces(waveform: Waveform) -> list[Waveform]:
-    return [waveform[at : at + 2**18] for at in range(0, len(waveform), 2**18)]
 
 
 def _stft_frames(waveform: Waveform, first: int, stop: int, fft_samples: int) -> Float[np.ndarray, "frames fft"]:

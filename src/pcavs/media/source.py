@@ -75,22 +75,27 @@ def decode(container: InputContainer, stream: Any, path: Path) -> Generator[Any]
     """
     damaged = 0
     packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-            frames = [] if packet is None else packet.decode()
-        except InvalidDataError:
-            damaged += 1
-            if damaged > _MAX_DAMAGED_PACKETS:
-                break
-            continue
-        except FFmpegError as error:
-            raise _unreadable(path, error) from error
-        if packet is None:
-            break
-        yield from frames
-    if damaged:
-        logger.warning("%s: passed over %d damaged packets of its %s", path, damaged, stream.type)
+    try:
+        while damaged < _MAX_DAMAGED_PACKETS:
+            try:
+                packet = next(packets, None)
+            except InvalidDataError:
+                damaged += 1
+                continue
+            except FFmpegError as error:
+                raise _unreadable(path, error) from error
+            if packet is None:
+                return
+            try:
+                frames = packet.decode()
+            except FFmpegError:
+                # Decoders have error numbers of their own for damage.
+                damaged += 1
+                continue
+            yield from frames
+    finally:
+        if damaged:
+            logger.warning("%s: passed over %d damaged packets of its %s", path, damaged, stream.type)
 
 
 def _unreadable(path: Path, error: FFmpegError) -> InputError:
