@@ -6,7 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 
 from pcavs.errors import InputError
 from pcavs.media.imageheader import ImageHeader, read_header
@@ -54,8 +54,11 @@ def read_picture(path: Path, max_side_px: int = 2048) -> Picture:
     reduction = _choose_reduction(header, max_side_px)
     _check_size(path, header, reduction)
     pixels = _decode(path, header, reduction)
-    picture = _shrink(_to_rgb(pixels), max_side_px)
-    return turn_upright(picture, header.orientation)
+    # Colours under transparent pixels must not bleed when pixels are averaged, so those are laid over grey first.
+    # Anything else is reduced first, which spares a second large array.
+    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+    small = _shrink(_to_rgb(pixels), max_side_px) if has_alpha else _to_rgb(_shrink(pixels, max_side_px))
+    return turn_upright(small, header.orientation)
 
 
 def _first_frame(path: Path, max_side_px: int) -> Picture:
@@ -76,6 +79,9 @@ def _choose_reduction(header: ImageHeader, max_side_px: int) -> int:
 
 def _check_size(path: Path, header: ImageHeader, reduction: int) -> None:
     stored = header.width * header.height * header.bytes_per_pixel
+    if header.bytes_per_pixel % 4 == 0 and header.kind != "JPEG":
+        # An RGB copy beside the transparent picture.
+        stored += header.width * header.height * 3
     # A progressive JPEG is held whole, as coefficients, whatever the size wanted.
     needed = stored if header.is_progressive else stored // reduction**2
     if needed > MAX_DECODED_BYTES:
@@ -99,7 +105,7 @@ def _decode(path: Path, header: ImageHeader, reduction: int) -> Shaped[np.ndarra
 
 
 def _to_rgb(pixels: Shaped[np.ndarray, "height width *channels"]) -> Picture:
-    """OpenCV's grey, BGR or BGRA of 8 or 16 bits to RGB, strip by strip so that nothing large is doubled twice."""
+    """OpenCV's grey, BGR or BGRA of 8 or 16 bits to RGB, strip by strip to keep the wider numbers between small."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     picture = np.empty((*pixels.shape[:2], 3), np.uint8)
@@ -119,13 +125,15 @@ def _over_grey(strip: Shaped[np.ndarray, "rows width 4"]) -> Picture:
     return ((mixed + 127) // 255).astype(np.uint8)
 
 
-def _shrink(picture: Picture, max_side_px: int) -> UInt8[np.ndarray, "rows columns 3"]:
-    height, width = picture.shape[:2]
+def _shrink(
+    pixels: Shaped[np.ndarray, "height width *channels"], max_side_px: int
+) -> Shaped[np.ndarray, "rows columns *channels"]:
+    height, width = pixels.shape[:2]
     scale = max_side_px / max(height, width)
     if scale >= 1:
-        return picture
+        return pixels
     size = max(1, round(width * scale)), max(1, round(height * scale))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
 def _damaged(path: Path) -> InputError:

@@ -165,7 +165,9 @@ def _timed_frames(path: Path, start: Fraction, stack: ExitStack) -> Iterator[_Ti
         # Some files cannot seek, or land too late: read those from their beginning.
         frames = _decoded(path, None, stack)
         first = next(frames, None)
-    return chain([] if first is None else [first], frames)
+    if first is None:
+        raise InputError(f"{path} holds no frame that can be decoded; check that it plays, or convert it")
+    return chain([first], frames)
 
 
 def _decoded(path: Path, seek: Fraction | None, stack: ExitStack) -> Iterator[_Timed]:
