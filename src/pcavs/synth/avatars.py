@@ -56,6 +56,12 @@ class Avatar:
         return float(np.linalg.norm(self.pivots["left_eye"] - self.pivots["right_eye"]))
 
     @property
+    def ids(self) -> Int64[np.ndarray, " vertices"]:
+        """Vertex names that are equal in all heads: their place in the picture, which all heads share."""
+        u, v = np.round(self.uvs.T * 65535).astype(np.int64)
+        return self.parts.astype(np.int64) << 40 | u << 20 | v
+
+    @property
     def face_centre(self) -> Float32[np.ndarray, "3"]:
         """A point between the eyes and the mouth: the middle of a portrait."""
         eyes = (self.pivots["left_eye"] + self.pivots["right_eye"]) / 2
@@ -95,31 +101,70 @@ def deformed(avatar: Avatar, weights: Mapping[str, float]) -> Float32[np.ndarray
 
 
 def blended(first: Avatar, second: Avatar, share: float) -> Avatar:
-    """Mixes two heads of equal topology into a third person; hair and clothes stay the first's.
+    """Mixes the head of one person into another's: a third person, with the first's hair, body and clothes.
 
     Args:
+        second: Converted with `--full`: a thinned head lacks vertices that the first has.
         share: How much of the second head, 0 to 1.
 
     Raises:
-        InputError: The two meshes do not correspond vertex by vertex.
+        InputError: The second head lacks many of the first's vertices.
     """
-    same = first.positions.shape == second.positions.shape and np.array_equal(first.parts, second.parts)
-    if not same or first.morph_rows != second.morph_rows or first.num_moving != second.num_moving:
-        raise InputError(f"{first.name} and {second.name} have different meshes and cannot be blended")
-
-    def mix(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        return ((1 - share) * a + share * b).astype(np.float32)
-
-    skin = cv2.addWeighted(first.textures[0], 1 - share, second.textures[0], share, 0)
+    rows = _matching_rows(first.ids, second.ids)
+    of_head = (first.bones[:, 2] > 0.5) & (first.parts != HAIR_PART)
+    if (rows[of_head] < 0).mean() > 0.01:
+        raise InputError(f"{second.name} lacks vertices of {first.name}; convert it with --full to blend it in")
+    amount = share * first.bones[:, 2:].sum(axis=1, keepdims=True) * (rows >= 0)[:, None]
+    amount[first.parts == HAIR_PART] = 0
+    offset = first.pivots["head"] - second.pivots["head"]
+    moved = first.positions + amount * (second.positions[rows] + offset - first.positions)
+    turned = first.normals + amount * (second.normals[rows] - first.normals)
     return dataclasses.replace(
         first,
         name=f"{first.name}+{second.name}",
-        positions=mix(first.positions, second.positions),
-        normals=mix(first.normals, second.normals),
-        morphs=mix(first.morphs, second.morphs),
-        textures=(skin, *first.textures[1:]),
-        pivots={name: mix(place, second.pivots[name]) for name, place in first.pivots.items()},
+        positions=moved.astype(np.float32),
+        normals=turned.astype(np.float32),
+        morphs=_blended_morphs(first, second, rows, amount),
+        textures=(_blended_skin(first, second, amount[:, 0]), *first.textures[1:]),
+        pivots={
+            name: ((1 - share) * place + share * (second.pivots[name] + offset)).astype(np.float32)
+            for name, place in first.pivots.items()
+        },
     )
+
+
+def _matching_rows(
+    wanted: Int64[np.ndarray, " first"], offered: Int64[np.ndarray, " second"]
+) -> Int64[np.ndarray, " first"]:
+    """Row of each wanted id among the offered, -1 where there is none."""
+    order = np.argsort(offered)
+    found = order[np.minimum(np.searchsorted(offered[order], wanted), len(order) - 1)]
+    return np.where(offered[found] == wanted, found, -1)
+
+
+def _blended_morphs(
+    first: Avatar, second: Avatar, rows: Int64[np.ndarray, " vertices"], amount: Float32[np.ndarray, "vertices 1"]
+) -> Float32[np.ndarray, "morphs values"]:
+    own = first.morphs.reshape(len(first.morphs), first.num_moving, 6)
+    # One row of zeros stands for vertices that the second head does not move.
+    other = np.pad(second.morphs.reshape(len(second.morphs), second.num_moving, 6), ((0, 0), (0, 1), (0, 0)))
+    places = rows[: first.num_moving]
+    places = np.where((places >= 0) & (places < second.num_moving), places, second.num_moving)
+    order = [second.morph_rows[name] for name in first.morph_rows]
+    mixed = own + amount[: first.num_moving] * (other[order][:, places] - own)
+    return mixed.reshape(len(own), -1).astype(np.float32)
+
+
+def _blended_skin(first: Avatar, second: Avatar, amount: Float32[np.ndarray, " vertices"]) -> Picture:
+    """Mixes the pictures where the mixed triangles lie on them; clothes lie elsewhere and stay."""
+    height, width = first.textures[0].shape[:2]
+    mask = np.zeros((height, width), np.float32)
+    corners = np.round(first.uvs * (width, height)).astype(np.int32)
+    for triangle, level in zip(first.triangles[0], amount[first.triangles[0]].mean(axis=1), strict=True):
+        cv2.fillConvexPoly(mask, corners[triangle], float(level))
+    mask = cv2.GaussianBlur(cv2.dilate(mask, np.ones((5, 5))), (0, 0), 6)[..., None]
+    other = cv2.resize(second.textures[0], (width, height), interpolation=cv2.INTER_AREA)
+    return np.round(first.textures[0] * (1 - mask) + other * mask).astype(np.uint8)
 
 
 def _build(name: str, arrays: dict[str, np.ndarray]) -> Avatar:

@@ -44,9 +44,7 @@ class Performance:
         gaze = (float(motion.gaze_deg[frame, 0]), float(motion.gaze_deg[frame, 1]))
         morphs = self.manner | mouth_morphs(self.visemes[frame], float(self.effort[frame]))
         morphs |= _lids(float(motion.blink[frame]), gaze[1]) | _brows(float(motion.brow[frame]))
-        return HeadState(
-            yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll, shift_m=(x, y, z), gaze_deg=gaze, morphs=morphs
-        )
+        return HeadState(yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll, shift_m=(x, y, z), gaze_deg=gaze, morphs=morphs)
 
     def truth(self) -> dict[str, Any]:
         """What a file beside the clip says of it, one row a frame."""

@@ -22,6 +22,8 @@ class SynthOptions:
     """Clips of heads, languages and voices that training never meets."""
     index: Path | None = None
     """CSV with the columns `path` and `split`; heads marked `val` there are used for val clips only."""
+    blend_with: Path | None = None
+    """Folder of the same heads converted with `--full`: half of the clips show a mixture of two heads of one split."""
     seconds: float = 4.0
     """Length of a clip, a multiple of 0.04."""
     size_px: int = 256

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import wave
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 from pcavs.errors import InputError, OutputError
 from pcavs.media.film import FilmWriter
 from pcavs.spec import SAMPLE_RATE_HZ
-from pcavs.synth.avatars import Avatar, load_avatar
+from pcavs.synth.avatars import Avatar, blended, load_avatar
 from pcavs.synth.clip import Performance, perform
 from pcavs.synth.options import SynthOptions
 from pcavs.synth.render import Colour, HeadRenderer, Scene, bone_matrices
@@ -90,25 +91,33 @@ def _held_out(index: Path) -> set[str]:
 
 
 def _make_clip(heads: list[Path], split: str, number: int, options: SynthOptions) -> None:
-    # Heads take turns, so that any part of the work covers all of them.
-    head = heads[number % len(heads)]
-    folder = options.out / split / head.stem
-    film = folder / f"{number:04d}.mp4"
-    if film.exists():
+    if list((options.out / split).glob(f"*/{number:04d}.mp4")):
         return
-    _make_folder(folder)
     random = np.random.default_rng([options.seed, split == "val", number])
     performance = perform(options.seconds, split == "val", random)
-    avatar = load_avatar(head)
+    avatar = _choose_head(heads, number, options, random)
+    folder = options.out / split / avatar.name
+    film = folder / f"{number:04d}.mp4"
+    _make_folder(folder)
     scene = random_scene(options.size_px, _mean_place(avatar, performance), random)
     sound = film.with_suffix(".wav")
     write_wave(sound, performance.waveform)
-    truth = {"avatar": head.stem, "split": split, "seed": options.seed, "scene": _scene_truth(scene, avatar)}
+    truth = {"avatar": avatar.name, "split": split, "seed": options.seed, "scene": _scene_truth(scene, avatar)}
     _write_whole(film.with_suffix(".json"), json.dumps(truth | performance.truth()))
     with HeadRenderer(avatar, options.size_px) as renderer:
         # Last of the three files: a film means that its sound and truth are there.
         render_film(renderer, scene, performance, film, sound)
-    logger.info("%s/%s/%s: %s", split, head.stem, film.name, performance.voice.name)
+    logger.info("%s/%s/%s: %s", split, avatar.name, film.name, performance.voice.name)
+
+
+def _choose_head(heads: list[Path], number: int, options: SynthOptions, random: np.random.Generator) -> Avatar:
+    # Heads take turns, so that any part of the work covers all of them.
+    head = heads[number % len(heads)]
+    avatar = load_avatar(head)
+    if options.blend_with is None or len(heads) < 2 or random.random() < 0.5:
+        return avatar
+    other = heads[(number + int(random.integers(1, len(heads)))) % len(heads)]
+    return blended(avatar, load_avatar(options.blend_with / other.name), float(random.uniform(0.3, 0.7)))
 
 
 def _mean_place(avatar: Avatar, performance: Performance) -> Colour:
@@ -132,6 +141,7 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_whole(path: Path, text: str) -> Path:
-    part = path.with_name(path.name + ".part")
+    # Several runs may write into one folder.
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     part.write_text(text)
     return part.replace(path)

@@ -65,7 +65,7 @@ def speak(text: str, voice: Voice) -> Utterance:
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
     """
-    samples, rate_hz, events = _synthesise(text, voice)
+    samples, rate_hz, events = synthesise(text, voice)
     # "(en)" and the like announce a change of language; a lone modifier belongs to the sound before it.
     starts = [(sample, ipa) for sample, ipa in events if not (ipa.startswith("(") or _is_modifier(ipa))]
     duration_s = len(samples) / rate_hz
@@ -77,6 +77,35 @@ def speak(text: str, voice: Voice) -> Utterance:
         if end_s > start_s:
             phonemes.append(Phoneme(ipa=ipa.strip(" _:"), start_s=start_s, end_s=end_s))
     return Utterance(waveform=resampled(samples.astype(np.float32) / 32768, rate_hz), phonemes=tuple(phonemes))
+
+
+def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], int, list[tuple[int, str]]]:
+    """Runs eSpeak NG; returns its samples, their rate in hertz, and (sample, IPA) where each phoneme starts.
+
+    Raises:
+        InputError: eSpeak NG is not installed, or does not know the voice.
+    """
+    request = {
+        "text": text,
+        "voice": voice.name,
+        "words_a_minute": voice.words_a_minute,
+        "pitch": voice.pitch,
+        "pitch_range": voice.pitch_range,
+    }
+    finished = subprocess.run(
+        [sys.executable, "-I", str(_WORKER)],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=True,
+    )
+    line, _, sound = finished.stdout.partition(b"\n")
+    header = json.loads(line)
+    if header.get("error") == "missing":
+        raise InputError("synthetic speech needs eSpeak NG; on Debian: apt install espeak-ng")
+    if "error" in header:
+        raise InputError(f"eSpeak NG cannot speak: {header['error']}; `espeak-ng --voices` lists what it knows")
+    return np.frombuffer(sound, np.int16), header["rate_hz"], [(sample, ipa) for sample, ipa in header["phonemes"]]
 
 
 def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utterance:
@@ -118,27 +147,3 @@ def resampled(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
 
 def _is_modifier(ipa: str) -> bool:
     return bool(ipa) and all(unicodedata.category(symbol) in ("Lm", "Mn") for symbol in ipa)
-
-
-def _synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], int, list[tuple[int, str]]]:
-    request = {
-        "text": text,
-        "voice": voice.name,
-        "words_a_minute": voice.words_a_minute,
-        "pitch": voice.pitch,
-        "pitch_range": voice.pitch_range,
-    }
-    finished = subprocess.run(
-        [sys.executable, "-I", str(_WORKER)],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=True,
-    )
-    line, _, sound = finished.stdout.partition(b"\n")
-    header = json.loads(line)
-    if header.get("error") == "missing":
-        raise InputError("synthetic speech needs eSpeak NG; on Debian: apt install espeak-ng")
-    if "error" in header:
-        raise InputError(f"eSpeak NG cannot speak: {header['error']}; `espeak-ng --voices` lists what it knows")
-    return np.frombuffer(sound, np.int16), header["rate_hz"], [(sample, ipa) for sample, ipa in header["phonemes"]]
