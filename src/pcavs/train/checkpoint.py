@@ -5,15 +5,15 @@ import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError, WeightsError
+from pcavs.models.state import fill, tensors_of
 from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
 from pcavs.train.stage import TrainingHeads
-from pcavs.weights.bundle import Bundle, check_names, load_bundle, save_bundle
+from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 
 LICENCE = "Apache-2.0"
 KEEP = 2
@@ -26,33 +26,6 @@ class Position(NamedTuple):
     step: int
     seconds: float
     """Of training, over all sessions."""
-
-
-def tensors_of(module: nn.Module) -> dict[str, np.ndarray]:
-    """Copies parameters and buffers, by name; counters of batches seen are left out."""
-    state = module.state_dict()
-    return {name: value.detach().float().cpu().numpy() for name, value in state.items() if _kept(name)}
-
-
-def fill(module: nn.Module, tensors: dict[str, np.ndarray], origin: str) -> None:
-    """Loads tensors strictly.
-
-    Raises:
-        WeightsError: A tensor is missing, unknown or of another shape.
-    """
-    wanted = {name: value for name, value in module.state_dict().items() if _kept(name)}
-    check_names(
-        {name: value.shape for name, value in tensors.items()},
-        {name: tuple(value.shape) for name, value in wanted.items()},
-        origin,
-    )
-    with torch.no_grad():
-        for name, value in wanted.items():
-            value.copy_(torch.from_numpy(np.asarray(tensors[name], order="C")))
-
-
-def _kept(name: str) -> bool:
-    return not name.endswith("num_batches_tracked")
 
 
 class RunFolder:

@@ -1,31 +1,33 @@
 """Training, one flat recipe: read it from top to bottom."""
 
-import dataclasses
-import json
 import logging
-import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pcavs.data.library import Batch, Library
 from pcavs.data.pack import find_packs
-from pcavs.errors import DataError
+from pcavs.errors import DataError, InputError
+from pcavs.models.state import tensors_of
 from pcavs.models.talker import Talker, build_talker
 from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
-from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_start, tensors_of
+from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_start
 from pcavs.train.generator import GeneratorStage
+from pcavs.train.journal import Journal
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.preview import preview, validate
 from pcavs.train.stage import Stage, TrainingHeads
 from pcavs.train.sync import SyncStage
 
 logger = logging.getLogger(__name__)
+
+LARGEST_GRADIENT = 5.0
+"""Norm to which a larger gradient is cut."""
 
 STAGES = {"sync": SyncStage, "generator": GeneratorStage}
 
@@ -40,10 +42,68 @@ def run(options: TrainOptions) -> Path:
         OutputError: The run folder cannot be written.
     """
     verify(options)
+    session = _start(options)
+    talker, stage, optimizer, average = session.talker, session.stage, session.optimizer, session.average
+    journal = Journal(options)
+
+    step, seconds = session.position
+    began = saved = time.monotonic()
+    session.live.train()
+    for step, batch, waited in _batches(stage, step, options.steps, session.device):
+        rate = learning_rate(options, step)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        buffers = [(buffer, buffer.clone()) for buffer in session.live.buffers()]
+        with torch.autocast(session.device.type, torch.bfloat16, enabled=options.precision == "bf16-mixed"):
+            loss, terms = stage.loss(batch, step)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(stage.modules.parameters(), LARGEST_GRADIENT)
+        if bool(torch.isfinite(norm)):
+            optimizer.step()
+            _update(average, talker, options.ema, step)
+            journal.add(step, rate, waited, {"loss": loss, "gradient": norm} | terms)
+        else:
+            # The batch has been through the normalisations: their running statistics hold it already.
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            journal.skip(step, rate)
+
+        now = time.monotonic()
+        stop = options.stop_minutes is not None and now - began > options.stop_minutes * 60
+        if stop or now - saved > options.save_minutes * 60 or step == options.steps:
+            saved = now
+            position = Position(step, seconds + now - began)
+            session.folder.save(position, session.spec, session.live, average, optimizer)
+            _look(talker, average, session.seen, session.folder, journal, step)
+        if stop:
+            break
+    logger.info("stopped at step %d of %d", step, options.steps)
+    return session.folder.checkpoints()[-1]
+
+
+class _Session(NamedTuple):
+    """All that a run works with, built or resumed."""
+
+    device: torch.device
+    spec: TalkerSpec
+    talker: Talker
+    live: nn.ModuleDict
+    """Talker and heads."""
+    stage: Stage
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor]
+    """Running average of the talker's weights: what is validated, and shipped."""
+    seen: Library
+    """Clips for validation and previews."""
+    folder: RunFolder
+    position: Position
+
+
+def _start(options: TrainOptions) -> _Session:
     device = _device(options)
     packs = find_packs(options.packs)
     library = Library.load(packs, "train", dict(options.source_weights))
-    held_out = _held_out(packs)
     spec = TalkerSpec(flow=TINY_FLOW if options.size == "tiny" else FlowSpec())
     if library.frame_px != spec.flow.frame_px:
         raise DataError(f"packs hold faces of {library.frame_px} px, the talker needs {spec.flow.frame_px}; pack again")
@@ -53,7 +113,8 @@ def run(options: TrainOptions) -> Path:
     heads = TrainingHeads(spec, library.clips[0].lips.shape[1])
     if options.start:
         load_start(options.start, talker, heads)
-    live = nn.ModuleDict({"talker": talker, "heads": heads}).to(device, memory_format=torch.channels_last)
+    live = nn.ModuleDict({"talker": talker, "heads": heads})
+    live.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
     stage: Stage = STAGES[options.stage](talker, heads, library, options)
     optimizer = torch.optim.AdamW(stage.modules.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.01)
     average = {name: torch.from_numpy(value) for name, value in tensors_of(talker).items()}
@@ -62,38 +123,7 @@ def run(options: TrainOptions) -> Path:
         position, average = load_checkpoint(folder.checkpoints()[-1], talker, heads, optimizer)
         logger.info("resumed at step %d", position.step)
     average = {name: value.to(device) for name, value in average.items()}
-    journal = _Journal(options)
-
-    started = saved = time.monotonic()
-    live.train()
-    step = position.step
-    for step, batch, waited in _batches(stage, position.step, options.steps, device):
-        rate = learning_rate(options, step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        with torch.autocast(device.type, torch.bfloat16, enabled=options.precision == "bf16-mixed"):
-            loss, terms = stage.loss(batch, step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(stage.modules.parameters(), 5.0)
-        if bool(torch.isfinite(norm)):
-            optimizer.step()
-            _update(average, talker, options.ema, step)
-        else:
-            logger.warning("step %d: the gradient is not finite; the step is skipped", step)
-        journal.add(step, rate, waited, loss, norm, terms)
-        now = time.monotonic()
-        stop = options.stop_minutes is not None and now - started > options.stop_minutes * 60
-        if stop or now - saved > options.save_minutes * 60 or step == options.steps:
-            saved = now
-            position = Position(step, position.seconds + now - started)
-            folder.save(position, spec, live, average, optimizer)
-            started = now if not stop else started
-            _look(talker, average, held_out or library, folder, journal, step)
-        if stop:
-            break
-    logger.info("stopped at step %d of %d", step, options.steps)
-    return folder.checkpoints()[-1]
+    return _Session(device, spec, talker, live, stage, optimizer, average, _seen(packs, library), folder, position)
 
 
 def learning_rate(options: TrainOptions, step: int) -> float:
@@ -104,16 +134,23 @@ def learning_rate(options: TrainOptions, step: int) -> float:
 
 
 def _device(options: TrainOptions) -> torch.device:
+    if options.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("device cuda is asked for, and torch finds none here; use --device cpu or auto")
     if options.device != "auto":
         return torch.device(options.device)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _held_out(packs: list[Path]) -> Library | None:
+def _seen(packs: list[Path], library: Library) -> Library:
+    """Held-out clips; the training's own where none with speech are held out."""
     try:
-        return Library.load(packs, "val")
+        held_out = Library.load(packs, "val")
     except DataError:
-        return None
+        held_out = None
+    if held_out is not None and held_out.num_heard:
+        return held_out
+    logger.warning("no clip with speech is held out: validation looks at clips that training sees")
+    return library
 
 
 def _batches(stage: Stage, done: int, steps: int, device: torch.device) -> Iterator[tuple[int, Batch, float]]:
@@ -139,7 +176,7 @@ def _update(average: dict[str, Tensor], talker: Talker, memory: float, step: int
 
 
 def _look(
-    talker: Talker, average: dict[str, Tensor], library: Library, folder: RunFolder, journal: "_Journal", step: int
+    talker: Talker, average: dict[str, Tensor], library: Library, folder: RunFolder, journal: Journal, step: int
 ) -> None:
     """Validates and pictures the running average, then puts the live weights back."""
     live = {name: value.clone() for name, value in talker.state_dict().items()}
@@ -149,38 +186,3 @@ def _look(
     preview(talker, library, folder.folder / "previews" / f"{step:08d}.png")
     talker.load_state_dict(live)
     talker.train()
-
-
-class _Journal:
-    """Means of the terms since the last row, one JSON object a line."""
-
-    def __init__(self, options: TrainOptions) -> None:
-        options.run.mkdir(parents=True, exist_ok=True)
-        self._path = options.run / "journal.jsonl"
-        self._every, self._frames = options.log_every, options.clips * options.moments
-        self._sums: dict[str, float] = {}
-        self._steps, self._began = 0, time.monotonic()
-        settings = {name: str(value) for name, value in dataclasses.asdict(options).items()}
-        (options.run / "options.json").write_text(json.dumps(settings, indent=1))
-
-    def row(self, fields: dict[str, Any]) -> None:
-        """Appends a row."""
-        with self._path.open("a") as file:
-            file.write(json.dumps(fields) + "\n")
-
-    def add(self, step: int, rate: float, waited: float, loss: Tensor, norm: Tensor, terms: dict[str, Tensor]) -> None:
-        """Gathers a step; writes a row where one is due."""
-        values = {"loss": loss, "gradient": norm} | terms
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + float(value.detach())
-        self._sums["waited_s"] = self._sums.get("waited_s", 0.0) + waited
-        self._steps += 1
-        if step % self._every:
-            return
-        means = {name: round(value / self._steps, 5) for name, value in self._sums.items()}
-        seconds = (time.monotonic() - self._began) / self._steps
-        row = {"step": step, "frames_shown": step * self._frames, "lr": rate, "seconds_a_step": round(seconds, 4)}
-        self.row(row | means)
-        if not math.isfinite(means["loss"]):
-            logger.warning("step %d: the loss is %s", step, means["loss"])
-        self._sums, self._steps, self._began = {}, 0, time.monotonic()

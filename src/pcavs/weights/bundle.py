@@ -90,21 +90,6 @@ def read_spec(path: Path) -> TalkerSpec:
         return TalkerSpec.from_json(_checked(file.metadata(), path)["spec"])
 
 
-def check_names(found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], origin: str) -> None:
-    """Refuses weights that do not fit name for name and shape for shape.
-
-    Raises:
-        WeightsError: Names the first tensor that is missing, unknown or of another shape.
-    """
-    for name in sorted(wanted.keys() - found.keys()):
-        raise WeightsError(f"{origin} has no tensor {name}, {wanted[name]} is needed; these weights are incomplete")
-    for name in sorted(found.keys() - wanted.keys()):
-        raise WeightsError(f"{origin} has a tensor {name} that its spec does not know; it belongs to another model")
-    for name, shape in wanted.items():
-        if tuple(found[name]) != tuple(shape):
-            raise WeightsError(f"{origin}: tensor {name} is {tuple(found[name])}, {tuple(shape)} is needed")
-
-
 def _open(path: Path) -> safe_open:
     if not path.is_file():
         raise WeightsError(f"no weights at {path}; `pcavs doctor` lists the ones that are here")

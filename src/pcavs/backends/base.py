@@ -1,0 +1,67 @@
+"""What every runtime of a talker does: arrays in, arrays out."""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from pcavs.spec import TalkerSpec
+from pcavs.types import MelWindows
+
+Face = UInt8[np.ndarray, "side side 3"]
+"""Aligned crop of `spec.flow.frame_px`, RGB."""
+
+Faces = UInt8[np.ndarray, "time side side 3"]
+
+
+class IdentityArrays(NamedTuple):
+    """All that the generator needs of the person."""
+
+    vector: Float32[np.ndarray, " identity"]
+    maps: tuple[Float32[np.ndarray, "channels _ _"], ...]
+    """Maps at 1/16, 1/8, 1/4 and 1/2 of the frame's side, coarse to fine."""
+    content: Float32[np.ndarray, " content"]
+    """What the picture itself shows to be said."""
+    pose: Float32[np.ndarray, " pose"]
+    """The picture's own pose."""
+
+
+class FieldArrays(NamedTuple):
+    """What the generator says of a frame; `animate.compose` makes a picture of any size of it."""
+
+    flow: Float32[np.ndarray, "2 half half"]
+    """Where each pixel comes from in the identity picture, minus its own place; the picture spans [-1, 1]."""
+    mask: Float32[np.ndarray, "frame frame"]
+    """Share of the moved identity picture, 0 to 1; the rest is colours."""
+    colours: Float32[np.ndarray, "3 frame frame"]
+    """RGB in [-1, 1]."""
+
+
+class TalkerBackend(Protocol):
+    """A talker, loaded and ready; not to be shared between threads."""
+
+    spec: TalkerSpec
+    description: str
+    """Runtime, device and arithmetic, such as `openvino CPU bf16`."""
+
+    def encode_identity(self, face: Face) -> IdentityArrays:
+        """Encodes the identity reference, once a film."""
+        ...
+
+    def encode_pose(self, faces: Faces) -> Float32[np.ndarray, "time pose"]:
+        """Encodes where the head is."""
+        ...
+
+    def encode_lips(self, faces: Faces) -> Float32[np.ndarray, "time content"]:
+        """Encodes what is seen to be said."""
+        ...
+
+    def encode_speech(self, windows: MelWindows) -> Float32[np.ndarray, "time content"]:
+        """Encodes what is heard."""
+        ...
+
+    def render(
+        self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
+    ) -> FieldArrays:
+        """Gives the fields of one frame, in arrays of the caller's own."""
+        ...

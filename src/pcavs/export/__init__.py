@@ -1,0 +1,1 @@
+"""Converts any bundle into networks that animate without torch."""

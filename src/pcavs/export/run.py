@@ -1,0 +1,106 @@
+"""`pcavs weights export`: a bundle becomes OpenVINO networks; needs torch."""
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Iterator
+from typing import Final
+
+import openvino as ov
+import torch
+from torch import Tensor, nn
+
+from pcavs.errors import OutputError
+from pcavs.export.options import ExportOptions
+from pcavs.models.plain import plain_networks
+from pcavs.models.state import fill
+from pcavs.models.talker import build_talker
+from pcavs.spec import MEL_WINDOW_BINS, TalkerSpec
+from pcavs.weights.bundle import load_bundle
+from pcavs.weights.networks import NETWORKS, NetworkFolder, file_digest, is_network_folder, write_facts
+
+_ANY: Final = -1
+
+
+def run(options: ExportOptions) -> NetworkFolder:
+    """Converts a bundle's talker, whole or not at all; takes a few seconds.
+
+    Raises:
+        WeightsError: The bundle is damaged or does not fit its own spec.
+        OutputError: The folder is there already, or cannot be written.
+    """
+    bundle = load_bundle(options.bundle)
+    _check_target(options)
+    talker = build_talker(bundle.spec)
+    fill(talker, bundle.tensors, str(options.bundle))
+    part = options.out.with_name(options.out.name + ".part")
+    folder = NetworkFolder(
+        path=part,
+        spec=bundle.spec,
+        digest=file_digest(options.bundle),
+        provenance=bundle.provenance,
+        licence=bundle.licence,
+    )
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+        networks = plain_networks(talker)
+        for name in NETWORKS:
+            model = convert(networks[name], example_inputs(name, bundle.spec))
+            ov.save_model(model, part / f"{name}.xml", compress_to_fp16=options.precision == "fp16")
+        write_facts(folder)
+        if options.out.exists():
+            shutil.rmtree(options.out)
+        part.replace(options.out)
+    except OSError as error:
+        raise OutputError(f"cannot write {options.out}: {error.strerror}; choose another folder") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return NetworkFolder(
+        path=options.out,
+        spec=folder.spec,
+        digest=folder.digest,
+        provenance=folder.provenance,
+        licence=folder.licence,
+    )
+
+
+def example_inputs(name: str, spec: TalkerSpec, batch: int = 1) -> tuple[Tensor, ...]:
+    """Makes inputs of the right shapes and kinds for one of the four networks; their values mean nothing."""
+    flow = spec.flow
+    if name == "speech":
+        return (torch.rand(batch, 1, spec.mel.mel_channels, MEL_WINDOW_BINS),)
+    if name != "generator":
+        return (torch.randint(0, 256, (batch, flow.frame_px, flow.frame_px, 3), dtype=torch.uint8),)
+    codes = (flow.content_dim, flow.pose_dim, flow.identity_dim, flow.content_dim, flow.pose_dim)
+    maps = [
+        torch.randn(batch, width, flow.frame_px >> level, flow.frame_px >> level)
+        for level, width in reversed(list(enumerate(flow.identity_widths[:-1], start=1)))
+    ]
+    return (*(torch.randn(batch, size) for size in codes), *maps)
+
+
+def convert(network: nn.Module, inputs: tuple[Tensor, ...]) -> ov.Model:
+    """Converts one network; encoders take any number of samples, the generator one."""
+    is_encoder = len(inputs) == 1
+    shapes = [ov.PartialShape([_ANY if is_encoder else value.shape[0], *value.shape[1:]]) for value in inputs]
+    with _without_chatter():
+        return ov.convert_model(network, example_input=inputs, input=shapes)
+
+
+@contextlib.contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Tracing warns of Python numbers in shapes; here shapes are facts of the spec, so that is as meant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
+def _check_target(options: ExportOptions) -> None:
+    out = options.out
+    if not out.exists():
+        return
+    if not out.is_dir() or (any(out.iterdir()) and not is_network_folder(out)):
+        raise OutputError(f"{out} holds something else than networks; choose another folder")
+    if is_network_folder(out) and not options.overwrite:
+        raise OutputError(f"{out} exists already; choose another folder or add --overwrite")
