@@ -1,0 +1,1 @@
+"""A picture, a voice and a pose source become a talking film."""

@@ -1,0 +1,159 @@
+"""A loaded talker and the one call that makes films with it."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pcavs
+from pcavs.animate.film import Film, SoundTrack
+from pcavs.animate.options import Device, FilmOptions, unknown_setting, verify
+from pcavs.animate.sources import Watch, read_identity, read_pose_source
+from pcavs.backends.base import TalkerBackend
+from pcavs.backends.openvino import OpenVinoBackend
+from pcavs.errors import InputError
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.media.audio import SILENCE_PEAK, read_waveform
+from pcavs.media.mel import padded_mel
+from pcavs.media.timeline import count_frames
+from pcavs.weights.bundle import load_bundle
+from pcavs.weights.networks import read_networks
+from pcavs.weights.shelf import Weights, find_weights
+
+_NEEDS_TORCH = 'needs torch; pip install "pcavs[train]"'
+
+
+def _nobody(doing: str, done: int, total: int) -> None:
+    """Watches nothing."""
+
+
+class Animator:
+    """A talker ready to animate; made by `pcavs.load`, loaded once and used for any number of films."""
+
+    def __init__(self, backend: TalkerBackend, landmarker: FaceLandmarker, name: str, digest: str) -> None:
+        """Takes its parts already built.
+
+        Args:
+            backend: The talker.
+            landmarker: Finds faces.
+            name: Of the weights.
+            digest: SHA-256 of the weights.
+        """
+        self.backend = backend
+        self.name, self.digest = name, digest
+        self._landmarker = landmarker
+
+    def animate(self, identity: str | Path, audio: str | Path, pose: str | Path | None = None, **choices: Any) -> Film:
+        """Makes a picture speak.
+
+        Args:
+            identity: Picture of the person, or a film, of which the first frame is taken.
+            audio: Any file with sound.
+            pose: Film whose head motion is borrowed; None holds the picture's own pose.
+            choices: `size`, `start`, `end` and `seed`, as in `FilmOptions`.
+
+        Raises:
+            InputError: A file cannot be used, or there is no such setting.
+        """
+        known = {field.name for field in dataclasses.fields(FilmOptions)}
+        for name in choices.keys() - known:
+            raise InputError(unknown_setting(name, known))
+        place = None if pose is None else Path(pose)
+        return self.film(FilmOptions(identity=Path(identity), audio=Path(audio), pose=place, **choices))
+
+    def film(self, options: FilmOptions, watch: Watch = _nobody) -> Film:
+        """Encodes everything that a film needs; its frames are rendered when they are asked for.
+
+        Raises:
+            InputError: A file or a setting cannot be used.
+        """
+        verify(options)
+        waveform = read_waveform(options.audio, options.start, options.end)
+        num_frames = count_frames(len(waveform))
+        notes = [f"{options.audio} is silent; the mouth will follow silence"] if _is_silent(waveform) else []
+        mel = padded_mel(waveform, num_frames, self.backend.spec.mel)
+        del waveform  # four megabytes a minute that nobody needs any longer
+        side_px = self.side_px(options)
+        identity = read_identity(options.identity, side_px, self.backend, self._landmarker)
+        notes += identity.notes
+        poses = identity.codes.pose[None]
+        if options.pose is not None:
+            source = read_pose_source(options.pose, num_frames, self.backend, self._landmarker, watch)
+            poses = source.codes
+            notes += source.notes
+        return Film(
+            num_frames=num_frames,
+            side_px=side_px,
+            notes=tuple(notes),
+            sound=self.sound(options),
+            tags=self.tags(options),
+            identity=identity,
+            poses=poses,
+            mel=mel,
+            backend=self.backend,
+        )
+
+    def side_px(self, options: FilmOptions) -> int:
+        """Side of the film."""
+        return options.size or self.backend.spec.flow.picture_px
+
+    def sound(self, options: FilmOptions) -> SoundTrack:
+        """Sound of the film."""
+        return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end)
+
+    def tags(self, options: FilmOptions) -> dict[str, str]:
+        """Metadata of the film: that it is synthetic, and what made it. There is no setting to leave it out."""
+        return {
+            "title": "Synthetic talking face",
+            "comment": (
+                "Synthetic: a computer made this face speak. "
+                f"pcavs {pcavs.__version__}, weights {self.name} sha256:{self.digest}, seed {options.seed}"
+            ),
+        }
+
+
+def load_animator(place: Path | None, device: Device) -> Animator:
+    """Loads weights for a device, and the face networks.
+
+    Raises:
+        WeightsError: There are no such weights, or they are damaged.
+        InputError: The device cannot be used.
+    """
+    weights = find_weights(place)
+    use_torch = device == "cuda" or weights.networks is None
+    backend = _torch_backend(weights, device) if use_torch else _openvino_backend(weights)
+    return Animator(backend, FaceLandmarker(), weights.name, weights.digest)
+
+
+def _openvino_backend(weights: Weights) -> TalkerBackend:
+    assert weights.networks is not None
+    folder = read_networks(weights.networks)
+    return OpenVinoBackend(folder.path, folder.spec)
+
+
+def _torch_backend(weights: Weights, device: Device) -> TalkerBackend:
+    if weights.bundle is None:
+        raise InputError(f"{weights.networks} holds networks for the cpu only; give the bundle to use {device}")
+    try:
+        import torch
+
+        from pcavs.backends.torch import TorchBackend
+        from pcavs.models.plain import plain_networks
+        from pcavs.models.state import fill
+        from pcavs.models.talker import build_talker
+    except ModuleNotFoundError as error:
+        reason = "--device cuda" if device == "cuda" else f"{weights.bundle} without exported networks beside it"
+        raise InputError(f"{reason} {_NEEDS_TORCH}") from error
+    has_cuda = torch.cuda.is_available()
+    if device == "cuda" and not has_cuda:
+        raise InputError("no CUDA device is here, or torch is built without CUDA; use --device cpu")
+    bundle = load_bundle(weights.bundle)
+    talker = build_talker(bundle.spec)
+    fill(talker, bundle.tensors, str(weights.bundle))
+    chosen = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
+    return TorchBackend(plain_networks(talker), bundle.spec, chosen)
+
+
+def _is_silent(waveform: np.ndarray) -> bool:
+    return max(float(waveform.max()), -float(waveform.min())) < SILENCE_PEAK
