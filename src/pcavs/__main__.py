@@ -1,0 +1,6 @@
+"""`python -m pcavs` is `pcavs`."""
+
+from pcavs.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`pcavs doctor`: what is installed here, and what of it animating can use."""
+
+import dataclasses
+import importlib.metadata
+import os
+import platform
+from typing import Any
+
+import pcavs
+from pcavs.errors import WeightsError
+
+REQUIRED = ("numpy", "av", "opencv-python-headless", "openvino", "safetensors")
+OPTIONAL = ("torch", "lightning-fabric", "webdataset", "moderngl")
+ENCODERS = ("libx264", "aac")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DoctorOptions:
+    """Says what is installed: versions, devices, encoders and weights."""
+
+    json: bool = False
+    """Prints one JSON object, for programs."""
+
+
+def run(options: DoctorOptions) -> dict[str, Any]:
+    """Looks at everything; `problems` is empty where animating works. With torch installed it takes seconds."""
+    problems: list[str] = []
+    report = {
+        "pcavs": pcavs.__version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in REQUIRED + OPTIONAL},
+        "openvino": _openvino(),
+        "torch": _torch(),
+        "encoders": _encoders(problems),
+        "weights": _weights(problems),
+    }
+    return report | {"problems": problems}
+
+
+def lines(report: dict[str, Any]) -> list[str]:
+    """The report for a reader."""
+    packages = {name: version or "not installed" for name, version in report["packages"].items()}
+    openvino, torch = report["openvino"], report["torch"]
+    yes_no = {True: "yes", False: "no"}
+    rows = [
+        ("pcavs", f"{report['pcavs']}, Python {report['python']}, {report['system']}"),
+        ("packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+        ("openvino", f"{', '.join(openvino['devices'])}: {openvino['processor']}, {openvino['threads']} threads"),
+        ("bf16", yes_no[openvino["bf16"]]),
+        ("torch", f"cpu{''.join(f', {name}' for name in torch['cuda'])}" if torch else "not installed"),
+        ("encoders", ", ".join(name for name, found in report["encoders"].items() if found)),
+        *(("weights", _weights_line(facts)) for facts in report["weights"]),
+        *(("PROBLEM", problem) for problem in report["problems"]),
+    ]
+    return [f"{name:9} {text}" for name, text in rows]
+
+
+def _weights_line(facts: dict[str, Any]) -> str:
+    flow = facts["spec"]["flow"]
+    forms = " and ".join(form for form in ("networks", "bundle") if form in facts)
+    made = ", ".join(f"{name} {value}" for name, value in facts["provenance"].items())
+    return (
+        f"{facts['name']} ({facts['spec']['kind']}, {flow['frame_px']} px, film {flow['picture_px']} px; {forms}; "
+        f"sha256 {facts['digest'][:12]}; {made})"
+    )
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _openvino() -> dict[str, Any]:
+    import openvino as ov
+
+    core = ov.Core()
+    return {
+        "devices": list(core.available_devices),
+        "processor": str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip(),
+        "bf16": "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"),
+        "threads": os.cpu_count(),
+    }
+
+
+def _torch() -> dict[str, Any] | None:
+    if _version("torch") is None:
+        return None
+    import torch
+
+    return {"cuda": [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]}
+
+
+def _encoders(problems: list[str]) -> dict[str, bool]:
+    from av.codec import codecs_available
+
+    found = {name: name in codecs_available for name in ENCODERS}
+    problems += [f"PyAV has no {name} encoder; install the av wheel" for name, there in found.items() if not there]
+    return found
+
+
+def _weights(problems: list[str]) -> list[dict[str, Any]]:
+    from pcavs.export.show import describe
+    from pcavs.weights.shelf import find_weights
+
+    try:
+        return [describe(find_weights())]
+    except WeightsError as error:
+        problems.append(str(error))
+        return []
