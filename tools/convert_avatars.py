@@ -10,15 +10,15 @@ textures: keep them out of the repository and out of anything that is shipped.
 
 import argparse
 import dataclasses
-import json
 import logging
-import struct
 import sys
 from pathlib import Path
 from typing import Any
 
 import meshoptimizer
 import numpy as np
+
+from glb import Glb
 
 logger = logging.getLogger("convert_avatars")
 
@@ -33,74 +33,6 @@ ARM_DROP_DEG = 68.0
 """The heads stand with arms spread; lowered arms give a portrait natural shoulders."""
 LIVELY_M = 0.003
 _LOCK_BORDER = 1
-_DTYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
-
-
-class Glb:
-    """A binary glTF file whose buffer views are decoded once."""
-
-    def __init__(self, path: Path) -> None:
-        data = path.read_bytes()
-        (json_bytes,) = struct.unpack_from("<I", data, 12)
-        self.tree: dict[str, Any] = json.loads(data[20 : 20 + json_bytes])
-        self._binary = data[20 + json_bytes + 8 :]
-        self._views = [self._decode_view(view) for view in self.tree["bufferViews"]]
-
-    def _decode_view(self, view: dict[str, Any]) -> bytes:
-        packed = view.get("extensions", {}).get("EXT_meshopt_compression")
-        if packed is None:
-            start = view.get("byteOffset", 0)
-            return self._binary[start : start + view["byteLength"]]
-        start, count, stride = packed.get("byteOffset", 0), packed["count"], packed["byteStride"]
-        source = self._binary[start : start + packed["byteLength"]]
-        if packed["mode"] == "TRIANGLES":
-            indices = meshoptimizer.decode_index_buffer(count, 4, source)
-            return indices.astype(np.uint16 if stride == 2 else np.uint32).tobytes()
-        rows = meshoptimizer.decode_vertex_buffer(count, stride, source, np.dtype((np.void, stride)))
-        raw = rows.tobytes()
-        match packed.get("filter", "NONE"):
-            case "NONE":
-                return raw
-            case "OCTAHEDRAL":
-                return _decode_octahedral(raw)
-            case other:
-                raise SystemExit(f"meshopt filter {other} is not needed by these heads and not written")
-
-    def view(self, index: int) -> bytes:
-        """Returns the decoded bytes of one buffer view."""
-        return self._views[index]
-
-    def accessor(self, index: int) -> np.ndarray:
-        """Reads an accessor as (count, width); normalised integers become floats in [-1, 1] or [0, 1]."""
-        accessor = self.tree["accessors"][index]
-        dtype, width, count = np.dtype(_DTYPES[accessor["componentType"]]), _WIDTHS[accessor["type"]], accessor["count"]
-        view = self.tree["bufferViews"][accessor["bufferView"]]
-        stride = view.get("byteStride") or dtype.itemsize * width
-        packed = view.get("extensions", {}).get("EXT_meshopt_compression")
-        if packed is not None and packed["mode"] == "ATTRIBUTES":
-            stride = packed["byteStride"]
-        values = np.ndarray(
-            (count, width),
-            dtype,
-            self._views[accessor["bufferView"]],
-            offset=accessor.get("byteOffset", 0),
-            strides=(stride, dtype.itemsize),
-        )
-        if not accessor.get("normalized"):
-            return values
-        return np.maximum(values.astype(np.float32) / np.iinfo(dtype).max, -1.0)
-
-
-def _decode_octahedral(raw: bytes) -> bytes:
-    """Unfolds octahedral int8 unit vectors (EXT_meshopt_compression, filter OCTAHEDRAL, byteStride 4)."""
-    packed = np.frombuffer(raw, np.int8).reshape(-1, 4)
-    x, y, one = (packed[:, axis].astype(np.float32) for axis in range(3))
-    z = one - np.abs(x) - np.abs(y)
-    fold = np.maximum(-z, 0.0)
-    unit = np.stack([x - np.copysign(fold, x), y - np.copysign(fold, y), z], axis=1)
-    unit *= 127.0 / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
-    return np.concatenate([np.round(unit).astype(np.int8), packed[:, 3:]], axis=1).tobytes()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -304,7 +236,11 @@ def _joined(parts: list[Part], images: list[int]) -> dict[str, np.ndarray]:
 
 
 def convert(source: Path, target: Path, thin: bool) -> None:
-    """Converts one head; with `thin`, to about 15,000 triangles instead of 40,000. The result is written beside its name and renamed when complete."""
+    """Converts one head; the result is written beside its name and renamed when complete.
+
+    Args:
+        thin: Keep about 15,000 triangles instead of 40,000.
+    """
     glb = Glb(source)
     nodes = glb.tree["nodes"]
     worlds = _world_matrices(nodes)

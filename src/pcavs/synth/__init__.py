@@ -1,0 +1,1 @@
+"""Rendered talking heads whose pose, mouth shapes and sound are known exactly."""

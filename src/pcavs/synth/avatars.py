@@ -4,6 +4,8 @@ Space is metres, y up, z towards the viewer, x towards the head's own left; the 
 """
 
 import dataclasses
+import itertools
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -80,7 +82,7 @@ def load_avatar(path: Path) -> Avatar:
         return _build(path.stem, arrays)
     except OSError as error:
         raise InputError(f"no avatar at {path}; convert the heads with tools/convert_avatars.py first") from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, zipfile.BadZipFile) as error:
         raise InputError(f"{path} is not a head written by tools/convert_avatars.py: {error}") from error
 
 
@@ -200,7 +202,7 @@ def _dense_morphs(
 ) -> Float32[np.ndarray, "morphs values"]:
     starts = arrays["morph_starts"]
     dense = np.zeros((len(starts) - 1, num_moving, 6), np.float32)
-    for row, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
+    for row, (start, stop) in enumerate(itertools.pairwise(starts)):
         where = place[arrays["morph_vertices"][start:stop]]
         dense[row, where, :3] = arrays["morph_deltas"][start:stop]
         dense[row, where, 3:] = arrays["morph_normals"][start:stop]

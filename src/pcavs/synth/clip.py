@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.media.timeline import frame_time_s
+from pcavs.media.timeline import count_frames, frame_time_s
+from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth.acoustics import recorded
 from pcavs.synth.motion import Motion, random_motion, random_style
 from pcavs.synth.render import HeadState
@@ -76,9 +77,9 @@ def perform(seconds: float, held_out: bool, random: np.random.Generator) -> Perf
     voice = _random_voice(held_out, random)
     text = compose(voice.language, random)
     spoken = speak(text, voice)
-    spare_s = max(len(spoken.waveform) / 16_000 - seconds, 0.0)
+    spare_s = max(len(spoken.waveform) / SAMPLE_RATE_HZ - seconds, 0.0)
     said = excerpt(spoken, float(random.uniform(-0.4, spare_s)), seconds)
-    times_s = np.array([frame_time_s(frame) for frame in range(round(seconds * 25))])
+    times_s = np.array([frame_time_s(frame) for frame in range(count_frames(len(said.waveform)))])
     loud = loudness(said.waveform, times_s)
     effort = random.uniform(0.8, 1.3) * (0.6 + 0.5 * loud)
     return Performance(
@@ -127,5 +128,5 @@ def _brows(brow: float) -> dict[str, float]:
     return {"RbrowUp": up, "LbrowUp": up, "RRbrowUp": up, "LLbrowUp": up, "RbrowDown": down, "LbrowDown": down}
 
 
-def _rows(values: Float32[np.ndarray, "time *rest"], digits: int) -> list[Any]:
+def _rows(values: Float32[np.ndarray, "..."], digits: int) -> list[Any]:
     return np.round(values.astype(float), digits).tolist()

@@ -3,17 +3,20 @@
 Light is linear inside the shader; textures are read as sRGB and the result is written as sRGB.
 """
 
+import ctypes
+import ctypes.util
 import dataclasses
 import math
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Any, Self, TypeAlias
+from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
 from pcavs.errors import InputError
+from pcavs.synth import shaders
 from pcavs.synth.avatars import EYE_PART, HAIR_PART, MOUTH_PARTS, Avatar, deformed
 from pcavs.types import Picture
 
@@ -95,12 +98,14 @@ class HeadRenderer:
         self.avatar = avatar
         self.size_px = size_px
         self._context = _open_context()
-        self._program = self._context.program(vertex_shader=_VERTEX, fragment_shader=_FRAGMENT)
-        self._backdrop = self._context.program(vertex_shader=_BACKDROP_VERTEX, fragment_shader=_BACKDROP_FRAGMENT)
+        self._program = self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
+        self._backdrop = self._context.program(
+            vertex_shader=shaders.BACKDROP_VERTEX, fragment_shader=shaders.BACKDROP_FRAGMENT
+        )
         self._upload()
         self._scene: Scene | None = None
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "HeadRenderer":
         return self
 
     def __exit__(
@@ -238,106 +243,30 @@ def _openness(avatar: Avatar) -> Float32[np.ndarray, " vertices"]:
 
 def _moderngl() -> Any:
     try:
-        import moderngl  # noqa: PLC0415 - optional, only renders need it
+        import moderngl
     except ImportError as error:
         raise InputError("rendering needs moderngl; install the extra: pip install 'pcavs[synth]'") from error
     return moderngl
 
 
 def _open_context() -> Any:
-    try:
-        return _moderngl().create_context(standalone=True, backend="egl", require=330)
-    except Exception as error:
-        # glcontext raises bare Exception when a library is missing; anything else of that type is a bug of ours too.
-        if type(error) not in (Exception, ValueError, ImportError):
-            raise
-        raise InputError(f"no offscreen OpenGL ({error}); on Debian: apt install libegl1 libgl1-mesa-dri") from error
+    moderngl = _moderngl()
+    if not _egl_devices():
+        raise InputError("no offscreen OpenGL here; on Debian: apt install libegl1 libgl1-mesa-dri")
+    return moderngl.create_context(standalone=True, backend="egl")
 
 
-_VERTEX = """
-#version 330
-uniform mat4 camera;
-uniform mat4 bones[5];
-in vec3 position;
-in vec3 normal;
-in vec2 uv;
-in vec4 weights;
-in vec3 surface;
-out vec3 place;
-out vec3 facing;
-out vec2 texel;
-out vec3 skin;
-void main() {
-    float rest = 1.0 - dot(weights, vec4(1.0));
-    mat4 bone = rest * bones[0] + weights.x * bones[1] + weights.y * bones[2] + weights.z * bones[3]
-        + weights.w * bones[4];
-    vec4 world = bone * vec4(position, 1.0);
-    place = world.xyz;
-    facing = mat3(bone) * normal;
-    texel = uv;
-    skin = surface;
-    gl_Position = camera * world;
-}
-"""
-
-_FRAGMENT = """
-#version 330
-uniform sampler2D picture;
-uniform vec3 light_directions[3];
-uniform vec3 light_colours[3];
-uniform vec3 sky;
-uniform vec3 ground;
-uniform vec3 balance;
-uniform vec3 eye;
-in vec3 place;
-in vec3 facing;
-in vec2 texel;
-in vec3 skin;
-out vec3 colour;
-void main() {
-    // Gamma 2 instead of 2.2: a square and a root cost a tenth of two powers on a CPU.
-    vec3 albedo = texture(picture, texel).rgb;
-    albedo *= albedo;
-    vec3 towards = normalize(eye - place);
-    vec3 n = normalize(facing);
-    if (dot(n, towards) < 0.0) n = -n;
-    vec3 diffuse = mix(ground, sky, 0.5 + 0.5 * n.y);
-    vec3 shine = vec3(0.0);
-    // Red light travels furthest under skin, so the terminator is wider and warmer there.
-    vec3 wrap = skin.y * vec3(0.28, 0.14, 0.10);
-    float hardness = mix(12.0, 220.0, skin.x * skin.x);
-    float edge = 1.0 - max(dot(n, towards), 0.0);
-    edge *= edge * edge * edge;
-    for (int i = 0; i < 3; i++) {
-        float facing_light = dot(n, light_directions[i]);
-        diffuse += light_colours[i] * max((vec3(facing_light) + wrap) / (1.0 + wrap), 0.0);
-        vec3 between = normalize(light_directions[i] + towards);
-        float glint = pow(max(dot(n, between), 0.0), hardness) * (hardness + 8.0) / 25.0;
-        shine += light_colours[i] * glint * max(facing_light, 0.0);
-    }
-    float fresnel = 0.03 + 0.4 * edge;
-    vec3 linear = (albedo * diffuse + shine * fresnel * skin.x * 0.6) * skin.z * balance;
-    // A soft shoulder keeps highlights from clipping.
-    linear = linear * (1.0 + linear * 0.15) / (1.0 + linear * 0.35);
-    colour = sqrt(linear);
-}
-"""
-
-_BACKDROP_VERTEX = """
-#version 330
-in vec2 corner;
-out vec2 texel;
-void main() {
-    texel = vec2(0.5 + 0.5 * corner.x, 0.5 - 0.5 * corner.y);
-    // Just before the far plane, and drawn last: hidden pixels cost nothing.
-    gl_Position = vec4(corner, 0.9999, 1.0);
-}
-"""
-
-_BACKDROP_FRAGMENT = """
-#version 330
-uniform sampler2D picture;
-in vec2 texel;
-out vec3 colour;
-void main() { colour = texture(picture, texel).rgb; }
-"""
+def _egl_devices() -> int:
+    """Counts what EGL could draw on, because the context's own errors do not say what is missing."""
+    name = ctypes.util.find_library("EGL")
+    if name is None:
+        return 0
+    library = ctypes.CDLL(name)
+    library.eglGetProcAddress.restype = ctypes.c_void_p
+    address = library.eglGetProcAddress(b"eglQueryDevicesEXT")
+    if not address:
+        return 0
+    query = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int))(address)
+    count = ctypes.c_int(0)
+    query(0, None, ctypes.byref(count))
+    return count.value

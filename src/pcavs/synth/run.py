@@ -12,7 +12,7 @@ import numpy as np
 
 from pcavs.errors import InputError, OutputError
 from pcavs.media.film import FilmWriter
-from pcavs.spec import SAMPLE_RATE_HZ
+from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
 from pcavs.synth.avatars import Avatar, blended, load_avatar
 from pcavs.synth.clip import Performance, perform
 from pcavs.synth.options import SynthOptions
@@ -32,7 +32,8 @@ def run(options: SynthOptions) -> Path:
         InputError: No heads, no OpenGL, no eSpeak NG, or a length that is not whole frames.
         OutputError: The folder cannot be written.
     """
-    if abs(options.seconds * 25 - round(options.seconds * 25)) > 1e-6 or options.seconds <= 0:
+    frames = options.seconds * FRAME_RATE
+    if abs(frames - round(frames)) > 1e-6 or frames < 1:
         raise InputError(f"a clip of {options.seconds} s is not a whole number of frames of 0.04 s; try 4.0")
     heads = {split: paths for split, paths in _heads(options).items() if paths}
     wanted = {"train": options.clips, "val": options.val_clips}

@@ -65,7 +65,7 @@ def _room(canvas: Float[np.ndarray, "side side 3"], random: np.random.Generator)
     for _ in range(int(random.integers(0, 8))):
         x, y = (int(value) for value in random.integers(0, side, 2))
         glow = float(random.uniform(180, 255))
-        cv2.circle(picture, (x, y), int(random.integers(2, side // 12)), (glow, glow * 0.95, glow * 0.8), -1)
+        cv2.circle(picture, (x, y), int(random.integers(2, max(side // 12, 3))), (glow, glow * 0.95, glow * 0.8), -1)
     sharpness = side * float(np.exp(random.uniform(np.log(0.004), np.log(0.06))))
     return cv2.GaussianBlur(picture, (0, 0), sharpness)
 

@@ -122,7 +122,7 @@ def loudness(waveform: Waveform, times_s: Float[np.ndarray, " time"]) -> Float32
     return np.clip(rms / max(reference, 1e-4), 0, 1).astype(np.float32)
 
 
-def mouth_morphs(weights: Float32[np.ndarray, "visemes"], effort: float) -> dict[str, float]:
+def mouth_morphs(weights: Float32[np.ndarray, " visemes"], effort: float) -> dict[str, float]:
     """Names the heads' morphs for one instant: face and, with the same weights, teeth and tongue.
 
     Args:
@@ -199,5 +199,5 @@ def _smooth_step(value: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"
     return clipped * clipped * (3 - 2 * clipped)
 
 
-def _shape_vector(name: str) -> Float[np.ndarray, "visemes"]:
+def _shape_vector(name: str) -> Float[np.ndarray, " visemes"]:
     return np.array([SHAPES[name].get(viseme, 0.0) for viseme in VISEMES])

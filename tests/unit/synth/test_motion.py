@@ -1,0 +1,48 @@
+"""Movement is smooth, stays within its reach, and repeats with its seed."""
+
+import numpy as np
+import pytest
+
+from pcavs.synth.motion import Motion, MotionStyle, random_motion, random_style
+
+QUIET = np.zeros(100, np.float32)
+
+
+def motion(seed: int, liveliness: float) -> Motion:
+    """A clip's movement."""
+    return random_motion(100, MotionStyle(liveliness=liveliness), QUIET, np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_heads_turn_far_but_never_jump(seed: int) -> None:
+    angles = motion(seed, 1.0).angles_deg
+    assert np.abs(angles).max(axis=0)[0] <= 50
+    assert np.abs(angles).max(axis=0)[1] <= 25
+    assert np.abs(angles).max(axis=0)[2] <= 20
+    # 12 degrees a frame would be 300 a second: a quick human turn.
+    assert np.abs(np.diff(angles, axis=0)).max() < 12
+
+
+def test_lively_heads_move_more_than_still_ones() -> None:
+    still = np.mean([np.ptp(motion(seed, 0.05).angles_deg[:, 0]) for seed in range(20)])
+    lively = np.mean([np.ptp(motion(seed, 1.0).angles_deg[:, 0]) for seed in range(20)])
+    assert still < 8
+    assert lively > 45
+
+
+def test_blinks_shut_and_open_again() -> None:
+    shut = np.concatenate([motion(seed, 0.5).blink for seed in range(10)])
+    assert shut.min() == 0
+    assert shut.max() > 0.8
+    assert 0.01 < (shut > 0.5).mean() < 0.15
+
+
+def test_eyes_stay_within_their_reach() -> None:
+    gaze = np.concatenate([motion(seed, 1.0).gaze_deg for seed in range(10)])
+    assert np.abs(gaze[:, 0]).max() <= 22
+    assert np.abs(gaze[:, 1]).max() <= 12
+
+
+def test_a_seed_repeats() -> None:
+    np.testing.assert_array_equal(motion(3, 0.7).angles_deg, motion(3, 0.7).angles_deg)
+    assert random_style(np.random.default_rng(1)) == random_style(np.random.default_rng(1))

@@ -1,0 +1,87 @@
+"""Clips are whole or absent, carry their truth, and a second run continues the first."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pcavs.errors import InputError
+from pcavs.media.audio import read_waveform
+from pcavs.media.video import read_frames
+from pcavs.synth.options import SynthOptions
+from pcavs.synth.run import run
+
+
+@pytest.fixture
+def heads(toy_path: Path, tmp_path: Path) -> Path:
+    """Two heads of the toy, one of them held out by index.csv."""
+    folder = tmp_path / "heads"
+    folder.mkdir()
+    for name in ("One", "Two"):
+        shutil.copy(toy_path, folder / f"{name}.npz")
+    (folder / "index.csv").write_text("path,split\navatars/One.glb,train\navatars/Two.glb,val\n")
+    return folder
+
+
+def options(heads: Path, out: Path, **changes: object) -> SynthOptions:
+    """Two short training clips and one val clip."""
+    settings = {"clips": 2, "val_clips": 1, "seconds": 0.8, "size_px": 64, "index": heads / "index.csv"} | changes
+    return SynthOptions(avatars=heads, out=out, **settings)
+
+
+@pytest.mark.usefixtures("device", "espeak")
+def test_clips_hold_what_their_truth_says(heads: Path, tmp_path: Path) -> None:
+    key = json.loads(run(options(heads, tmp_path / "out")).read_text())
+    assert sorted(key) == ["train/One/0000.mp4", "train/One/0001.mp4", "val/Two/0000.mp4"]
+    truth = key["train/One/0001.mp4"]
+    frames = list(read_frames(tmp_path / "out/train/One/0001.mp4"))
+    assert len(frames) == 20 == len(truth["visemes"]) == len(truth["yaw_pitch_roll_deg"])
+    assert frames[0].shape == (64, 64, 3)
+    assert len(read_waveform(tmp_path / "out/train/One/0001.wav")) == 12_800
+    assert truth["phonemes"][-1][2] == pytest.approx(0.8)
+    assert not list((tmp_path / "out").rglob("*.part"))
+
+
+@pytest.mark.usefixtures("device", "espeak")
+def test_a_second_run_continues_and_changes_nothing(heads: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run(options(heads, out, clips=1, val_clips=0))
+    film = out / "train/One/0000.mp4"
+    first, written = film.read_bytes(), film.stat().st_mtime_ns
+    run(options(heads, out, clips=2, val_clips=0))
+    assert film.stat().st_mtime_ns == written
+    film.unlink()
+    run(options(heads, out, clips=1, val_clips=0))
+    np.testing.assert_array_equal(np.frombuffer(film.read_bytes(), np.uint8), np.frombuffer(first, np.uint8))
+
+
+@pytest.mark.usefixtures("device", "espeak")
+def test_mixed_heads_are_new_people(heads: Path, tmp_path: Path) -> None:
+    shutil.copy(heads / "One.npz", heads / "Three.npz")
+    key = json.loads(run(options(heads, tmp_path / "out", clips=6, val_clips=0, blend_with=heads)).read_text())
+    people = {truth["avatar"] for truth in key.values()}
+    assert people & {"One+Three", "Three+One"}
+    assert not any("Two" in person for person in people)
+
+
+def test_half_frames_are_refused(heads: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"0\.05 s is not a whole number of frames"):
+        run(options(heads, tmp_path, seconds=0.05))
+
+
+def test_no_heads_says_what_makes_them(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="convert_avatars"):
+        run(SynthOptions(avatars=tmp_path, out=tmp_path))
+
+
+def test_val_clips_need_held_out_heads(heads: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no val heads"):
+        run(options(heads, tmp_path, index=None, clips=0))
+
+
+def test_a_wrong_index_is_named(heads: Path, tmp_path: Path) -> None:
+    (heads / "index.csv").write_text("file\nx\n")
+    with pytest.raises(InputError, match="columns path and split"):
+        run(options(heads, tmp_path))
