@@ -119,8 +119,10 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
 }
 VAL_LANGUAGES = ("cs", "sv", "ro")
 """Never spoken in training renders."""
-VARIANTS = ("", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f4", "f5", "klatt", "klatt2", "klatt4")
-VARIANTS += ("linda", "steph", "Andy", "Annie", "grandpa", "Alex", "Michael", "belinda", "john", "michel", "zac")
+VARIANTS = (
+    "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f4", "f5", "klatt", "klatt2", "klatt4",
+    "linda", "steph", "Andy", "Annie", "grandpa", "Alex", "Michael", "belinda", "john", "michel", "zac",
+)  # fmt: skip
 VAL_VARIANTS = ("f3", "Denis", "Alicia", "david")
 
 
