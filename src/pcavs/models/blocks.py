@@ -11,7 +11,7 @@ LEAK = 0.2
 class ConvBlock(nn.Sequential):
     """Convolves, normalises over the batch and rectifies; folds into one convolution at inference."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(self, in_channels: int, out_channels: int, kernel: int = 3, stride: int | tuple[int, int] = 1) -> None:
         """Pads so that a stride of one keeps the size."""
         super().__init__(
             nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),

@@ -96,9 +96,9 @@ class FlowGenerator(nn.Module):
         self.refine = ModulatedConv(widths[-1], widths[-1] // 2, style)
         self.paint = nn.Conv2d(widths[-1] // 2, 4 * PAINTED, 3, padding=1)
         nn.init.normal_(self.paint.weight, std=0.02)
-        with torch.no_grad():
-            self.paint.bias.zero_()
-            self.paint.bias[-4:] = MASK_BIAS
+        bias = self.paint.get_parameter("bias")
+        nn.init.zeros_(bias[:-4])
+        nn.init.constant_(bias[-4:], MASK_BIAS)
 
     def forward(self, identity: IdentityFeatures, own: Codes, driving: Codes) -> tuple[Fields, tuple[Tensor, ...]]:
         """Gives the fields of a frame, and the flow of every level, coarse to fine, for supervision."""
@@ -126,7 +126,7 @@ class _Level(nn.Module):
         self.motion = nn.Conv2d(after, 3, 3, padding=1)
         self.bring = nn.Conv2d(carried, after, 1)
         nn.init.normal_(self.motion.weight, std=0.01)
-        nn.init.zeros_(self.motion.bias)
+        nn.init.zeros_(self.motion.get_parameter("bias"))
 
     def forward(self, x: Tensor, flow: Tensor, style: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
         x = self.second(self.first(x, style), style)

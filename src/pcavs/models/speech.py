@@ -38,6 +38,4 @@ class SpeechEncoder(nn.Module):
 
 class _Stage(nn.Sequential):
     def __init__(self, before: int, after: int, stride: tuple[int, int]) -> None:
-        conv = ConvBlock(before, after)
-        conv[0].stride = stride
-        super().__init__(conv, ResidualBlock(after))
+        super().__init__(ConvBlock(before, after, stride=stride), ResidualBlock(after))
