@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, Float32, UInt8
 from torch import Tensor
 
 from pcavs.data.pack import PackedClip, pack_frame_px, read_pack
+from pcavs.data.shard import decode_picture
 from pcavs.errors import DataError
 from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
 
@@ -42,7 +42,7 @@ class Library:
         """Indexes clips by source and speaker; a source's weight is the share of draws it gets (default equal).
 
         Raises:
-            DataError: No clip, or a weight names a source that is not there.
+            DataError: No clip, clips with other lips than the rest, or a weight that fits no source.
         """
         self.clips = list(clips)
         self.frame_px = frame_px
@@ -53,11 +53,16 @@ class Library:
         if unknown:
             raise DataError(f"no clips of source {', '.join(unknown)}; these packs hold {', '.join(sources)}")
         self._sources = sources
+        if len({clip.lips.shape[1] for clip in self.clips}) != 1:
+            raise DataError("these packs describe lips by different numbers; make them all again with `pcavs pack`")
         shares = np.array([(weights or {}).get(source, 1.0) for source in sources], np.float64)
+        if shares.min() < 0 or shares.sum() == 0:
+            raise DataError(f"weights of sources {shares.tolist()}: none may be below zero, and not all may be zero")
         self._shares = shares / shares.sum()
         self._by_speaker: dict[str, dict[str, list[int]]] = {source: {} for source in sources}
         for index, clip in enumerate(self.clips):
             self._by_speaker[clip.source].setdefault(clip.speaker, []).append(index)
+        self.num_heard = sum(clip.mel is not None for clip in self.clips)
         self._mean_lips = [np.asarray(clip.lips, np.float32).mean(axis=0) for clip in self.clips]
 
     @classmethod
@@ -76,8 +81,7 @@ class Library:
     def faces(self, clip: int, frames: Sequence[int]) -> UInt8[np.ndarray, "time side side 3"]:
         """Decodes faces of a clip, RGB."""
         jpegs = self.clips[clip].jpegs
-        decoded = [cv2.imdecode(np.frombuffer(jpegs[frame], np.uint8), cv2.IMREAD_COLOR_RGB) for frame in frames]
-        return np.stack(decoded)
+        return np.stack([decode_picture(jpegs[frame]) for frame in frames])
 
     def windows(self, clip: int, frames: Sequence[int]) -> Float32[np.ndarray, "time 1 80 20"]:
         """Cuts the mel window of each frame; silence where the clip has no sound."""
@@ -113,7 +117,7 @@ class Library:
         )
 
     def _draw_clip(self, rng: np.random.Generator, heard_only: bool) -> int:
-        for _ in range(1000):
+        for _ in range(1000 if self.num_heard or not heard_only else 0):
             speakers = self._by_speaker[self._sources[int(rng.choice(len(self._sources), p=self._shares))]]
             # A speaker's share grows with the root of his clips: s1 of GRID has 570 of 584.
             counts = np.sqrt([len(clips) for clips in speakers.values()])
@@ -121,7 +125,7 @@ class Library:
             clip = clips[int(rng.integers(len(clips)))]
             if not heard_only or self.clips[clip].mel is not None:
                 return clip
-        raise DataError("the contrastive stage needs clips with speech; these packs seem to have none")
+        raise DataError("the contrastive stage needs clips with speech; these packs have none that is drawn")
 
     def _draw_targets(self, rng: np.random.Generator, clip: int, first: int, moments: int) -> list[int]:
         mesh = self.clips[clip].mesh

@@ -4,6 +4,7 @@ import io
 import json
 import tarfile
 import wave
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Picture, Waveform
 
 JPEG_QUALITY = 95
+_TAR_END_BYTES = 1024
 
 
 class AlignedClip(NamedTuple):
@@ -40,8 +42,16 @@ def encode_picture(picture: Picture) -> bytes:
 
 
 def decode_picture(data: bytes) -> Picture:
-    """Decodes what `encode_picture` made."""
-    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    """Decodes what `encode_picture` made.
+
+    Raises:
+        DataError: These bytes are no JPEG.
+    """
+    # cv2 throws for no bytes at all, and gives None for bytes that it cannot read.
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if picture is None:
+        raise DataError(f"a stored face of {len(data)} bytes is no JPEG; prepare and pack its clip again")
+    return picture.astype(np.uint8, copy=False)
 
 
 def sample_of(clip: AlignedClip) -> dict[str, Any]:
@@ -67,6 +77,7 @@ def read_shard(path: Path) -> Iterator[AlignedClip]:
         DataError: The file is not a whole shard.
     """
     try:
+        _check_end(path)
         with tarfile.open(path) as tar:
             files: dict[str, bytes] = {}
             key = ""
@@ -80,8 +91,18 @@ def read_shard(path: Path) -> Iterator[AlignedClip]:
                 files[ending] = stream.read() if stream else b""
             if files:
                 yield _clip_of(key, files)
-    except (tarfile.TarError, KeyError, ValueError, OSError) as error:
-        raise DataError(f"{path} is not a whole shard ({error}); run `pcavs prepare` again") from error
+    except (tarfile.TarError, zipfile.BadZipFile, wave.Error, EOFError, KeyError, ValueError, OSError) as error:
+        raise DataError(f"{path} is not a whole shard ({error}); delete it and run `pcavs prepare` again") from error
+
+
+def _check_end(path: Path) -> None:
+    # A tar cut between two files reads like a shorter one: only its end, 1024 zeros, tells that it is whole.
+    with path.open("rb") as file:
+        if file.seek(0, io.SEEK_END) < _TAR_END_BYTES:
+            raise ValueError("too short")
+        file.seek(-_TAR_END_BYTES, io.SEEK_END)
+        if any(file.read()):
+            raise ValueError("its end is missing")
 
 
 def _clip_of(key: str, files: dict[str, bytes]) -> AlignedClip:
@@ -89,6 +110,9 @@ def _clip_of(key: str, files: dict[str, bytes]) -> AlignedClip:
         ends: Int64[np.ndarray, " time"] = arrays["jpeg_ends"]
         mesh: Float32[np.ndarray, "time 478 3"] = arrays["mesh"]
     facts = json.loads(files["json"])
+    missing = sorted({"side_px", "speaker", "split"} - set(facts))
+    if missing or len(ends) != len(mesh):
+        raise ValueError(f"{key}: {len(ends)} faces, {len(mesh)} meshes, facts missing: {', '.join(missing) or 'none'}")
     starts = [0, *ends[:-1].tolist()]
     jpegs = [files["mjpeg"][start:end] for start, end in zip(starts, ends.tolist(), strict=True)]
     waveform = _from_wav(files["wav"]) if "wav" in files else None
