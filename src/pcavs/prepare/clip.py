@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pcavs.data.shard import AlignedClip, encode_picture
+from pcavs.data.shard import AlignedClip, decode_picture, encode_picture
 from pcavs.errors import InputError
 from pcavs.face.align import apply_transform, clip_transform, crop_picture
 from pcavs.face.landmarker import FaceLandmarker
@@ -56,7 +56,17 @@ def find_sources(options: PrepareOptions) -> list[Source]:
         raise InputError(
             f"no film or picture in {options.source}; endings known are {' '.join(sorted(PICTURES | FILMS))}"
         )
-    return rows
+    return _named_apart(rows)
+
+
+def _named_apart(sources: list[Source]) -> list[Source]:
+    """Numbers equal keys: neighbours in a tar with one key would be read as one clip."""
+    seen: dict[str, int] = {}
+    apart = []
+    for source in sources:
+        seen[source.key] = number = seen.get(source.key, 0) + 1
+        apart.append(source if number == 1 else dataclasses.replace(source, key=f"{source.key}--{number}"))
+    return apart
 
 
 def _indexed(options: PrepareOptions) -> list[Source]:
@@ -66,11 +76,15 @@ def _indexed(options: PrepareOptions) -> list[Source]:
     sources = []
     with index.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
+            if not row.get("path"):
+                raise InputError(f"{index} has a row without a path; give it a column named path, filled everywhere")
             path = (index.parent / row["path"]).resolve()
             if path.suffix.lower() in PICTURES | FILMS and path.is_relative_to(options.source.resolve()):
                 facts = {name: row.get(name, "") for name in ("source", "licence")}
                 facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
-                sources.append(Source(path=path, key=_key(path.stem), facts=facts))
+                sources.append(
+                    Source(path=path, key=_key("-".join(Path(row["path"]).with_suffix("").parts)), facts=facts)
+                )
     return sources
 
 
@@ -147,6 +161,7 @@ def _check_size(track: FaceTrack) -> None:
 
 def resized(jpeg: bytes, side_px: int, quality: int) -> bytes:
     """Makes a stored crop smaller, as JPEG."""
-    picture = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
-    small = cv2.resize(picture, (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+    small = cv2.resize(decode_picture(jpeg), (side_px, side_px), interpolation=cv2.INTER_AREA)
+    return cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[
+        1
+    ].tobytes()

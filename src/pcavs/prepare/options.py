@@ -20,7 +20,7 @@ class PrepareOptions:
     turned: int = 24
     """Frames made of each picture by turning its face in space; 1 keeps the picture alone."""
     workers: int = 2
-    """Processes."""
+    """Processes; 1 does everything in this one."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

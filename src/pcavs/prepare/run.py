@@ -1,24 +1,26 @@
 """`pcavs prepare` and `pcavs pack`: films to shards, shards to packs."""
 
+import contextlib
+import itertools
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-import webdataset
+from webdataset.writer import TarWriter
 
 from pcavs.data.pack import PackedClip, write_packs
 from pcavs.data.shard import AlignedClip, read_shard, sample_of
-from pcavs.errors import DataError, InputError, OutputError
-from pcavs.face.landmarker import FaceLandmarker
+from pcavs.errors import DataError, OutputError
 from pcavs.face.pose import pose_code
 from pcavs.face.regions import lips_shape
 from pcavs.media.mel import padded_mel
-from pcavs.prepare.clip import Source, find_sources, prepare_clip, resized
+from pcavs.prepare.clip import Source, find_sources, resized
 from pcavs.prepare.options import PackOptions, PrepareOptions
+from pcavs.prepare.worker import try_clip
 from pcavs.spec import MelSpec
 
 logger = logging.getLogger(__name__)
@@ -47,13 +49,14 @@ def run(options: PrepareOptions) -> Counts:
     kept = rejected = 0
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        with ProcessPoolExecutor(options.workers) as pool:
+        with contextlib.ExitStack() as stack:
+            spread = _spread(options.workers, stack)
             for start in range(0, len(sources), SHARD_CLIPS):
                 shard = options.out / f"shard-{start // SHARD_CLIPS:04d}.tar"
                 if shard.exists():
                     continue
                 group = sources[start : start + SHARD_CLIPS]
-                results = pool.map(_try_clip, group, [options] * len(group))
+                results = spread(try_clip, group, itertools.repeat(options))
                 counts = _write_shard(shard, group, results)
                 kept, rejected = kept + counts.kept, rejected + counts.rejected
                 logger.info("%s: %d clips, %d rejected", shard.name, *counts)
@@ -62,11 +65,16 @@ def run(options: PrepareOptions) -> Counts:
     return Counts(kept, rejected)
 
 
-def _write_shard(shard: Path, group: list[Source], results: Iterator[AlignedClip | str]) -> Counts:
+def _spread(workers: int, stack: contextlib.ExitStack) -> Callable[..., Iterable[AlignedClip | str]]:
+    """Gives `map` over processes; over this one where one is enough."""
+    return stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
+
+
+def _write_shard(shard: Path, group: list[Source], results: Iterable[AlignedClip | str]) -> Counts:
     part, kept, rows = shard.with_name(shard.name + ".part"), 0, []
-    with webdataset.TarWriter(str(part), mtime=0) as tar:
+    with TarWriter(str(part), mtime=0) as tar:
         for source, result in zip(group, results, strict=True):
-            row = {"key": source.key, "file": source.path.name, "kept": not isinstance(result, str)}
+            row: dict[str, Any] = {"key": source.key, "file": source.path.name, "kept": not isinstance(result, str)}
             if isinstance(result, str):
                 row["reason"] = result
             else:
@@ -77,19 +85,6 @@ def _write_shard(shard: Path, group: list[Source], results: Iterator[AlignedClip
     (shard.with_suffix(".jsonl")).write_text("\n".join(rows) + "\n")
     part.replace(shard)
     return Counts(kept, len(rows) - kept)
-
-
-_landmarker: list[FaceLandmarker] = []
-
-
-def _try_clip(source: Source, options: PrepareOptions) -> AlignedClip | str:
-    """In a worker: one clip, or the reason why not."""
-    if not _landmarker:
-        _landmarker.append(FaceLandmarker(threads=1))
-    try:
-        return prepare_clip(source, options, _landmarker[0])
-    except InputError as error:
-        return str(error)
 
 
 def pack(options: PackOptions) -> list[Path]:

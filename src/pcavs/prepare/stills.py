@@ -72,8 +72,10 @@ def turn(
     sources = np.concatenate([anchors[:, :2], border])
     places = _thin_plate(targets / side, (sources - targets) / side, side)
     rows, columns = np.mgrid[0:side, 0:side].astype(np.float32)
-    maps = columns + places[..., 0] * side, rows + places[..., 1] * side
-    turned = cv2.remap(crop, *(m.astype(np.float32) for m in maps), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    columns, rows = columns + places[..., 0] * side, rows + places[..., 1] * side
+    turned = cv2.remap(
+        crop, columns.astype(np.float32), rows.astype(np.float32), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+    )
     return turned, moved_mesh
 
 
