@@ -1,6 +1,7 @@
 """Checkpoints: complete only once `done` exists; talker, running average, heads, optimiser and position."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,7 +43,7 @@ class RunFolder:
     def save(
         self, position: Position, spec: TalkerSpec, live: nn.ModuleDict, mean: dict[str, Tensor], optimizer: Any
     ) -> Path:
-        """Writes a checkpoint; `done` comes last, older ones go after.
+        """Writes a checkpoint; `done` comes last, older ones and unfinished ones go after.
 
         Raises:
             OutputError: The folder cannot be written; the checkpoints before stay as they are.
@@ -66,7 +67,8 @@ class RunFolder:
             raise OutputError(f"cannot save {place}: {error}; free some space and start again, it resumes") from error
         for old in self.checkpoints()[:-KEEP]:
             (old / "done").unlink()
-            shutil.rmtree(old, ignore_errors=True)
+        for broken in set(self.folder.glob("checkpoint-*")) - set(self.checkpoints()):
+            shutil.rmtree(broken, ignore_errors=True)
         return place
 
 
@@ -76,13 +78,24 @@ def load_checkpoint(
     """Restores everything; gives the position and the running average.
 
     Raises:
-        WeightsError: A file is missing or does not fit.
+        WeightsError: A file is missing, damaged or does not fit.
     """
     fill(talker, load_bundle(place / "talker.safetensors").tensors, str(place / "talker.safetensors"))
     fill(heads, load_bundle(place / "heads.safetensors").tensors, str(place / "heads.safetensors"))
-    optimizer.load_state_dict(torch.load(place / "optimizer.pt", weights_only=True))
     average = load_bundle(place / "average.safetensors").tensors
-    position = Position(**json.loads((place / "position.json").read_text()))
+    try:
+        state = torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu")
+        position = Position(**json.loads((place / "position.json").read_text()))
+    except (OSError, RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{place} is damaged ({type(error).__name__}); delete it, the checkpoint before it is used then"
+        ) from error
+    try:
+        optimizer.load_state_dict(state)
+    except ValueError as error:
+        raise WeightsError(
+            f"{place} was saved by another stage ({error}); give this stage a --run of its own"
+        ) from error
     return position, {name: torch.from_numpy(value) for name, value in average.items()}
 
 

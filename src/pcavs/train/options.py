@@ -41,8 +41,8 @@ class TrainOptions:
     """Memory of the running average of the weights."""
     seed: int = 0
     """Batches, augmentation and starting weights follow from it."""
-    device: str = "auto"
-    """`auto`, `cpu` or `cuda`."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is `cuda` where torch finds one."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
     """Arithmetic of the networks; losses and weights are always float32."""
     log_every: int = 20
@@ -59,6 +59,8 @@ def verify(options: TrainOptions) -> None:
     Raises:
         InputError: In one line, the two settings and what would do.
     """
+    if options.steps < 1:
+        raise InputError(f"steps {options.steps} must be at least 1")
     if options.warmup_steps + options.decay_steps > options.steps:
         raise InputError(
             f"warmup-steps {options.warmup_steps} and decay-steps {options.decay_steps} do not fit into "

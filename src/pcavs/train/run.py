@@ -46,10 +46,11 @@ def run(options: TrainOptions) -> Path:
     talker, stage, optimizer, average = session.talker, session.stage, session.optimizer, session.average
     journal = Journal(options)
 
-    step, seconds = session.position
+    done, seconds = session.position
+    step = done
     began = saved = time.monotonic()
     session.live.train()
-    for step, batch, waited in _batches(stage, step, options.steps, session.device):
+    for step, batch, waited in _batches(stage, done, options.steps, session.device):
         rate = learning_rate(options, step)
         for group in optimizer.param_groups:
             group["lr"] = rate
