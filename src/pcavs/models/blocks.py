@@ -81,5 +81,5 @@ def warp(
     x: Float[Tensor, "batch c h w"], flow: Float[Tensor, "batch 2 side side"]
 ) -> Float[Tensor, "batch c side side"]:
     """Samples `x` at each pixel's place plus flow (x, y, the picture spanning [-1, 1]); edges are continued."""
-    grid = (base_grid(flow.shape[-1], flow) + flow.float()).permute(0, 2, 3, 1)
+    grid = (base_grid(int(flow.shape[-1]), flow) + flow.float()).permute(0, 2, 3, 1)
     return functional.grid_sample(x.float(), grid, padding_mode="border", align_corners=False).to(x.dtype)

@@ -108,7 +108,8 @@ class FlowGenerator(nn.Module):
         flows = []
         for index, (level, carried) in enumerate(zip(self.levels, identity.maps, strict=True)):
             if index:
-                x, flow = resize(x, carried.shape[-1]), resize(flow, carried.shape[-1])
+                side = int(carried.shape[-1])  # a plain number also where the network is traced
+                x, flow = resize(x, side), resize(flow, side)
             x, flow = level(x, flow, style, carried)
             flows.append(flow)
         painted = nn.functional.pixel_shuffle(self.paint(self.refine(x, style)), 2).float()

@@ -13,7 +13,7 @@ def tensors_of(module: nn.Module) -> dict[str, np.ndarray]:
     """Copies parameters and buffers, by name; counters of batches seen are left out."""
     state = module.state_dict()
     # np.array copies; Tensor.numpy would share the memory of weights that training goes on changing.
-    return {name: np.array(value.detach().float().cpu()) for name, value in state.items() if _kept(name)}
+    return {name: value.detach().float().cpu().numpy().copy() for name, value in state.items() if _kept(name)}
 
 
 def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], origin: str) -> None:
