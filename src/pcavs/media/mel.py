@@ -33,16 +33,8 @@ def mel_spectrogram(waveform: Waveform, spec: MelSpec) -> Mel:
     Bin m is centred at sample 160 m - 480. The waveform should have been through `normalise_loudness`. The
     extra memory does not grow with the length.
     """
-    bins = -(-len(waveform) // HOP_SAMPLES) + spec.fft_samples // HOP_SAMPLES - 1
-    mel = np.empty((spec.mel_channels, bins), np.float32)
-    filters = mel_filters(spec)
-    window = 0.5 * np.sin(np.pi * (np.arange(spec.fft_samples) + 0.5) / spec.fft_samples)
-    for first in range(0, bins, _CHUNK_BINS):
-        stop = min(bins, first + _CHUNK_BINS)
-        frames = _stft_frames(waveform, first, stop, spec.fft_samples)
-        magnitude = np.abs(np.fft.rfft(frames * window, axis=1))
-        level_db = 20.0 * np.log10(np.maximum(_LEAST_MAGNITUDE, filters @ magnitude.T)) - spec.reference_db
-        mel[:, first:stop] = np.clip((level_db - spec.floor_db) / -spec.floor_db, 0.0, 1.0)
+    mel = np.empty((spec.mel_channels, _count_bins(waveform, spec)), np.float32)
+    _fill(mel, waveform, 1.0, spec)
     return mel
 
 
@@ -58,10 +50,8 @@ def padded_mel(waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
     """
     padded = np.zeros((spec.mel_channels, count_padded_bins(num_frames)), np.float32)
     # Silent samples give bins of exactly 0, so padding bins equals padding samples.
-    mel = mel_spectrogram(normalise_loudness(waveform, spec), spec)
-    room = padded[:, MEL_LEAD_BINS:]
-    kept = min(room.shape[1], mel.shape[1])
-    room[:, :kept] = mel[:, :kept]
+    kept = min(padded.shape[1] - MEL_LEAD_BINS, _count_bins(waveform, spec))
+    _fill(padded[:, MEL_LEAD_BINS : MEL_LEAD_BINS + kept], waveform, _loudness_gain(waveform, spec), spec)
     return padded
 
 
@@ -110,6 +100,22 @@ def _mel_to_hz(mel: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"
     return np.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL)))
 
 
+def _count_bins(waveform: Waveform, spec: MelSpec) -> int:
+    return -(-len(waveform) // HOP_SAMPLES) + spec.fft_samples // HOP_SAMPLES - 1
+
+
+def _fill(mel: Mel, waveform: Waveform, gain: float, spec: MelSpec) -> None:
+    """Writes the first bins of a scaled waveform, chunk by chunk, so that nothing as long as it is made."""
+    filters = mel_filters(spec)
+    window = 0.5 * np.sin(np.pi * (np.arange(spec.fft_samples) + 0.5) / spec.fft_samples)
+    for first in range(0, mel.shape[1], _CHUNK_BINS):
+        stop = min(mel.shape[1], first + _CHUNK_BINS)
+        frames = _stft_frames(waveform, range(first, stop), gain, spec.fft_samples)
+        magnitude = np.abs(np.fft.rfft(frames * window, axis=1))
+        level_db = 20.0 * np.log10(np.maximum(_LEAST_MAGNITUDE, filters @ magnitude.T)) - spec.reference_db
+        mel[:, first:stop] = np.clip((level_db - spec.floor_db) / -spec.floor_db, 0.0, 1.0)
+
+
 def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
     starts = range(0, len(waveform), _ENERGY_CHUNK)
     energy = sum(float(np.square(waveform[at : at + _ENERGY_CHUNK], dtype=np.float64).sum()) for at in starts)
@@ -117,12 +123,11 @@ def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
     return spec.loudness_rms / max(_LEAST_RMS, rms)
 
 
-def _stft_frames(waveform: Waveform, first: int, stop: int, fft_samples: int) -> Float[np.ndarray, "frames fft"]:
-    """The samples of STFT frames first to stop - 1; beyond the waveform there is silence."""
-    begin = first * HOP_SAMPLES - (fft_samples - HOP_SAMPLES)
-    end = (stop - 1) * HOP_SAMPLES + HOP_SAMPLES
-    part = np.zeros(end - begin)
-    inside = waveform[max(0, begin) : max(0, end)]
+def _stft_frames(waveform: Waveform, bins: range, gain: float, fft_samples: int) -> Float[np.ndarray, "frames fft"]:
+    """The samples of some STFT frames, scaled; beyond the waveform there is silence."""
+    begin = bins.start * HOP_SAMPLES - (fft_samples - HOP_SAMPLES)
+    part = np.zeros(bins.stop * HOP_SAMPLES - begin)
+    inside = waveform[max(0, begin) : bins.stop * HOP_SAMPLES]
     offset = max(0, -begin)
-    part[offset : offset + len(inside)] = inside
+    part[offset : offset + len(inside)] = inside * np.float32(gain)
     return np.lib.stride_tricks.sliding_window_view(part, fft_samples)[::HOP_SAMPLES]
