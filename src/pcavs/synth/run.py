@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 def run(options: SynthOptions) -> Path:
     """Renders what is missing of the clips asked for; returns the path of KEY.json.
 
-    Cost: about 4 s a clip of 4 s at 256 px on one core.
+    Cost: about 3 s of one core for a clip of 4 s at 256 px.
 
     Raises:
         InputError: No heads, no OpenGL, no eSpeak NG, or a length that is not whole frames.
