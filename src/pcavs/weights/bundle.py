@@ -1,5 +1,6 @@
 """Bundles: one safetensors file that holds tensors, the spec they belong to and where they come from."""
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -51,7 +52,8 @@ def save_bundle(bundle: Bundle, path: Path, *, half: bool = False) -> None:
         save_file(tensors, part, metadata=metadata)
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove either
+            part.unlink()
         raise OutputError(f"cannot write {path}: {error}; choose a folder with space and write permission") from error
 
 
@@ -103,4 +105,7 @@ def _checked(metadata: Mapping[str, str] | None, path: Path) -> Mapping[str, str
     found = (metadata or {}).get("format", "none")
     if metadata is None or found != FORMAT:
         raise WeightsError(f"{path} has format {found}, {FORMAT} is needed; it was not written by pcavs")
+    missing = sorted({"spec", "provenance", "licence"} - set(metadata))
+    if missing:
+        raise WeightsError(f"{path} says nothing of its {', '.join(missing)}; it was not written by pcavs")
     return metadata
