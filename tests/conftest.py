@@ -5,9 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from helpers.drawn import write_drawn_packs
 from pcavs.spec import TINY_FLOW, TalkerSpec
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--repin", action="store_true", help="write tests/contract/pinned.json anew: a meant change")
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +40,9 @@ def shared() -> Path:
 def tiny_spec() -> TalkerSpec:
     """A talker of under a million parameters."""
     return TalkerSpec(flow=TINY_FLOW)
+
+
+@pytest.fixture(scope="session")
+def drawn_packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packs of a drawn talking face, 64 px: clips with speech, one without, two held out."""
+    return write_drawn_packs(tmp_path_factory.mktemp("packs"))

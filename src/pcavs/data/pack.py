@@ -4,6 +4,7 @@ A pack needs no video decoder to read: faces are JPEGs of the network's size, sp
 arrays. It is what training reads, here or on a bare machine with an accelerator.
 """
 
+import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator
@@ -133,7 +134,8 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
         save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part, metadata=metadata)
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove either
+            part.unlink()
         raise OutputError(f"cannot write {path}: {error}; choose a folder with space and write permission") from error
     return path
 

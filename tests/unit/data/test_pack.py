@@ -1,0 +1,173 @@
+"""Packs give back the clips that were put in, stay under their limit, and are refused when they are not whole."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from helpers.drawn import drawn_clip
+from pcavs.data import pack as packs
+from pcavs.data.pack import FORMAT, PackedClip, find_packs, pack_frame_px, read_pack, write_packs
+from pcavs.errors import DataError, OutputError
+from pcavs.spec import MEL_BINS_PER_FRAME
+
+
+def noise_clip(key: str, frames: int, bytes_a_frame: int = 2000, heard: bool = True) -> PackedClip:
+    """A clip of known content; its JPEGs are none, which packs do not look at."""
+    rng = np.random.default_rng(list(key.encode()))
+    return PackedClip(
+        key=key,
+        speaker=f"speaker of {key}",
+        source="noise",
+        split="train",
+        jpegs=[rng.bytes(int(bytes_a_frame * rng.uniform(0.9, 1.1))) for _ in range(frames)],
+        mesh=rng.random((frames, 478, 3)).astype(np.float16),
+        lips=rng.random((frames, 80)).astype(np.float16),
+        pose=rng.random((frames, 12)).astype(np.float32),
+        mel=rng.random((80, frames * MEL_BINS_PER_FRAME + packs.MEL_PADDING_BINS)).astype(np.float16)
+        if heard
+        else None,
+    )
+
+
+def assert_same(a: PackedClip, b: PackedClip):
+    assert (a.key, a.speaker, a.source, a.split, a.jpegs) == (b.key, b.speaker, b.source, b.split, b.jpegs)
+    for name in ("mesh", "lips", "pose"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), strict=True)
+    assert (a.mel is None) == (b.mel is None)
+    if a.mel is not None and b.mel is not None:
+        np.testing.assert_array_equal(a.mel, b.mel, strict=True)
+
+
+def test_clips_come_back_as_they_were(tmp_path: Path):
+    clips = [noise_clip("a", 3), noise_clip("silent", 1, heard=False), noise_clip("b", 2)]
+    paths = write_packs(clips, tmp_path / "deep", frame_px=64)
+    assert [path.name for path in paths] == ["pack-000.safetensors"]
+    assert pack_frame_px(paths[0]) == 64
+    for before, after in zip(clips, read_pack(paths[0]), strict=True):
+        assert_same(before, after)
+
+
+def test_silent_clips_alone_make_a_pack(tmp_path: Path):
+    (path,) = write_packs([noise_clip("still", 2, heard=False)], tmp_path, frame_px=64)
+    assert next(read_pack(path)).mel is None
+
+
+def test_packs_stay_under_the_limit_and_keep_the_order(tmp_path: Path):
+    limit = 100_000
+    clips = [noise_clip(f"clip-{n}", frames) for n, frames in enumerate([3, 8, 1, 12, 2, 2, 9, 5])]
+    paths = write_packs(clips, tmp_path, frame_px=64, limit_bytes=limit)
+    assert len(paths) > 1
+    assert all(path.stat().st_size <= limit for path in paths)
+    assert max(path.stat().st_size for path in paths) > limit / 2
+    for before, after in zip(clips, (clip for path in paths for clip in read_pack(path)), strict=True):
+        assert_same(before, after)
+
+
+def test_a_clip_larger_than_a_pack_is_cut_where_its_speech_stays_whole(tmp_path: Path):
+    limit, clip = 60_000, noise_clip("long", 40)
+    paths = write_packs([clip], tmp_path, frame_px=64, limit_bytes=limit)
+    assert all(path.stat().st_size <= limit for path in paths)
+    pieces = [piece for path in paths for piece in read_pack(path)]
+    assert [piece.key for piece in pieces] == [f"long-{n}" for n in range(len(pieces))]
+    assert [jpeg for piece in pieces for jpeg in piece.jpegs] == clip.jpegs
+    first = 0
+    for piece in pieces:
+        for frame in range(len(piece.jpegs)):
+            window = piece.mel[:, 4 * frame : 4 * frame + 20]
+            np.testing.assert_array_equal(window, clip.mel[:, 4 * (first + frame) : 4 * (first + frame) + 20])
+        np.testing.assert_array_equal(piece.mesh, clip.mesh[first : first + len(piece.jpegs)])
+        first += len(piece.jpegs)
+
+
+def test_packs_of_an_earlier_longer_writing_go(tmp_path: Path):
+    clips = [noise_clip(f"clip-{n}", 5) for n in range(6)]
+    before = write_packs(clips, tmp_path, frame_px=64, limit_bytes=60_000)
+    after = write_packs(clips[:1], tmp_path, frame_px=64)
+    assert len(before) > len(after)
+    assert find_packs([tmp_path]) == after
+
+
+def test_a_failing_write_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full_disk(tensors: object, part: Path, **_: object):
+        part.write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(packs, "save_file", full_disk)
+    with pytest.raises(OutputError, match="cannot write .*No space left.*choose a folder") as caught:
+        write_packs([noise_clip("a", 2)], tmp_path, frame_px=64)
+    assert "\n" not in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(OutputError, match="cannot write"):
+        write_packs([noise_clip("a", 2)], tmp_path / "file" / "packs", frame_px=64)
+
+
+def test_places_without_packs_are_named(tmp_path: Path):
+    for place in (tmp_path, tmp_path / "none"):
+        with pytest.raises(DataError, match=f"no packs in {place}; `pcavs pack` makes them"):
+            find_packs([place])
+
+
+def test_packs_are_found_in_folders_and_by_name(tmp_path: Path):
+    paths = write_packs([noise_clip(f"clip-{n}", 5) for n in range(6)], tmp_path, frame_px=64, limit_bytes=60_000)
+    assert find_packs([tmp_path]) == paths
+    assert find_packs([paths[1], paths[0]]) == [paths[1], paths[0]]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.99])
+def test_a_truncated_pack_is_refused(share: float, tmp_path: Path):
+    (path,) = write_packs([noise_clip("a", 4)], tmp_path, frame_px=64)
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+    for read in (pack_frame_px, lambda path: list(read_pack(path))):
+        with pytest.raises(DataError, match="is not a whole pack") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pcavs-bundle-1"}, {"format": "pcavs-pack-99"}])
+def test_another_format_is_refused(metadata: dict[str, str] | None, tmp_path: Path):
+    path = tmp_path / "pack-000.safetensors"
+    save_file({"x": np.zeros(3)}, path, metadata=metadata)
+    with pytest.raises(DataError, match=f"has format .*, {FORMAT} is needed; make it again"):
+        list(read_pack(path))
+
+
+def test_a_text_file_is_refused(tmp_path: Path):
+    (tmp_path / "pack-000.safetensors").write_text("not a pack, but a text that is long enough to look like one")
+    with pytest.raises(DataError, match="is not a whole pack"):
+        list(read_pack(tmp_path / "pack-000.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["jpeg_ends", "mesh", "lips", "pose", "mel"])
+def test_arrays_that_do_not_fit_the_clips_are_refused(name: str, tmp_path: Path):
+    """One row too few would give every later clip another's landmarks."""
+    (path,) = write_packs([noise_clip("a", 4), noise_clip("b", 4)], tmp_path, frame_px=64)
+    clips = packs._open(path).metadata()
+    tensors = load_file(path)
+    tensors[name] = np.ascontiguousarray(tensors[name][:, :-1] if name == "mel" else tensors[name][:-1])
+    save_file(tensors, path, metadata=clips)
+    with pytest.raises(DataError, match=rf"{name} has \d+ rows, its clips need \d+; make it again") as caught:
+        list(read_pack(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_array_is_refused(tmp_path: Path):
+    (path,) = write_packs([noise_clip("a", 4)], tmp_path, frame_px=64)
+    metadata, tensors = packs._open(path).metadata(), load_file(path)
+    del tensors["pose"]
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(DataError, match="is not a whole pack") as caught:
+        list(read_pack(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_drawn_clips_fit_their_own_format(tmp_path: Path):
+    clip = drawn_clip("said", frames=3)
+    (path,) = write_packs([clip], tmp_path, frame_px=64)
+    assert_same(clip, next(read_pack(path)))
