@@ -135,8 +135,9 @@ def _check_settings(record: Any, words: list[str], name: str) -> None:
 
 
 def _unboxed(text: str) -> str:
-    """Takes the first sentence out of tyro's box."""
-    inner = " ".join(re.sub("[\u2500-\u257f]+", " ", text).split())
+    """Takes the first sentence out of tyro's box, less the box's title."""
+    lines = [line for line in text.splitlines() if not line.startswith("\u256d")]
+    inner = " ".join(re.sub("[\u2500-\u257f]+", " ", "\n".join(lines)).split())
     return re.split(r"\.? (?:Got errors|Argument helptext|For full helptext)", inner)[0]
 
 

@@ -112,7 +112,7 @@ def read_pose_source(
 def smooth_poses(codes: PoseCodes) -> PoseCodes:
     """Takes the encoder's frame-to-frame noise out with a five-frame binomial, which moves nothing in time.
 
-    Motion of up to 2 Hz, faster than heads nod, keeps nine tenths and more of its size. The ends are continued.
+    Motion keeps 97 % of its size at 1 Hz and 88 % at 2 Hz; white noise is halved. The ends are continued.
     """
     reach = len(_SMOOTHING) // 2
     padded = np.pad(codes.astype(np.float64), ((reach, reach), (0, 0)), mode="edge")

@@ -1,6 +1,6 @@
 """What every runtime of a talker does: arrays in, arrays out."""
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -37,6 +37,7 @@ class FieldArrays(NamedTuple):
     """RGB in [-1, 1]."""
 
 
+@runtime_checkable
 class TalkerBackend(Protocol):
     """A talker, loaded and ready; not to be shared between threads."""
 
