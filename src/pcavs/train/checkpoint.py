@@ -86,7 +86,7 @@ def load_checkpoint(
     try:
         state = torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu")
         position = Position(**json.loads((place / "position.json").read_text()))
-    except (OSError, RuntimeError, EOFError, TypeError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(
             f"{place} is damaged ({type(error).__name__}); delete it, the checkpoint before it is used then"
         ) from error

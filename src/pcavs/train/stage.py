@@ -1,7 +1,7 @@
 """What the stages share: one shape, the heads that only training needs, and the losses that bind sound to sight."""
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ MAX_SCALE = 50.0
 """Bound of the inverse temperature: above it a batch's noise decides."""
 
 
+@runtime_checkable
 class Stage(Protocol):
     """Owns losses; the loop owns optimiser, schedule and checkpoints."""
 

@@ -1,0 +1,112 @@
+"""Losses on hand-worked cases."""
+
+import math
+
+import pytest
+import torch
+
+from pcavs.data.library import Library
+from pcavs.data.pack import find_packs
+from pcavs.models.generator import FLOW_GAIN
+from pcavs.train.generator import mouth_masks
+from pcavs.train.losses import (
+    edge_distance,
+    flow_at,
+    landmark_flow,
+    masked_mean,
+    retrieval,
+    retrieval_within,
+    roughness,
+)
+from pcavs.train.stage import step_rng
+
+ONE = torch.tensor(1.0)
+
+
+def test_partners_of_one_direction_are_found():
+    codes = torch.eye(4) * torch.tensor([[0.1], [1.0], [7.0], [100.0]])
+    loss, found = retrieval(codes, torch.eye(4), torch.tensor(50.0))
+    assert float(found) == 1
+    assert float(loss) == pytest.approx(0, abs=1e-5)
+
+
+def test_equal_codes_cost_the_logarithm_of_their_number():
+    loss, _ = retrieval(torch.ones(8, 3), torch.ones(8, 3), torch.tensor(10.0))
+    assert float(loss) == pytest.approx(math.log(8), rel=1e-5)
+    loss, _ = retrieval_within(torch.ones(8, 3), torch.ones(8, 3), 4, torch.tensor(10.0))
+    assert float(loss) == pytest.approx(math.log(4), rel=1e-5)
+
+
+def test_within_a_clip_other_clips_do_not_count():
+    """Each clip has the same four codes: unfindable among all, findable among its own."""
+    codes = torch.eye(4).repeat(3, 1)
+    assert float(retrieval_within(codes, codes, 4, torch.tensor(50.0))[1]) == 1
+    assert float(retrieval_within(codes, codes, 4, torch.tensor(50.0))[0]) == pytest.approx(0, abs=1e-5)
+    assert float(retrieval(codes, codes, torch.tensor(50.0))[0]) == pytest.approx(math.log(3), rel=1e-3)
+
+
+def test_exchanged_moments_of_a_clip_are_wrong():
+    codes = torch.eye(4).repeat(2, 1)
+    swapped = codes[[1, 0, 3, 2, 4, 5, 6, 7]]
+    assert float(retrieval_within(codes, swapped, 4, ONE)[1]) == 0.5
+
+
+def test_a_mean_takes_what_the_mask_lets_through():
+    values = torch.tensor([1.0, 2.0, 30.0])
+    assert float(masked_mean(values, torch.tensor([1.0, 1.0, 0.0]))) == 1.5
+    assert float(masked_mean(values, torch.zeros(3))) == 0
+
+
+def test_flow_is_read_where_the_landmark_is():
+    flow = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij"))[None]
+    column, row = 5, 2
+    point = (torch.tensor([[[column, row]]]) + 0.5) / 4 - 1
+    assert flow_at(flow, point).flatten().tolist() == pytest.approx([row, column], abs=1e-5)
+
+
+def test_the_right_flow_leads_back_to_the_identity_picture():
+    identity, target = torch.rand(2, 9, 2) - 0.5, torch.rand(2, 9, 2) - 0.5
+    shift = torch.tensor([0.3, -0.1])
+    flow = shift[None, :, None, None].expand(2, 2, 16, 16)
+    weights = torch.ones(9)
+    right = landmark_flow(flow, target + shift, target, weights)
+    assert right.max() < 2e-3
+    zero = landmark_flow(torch.zeros_like(flow), target + shift, target, weights)
+    assert zero.tolist() == pytest.approx([math.hypot(0.3, 0.1) / FLOW_GAIN] * 2, rel=1e-4)
+    assert landmark_flow(-flow, target + shift, target, weights).min() > 1.9 * zero.max()
+    assert landmark_flow(flow, identity, target, weights).shape == (2,)
+
+
+def test_weighted_landmarks_count_more():
+    flow = torch.zeros(1, 2, 8, 8)
+    target = torch.zeros(1, 2, 2)
+    identity = torch.tensor([[[FLOW_GAIN, 0.0], [0.0, 0.0]]])
+    weighted = landmark_flow(flow, identity, target, torch.tensor([3.0, 1.0]))
+    assert float(weighted) == pytest.approx(0.75, abs=1e-3)
+
+
+def test_a_ramp_is_smooth_and_a_bend_is_not():
+    ramp = torch.linspace(-1, 1, 16).expand(1, 2, 16, 16)
+    assert float(roughness(ramp)) == pytest.approx(0, abs=1e-5)
+    assert float(roughness(ramp.abs())) > 0.01
+
+
+def test_blur_costs_edges():
+    sharp = torch.zeros(1, 1, 8, 8)
+    sharp[..., 4:] = 1.0
+    blurred = torch.nn.functional.avg_pool2d(sharp, 3, 1, 1)
+    assert float(edge_distance(sharp, sharp)) == 0
+    assert float(edge_distance(sharp, blurred)) > 0.1
+
+
+def test_masks_cover_the_mouth(drawn_packs):
+
+    batch = Library.load(find_packs([drawn_packs]), "train").batch(step_rng(0, 1), 4, 2)
+    inside, mouth = mouth_masks(batch.target_mesh, 64)
+    assert inside.shape == mouth.shape == (8, 1, 64, 64)
+    assert set(torch.cat([inside, mouth]).unique().tolist()) == {0.0, 1.0}
+    assert bool((mouth >= inside).all())
+    assert 0.003 < float(inside.mean()) < float(mouth.mean()) < 0.15
+    # The drawn mouth is dark inside, and darker than the faces around it.
+    shade = batch.target.mean(dim=1, keepdim=True)
+    assert float((shade * inside).sum() / inside.sum()) < float(shade.mean()) - 0.2

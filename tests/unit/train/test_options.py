@@ -1,0 +1,63 @@
+"""Settings that disagree are named; the learning rate rises, holds and falls."""
+
+from pathlib import Path
+
+import pytest
+
+from pcavs.errors import DataError, InputError
+from pcavs.train.options import TrainOptions, verify
+from pcavs.train.run import learning_rate, run
+
+
+def options(**changes: object) -> TrainOptions:
+    return TrainOptions(packs=(Path("packs"),), run=Path("run"), **changes)  # pyright: ignore[reportArgumentType]
+
+
+def test_defaults_agree():
+    verify(options())
+    verify(options(stage="generator", moments=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0, "warmup_steps": 0, "decay_steps": 0}, "steps 0 must be at least 1"),
+        (
+            {"steps": 500, "warmup_steps": 100, "decay_steps": 401},
+            "warmup-steps 100 and decay-steps 401 do not fit into steps 500; lower them or train longer",
+        ),
+        ({"clips": 0}, "clips 0 and moments 3 must both be at least 1"),
+        ({"moments": 0}, "clips 6 and moments 0 must both be at least 1"),
+        ({"moments": 1}, "the sync stage needs moments of at least 2: the others of a clip are its negatives"),
+    ],
+)
+def test_settings_that_disagree_are_refused(changes: dict[str, object], message: str):
+    with pytest.raises(InputError) as caught:
+        verify(options(**changes))
+    assert str(caught.value) == message
+
+
+def test_the_rate_rises_holds_and_falls():
+    chosen = options(lr=1e-3, steps=100, warmup_steps=10, decay_steps=20)
+    rates = [learning_rate(chosen, step) for step in range(1, 101)]
+    assert rates[:3] == pytest.approx([1e-4, 2e-4, 3e-4])
+    assert rates[9:81] == pytest.approx([1e-3] * 72)
+    assert rates[81:84] == pytest.approx([0.95e-3, 0.9e-3, 0.85e-3])
+    assert rates[-1] == pytest.approx(1e-3 / 20)
+
+
+def test_the_rate_without_ramps_is_one_number():
+    chosen = options(lr=1e-3, steps=3, warmup_steps=0, decay_steps=0)
+    assert [learning_rate(chosen, step) for step in (1, 2, 3)] == [1e-3] * 3
+
+
+def test_a_device_that_is_not_here_is_refused(drawn_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(InputError, match="device cuda is asked for, and torch finds none here; use --device cpu"):
+        run(TrainOptions(packs=(drawn_packs,), run=tmp_path, device="cuda"))
+
+
+def test_packs_of_another_size_are_refused(drawn_packs: Path, tmp_path: Path):
+    with pytest.raises(DataError, match="packs hold faces of 64 px, the talker needs 128; pack again"):
+        run(TrainOptions(packs=(drawn_packs,), run=tmp_path / "run", device="cpu"))
+    assert not (tmp_path / "run").exists()
