@@ -44,12 +44,13 @@ class ModulatedConv(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, style_dim: int, kernel: int = 3) -> None:
         """Starts with a style that leaves activations as they are."""
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel))
+        # Small kernels, so that a step of Adam changes them by a noticeable share: demodulation makes their size moot.
+        spread = (in_channels * kernel * kernel) ** -0.5
+        self.weight = nn.Parameter(torch.randn(out_channels, in_channels, kernel, kernel) * spread)
         self.bias = nn.Parameter(torch.zeros(out_channels))
         self.affine = nn.Linear(style_dim, in_channels)
         nn.init.normal_(self.affine.weight, std=style_dim**-0.5)
         nn.init.ones_(self.affine.bias)
-        self.gain = (in_channels * kernel * kernel) ** -0.5
         self.padding = kernel // 2
 
     def forward(
@@ -57,10 +58,9 @@ class ModulatedConv(nn.Module):
     ) -> Float[Tensor, "batch c_out h w"]:
         """Maps features under a style; the result is rectified."""
         scale = self.affine(style)
-        weight = self.weight * self.gain
-        energy = functional.linear(scale.float().square(), weight.float().square().sum(dim=(2, 3)))
+        energy = functional.linear(scale.float().square(), self.weight.float().square().sum(dim=(2, 3)))
         demodulation = torch.rsqrt(energy + 1e-6).to(x.dtype)
-        x = functional.conv2d(x * scale[:, :, None, None].to(x.dtype), weight, padding=self.padding)
+        x = functional.conv2d(x * scale[:, :, None, None].to(x.dtype), self.weight, padding=self.padding)
         x = x * demodulation[:, :, None, None] + self.bias[None, :, None, None].to(x.dtype)
         return functional.leaky_relu(x, LEAK) * 2**0.5
 

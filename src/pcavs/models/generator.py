@@ -8,10 +8,13 @@ from torch import Tensor, nn
 
 from pcavs.models.blocks import LEAK, ModulatedConv, resize, warp
 from pcavs.models.identity import IdentityFeatures
-from pcavs.spec import FlowSpec
+from pcavs.spec import FlowSpec, exact_div
 
 FLOW_GAIN = 0.1
 """A head's unit of flow: a tenth of half the picture, the size of a lively head's motion."""
+
+POSE_GAIN = 5.0
+"""A turn of ten degrees changes the pose code by a fifth: as a difference it would be faint beside content."""
 
 MASK_BIAS = 3.0
 """Starts the mask near one: flow is learnt first, colours come in where they pay."""
@@ -51,28 +54,31 @@ class StyleMapper(nn.Module):
         embedding = spec.content_embedding_dim
         self.content = nn.Linear(spec.content_dim, embedding)
         self.pose = nn.Sequential(
-            nn.Linear(spec.pose_dim, spec.pose_embedding_dim),
+            nn.Linear(2 * spec.pose_dim, spec.pose_embedding_dim),
             nn.LeakyReLU(LEAK),
             nn.Linear(spec.pose_embedding_dim, spec.pose_embedding_dim),
         )
         self.identity = nn.Linear(spec.identity_dim, embedding)
-        joined = 3 * embedding + 2 * spec.pose_embedding_dim
         self.join = nn.Sequential(
             nn.LeakyReLU(LEAK),
-            nn.Linear(joined, spec.style_dim),
+            nn.Linear(3 * embedding + spec.pose_embedding_dim, spec.style_dim),
             nn.LeakyReLU(LEAK),
             nn.Linear(spec.style_dim, spec.style_dim),
             nn.LeakyReLU(LEAK),
         )
+        for layer in self.modules():
+            if isinstance(layer, nn.Linear):
+                # The default start shrinks what passes: the style would hardly modulate, and flow starts in vain.
+                nn.init.kaiming_normal_(layer.weight, a=LEAK)
+                nn.init.zeros_(layer.bias)
 
     def forward(
         self, vector: Float[Tensor, "batch identity"], own: Codes, driving: Codes
     ) -> Float[Tensor, "batch style"]:
         """Content enters at unit length times the root of its size, so its loudness says nothing."""
         own_content, content = self.content(_unit(own.content)), self.content(_unit(driving.content))
-        own_pose, pose = self.pose(own.pose), self.pose(driving.pose)
-        parts = [self.identity(vector), content, content - own_content, pose, pose - own_pose]
-        return self.join(torch.cat(parts, dim=1))
+        pose = self.pose(torch.cat([own.pose, (driving.pose - own.pose) * POSE_GAIN], dim=1))
+        return self.join(torch.cat([self.identity(vector), content, content - own_content, pose], dim=1))
 
 
 def _unit(content: Tensor) -> Tensor:
@@ -89,6 +95,9 @@ class FlowGenerator(nn.Module):
         maps = spec.identity_widths[-2::-1]
         self.style = StyleMapper(spec)
         self.seed = nn.Conv2d(maps[0], widths[0], 1)
+        coarse_px = exact_div(spec.frame_px, 2 ** len(widths))
+        # A turned head moves each place its own way; features alone tell places apart too slowly.
+        self.place = nn.Parameter(torch.randn(1, widths[0], coarse_px, coarse_px))
         self.levels = nn.ModuleList(
             _Level(before, after, style, carried)
             for before, after, carried in zip((widths[0], *widths[:-1]), widths, maps, strict=True)
@@ -103,7 +112,7 @@ class FlowGenerator(nn.Module):
     def forward(self, identity: IdentityFeatures, own: Codes, driving: Codes) -> tuple[Fields, tuple[Tensor, ...]]:
         """Gives the fields of a frame, and the flow of every level, coarse to fine, for supervision."""
         style = self.style(identity.vector, own, driving)
-        x = self.seed(identity.maps[0])
+        x = self.seed(identity.maps[0]) + self.place
         flow = x.new_zeros((x.shape[0], 2, x.shape[2], x.shape[3]), dtype=torch.float32)
         flows = []
         for index, (level, carried) in enumerate(zip(self.levels, identity.maps, strict=True)):

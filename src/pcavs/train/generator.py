@@ -1,5 +1,7 @@
 """Stage `generator`: rebuild frame k from the identity picture, the speech at k and the augmented frame k."""
 
+import dataclasses
+
 import cv2
 import numpy as np
 import torch
@@ -15,6 +17,7 @@ from pcavs.spec import MESH_POINTS
 from pcavs.train.losses import edge_distance, landmark_flow, roughness
 from pcavs.train.options import TrainOptions
 from pcavs.train.stage import Bound, TrainingHeads, bind, draw, weigh
+from pcavs.train.sync import SyncStage
 
 WEIGHTS = {
     "flow": 1.0,
@@ -35,6 +38,9 @@ WEIGHTS = {
 LIP_WEIGHT = 8.0
 """Lips are a tenth of the landmarks and most of what a listener watches."""
 
+SYNC_SIZE = {"clips": 4, "moments": 16}
+"""Of the sync steps between: few moments a clip teach who speaks, many teach when."""
+
 SPEECH_SHARE = 0.6
 """Share of heard targets driven by speech; the others are driven by the content seen, the easier teacher."""
 
@@ -49,17 +55,23 @@ class GeneratorStage:
         """Trains all parts of the talker."""
         self.modules = nn.ModuleDict({"talker": talker, "heads": heads})
         self._talker, self._heads, self._library, self._options = talker, heads, library, options
+        self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_SIZE))
         self._lip_weights = torch.ones(MESH_POINTS)
         self._lip_weights[list(LIPS)] = LIP_WEIGHT
 
     def batch(self, step: int) -> Batch:
         """Draws clips of all kinds, silent ones too."""
         options = self._options
+        if self._is_sync(step):
+            return self._sync.batch(step)
         return draw(self._library, options.seed, step, options.clips, options.moments, heard_only=False)
 
     def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         """Weighs reconstruction, flow and the terms of `stage.bind`."""
         options = self._options
+        if self._is_sync(step):
+            loss, terms = self._sync.loss(batch, step)
+            return loss, {f"sync_{name}": value for name, value in terms.items()}
         generator = torch.Generator().manual_seed(options.seed * 1_000_003 + step)
         bound = bind(self._talker, self._heads, batch, options.moments, generator)
         identity = repeat(self._talker.encode_identity(batch.identity), options.moments)
@@ -70,6 +82,9 @@ class GeneratorStage:
         charge = 1.0 if step < options.colour_from_step else 0.2
         terms |= picture_terms(fields, batch, inside, mouth, charge)
         return weigh(terms, WEIGHTS), terms
+
+    def _is_sync(self, step: int) -> bool:
+        return self._options.sync_every > 0 and step % self._options.sync_every == 0
 
     def _choose(self, bound: Bound, batch: Batch, generator: torch.Generator) -> Codes:
         """Speech or sight for the content; the true pose or the pose head's for the pose."""

@@ -37,6 +37,8 @@ class TrainOptions:
     """Last steps, over which the learning rate falls to nothing."""
     colour_from_step: int = 600
     """Generator: until here the mask is charged in full, so that flow is learnt first."""
+    sync_every: int = 0
+    """Generator: every so many-th step is a step of the sync stage, on 4 clips of 16 moments; 0 is never."""
     ema: float = 0.998
     """Memory of the running average of the weights."""
     seed: int = 0
