@@ -17,7 +17,7 @@ from pcavs.errors import PcavsError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_STOPPED, EXIT_ENDED = 1, 2, 130, 143
 
-_EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train", "webdataset": "train", "moderngl": "synth"}
+_EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train", "webdataset": "train"}
 
 
 class Command(NamedTuple):
@@ -90,7 +90,9 @@ def _command(words: list[str]) -> tuple[str | None, list[str]]:
     if words[0] == "weights":
         if len(words) == 1 or words[1] in ("-h", "--help"):
             return None, []
-        raise UsageError(f"no such command: {' '.join(words[:2])}; there are weights export and weights show")
+        raise UsageError(
+            f"no such command: {' '.join(words[:2])}; there are weights export and weights show; see pcavs --help"
+        )
     raise UsageError(unknown_setting(words[0], COMMANDS).replace("setting", "command") + "; see pcavs --help")
 
 

@@ -1,5 +1,6 @@
 """What users give by mistake: one line that says what was found, exit code 1, and nothing left behind."""
 
+import functools
 import os
 import shutil
 import struct
@@ -10,8 +11,13 @@ import numpy as np
 import pytest
 
 from helpers.sounds import write_noise, write_wav
+from pcavs.animate import animator
+from pcavs.animate import run as animate_run
 from pcavs.cli import main
 from pcavs.media.image import read_picture
+
+_load_once = functools.cache(animator.load_animator)
+"""Networks take seconds to compile; what fails to load is not kept."""
 
 
 @pytest.fixture
@@ -22,8 +28,9 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def animate(tiny_networks, face, folder, tmp_path, capsys):
+def animate(tiny_networks, face, folder, monkeypatch, tmp_path, capsys):
     """Runs the command in this process: exit code, what went to stdout, lines on stderr."""
+    monkeypatch.setattr(animate_run, "load_animator", _load_once)
     speech = write_noise(tmp_path / "good.wav", 0.4)
 
     def run(**given):

@@ -27,8 +27,8 @@ def lively_talker(flow: FlowSpec, seed: int = 0) -> Talker:
     talker = build_talker(TalkerSpec(flow=flow))
     with torch.no_grad():
         for level in talker.generator.levels:
-            level.motion.weight.mul_(60)
-        talker.generator.paint.weight.mul_(20)
+            level.motion.weight.mul_(12)
+        talker.generator.paint.weight.mul_(8)
         for module in talker.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.normal_(0, 0.2)

@@ -1,0 +1,145 @@
+"""The door: words to records, mistakes to one line and an exit code."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+import pcavs
+from pcavs import cli
+from pcavs.errors import InputError
+
+
+@pytest.fixture
+def run(capsys):
+    def run(*words):
+        with pytest.raises(SystemExit) as end:
+            cli.main(list(words))
+        said = capsys.readouterr()
+        return end.value.code, said.out, said.err
+
+    return run
+
+
+def test_help_names_every_command(run):
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for name in cli.COMMANDS:
+        assert f"\n  {name} " in out
+
+
+@pytest.mark.parametrize("words", [[], ["-h"], ["weights"], ["weights", "--help"]])
+def test_no_command_is_a_question(run, words):
+    assert run(*words)[:2] == run("--help")[:2]
+
+
+def test_version(run):
+    assert run("--version") == (0, f"pcavs {pcavs.__version__}\n", "")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_command_explains_its_settings(run, name):
+    code, out, err = run(*name.split(), "--help")
+    assert (code, err) == (0, "")
+    assert f"usage: pcavs {name}" in out
+
+
+MISTAKES = {
+    "animate --identiy a.jpg --audio b --out c": "no such setting: --identiy; did you mean --identity?",
+    "animate --identity a --audio b --out c --sed 3": "no such setting: --sed; did you mean --seed?",
+    "animate --identity a --audio b --out c --zzzzz": "no such setting: --zzzzz;",
+    "animate --identity a": "missing: --audio, --out;",
+    "animate --identity a --audio b --out c --size big": "--size",
+    "animate --identity a --audio b --out c --device gpu": "'gpu'",
+    "animate --identity a --audio b --out": "--out",
+    "animate stray --identity a --audio b --out c": "stray",
+    "animat --identity a": "no such command: animat; did you mean animate?",
+    "weights exprot x": "no such command: weights exprot",
+    "weights export": "missing: --bundle, --out;",
+    "weights export x": "missing: --out;",
+    "train --packs p --runn r": "no such setting: --runn; did you mean --run?",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_a_mistyped_command_is_told_in_one_line(run, words):
+    code, out, err = run(*words.split())
+    assert (code, out) == (2, "")
+    assert err.startswith("pcavs: error: ")
+    assert MISTAKES[words] in err
+    assert "--help" in err
+    assert err.count("\n") == 1
+
+
+def test_underscores_are_taken_for_hyphens(run):
+    assert "no such setting" not in run("train", "--packs", "p", "--run", "r", "--save_minutes", "x")[2]
+
+
+def test_an_error_is_one_line_however_it_was_raised(run, monkeypatch):
+    def fail(options):
+        raise InputError("first\n  second")
+
+    monkeypatch.setattr("pcavs.doctor.run", fail)
+    assert run("doctor") == (1, "", "pcavs: error: first second\n")
+
+
+def test_a_bug_keeps_its_trace(monkeypatch):
+    monkeypatch.setattr("pcavs.doctor.run", lambda options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(["doctor"])
+
+
+def test_ctrl_c_is_130(run, monkeypatch):
+    def stop(options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pcavs.doctor.run", stop)
+    assert run("doctor") == (130, "", "pcavs: error: stopped\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "package", "extra"),
+    [
+        ("train --packs p --run r", "torch", "train"),
+        ("weights export a --out b", "torch", "train"),
+        ("prepare --source a --out b", "webdataset", "train"),
+    ],
+)
+def test_a_missing_extra_is_named(run, monkeypatch, command, package, extra):
+    rooms = tuple(f"pcavs.{room}" for room in ("train.", "export.run", "prepare.", "data.", "models."))
+    for name in [name for name in sys.modules if name.startswith(rooms)]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    code, out, err = run(*command.split())
+    assert (code, out) == (1, "")
+    assert err == f'pcavs: error: this needs {package}; pip install "pcavs[{extra}]"\n'
+
+
+def test_doctor_tells_what_is_here(run):
+    code, out, err = run("doctor", "--json")
+    report = json.loads(out)
+    assert err == ""
+    assert code == (1 if report["problems"] else 0)
+    assert report["pcavs"] == pcavs.__version__
+    assert report["encoders"] == {"libx264": True, "aac": True}
+    assert report["packages"]["numpy"]
+    assert "CPU" in report["openvino"]["devices"]
+    assert all("no default weights" in problem for problem in report["problems"])
+
+
+def test_doctor_speaks_in_lines(run):
+    _, out, _ = run("doctor")
+    assert out.startswith("pcavs ")
+    assert "\nencoders  libx264, aac\n" in out
+
+
+def test_help_is_quick():
+    """Aim: 0.2 s. Neither OpenVINO nor PyAV nor OpenCV nor the command-line library are loaded for it."""
+    code = (
+        "import sys; from pcavs.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "assert not {'openvino', 'av', 'cv2', 'torch', 'tyro', 'rich', 'safetensors'} & set(sys.modules), sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

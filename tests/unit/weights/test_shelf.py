@@ -1,0 +1,119 @@
+"""Network folders and where weights are found."""
+
+import json
+import shutil
+
+import pytest
+
+from helpers.talkers import write_bundle, write_networks
+from pcavs.errors import OutputError, WeightsError
+from pcavs.export.options import ExportOptions, ShowOptions
+from pcavs.export.run import run as export
+from pcavs.export.show import run as show
+from pcavs.spec import TINY_FLOW, TalkerSpec
+from pcavs.weights import shelf
+from pcavs.weights.bundle import load_bundle, save_bundle
+from pcavs.weights.networks import FACTS, FORMAT, NETWORKS, file_digest, read_facts, read_networks
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with tiny.safetensors and tiny/, as they lie on the shelf."""
+    place = tmp_path_factory.mktemp("shelf")
+    write_networks(write_bundle(place / "tiny.safetensors"), place / "tiny", "fp16")
+    return place
+
+
+@pytest.fixture
+def place(made, tmp_path):
+    return shutil.copytree(made, tmp_path / "shelf")
+
+
+def test_a_folder_says_what_its_bundle_said(made):
+    folder = read_networks(made / "tiny")
+    bundle = load_bundle(made / "tiny.safetensors")
+    assert folder.spec == bundle.spec == TalkerSpec(flow=TINY_FLOW)
+    assert (folder.provenance, folder.licence) == (bundle.provenance, bundle.licence)
+    assert folder.digest == file_digest(made / "tiny.safetensors")
+
+
+def test_a_folder_holds_these_files(made):
+    """Pinned: other versions read them."""
+    assert sorted(file.name for file in (made / "tiny").iterdir()) == sorted(
+        [FACTS, *(f"{name}.{ending}" for name in NETWORKS for ending in ("bin", "xml"))]
+    )
+    facts = json.loads((made / "tiny" / FACTS).read_text())
+    assert sorted(facts) == ["digest", "files", "format", "licence", "provenance", "spec"]
+    assert facts["format"] == FORMAT == "pcavs-networks-1"
+
+
+def test_no_machine_is_named_in_a_folder(made):
+    for file in (made / "tiny").glob("*.xml"):
+        assert str(made.parent) not in file.read_text()
+
+
+def test_both_forms_are_found_from_either(made):
+    found = shelf.find_weights(made / "tiny")
+    assert found == shelf.find_weights(made / "tiny.safetensors")
+    assert found.name == "tiny"
+    assert None not in found
+
+
+def test_networks_of_another_bundle_are_left_aside(place):
+    write_bundle(place / "tiny.safetensors", seed=1)
+    assert shelf.find_weights(place / "tiny.safetensors").networks is None
+    assert shelf.find_weights(place / "tiny").bundle is None
+
+
+def test_the_default_is_the_shelfs(place, monkeypatch):
+    monkeypatch.setattr(shelf, "shelf", lambda: place)
+    monkeypatch.setattr(shelf, "DEFAULT", "tiny")
+    assert shelf.find_weights() == shelf.find_weights(place / "tiny")
+    shutil.rmtree(place / "tiny")
+    assert shelf.find_weights().networks is None
+    (place / "tiny.safetensors").unlink()
+    with pytest.raises(WeightsError, match=r"no default weights in .*; install pcavs again or give --weights"):
+        shelf.find_weights()
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(WeightsError, match="no weights at"):
+        read_facts(tmp_path)
+
+
+def test_a_folder_of_another_format(place):
+    (place / "tiny" / FACTS).write_text('{"format": "pcavs-networks-9"}')
+    with pytest.raises(WeightsError, match="has format pcavs-networks-9, pcavs-networks-1 is needed"):
+        read_facts(place / "tiny")
+    (place / "tiny" / FACTS).write_text("[")
+    with pytest.raises(WeightsError, match="is not JSON"):
+        read_facts(place / "tiny")
+
+
+def test_show_tells_size_spec_and_origin(made):
+    facts = show(ShowOptions(bundle=made / "tiny.safetensors"))
+    assert facts["bundle"]["numbers"] > 300_000
+    assert facts["networks"]["megabytes"] < facts["bundle"]["megabytes"] + 0.5
+    assert facts["spec"]["flow"]["frame_px"] == 64
+    assert facts["provenance"] == {"recipe": "random"}
+    json.dumps(facts)
+
+
+def test_export_keeps_what_is_there(place):
+    options = {"bundle": place / "tiny.safetensors", "out": place / "tiny"}
+    with pytest.raises(OutputError, match="exists already"):
+        export(ExportOptions(**options))
+    (place / "notes").mkdir()
+    (place / "notes" / "diary.txt").write_text("mine")
+    with pytest.raises(OutputError, match="holds something else than networks"):
+        export(ExportOptions(bundle=options["bundle"], out=place / "notes", overwrite=True))
+    assert (place / "notes" / "diary.txt").read_text() == "mine"
+
+
+def test_export_refuses_a_bundle_that_does_not_fit_its_spec(place):
+    bundle = load_bundle(place / "tiny.safetensors")
+    del bundle.tensors["identity.head.bias"]
+    save_bundle(bundle, place / "torn.safetensors")
+    with pytest.raises(WeightsError, match=r"has no tensor identity\.head\.bias"):
+        export(ExportOptions(bundle=place / "torn.safetensors", out=place / "torn"))
+    assert not list(place.glob("torn*/")) + list(place.glob("*.part"))
