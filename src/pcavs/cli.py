@@ -9,7 +9,7 @@ import logging
 import re
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple
 
 from pcavs.animate.options import AnimateOptions, unknown_setting
@@ -196,7 +196,7 @@ _WORK: Final[dict[str, Callable[[Any, Command], int]]] = {"animate": _animate, "
 
 
 @contextlib.contextmanager
-def _progress(*, shown: bool) -> Iterator[Callable[[str, int, int], None]]:
+def _progress(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
     """A bar with the time left, on stderr, one for each thing that is being done."""
     if not shown:
         yield lambda doing, done, total: None

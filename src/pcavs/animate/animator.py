@@ -136,22 +136,17 @@ def _torch_backend(weights: Weights, device: Device) -> TalkerBackend:
     if weights.bundle is None:
         raise InputError(f"{weights.networks} holds networks for the cpu only; give the bundle to use {device}")
     try:
-        import torch
-
-        from pcavs.backends.torch import TorchBackend
+        from pcavs.backends.torch import TorchBackend, torch_device
         from pcavs.models.plain import plain_networks
         from pcavs.models.state import fill
         from pcavs.models.talker import build_talker
     except ModuleNotFoundError as error:
         reason = "--device cuda" if device == "cuda" else f"{weights.bundle} without exported networks beside it"
         raise InputError(f"{reason} {_NEEDS_TORCH}") from error
-    has_cuda = torch.cuda.is_available()
-    if device == "cuda" and not has_cuda:
-        raise InputError("no CUDA device is here, or torch is built without CUDA; use --device cpu")
+    chosen = torch_device(device)
     bundle = load_bundle(weights.bundle)
     talker = build_talker(bundle.spec)
     fill(talker, bundle.tensors, str(weights.bundle))
-    chosen = torch.device("cuda" if has_cuda and device != "cpu" else "cpu")
     return TorchBackend(plain_networks(talker), bundle.spec, chosen)
 
 

@@ -1,6 +1,7 @@
 """The talker in torch: any device that torch knows, and weights that were never exported."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from pcavs.backends.base import Face, Faces, FieldArrays, IdentityArrays
+from pcavs.errors import InputError
 from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
 
@@ -64,3 +66,15 @@ class TorchBackend:
 
     def _tensor(self, value: np.ndarray | Tensor) -> Tensor:
         return value if isinstance(value, Tensor) else torch.from_numpy(np.ascontiguousarray(value)).to(self._device)
+
+
+def torch_device(choice: Literal["auto", "cpu", "cuda"]) -> torch.device:
+    """Resolves a choice of device; `auto` is `cuda` where there is one.
+
+    Raises:
+        InputError: `cuda` was asked for and is not here.
+    """
+    has_cuda = torch.cuda.is_available()
+    if choice == "cuda" and not has_cuda:
+        raise InputError("no CUDA device is here, or torch is built without CUDA; use --device cpu")
+    return torch.device("cuda" if has_cuda and choice != "cpu" else "cpu")

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 import openvino as ov
@@ -88,10 +88,10 @@ def convert(network: nn.Module, inputs: tuple[Tensor, ...]) -> ov.Model:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Iterator[None]:
+def _without_chatter() -> Generator[None]:
     """Tracing warns of Python numbers in shapes; here shapes are facts of the spec, so that is as meant."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         warnings.simplefilter("ignore", DeprecationWarning)
         yield
 

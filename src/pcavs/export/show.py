@@ -28,15 +28,16 @@ def describe(weights: Weights) -> dict[str, Any]:
         WeightsError: A file is missing or damaged.
     """
     facts: dict[str, Any] = {"name": weights.name, "digest": weights.digest}
+    origin = None
     if weights.networks is not None:
-        folder = read_networks(weights.networks)
-        facts["networks"] = {"path": str(folder.path), "megabytes": _megabytes(*folder.path.iterdir())}
-        origin = folder
+        origin = read_networks(weights.networks)
+        facts["networks"] = {"path": str(origin.path), "megabytes": _megabytes(*origin.path.iterdir())}
     if weights.bundle is not None:
         origin = load_bundle(weights.bundle)
         parameters = sum(value.size for value in origin.tensors.values())
         size = _megabytes(weights.bundle)
         facts["bundle"] = {"path": str(weights.bundle), "megabytes": size, "numbers": parameters}
+    assert origin is not None  # one of a talker's two forms is always there
     return facts | {
         "spec": json.loads(origin.spec.to_json()),
         "provenance": origin.provenance,
