@@ -58,8 +58,7 @@ def run(options: TrainOptions) -> Path:
         with torch.autocast(session.device.type, torch.bfloat16, enabled=options.precision == "bf16-mixed"):
             loss, terms = stage.loss(batch, step)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(stage.modules.parameters(), LARGEST_GRADIENT)
+        norm = _gradient(stage, loss)
         if bool(torch.isfinite(norm)):
             optimizer.step()
             _update(average, talker, options.ema, step)
@@ -165,6 +164,15 @@ def _batches(stage: Stage, done: int, steps: int, device: torch.device) -> Itera
             if step < steps:
                 ahead = pool.submit(stage.batch, step + 1)
             yield step, Batch(*(tensor.to(device) for tensor in batch)), waited
+
+
+def _gradient(stage: Stage, loss: Tensor) -> Tensor:
+    """Fills the gradients and gives their norm before it was cut."""
+    if not bool(torch.isfinite(loss)):
+        # Backwards through a warp, a flow of NaN would read outside of the picture and end the process.
+        return loss.detach()
+    loss.backward()
+    return nn.utils.clip_grad_norm_(stage.modules.parameters(), LARGEST_GRADIENT)
 
 
 @torch.no_grad()
