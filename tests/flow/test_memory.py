@@ -3,22 +3,27 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from helpers.sounds import write_noise
 
 MEASURE = """
-import json, resource, sys
+import json, pathlib, sys
 import pcavs
 face, audio, weights, out = sys.argv[1:]
-film = pcavs.load(weights).animate(face, audio)
+film = pcavs.load(weights).animate(face, audio, size=32)
 film.save(out)
-print(json.dumps([film.num_frames, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+facts = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+print(json.dumps([film.num_frames, int(facts["VmHWM"].split()[0]) / 1024]))
 """
+"""VmHWM, because the peak that `getrusage` tells is inherited from the test's own process."""
+
 ALLOWED_MB = 150
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of memory")
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_ten_minutes_take_the_memory_of_ten_seconds(tiny_networks, face, tmp_path):
