@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--repin", action="store_true", help="write tests/contract/pinned.json anew: a meant change")
+    parser.addoption("--repin", action="store_true", help="write tests/contract/pinned.txt anew: a meant change")
 
 
 @pytest.fixture(scope="session")
