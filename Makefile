@@ -5,7 +5,7 @@ PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py' -o -name '*.safetensors' -o -name '*.bin' -o -name '*.xml')
 
-.PHONY: demo test lint types floors unit format setup clean help
+.PHONY: demo test lint types floors unit coverage format setup clean help
 
 help: ; @grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /'
 
@@ -26,6 +26,9 @@ floors: .venv/ready ## who may import whom
 unit: .venv/ready ## the tests
 	@.venv/bin/pytest -n $(WORKERS)
 
+coverage: .venv/ready ## the tests, and which lines they never reach
+	@.venv/bin/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+
 format: .venv/ready ## put the code into the house's form
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
@@ -38,4 +41,4 @@ clean: ## remove both environments and every cache
 	@echo "setting up .venv (torch and tools, a few minutes)" && $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) -e '.[train,synth,dev]' && touch $@
 
 .venv-demo/ready: pyproject.toml constraints.txt $(SOURCES)
-	@echo "setting up .venv-demo (no torch)" && $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python $(PIP) --force-reinstall --no-deps . && .venv-demo/bin/python $(PIP) . && touch $@
+	@echo "setting up .venv-demo (no torch)" && rm -rf build && $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python $(PIP) --force-reinstall --no-deps . && .venv-demo/bin/python $(PIP) . && touch $@
