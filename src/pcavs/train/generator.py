@@ -26,6 +26,7 @@ WEIGHTS = {
     "edges": 2.0,
     "colours": 0.5,
     "opening": 1.0,
+    "inside": 0.1,
     "roughness": 0.05,
     "across": 0.1,
     "within": 0.3,
@@ -37,6 +38,9 @@ WEIGHTS = {
 
 LIP_WEIGHT = 8.0
 """Lips are a tenth of the landmarks and most of what a listener watches."""
+
+COLOUR_CHARGE = 0.3
+"""Price of a pixel of colour once colours are let in: below it blur spreads over what flow does well."""
 
 SYNC_SIZE = {"clips": 4, "moments": 16}
 """Of the sync steps between: few moments a clip teach who speaks, many teach when."""
@@ -79,7 +83,7 @@ class GeneratorStage:
         fields, flows = self._talker.generator(identity.features, identity.own, driving)
         inside, mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])
         terms = bound.terms | self._flow_terms(flows, batch)
-        charge = 1.0 if step < options.colour_from_step else 0.2
+        charge = 1.0 if step < options.colour_from_step else COLOUR_CHARGE
         terms |= picture_terms(fields, batch, inside, mouth, charge)
         return weigh(terms, WEIGHTS), terms
 
@@ -128,6 +132,8 @@ def picture_terms(fields: Fields, batch: Batch, inside: Tensor, mouth: Tensor, c
         "edges": edge_distance(made, batch.target),
         "colours": ((fields.colours - batch.target).abs() * weight).mean(),
         "opening": ((1 - fields.mask) * (1 - inside)).mean() * charge,
+        # Between the lips the picture has nothing to move; a saturated mask would never find out by itself.
+        "inside": -((1 - fields.mask).clamp(min=1e-4).log() * inside).sum() / inside.sum().clamp(min=1),
         "open_inside": ((1 - fields.mask) * inside).sum() / inside.sum().clamp(min=1),
         "mouth_pixels": ((made - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
         "zero_mouth_pixels": ((picture - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
