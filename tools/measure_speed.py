@@ -1,0 +1,63 @@
+"""Milliseconds a frame of the shipped talker's networks, one frame at a time, as `pcavs animate` runs them.
+
+    python tools/measure_speed.py [--weights FOLDER] [--frames 200]
+
+Needs no torch. Prints the median and the range over five rounds, for bf16 (where the processor has it) and f32.
+"""
+
+import argparse
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pcavs.backends.openvino import OpenVinoBackend, cpu_has_bf16
+from pcavs.weights.networks import read_networks
+from pcavs.weights.shelf import find_weights
+
+logger = logging.getLogger("measure_speed")
+
+ROUNDS = 5
+
+
+def main() -> None:
+    """Reads the command line, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--frames", type=int, default=200)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    networks = find_weights(arguments.weights).networks
+    if networks is None:
+        parser.error("these weights have no OpenVINO networks; `pcavs weights export` makes them")
+    facts = read_networks(networks)
+    for precision in ("bf16", "f32") if cpu_has_bf16() else ("f32",):
+        backend = OpenVinoBackend(networks, facts.spec, precision=precision)
+        side = facts.spec.flow.frame_px
+        rng = np.random.default_rng(0)
+        face = rng.integers(0, 256, (side, side, 3), np.uint8)
+        identity = backend.encode_identity(face)
+        content, pose = identity.content, identity.pose
+        windows = rng.random((1, 1, 80, 20), np.float32)
+        _report(f"generator {precision}", partial(backend.render, identity, content, pose), arguments.frames)
+        _report(f"speech encoder {precision}", partial(backend.encode_speech, windows), arguments.frames)
+        _report(f"motion encoder {precision}", partial(backend.encode_pose, face[None]), arguments.frames)
+
+
+def _report(name: str, call: Callable[[], object], frames: int) -> None:
+    call()
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(frames):
+            call()
+        rounds.append((time.perf_counter() - began) / frames * 1000)
+    logger.info("%-22s %6.2f ms a frame (%.2f to %.2f)", name, statistics.median(rounds), min(rounds), max(rounds))
+
+
+if __name__ == "__main__":
+    main()
