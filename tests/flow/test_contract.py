@@ -56,6 +56,14 @@ def test_a_film_has_a_frame_for_each_40_ms_of_speech(loud_mouth, face, tmp_path,
     assert (stream.rate, stream.layout.name) == (44_100, "stereo")
 
 
+@pytest.mark.parametrize("stored", [(16_000, 1), (48_000, 2)])
+def test_the_sound_keeps_its_rate_and_channels(loud_mouth, face, make_wav, tmp_path, stored):
+    """A wav file says "1 channels", not "mono": films of such voices came out in stereo."""
+    audio = make_wav(0.4, rate_hz=stored[0], channels=stored[1])
+    stream = count_shown(loud_mouth.animate(face, audio, size=32).save(tmp_path / "film.mp4"))[3]
+    assert (stream.rate, len(stream.layout.channels)) == stored
+
+
 def test_start_and_end_cut_the_speech(loud_mouth, face, make_wav, tmp_path):
     film = loud_mouth.animate(face, make_wav(3.0), size=32, start=0.5, end=1.74)
     frames, _, sound_s, _ = count_shown(film.save(tmp_path / "film.mp4"))

@@ -30,6 +30,9 @@ Block = Float32[np.ndarray, "channels samples"]
 SILENCE_PEAK = 1e-4
 """Below -80 dB of full scale nothing can be heard, and loudness normalisation would only raise noise."""
 
+_PLAIN_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
+"""What FFmpeg calls the channels of a wav file that says only how many there are."""
+
 # Half a frame. Matroska rounds times to milliseconds and recorders jitter; larger jumps are missing sound.
 _JUMP_S = 0.02
 
@@ -98,7 +101,7 @@ class AudioReader:
         self._path = path
         self._stack = ExitStack()
         self.rate_hz = 0
-        self.layout = ""
+        self.layout = self._stored_layout = ""
 
     def __enter__(self) -> "AudioReader":
         """Opens the file and decodes its first frame, the only sure source of rate and layout."""
@@ -114,7 +117,8 @@ class AudioReader:
             if first is None:
                 raise InputError(f"{self._path} has a sound stream without any sound; give another file")
             self._first = first
-            self.rate_hz, self.layout = first.sample_rate, first.layout.name
+            self.rate_hz, self._stored_layout = first.sample_rate, first.layout.name
+            self.layout = _PLAIN_LAYOUTS.get(self._stored_layout, self._stored_layout)
             self._stack = stack.pop_all()
         return self
 
@@ -179,7 +183,7 @@ class AudioReader:
         yield from resampler.resample(self._first)
         for frame in self._frames:
             # A stream may change its own rate or channels on the way; a resampler may not.
-            if (frame.sample_rate, frame.layout.name) == (self.rate_hz, self.layout):
+            if (frame.sample_rate, frame.layout.name) == (self.rate_hz, self._stored_layout):
                 yield from resampler.resample(frame)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import av
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pcavs.errors import InputError, OutputError
 from pcavs.media.audio import AudioReader, Block, make_frame
@@ -75,6 +75,8 @@ class FilmWriter:
         self._metadata = metadata or {}
         self._overwrite = overwrite
         self._part = path.with_name(path.name + ".part")
+        # One for the whole film: a frame's own `reformat` sets up a scaler, with its threads, for every frame.
+        self._reformatter = VideoReformatter()
         self._frames = 0
         self._track: _SoundTrack | None = None
 
@@ -121,8 +123,12 @@ class FilmWriter:
         height, width = picture.shape[:2]
         if (width, height) != self._size:
             raise ValueError(f"a frame of {width} x {height} came for a film of {self._size[0]} x {self._size[1]}")
-        frame = VideoFrame.from_ndarray(picture, format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG
+        frame = self._reformatter.reformat(
+            VideoFrame.from_ndarray(picture, format="rgb24"),
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range=ColorRange.MPEG,
+            threads=1,
         )
         frame.pts, frame.time_base = self._frames, Fraction(1, FRAME_RATE)
         self._frames += 1

@@ -12,7 +12,7 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
-from av.video.reformatter import Colorspace, Interpolation
+from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from pcavs.errors import InputError
 from pcavs.media.orientation import UPRIGHT, Orientation, from_display_matrix, turn_upright
@@ -108,11 +108,12 @@ def read_frames(
     check_range(start_s, end_s)
     start, end = Fraction(start_s), None if end_s is None else Fraction(end_s)
     last: tuple[_Stored, Picture] | None = None
+    reformatter = VideoReformatter()  # a frame's own would set up a scaler, with its threads, for every frame
     with ExitStack() as stack:
         timed = _timed_frames(path, start, stack)
         for stored in resample_nearest(timed, start, end):
             if last is None or stored is not last[0]:
-                last = stored, _to_picture(stored, max_side_px)
+                last = stored, _to_picture(stored, max_side_px, reformatter)
                 yield last[1]
             else:
                 # A repeated frame is a copy, so that drawing on one does not draw on the other.
@@ -214,16 +215,18 @@ def _shown_size(stored: _Stored, max_side_px: int | None) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _to_picture(stored: _Stored, max_side_px: int | None) -> Picture:
+def _to_picture(stored: _Stored, max_side_px: int | None, reformatter: VideoReformatter) -> Picture:
     frame = stored.frame
     width, height = _shown_size(stored, max_side_px)
     is_untagged_hd = frame.colorspace == _UNSPECIFIED_COLOUR and frame.height > _STANDARD_DEFINITION_LINES
-    pixels = frame.reformat(
+    pixels = reformatter.reformat(
+        frame,
         width=width,
         height=height,
         format="rgb24",
         # As players do: what says nothing is BT.601 when small and BT.709 when large.
         src_colorspace=Colorspace.ITU709 if is_untagged_hd else None,
         interpolation=Interpolation.AREA if width < frame.width else Interpolation.BICUBIC,
+        threads=1,
     )
     return turn_upright(pixels.to_ndarray(), _orientation(frame))
