@@ -1,0 +1,73 @@
+"""One real face, made into films and folders; the landmark networks are loaded once."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pcavs.face.align import clip_transform, crop_picture
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.track import track_picture
+from pcavs.spec import CropSpec
+from pcavs.types import CropTransform, Mesh, Picture
+
+FilmWriter: TypeAlias = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def photo(root: Path, request: pytest.FixtureRequest) -> Path:
+    """The shipped face, or a composite where that is missing."""
+    path = root / "examples" / "face.jpg"
+    return path if path.exists() else request.getfixturevalue("shared") / "data" / "photos" / "composite_f_multi.jpg"
+
+
+@pytest.fixture(scope="session")
+def landmarker() -> FaceLandmarker:
+    return FaceLandmarker(threads=1)
+
+
+@pytest.fixture(scope="session")
+def portrait(photo: Path, landmarker: FaceLandmarker) -> tuple[Picture, Mesh, CropTransform]:
+    """Picture, its landmarks in pixels of the crop of 256, and the crop's transform."""
+    picture = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
+    track = track_picture(picture, landmarker, "photo")
+    transform = clip_transform(track.meshes, CropSpec(), 256)
+    mesh = track.meshes[0].copy()
+    mesh[:, :2] = mesh[:, :2] @ transform[:, :2].T + transform[:, 2]
+    mesh[:, 2] *= np.sqrt(np.linalg.det(transform[:, :2]))
+    return picture, mesh.astype(np.float32), transform
+
+
+@pytest.fixture(scope="session")
+def write_film(portrait: tuple[Picture, Mesh, CropTransform]) -> FilmWriter:
+    """Films of the face, swaying by a few pixels, with a tone where sound is asked for."""
+
+    def write(path: Path, *, frames: int = 12, side: int = 192, sound: bool = True, hidden: int = 0) -> Path:
+        crop = crop_picture(portrait[0], portrait[2], 256)
+        wide = cv2.copyMakeBorder(crop, 40, 40, 40, 40, cv2.BORDER_REPLICATE)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with av.open(str(path), "w") as container:
+            video = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "ultrafast"})
+            video.width = video.height = side
+            video.pix_fmt = "yuv420p"
+            track = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
+            for k in range(frames):
+                x = 20 + round(8 * np.sin(k / 3))
+                picture = cv2.resize(wide[20:316, x : x + 296], (side, side), interpolation=cv2.INTER_AREA)
+                if k < hidden:
+                    picture = np.full_like(picture, 90)
+                container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+            container.mux(video.encode(None))
+            if track is not None:
+                tone = 0.3 * np.sin(np.arange(frames * 640) * 0.2).astype(np.float32)
+                frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
+                frame.sample_rate = 16_000
+                container.mux(track.encode(frame))
+                container.mux(track.encode(None))
+        return path
+
+    return write
