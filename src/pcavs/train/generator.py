@@ -26,7 +26,7 @@ WEIGHTS = {
     "edges": 2.0,
     "colours": 0.5,
     "opening": 1.0,
-    "inside": 0.1,
+    "inside": 0.01,
     "roughness": 0.05,
     "across": 0.1,
     "within": 0.3,
@@ -39,7 +39,7 @@ WEIGHTS = {
 LIP_WEIGHT = 8.0
 """Lips are a tenth of the landmarks and most of what a listener watches."""
 
-COLOUR_CHARGE = 0.3
+COLOUR_CHARGE = 6.0
 """Price of a pixel of colour once colours are let in: below it blur spreads over what flow does well."""
 
 SYNC_SIZE = {"clips": 4, "moments": 16}
