@@ -118,7 +118,7 @@ class AudioReader:
                 raise InputError(f"{self._path} has a sound stream without any sound; give another file")
             self._first = first
             self.rate_hz, self._stored_layout = first.sample_rate, first.layout.name
-            self.layout = _PLAIN_LAYOUTS.get(self._stored_layout, self._stored_layout)
+            self.layout = _PLAIN_LAYOUTS.get(self._stored_layout) or self._stored_layout
             self._stack = stack.pop_all()
         return self
 
