@@ -4,11 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from helpers.drawn import write_drawn_packs
 from pcavs.spec import TINY_FLOW, TalkerSpec
 
 ROOT = Path(__file__).resolve().parents[1]
+
+# A busy machine is no fault of the code, so no example has a deadline; CI draws the same examples each time.
+settings.register_profile("house", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
