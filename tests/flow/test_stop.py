@@ -22,6 +22,8 @@ def long_film(tiny_networks, face, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell's background jobs ignore Ctrl-C and hand that down: the film must not inherit it from the test run.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
