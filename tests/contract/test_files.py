@@ -14,7 +14,7 @@ MAX_FUNCTION_LINES = 60
 
 # Written in pieces, so that this file does not hold what it forbids.
 MACHINE_PATHS = re.compile(
-    "|".join(("/work/(main|shared|brief)", "/" + "tmp/", "/home/" + "[a-z]", "/root" + "/", r"\.\./" + "shared"))
+    "|".join(("/" + "work/(main|shared)", "/" + "tmp/", "/home/" + "[a-z]", "/root" + "/", r"\.\./" + "shared"))
 )
 REGISTRY_HOSTS = re.compile(
     "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.(org|com)", "download" + r"\.pytorch\.org"))
