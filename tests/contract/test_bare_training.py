@@ -45,7 +45,7 @@ def bare(script: Path, names: set[str], **options: object) -> subprocess.Complet
     code = BARE.replace("HERE", repr(names)) + TRAIN
     settings = json.dumps(OPTIONS | options)
     return subprocess.run(
-        [sys.executable, "-c", code, str(script), settings], capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", code, str(script), settings], capture_output=True, text=True, check=False
     )
 
 
