@@ -62,7 +62,7 @@ def main() -> None:
     landmarker = FaceLandmarker(threads=1)
     rows, strips = [], []
     for index, clip in enumerate(clips):
-        scores, strip = measure(talker, clip, clips[(index + 1) % len(clips)], landmarker, bundle.spec.flow.frame_px)
+        scores, strip = measure(talker, clip, clips[(index + 1) % len(clips)], landmarker, bundle.spec.sizes.frame_px)
         rows.append({"key": clip.key, "speaker": clip.facts["speaker"]} | {k: v._asdict() for k, v in scores.items()})
         strips.append(strip)
         logger.info("%s %s", clip.key, {name: tuple(round(x, 3) for x in score) for name, score in scores.items()})

@@ -37,7 +37,7 @@ def main() -> None:
     facts = read_networks(networks)
     for precision in ("bf16", "f32") if cpu_has_bf16() else ("f32",):
         backend = OpenVinoBackend(networks, facts.spec, precision=precision)
-        side = facts.spec.flow.frame_px
+        side = facts.spec.sizes.frame_px
         rng = np.random.default_rng(0)
         face = rng.integers(0, 256, (side, side, 3), np.uint8)
         identity = backend.encode_identity(face)

@@ -36,8 +36,8 @@ COMMANDS: Final = {
     "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.run:pack"),
     "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run"),
     "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
-    "weights export": Command("pcavs.export.options:ExportOptions", "pcavs.export.run:run", "bundle"),
-    "weights show": Command("pcavs.export.options:ShowOptions", "pcavs.export.show:run", "bundle"),
+    "weights export": Command("pcavs.exchange.options:ExportOptions", "pcavs.exchange.export:run", "bundle"),
+    "weights show": Command("pcavs.exchange.options:ShowOptions", "pcavs.exchange.show:run", "bundle"),
 }
 
 

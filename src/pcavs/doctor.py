@@ -102,7 +102,7 @@ def _encoders(problems: list[str]) -> dict[str, bool]:
 
 
 def _weights(problems: list[str]) -> list[dict[str, Any]]:
-    from pcavs.export.show import describe
+    from pcavs.exchange.show import describe
     from pcavs.weights.shelf import find_weights
 
     try:

@@ -6,7 +6,7 @@ architectural fact from it.
 
 import dataclasses
 import json
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pcavs.errors import WeightsError
 
@@ -103,17 +103,99 @@ TINY_FLOW = FlowSpec(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class PaperSpec:
+    """Sizes of the `paper` talker: the published networks, unless said otherwise (Zhou et al., CVPR 2021)."""
+
+    frame_px: int = 224
+    """Side of the faces that the networks see and make; a multiple of 32."""
+    identity_stem: int = 64
+    identity_planes: tuple[int, ...] = (64, 128, 256, 512)
+    """Of the four stages of ResNeXt; a stage gives four times as many channels."""
+    identity_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    identity_groups: int = 32
+    identity_group_width: int = 4
+    """Channels of a group for 64 planes."""
+    motion_widths: tuple[int, ...] = (64, 128, 256)
+    motion_heatmaps: int = 68
+    motion_dim: int = 512
+    hourglass_depth: int = 4
+    speech_widths: tuple[int, ...] = (32, 64, 128, 256)
+    speech_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    speech_attention_dim: int = 128
+    content_dim: int = 512
+    content_embedding_dim: int = 500
+    pose_dim: int = POSE_DIM
+    seed_channels: int = 512
+    """Channels of the identity map from which the generator starts."""
+    generator_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128)
+    """Channels of the generator at frame_px/32, /16, ... up to frame_px."""
+    speech_gain: float = 1.2
+    """Factor on heard content before its embedding: the published inference's constant."""
+
+    @property
+    def picture_px(self) -> int:
+        """Side of the film unless the user asks otherwise: what the generator makes."""
+        return self.frame_px
+
+    @property
+    def seed_px(self) -> int:
+        """Side of the identity map."""
+        return exact_div(self.frame_px, 32)
+
+    @property
+    def identity_dim(self) -> int:
+        """Length of the identity vector."""
+        return 4 * self.identity_planes[-1]
+
+    @property
+    def style_dim(self) -> int:
+        """Length of the style: identity vector, content embedding and pose, one after the other."""
+        return self.identity_dim + self.content_embedding_dim + self.pose_dim
+
+
+TINY_PAPER = PaperSpec(
+    frame_px=64,
+    identity_stem=8,
+    identity_planes=(8, 8, 16, 16),
+    identity_blocks=(1, 1, 1, 1),
+    identity_groups=4,
+    identity_group_width=8,
+    motion_widths=(8, 16, 32),
+    motion_heatmaps=8,
+    motion_dim=32,
+    hourglass_depth=2,
+    speech_widths=(8, 16, 16, 32),
+    speech_blocks=(1, 1, 1, 1),
+    speech_attention_dim=16,
+    content_dim=32,
+    content_embedding_dim=20,
+    seed_channels=32,
+    generator_widths=(32, 32, 16, 16, 8, 8),
+)
+"""Under half a million parameters: the paper's structure for tests."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TalkerSpec:
     """Everything a bundle must say of itself for its weights to mean something."""
 
-    kind: Literal["flow"] = "flow"
+    kind: Literal["flow", "paper"] = "flow"
     mel: MelSpec = MelSpec()
     crop: CropSpec = CropSpec()
     flow: FlowSpec = FlowSpec()
+    """Of a `flow` talker; means nothing in another."""
+    paper: PaperSpec = PaperSpec()
+    """Of a `paper` talker; means nothing in another."""
+
+    @property
+    def sizes(self) -> FlowSpec | PaperSpec:
+        """Sizes of this kind of talker."""
+        return self.flow if self.kind == "flow" else self.paper
 
     def to_json(self) -> str:
-        """Serialises with sorted keys, so equal specs give equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        """Serialises with sorted keys, so equal specs give equal text; sizes of the other kind are left out."""
+        fields = {"kind": self.kind, "mel": self.mel, "crop": self.crop, self.kind: self.sizes}
+        return json.dumps(fields, default=dataclasses.asdict, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "TalkerSpec":
@@ -126,12 +208,18 @@ class TalkerSpec:
             fields = json.loads(text)
         except ValueError as error:
             raise WeightsError(f"the spec inside the weights is not JSON: {error}") from error
+        kind = fields.get("kind")
+        if kind not in _SIZES:
+            raise WeightsError(f"the weights are of kind {kind}; this version knows {' and '.join(_SIZES)}")
         return cls(
-            kind=fields.pop("kind"),
-            mel=_build(MelSpec, fields.pop("mel")),
-            crop=_build(CropSpec, fields.pop("crop")),
-            flow=_build(FlowSpec, fields.pop("flow")),
+            kind=kind,
+            mel=_build(MelSpec, fields["mel"]),
+            crop=_build(CropSpec, fields["crop"]),
+            **{kind: _build(_SIZES[kind], fields[kind])},
         )
+
+
+_SIZES: Final[dict[str, type]] = {"flow": FlowSpec, "paper": PaperSpec}
 
 
 def _build(cls: type, fields: dict[str, Any]) -> Any:

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from pcavs.backends.base import FieldArrays, IdentityArrays
-from pcavs.export.options import ExportOptions
-from pcavs.export.run import run as export
+from pcavs.exchange.export import run as export
+from pcavs.exchange.options import ExportOptions
 from pcavs.models.state import tensors_of
 from pcavs.models.talker import Talker, build_talker
 from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
@@ -71,7 +71,7 @@ class LoudMouth:
         return ((loudness - QUIET) / (LOUD - QUIET)).clip(0, 1).astype(np.float32)
 
     def render(self, identity: IdentityArrays, content: np.ndarray, pose: np.ndarray) -> FieldArrays:
-        side = self.spec.flow.frame_px
+        side = self.spec.sizes.frame_px
         mask = np.ones((side, side), np.float32)
         mask[mouth_area(side)] = 1 - content[0]
         black = np.full((3, side, side), -1, np.float32)

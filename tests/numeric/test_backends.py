@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from helpers.talkers import lively_talker, write_bundle, write_networks
-from pcavs.animate.compose import Composer
+from pcavs.animate.compose import FieldComposer
 from pcavs.backends.base import FieldArrays, TalkerBackend
 from pcavs.backends.openvino import OpenVinoBackend, cpu_has_bf16
 from pcavs.backends.torch import TorchBackend
-from pcavs.export.run import example_inputs
+from pcavs.exchange.export import example_inputs
 from pcavs.models.generator import Fields, compose
 from pcavs.models.plain import plain_networks
 from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
@@ -160,7 +160,7 @@ def test_composing_agrees_with_the_networks_own(side, strength):
         cv2.resize(rng.random((4, 4), dtype=np.float32), (64, 64)),
         np.stack([cv2.resize(rng.uniform(-1, 1, (4, 4)).astype(np.float32), (64, 64)) for _ in range(3)]),
     )
-    ours = Composer(picture).frame(fields).astype(float)
+    ours = FieldComposer(picture).frame(fields).astype(float)
     tensors = Fields(
         torch.from_numpy(fields.flow)[None],
         torch.from_numpy(fields.mask)[None, None],
@@ -177,7 +177,7 @@ def test_no_flow_and_a_full_mask_leave_the_picture_as_it_is():
     still = FieldArrays(
         np.zeros((2, 32, 32), np.float32), np.ones((64, 64), np.float32), np.zeros((3, 64, 64), np.float32)
     )
-    assert np.array_equal(Composer(picture).frame(still), picture)
+    assert np.array_equal(FieldComposer(picture).frame(still), picture)
 
 
 def test_flow_says_where_a_pixel_comes_from():
@@ -186,6 +186,8 @@ def test_flow_says_where_a_pixel_comes_from():
     picture[20:24, 40:44] = 255
     flow = np.zeros((2, 32, 32), np.float32)
     flow[0] = 0.5
-    moved = Composer(picture).frame(FieldArrays(flow, np.ones((64, 64), np.float32), np.zeros((3, 64, 64), np.float32)))
+    moved = FieldComposer(picture).frame(
+        FieldArrays(flow, np.ones((64, 64), np.float32), np.zeros((3, 64, 64), np.float32))
+    )
     assert moved[20:24, 24:28].min() == 255
     assert moved[:, 40:44].max() == 0

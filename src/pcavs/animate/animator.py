@@ -96,7 +96,7 @@ class Animator:
 
     def side_px(self, options: FilmOptions) -> int:
         """Side of the film."""
-        return options.size or self.backend.spec.flow.picture_px
+        return options.size or self.backend.spec.sizes.picture_px
 
     def sound(self, options: FilmOptions) -> SoundTrack:
         """Sound of the film."""

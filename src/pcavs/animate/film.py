@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 
-from pcavs.animate.compose import Composer
+from pcavs.animate.compose import make_composer
 from pcavs.animate.sources import Identity, PoseCodes
 from pcavs.backends.base import TalkerBackend
 from pcavs.media.film import FilmWriter
@@ -47,7 +47,7 @@ class Film:
     @property
     def frames(self) -> Iterator[Picture]:
         """Renders the frames one after the other, from the first, RGB; memory does not grow with their number."""
-        composer = Composer(self.identity.picture)
+        composer = make_composer(self.backend.spec.kind, self.identity.picture)
         for first in range(0, self.num_frames, _CHUNK):
             chunk = range(first, min(first + _CHUNK, self.num_frames))
             contents = self.backend.encode_speech(mel_windows(self.mel, chunk))

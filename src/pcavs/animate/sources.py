@@ -64,7 +64,7 @@ def read_identity(path: Path, side_px: int, backend: TalkerBackend, landmarker: 
     picture = read_picture(path)
     track = track_picture(picture, landmarker, path.name)
     spec = backend.spec
-    frame_px = spec.flow.frame_px
+    frame_px = spec.sizes.frame_px
     face = crop_picture(picture, clip_transform(track.meshes, spec.crop, frame_px), frame_px)
     transform = clip_transform(track.meshes, spec.crop, side_px)
     notes = [*track.notes]
@@ -102,7 +102,7 @@ def read_pose_source(
 
     frames = counted(_frames(path, place_s), 0)
     track = track_face(frames, landmarker, path.name)
-    frame_px = backend.spec.flow.frame_px
+    frame_px = backend.spec.sizes.frame_px
     transform = clip_transform(track.meshes, backend.spec.crop, frame_px)
     frames = counted(_frames(path, end_s), counts[0])
     codes = np.concatenate([backend.encode_pose(faces) for faces in _crops(frames, transform, frame_px)])

@@ -1,6 +1,6 @@
 """What every runtime of a talker does: arrays in, arrays out."""
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -9,7 +9,7 @@ from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
 
 Face = UInt8[np.ndarray, "side side 3"]
-"""Aligned crop of `spec.flow.frame_px`, RGB."""
+"""Aligned crop of `spec.sizes.frame_px`, RGB."""
 
 Faces = UInt8[np.ndarray, "time side side 3"]
 
@@ -19,7 +19,7 @@ class IdentityArrays(NamedTuple):
 
     vector: Float32[np.ndarray, " identity"]
     maps: tuple[Float32[np.ndarray, "channels _ _"], ...]
-    """Maps at 1/16, 1/8, 1/4 and 1/2 of the frame's side, coarse to fine."""
+    """`flow`: maps at 1/16, 1/8, 1/4 and 1/2 of the frame's side, coarse to fine; `paper`: one at 1/32."""
     content: Float32[np.ndarray, " content"]
     """What the picture itself shows to be said."""
     pose: Float32[np.ndarray, " pose"]
@@ -27,7 +27,7 @@ class IdentityArrays(NamedTuple):
 
 
 class FieldArrays(NamedTuple):
-    """What the generator says of a frame; `animate.compose` makes a picture of any size of it."""
+    """What the `flow` generator says of a frame; `animate.compose` makes a picture of any size of it."""
 
     flow: Float32[np.ndarray, "2 half half"]
     """Where each pixel comes from in the identity picture, minus its own place; the picture spans [-1, 1]."""
@@ -35,6 +35,16 @@ class FieldArrays(NamedTuple):
     """Share of the moved identity picture, 0 to 1; the rest is colours."""
     colours: Float32[np.ndarray, "3 frame frame"]
     """RGB in [-1, 1]."""
+
+
+class FaceArrays(NamedTuple):
+    """What the `paper` generator says of a frame: the face itself."""
+
+    face: Float32[np.ndarray, "3 frame frame"]
+    """RGB in [-1, 1]."""
+
+
+Rendered: TypeAlias = FieldArrays | FaceArrays
 
 
 @runtime_checkable
@@ -63,6 +73,6 @@ class TalkerBackend(Protocol):
 
     def render(
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
-    ) -> FieldArrays:
-        """Gives the fields of one frame, in arrays of the caller's own."""
+    ) -> Rendered:
+        """Gives what one frame shows, in arrays of the caller's own; which of the two, the spec's kind says."""
         ...

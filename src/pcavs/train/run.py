@@ -105,8 +105,10 @@ def _start(options: TrainOptions) -> _Session:
     packs = find_packs(options.packs)
     library = Library.load(packs, "train", dict(options.source_weights))
     spec = TalkerSpec(flow=TINY_FLOW if options.size == "tiny" else FlowSpec())
-    if library.frame_px != spec.flow.frame_px:
-        raise DataError(f"packs hold faces of {library.frame_px} px, the talker needs {spec.flow.frame_px}; pack again")
+    if library.frame_px != spec.sizes.frame_px:
+        raise DataError(
+            f"packs hold faces of {library.frame_px} px, the talker needs {spec.sizes.frame_px}; pack again"
+        )
 
     torch.manual_seed(options.seed)
     talker = build_talker(spec)

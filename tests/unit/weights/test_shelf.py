@@ -7,9 +7,9 @@ import pytest
 
 from helpers.talkers import write_bundle, write_networks
 from pcavs.errors import OutputError, WeightsError
-from pcavs.export.options import ExportOptions, ShowOptions
-from pcavs.export.run import run as export
-from pcavs.export.show import run as show
+from pcavs.exchange.export import run as export
+from pcavs.exchange.options import ExportOptions, ShowOptions
+from pcavs.exchange.show import run as show
 from pcavs.spec import TINY_FLOW, TalkerSpec
 from pcavs.weights import shelf
 from pcavs.weights.bundle import load_bundle, save_bundle

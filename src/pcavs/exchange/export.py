@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError
-from pcavs.export.options import ExportOptions
+from pcavs.exchange.options import ExportOptions
 from pcavs.models.plain import plain_networks
 from pcavs.models.state import fill
 from pcavs.models.talker import build_talker

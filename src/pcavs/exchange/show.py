@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pcavs.export.options import ShowOptions
+from pcavs.exchange.options import ShowOptions
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import read_networks
 from pcavs.weights.shelf import Weights, find_weights

@@ -1,1 +1,0 @@
-"""Converts any bundle into networks that animate without torch."""
