@@ -1,6 +1,6 @@
 """From what the generator gives to the frame, at any size."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from pcavs.backends.base import FaceArrays, FieldArrays, Rendered
 from pcavs.types import Picture
 
 
+@runtime_checkable
 class Composer(Protocol):
     """Makes frames of one size."""
 
