@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from pcavs.data.pack import PackedClip, pack_frame_px, read_pack
@@ -33,10 +33,21 @@ class Batch(NamedTuple):
     mel: Float[Tensor, "targets 1 80 20"]
     heard: Float[Tensor, " targets"]
     """1 where the clip has speech, else 0 (and mel is silence)."""
+    speaker: Int[Tensor, " clips"]
+    """Index into `Library.speakers`."""
+    truth: Float[Tensor, " targets"]
+    """1 where the pose is a render's exact one, else 0 (and it was fitted to landmarks)."""
 
 
 class Library:
-    """All clips of some packs, JPEGs in memory and decoded when drawn."""
+    """All clips of some packs, JPEGs in memory and decoded when drawn.
+
+    Attributes:
+        clips: The clips, in the order of their packs.
+        frame_px: Side of the faces.
+        speakers: Names of all speakers, sorted.
+        num_heard: Clips with speech.
+    """
 
     def __init__(self, clips: Iterable[PackedClip], frame_px: int, weights: Mapping[str, float] | None = None) -> None:
         """Indexes clips by source and speaker; a source's weight is the share of draws it gets (default equal).
@@ -62,6 +73,8 @@ class Library:
         self._by_speaker: dict[str, dict[str, list[int]]] = {source: {} for source in sources}
         for index, clip in enumerate(self.clips):
             self._by_speaker[clip.source].setdefault(clip.speaker, []).append(index)
+        self.speakers = tuple(sorted({clip.speaker for clip in self.clips}))
+        self._speaker_index = {name: index for index, name in enumerate(self.speakers)}
         self.num_heard = sum(clip.mel is not None for clip in self.clips)
         self._mean_lips = [np.asarray(clip.lips, np.float32).mean(axis=0) for clip in self.clips]
 
@@ -114,6 +127,8 @@ class Library:
             pose=_floats([self.clips[clip].pose[frames] for clip, frames in pairs]),
             mel=_floats([self.windows(clip, frames) for clip, frames in pairs]),
             heard=torch.tensor(heard).repeat_interleave(moments),
+            speaker=torch.tensor([self._speaker_index[self.clips[clip].speaker] for clip in drawn]),
+            truth=torch.tensor([float(self.clips[clip].truth) for clip in drawn]).repeat_interleave(moments),
         )
 
     def _draw_clip(self, rng: np.random.Generator, heard_only: bool) -> int:

@@ -47,6 +47,8 @@ class PackedClip(NamedTuple):
     pose: Float32[np.ndarray, "time 12"]
     mel: Float16[np.ndarray, "80 bins"] | None
     """Four bins a frame and 16 of padding; none where the clip has no sound."""
+    truth: bool = False
+    """The pose is what a renderer was told to show, not what landmarks were fitted to."""
 
 
 def write_packs(clips: Iterable[PackedClip], folder: Path, *, frame_px: int, limit_bytes: int = 60 << 20) -> list[Path]:
@@ -124,6 +126,7 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
             "split": clip.split,
             "frames": len(clip.jpegs),
             "heard": clip.mel is not None,
+            "truth": clip.truth,
         }
         for clip in clips
     ]
@@ -189,6 +192,7 @@ def read_pack(path: Path) -> Iterator[PackedClip]:
             arrays["lips"][frame:stop],
             arrays["pose"][frame:stop],
             mel,
+            row.get("truth", False),  # packs made before rows said so hold no exact pose
         )
         frame, mel_bin = stop, mel_bin + (bins if row["heard"] else 0)
 

@@ -57,7 +57,9 @@ def test_a_batch_has_the_shapes_and_ranges_it_says(library: Library):
     assert batch.target.shape == (15, 3, 64, 64)
     assert batch.mel.shape == (15, 1, 80, 20)
     assert (batch.lips.shape, batch.pose.shape, batch.heard.shape) == ((15, 80), (15, 12), (15,))
-    assert {tensor.dtype for tensor in batch} == {torch.float32}
+    assert (batch.speaker.shape, batch.truth.shape) == ((5,), (15,))
+    assert batch.speaker.dtype == torch.int64
+    assert {tensor.dtype for tensor in batch if tensor is not batch.speaker} == {torch.float32}
     for faces in (batch.identity, batch.target):
         assert -1 <= faces.min() < -0.5
         assert 0.5 < faces.max() <= 1
@@ -127,6 +129,22 @@ def test_silent_clips_give_silence_and_say_so():
     assert 0 < batch.heard.mean() < 1
     assert float(batch.mel[bright].abs().max()) == 0
     assert float(batch.mel[~bright].min()) == 0.5
+
+
+def test_speakers_are_numbered_in_the_order_of_their_names():
+    library = Library([flat_clip("b-1", 180, speaker="bob"), flat_clip("a-1", 20, speaker="ann")], 8)
+    assert library.speakers == ("ann", "bob")
+    batch = library.batch(step(0), 12, 1)
+    bright = batch.identity.mean(dim=(1, 2, 3)) > 0
+    assert torch.equal(batch.speaker, bright.long())
+    assert 0 < batch.speaker.float().mean() < 1
+
+
+def test_exact_poses_are_marked_for_each_target():
+    library = Library([flat_clip("fitted", 20), flat_clip("told", 180)._replace(truth=True)], 8)
+    batch = library.batch(step(0), 12, 2)
+    assert torch.equal(batch.truth, (batch.target.mean(dim=(1, 2, 3)) > 0).float())
+    assert 0 < batch.truth.mean() < 1
 
 
 def test_heard_only_leaves_silent_clips_out():

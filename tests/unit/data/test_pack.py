@@ -1,9 +1,11 @@
 """Packs give back the clips that were put in, stay under their limit, and are refused when they are not whole."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from helpers.drawn import drawn_clip
@@ -33,6 +35,7 @@ def noise_clip(key: str, frames: int, bytes_a_frame: int = 2000, heard: bool = T
 
 def assert_same(a: PackedClip, b: PackedClip):
     assert (a.key, a.speaker, a.source, a.split, a.jpegs) == (b.key, b.speaker, b.source, b.split, b.jpegs)
+    assert a.truth == b.truth
     for name in ("mesh", "lips", "pose"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), strict=True)
     assert (a.mel is None) == (b.mel is None)
@@ -41,12 +44,22 @@ def assert_same(a: PackedClip, b: PackedClip):
 
 
 def test_clips_come_back_as_they_were(tmp_path: Path):
-    clips = [noise_clip("a", 3), noise_clip("silent", 1, heard=False), noise_clip("b", 2)]
+    clips = [noise_clip("a", 3), noise_clip("silent", 1, heard=False), noise_clip("b", 2)._replace(truth=True)]
     paths = write_packs(clips, tmp_path / "deep", frame_px=64)
     assert [path.name for path in paths] == ["pack-000.safetensors"]
     assert pack_frame_px(paths[0]) == 64
     for before, after in zip(clips, read_pack(paths[0]), strict=True):
         assert_same(before, after)
+
+
+def test_packs_of_before_poses_were_marked_still_read(tmp_path: Path):
+    (path,) = write_packs([noise_clip("a", 2)._replace(truth=True)], tmp_path, frame_px=64)
+    with safe_open(path, "np") as file:
+        metadata = dict(file.metadata())
+    rows = json.loads(metadata["clips"])
+    assert rows[0].pop("truth") is True
+    save_file(load_file(path), path, metadata=metadata | {"clips": json.dumps(rows)})
+    assert next(read_pack(path)).truth is False
 
 
 def test_silent_clips_alone_make_a_pack(tmp_path: Path):
