@@ -1,6 +1,7 @@
 """What every runtime of a talker does: arrays in, arrays out."""
 
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
@@ -45,6 +46,39 @@ class FaceArrays(NamedTuple):
 
 
 Rendered: TypeAlias = FieldArrays | FaceArrays
+
+
+class Conventions(NamedTuple):
+    """How the generator of one kind of talker is spoken to; a batch axis of one leads every array."""
+
+    person: Callable[[IdentityArrays], tuple[np.ndarray, ...]]
+    """Its inputs after content and pose: what does not change during a film."""
+    rendered: Callable[[Sequence[np.ndarray]], Rendered]
+    """Its outputs, as they come, under their names."""
+
+
+def _flow_person(identity: IdentityArrays) -> tuple[np.ndarray, ...]:
+    return tuple(value[None] for value in (identity.vector, identity.content, identity.pose, *identity.maps))
+
+
+def _flow_rendered(outputs: Sequence[np.ndarray]) -> FieldArrays:
+    flow, mask, colours = outputs
+    return FieldArrays(flow[0], mask[0, 0], colours[0])
+
+
+def _paper_person(identity: IdentityArrays) -> tuple[np.ndarray, ...]:
+    return tuple(value[None] for value in (identity.vector, *identity.maps))
+
+
+def _paper_rendered(outputs: Sequence[np.ndarray]) -> FaceArrays:
+    return FaceArrays(outputs[0][0])
+
+
+CONVENTIONS: Final = {
+    "flow": Conventions(_flow_person, _flow_rendered),
+    "paper": Conventions(_paper_person, _paper_rendered),
+}
+"""By `TalkerSpec.kind`."""
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float32
 
-from pcavs.backends.base import Face, Faces, FieldArrays, IdentityArrays
+from pcavs.backends.base import CONVENTIONS, Face, Faces, IdentityArrays, Rendered
 from pcavs.errors import WeightsError
 from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
@@ -48,6 +48,7 @@ class OpenVinoBackend:
             _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech", "generator")
         )
         self._generator = generator.create_infer_request()
+        self._conventions = CONVENTIONS[spec.kind]
         self._loaded: IdentityArrays | None = None
 
     def encode_identity(self, face: Face) -> IdentityArrays:
@@ -70,14 +71,13 @@ class OpenVinoBackend:
 
     def render(
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
-    ) -> FieldArrays:
-        """Gives the fields of one frame, in arrays of the caller's own."""
+    ) -> Rendered:
+        """Gives what one frame shows, in arrays of the caller's own."""
         self._load(identity)
         self._generator.set_input_tensor(0, ov.Tensor(content[None]))
         self._generator.set_input_tensor(1, ov.Tensor(pose[None]))
         self._generator.infer()
-        flow, mask, colours = (np.array(self._generator.get_output_tensor(index).data[0]) for index in range(3))
-        return FieldArrays(flow, mask[0], colours)
+        return self._conventions.rendered([np.array(tensor.data) for tensor in self._generator.output_tensors])
 
     def _encode_motion(self, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
         results = self._motion([faces])
@@ -87,9 +87,8 @@ class OpenVinoBackend:
         # A film has one identity: its maps are handed over once, not with every frame.
         if self._loaded is identity:
             return
-        values = (identity.vector, identity.content, identity.pose, *identity.maps)
-        for index, value in enumerate(values, start=2):
-            self._generator.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value[None])))
+        for index, value in enumerate(self._conventions.person(identity), start=2):
+            self._generator.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value)))
         self._loaded = identity
 
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from pcavs.backends.base import Face, Faces, FieldArrays, IdentityArrays
+from pcavs.backends.base import CONVENTIONS, Face, Faces, IdentityArrays, Rendered
 from pcavs.errors import InputError
 from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
@@ -29,6 +29,7 @@ class TorchBackend:
         self.description = f"torch {device.type} f32"
         self._device = device
         self._networks = {name: network.to(device) for name, network in networks.items()}
+        self._conventions = CONVENTIONS[spec.kind]
         self._loaded: tuple[IdentityArrays, tuple[Tensor, ...]] | None = None
 
     def encode_identity(self, face: Face) -> IdentityArrays:
@@ -51,13 +52,11 @@ class TorchBackend:
 
     def render(
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
-    ) -> FieldArrays:
-        """Gives the fields of one frame, in arrays of the caller's own."""
+    ) -> Rendered:
+        """Gives what one frame shows, in arrays of the caller's own."""
         if self._loaded is None or self._loaded[0] is not identity:
-            values = (identity.vector, identity.content, identity.pose, *identity.maps)
-            self._loaded = identity, tuple(self._tensor(value[None]) for value in values)
-        flow, mask, colours = self._run("generator", content[None], pose[None], *self._loaded[1])
-        return FieldArrays(flow[0], mask[0, 0], colours[0])
+            self._loaded = identity, tuple(self._tensor(value) for value in self._conventions.person(identity))
+        return self._conventions.rendered(self._run("generator", content[None], pose[None], *self._loaded[1]))
 
     @torch.inference_mode()
     def _run(self, name: str, *values: np.ndarray | Tensor) -> tuple[np.ndarray, ...]:

@@ -15,7 +15,7 @@ from pcavs.exchange.options import ExportOptions
 from pcavs.models.plain import plain_networks
 from pcavs.models.state import fill
 from pcavs.models.talker import build_talker
-from pcavs.spec import MEL_WINDOW_BINS, TalkerSpec
+from pcavs.spec import MEL_WINDOW_BINS, FlowSpec, PaperSpec, TalkerSpec
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import NETWORKS, NetworkFolder, file_digest, is_network_folder, write_facts
 
@@ -66,11 +66,21 @@ def run(options: ExportOptions) -> NetworkFolder:
 
 def example_inputs(name: str, spec: TalkerSpec, batch: int = 1) -> tuple[Tensor, ...]:
     """Makes inputs of the right shapes and kinds for one of the four networks; their values mean nothing."""
-    flow = spec.flow
     if name == "speech":
         return (torch.rand(batch, 1, spec.mel.mel_channels, MEL_WINDOW_BINS),)
     if name != "generator":
-        return (torch.randint(0, 256, (batch, flow.frame_px, flow.frame_px, 3), dtype=torch.uint8),)
+        side = spec.sizes.frame_px
+        return (torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8),)
+    return _paper_example(spec.paper, batch) if spec.kind == "paper" else _flow_example(spec.flow, batch)
+
+
+def _paper_example(paper: PaperSpec, batch: int) -> tuple[Tensor, ...]:
+    codes = (paper.content_dim, paper.pose_dim, paper.identity_dim)
+    seed = torch.randn(batch, paper.seed_channels, paper.seed_px, paper.seed_px)
+    return (*(torch.randn(batch, size) for size in codes), seed)
+
+
+def _flow_example(flow: FlowSpec, batch: int) -> tuple[Tensor, ...]:
     codes = (flow.content_dim, flow.pose_dim, flow.identity_dim, flow.content_dim, flow.pose_dim)
     maps = [
         torch.randn(batch, width, flow.frame_px >> level, flow.frame_px >> level)
