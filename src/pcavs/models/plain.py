@@ -3,15 +3,29 @@
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from pcavs.models.fan import FanEncoder
 from pcavs.models.generator import Codes, FlowGenerator
 from pcavs.models.identity import IdentityEncoder, IdentityFeatures
 from pcavs.models.motion import MotionEncoder
+from pcavs.models.paper import FaceGenerator, PaperTalker
+from pcavs.models.resnet import PaperIdentity, ResNeXtEncoder
+from pcavs.models.seresnet import SeResNetEncoder
 from pcavs.models.talker import Talker
 
 
-def plain_networks(talker: Talker) -> dict[str, nn.Module]:
-    """Gives `identity`, `motion`, `speech` and `generator`, sharing the talker's weights, in evaluation."""
+def plain_networks(talker: Talker | PaperTalker) -> dict[str, nn.Module]:
+    """Gives `identity`, `motion`, `speech` and `generator`, sharing the talker's weights, in evaluation.
+
+    Heard content of a `paper` talker comes raised by its speech gain; seen content does not.
+    """
     talker.eval()
+    if isinstance(talker, PaperTalker):
+        return {
+            "identity": _PlainSeed(talker.identity),
+            "motion": _PlainMotion(talker.motion),
+            "speech": _Raised(talker.speech, talker.speech_gain),
+            "generator": PlainFace(talker.generator),
+        }
     return {
         "identity": _PlainIdentity(talker.identity),
         "motion": _PlainMotion(talker.motion),
@@ -35,13 +49,57 @@ class _PlainIdentity(nn.Module):
 class _PlainMotion(nn.Module):
     """Faces, RGB 0 to 255 with the colour last, to content and pose."""
 
-    def __init__(self, encoder: MotionEncoder) -> None:
+    def __init__(self, encoder: MotionEncoder | FanEncoder) -> None:
         super().__init__()
         self.encoder = encoder
 
     def forward(self, faces: UInt8[Tensor, "batch side side 3"]) -> tuple[Tensor, Tensor]:
         motion = self.encoder(_signed(faces))
         return motion.content, motion.pose
+
+
+class _PlainSeed(nn.Module):
+    """Faces, RGB 0 to 255 with the colour last, to the vector and the map from which the generator starts."""
+
+    def __init__(self, encoder: ResNeXtEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, faces: UInt8[Tensor, "batch side side 3"]) -> tuple[Tensor, Tensor]:
+        identity = self.encoder(_signed(faces))
+        return identity.vector, identity.seed
+
+
+class _Raised(nn.Module):
+    """Mel windows to content times the speech gain."""
+
+    def __init__(self, encoder: SeResNetEncoder, gain: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.gain = gain
+
+    def forward(self, mel: Float[Tensor, "batch 1 80 20"]) -> Float[Tensor, "batch content"]:
+        return self.encoder(mel) * self.gain
+
+
+class PlainFace(nn.Module):
+    """Driving content and pose, then the identity's vector and map, to the face."""
+
+    def __init__(self, generator: FaceGenerator, *, bounded: bool = True) -> None:
+        """Without `bounded` the last `tanh` is left away: for comparing numbers."""
+        super().__init__()
+        self.generator = generator
+        self.paint = generator.forward if bounded else generator.unbounded
+
+    def forward(
+        self,
+        content: Float[Tensor, "batch content"],
+        pose: Float[Tensor, "batch pose"],
+        vector: Float[Tensor, "batch identity"],
+        seed: Float[Tensor, "batch c seed seed"],
+    ) -> Float[Tensor, "batch 3 side side"]:
+        """Gives RGB, in [-1, 1] where bounded."""
+        return self.paint(PaperIdentity(vector, seed), Codes(content, pose))
 
 
 class _PlainGenerator(nn.Module):

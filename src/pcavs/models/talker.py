@@ -1,4 +1,4 @@
-"""The composed model: figure 2 of the paper as five verbs."""
+"""The composed model: figure 2 of the paper as five verbs; here the `flow` talker, in `paper` the published one."""
 
 from typing import NamedTuple
 
@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from pcavs.models.generator import Codes, Fields, FlowGenerator
 from pcavs.models.identity import IdentityEncoder, IdentityFeatures
 from pcavs.models.motion import Motion, MotionEncoder
+from pcavs.models.paper import PaperTalker, build_paper
 from pcavs.models.speech import SpeechEncoder
-from pcavs.spec import TalkerSpec
+from pcavs.spec import FlowSpec, MelSpec, TalkerSpec
 
 
 class IdentityCode(NamedTuple):
@@ -60,7 +61,11 @@ class Talker(nn.Module):
         return self.generator(identity.features, identity.own, driving)[0]
 
 
-def build_talker(spec: TalkerSpec) -> Talker:
-    """Builds an untrained talker; the only function that knows sizes."""
-    flow = spec.flow
-    return Talker(IdentityEncoder(flow), MotionEncoder(flow), SpeechEncoder(flow, spec.mel), FlowGenerator(flow))
+def build_talker(spec: TalkerSpec) -> Talker | PaperTalker:
+    """Builds an untrained talker of the spec's kind."""
+    return build_paper(spec.paper, spec.mel) if spec.kind == "paper" else build_flow(spec.flow, spec.mel)
+
+
+def build_flow(spec: FlowSpec, mel: MelSpec) -> Talker:
+    """Builds an untrained `flow` talker."""
+    return Talker(IdentityEncoder(spec), MotionEncoder(spec), SpeechEncoder(spec, mel), FlowGenerator(spec))

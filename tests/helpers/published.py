@@ -1,0 +1,301 @@
+"""The published networks as their description has them: slow, plain, and by their own names.
+
+Nothing of the package is used here but sizes, so that it can be held against the package. Each network asks a
+`Store` for its tensors by name and shape, and the store makes up what it has not yet: running the networks once
+writes a whole release of any size.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from pcavs.spec import MEL_WINDOW_BINS, MelSpec, PaperSpec
+
+CLASSES = 7
+"""Identities that the heads of training tell apart."""
+
+LABELS = ("G", "E", "V", "A_sync")
+
+
+class Store:
+    """Tensors of one network, by published name."""
+
+    def __init__(self, seed: int, device: str = "cpu") -> None:
+        self.device = device
+        self.tensors: dict[str, Tensor] = {}
+        self.rng = np.random.default_rng(seed)
+
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        if name not in self.tensors:
+            self.tensors[name] = self._made(name, shape)
+        assert tuple(self.tensors[name].shape) == shape, name
+        return self.tensors[name]
+
+    def _made(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        if self.device == "meta":
+            return torch.empty(shape, device="meta")
+        return torch.from_numpy(np.asarray(self._drawn(name, shape), np.float32))
+
+    def _drawn(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        normal = self.rng.standard_normal(shape)
+        if name.endswith(".kernel"):
+            return np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
+        if name.endswith("running_var") or (len(shape) == 1 and name.endswith("weight") and "noise" not in name):
+            return self.rng.uniform(0.75, 1.25, shape)
+        if name.endswith("modulation.bias"):
+            return 1 + 0.1 * normal
+        if name.endswith(("bias", "running_mean", "noise.weight")):
+            return 0.1 * normal
+        if len(shape) == 5 or "noise" in name or "modulation" in name:
+            return 0.1 * normal if name.startswith("to_rgb") and len(shape) == 5 else normal
+        return normal / np.sqrt(np.prod(shape[1:]))
+
+
+class Release(NamedTuple):
+    """The four networks' tensors, and what they compute of some made-up inputs."""
+
+    stores: dict[str, Store]
+    arrays: dict[str, np.ndarray]
+
+
+def make_release(spec: PaperSpec, seed: int = 0) -> Release:
+    """Runs the published inference on made-up inputs; arrays are named and shaped as the recorded ones are."""
+    stores = {label: Store(seed * 10 + number) for number, label in enumerate(LABELS)}
+    rng = np.random.default_rng(seed)
+    face, frame = (rng.uniform(-1, 1, (2, 3, spec.frame_px, spec.frame_px)).astype(np.float32) for _ in range(2))
+    window = rng.uniform(0, 1, (2, 1, MelSpec().mel_channels, MEL_WINDOW_BINS)).astype(np.float32)
+    values = infer(stores, *(torch.from_numpy(each) for each in (face, frame, window)), spec)
+    return Release(stores, {name: value.numpy() for name, value in values.items()})
+
+
+def layout(spec: PaperSpec) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Shapes of a release's tensors, by label and name; nothing is computed."""
+    stores = {label: Store(0, "meta") for label in LABELS}
+    faces = torch.empty(2, 3, spec.frame_px, spec.frame_px, device="meta")
+    infer(stores, faces, faces, torch.empty(2, 1, MelSpec().mel_channels, MEL_WINDOW_BINS, device="meta"), spec)
+    return {
+        label: {name: tuple(value.shape) for name, value in store.tensors.items()} for label, store in stores.items()
+    }
+
+
+@torch.no_grad()
+def infer(stores: dict[str, Store], face: Tensor, frame: Tensor, window: Tensor, spec: PaperSpec) -> dict[str, Tensor]:
+    """Computes what is recorded, and asks for what is never run."""
+    vector, seed_map = identity(stores["V"], face, spec)
+    heard = speech(stores["A_sync"], window, spec)
+    embedding = linear(stores["E"], "mouth_embed.1", (1.2 * heard).relu(), spec.content_embedding_dim)
+    reference, driving = motion(stores["E"], face, spec), motion(stores["E"], frame, spec)
+    style = torch.cat([vector, embedding, driving["pose"]], dim=1)
+    pre_tanh = generate(stores["G"], seed_map, style, spec)
+    _add_unused(stores, spec)
+    return {
+        "in_id": face[:, None],
+        "in_pose": frame,
+        "in_spec": window,
+        "id_vec": vector,
+        "id_map": seed_map,
+        "audio_feat": heard[:, None],
+        "mouth_embed": embedding[:, None],
+        "ref_pose_code": reference["pose"][:, None],
+        "drv_noid": driving["noid"][:, None],
+        "drv_headpose": driving["headpose"][:, None],
+        "drv_pose_code": driving["pose"][:, None],
+        "drv_mouth_visual": driving["mouth"][:, None],
+        "style": style,
+        "pre_tanh_driven": pre_tanh,
+        "out_driven": pre_tanh.tanh(),
+    }
+
+
+def write_release(folder: Path, spec: PaperSpec, seed: int = 0) -> Release:
+    """Writes `latest_net_*.pth` and the arrays, `forward.npz`."""
+    release = make_release(spec, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for label, store in release.stores.items():
+        torch.save(store.tensors, folder / f"latest_net_{label}.pth")
+    np.savez(folder / "forward.npz", **release.arrays)
+    return release
+
+
+def identity(store: Store, x: Tensor, spec: PaperSpec) -> tuple[Tensor, Tensor]:
+    """netV: torchvision's ResNeXt; the vector and the map."""
+    x = norm(store, "model.bn1", conv(store, "model.conv1", x, spec.identity_stem, 7, 2)).relu()
+    x = functional.max_pool2d(x, 3, 2, 1)
+    for stage, (planes, blocks) in enumerate(zip(spec.identity_planes, spec.identity_blocks, strict=True), start=1):
+        width = int(planes * spec.identity_group_width / 64) * spec.identity_groups
+        for block in range(blocks):
+            name, stride = f"model.layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            y = norm(store, f"{name}.bn1", conv(store, f"{name}.conv1", x, width, 1)).relu()
+            y = conv(store, f"{name}.conv2", y, width, 3, stride, groups=spec.identity_groups)
+            y = norm(store, f"{name}.bn2", y).relu()
+            y = norm(store, f"{name}.bn3", conv(store, f"{name}.conv3", y, 4 * planes, 1))
+            if block == 0:
+                shortcut = conv(store, f"{name}.downsample.0", x, 4 * planes, 1, stride)
+                x = norm(store, f"{name}.downsample.1", shortcut)
+            x = (x + y).relu()
+    seed_map = conv(store, "conv1x1", x, spec.seed_channels, 1, bias=True)
+    return x.mean(dim=(2, 3)), functional.adaptive_avg_pool2d(seed_map, spec.frame_px // 32)
+
+
+def motion(store: Store, x: Tensor, spec: PaperSpec) -> dict[str, Tensor]:
+    """netE: the face alignment network and its heads."""
+    stem, middle, wide = spec.motion_widths
+    x = norm(store, "model.bn1", conv(store, "model.conv1", x, stem, 7, 2, bias=True)).relu()
+    x = functional.max_pool2d(hierarchical(store, "model.conv2", x, middle), 2)
+    x = hierarchical(store, "model.conv4", hierarchical(store, "model.conv3", x, middle), wide)
+    x = hierarchical(store, "model.top_m_0", hourglass(store, x, wide, spec.hourglass_depth), wide)
+    x = norm(store, "model.bn_end0", conv(store, "model.conv_last0", x, wide, 1, bias=True)).relu()
+    x = norm(store, "model.bn5", conv(store, "model.l0", x, spec.motion_heatmaps, 1, bias=True)).relu()
+    x = conv(store, "model.conv6", x, 1, 3, 2, bias=True).flatten(1).relu()
+    noid = linear(store, "model.fc", x, spec.motion_dim)
+    heads = {}
+    for head, size in (("to_mouth", spec.content_dim), ("to_headpose", spec.motion_dim)):
+        hidden = linear(store, f"{head}.0", noid, spec.motion_dim).relu()
+        heads[head] = linear(store, f"{head}.2", hidden, size)
+    pose = linear(store, "headpose_embed.1", heads["to_headpose"].relu(), spec.pose_dim)
+    return {"noid": noid, "mouth": heads["to_mouth"], "headpose": heads["to_headpose"], "pose": pose}
+
+
+def hourglass(store: Store, x: Tensor, channels: int, level: int) -> Tensor:
+    past = hierarchical(store, f"model.m0.b1_{level}", x, channels)
+    low = hierarchical(store, f"model.m0.b2_{level}", functional.max_pool2d(x, 2), channels)
+    if level > 1:
+        low = hourglass(store, low, channels, level - 1)
+    else:
+        low = hierarchical(store, "model.m0.b2_plus_1", low, channels)
+    low = hierarchical(store, f"model.m0.b3_{level}", low, channels)
+    return past + functional.interpolate(low, size=past.shape[2:], mode="bilinear", align_corners=False)
+
+
+def hierarchical(store: Store, name: str, x: Tensor, out: int) -> Tensor:
+    first = conv(store, f"{name}.conv1", norm(store, f"{name}.bn1", x).relu(), out // 2, 3)
+    second = conv(store, f"{name}.conv2", norm(store, f"{name}.bn2", first).relu(), out // 4, 3)
+    third = conv(store, f"{name}.conv3", norm(store, f"{name}.bn3", second).relu(), out // 4, 3)
+    if x.shape[1] != out:
+        x = conv(store, f"{name}.downsample.2", norm(store, f"{name}.downsample.0", x).relu(), out, 1)
+    return torch.cat([first, second, third], dim=1) + x
+
+
+def speech(store: Store, x: Tensor, spec: PaperSpec) -> Tensor:
+    """netA_sync: convolutions that are rectified before they are normalised, pooled by attention."""
+    x = norm(store, "model.bn1", conv(store, "model.conv1", x, spec.speech_widths[0], 3, bias=True).relu())
+    for stage, (width, blocks) in enumerate(zip(spec.speech_widths, spec.speech_blocks, strict=True), start=1):
+        for block in range(blocks):
+            name, stride = f"model.layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
+            y = norm(store, f"{name}.bn1", conv(store, f"{name}.conv1", x, width, 3, stride).relu())
+            y = norm(store, f"{name}.bn2", conv(store, f"{name}.conv2", y, width, 3))
+            hidden = linear(store, f"{name}.se.fc.0", y.mean(dim=(2, 3)), width // 8).relu()
+            y = y * linear(store, f"{name}.se.fc.2", hidden, width).sigmoid()[:, :, None, None]
+            if stage > 1 and block == 0:
+                x = norm(store, f"{name}.downsample.1", conv(store, f"{name}.downsample.0", x, width, 1, stride))
+            x = (x + y).relu()
+    x = x.reshape(len(x), -1, x.shape[-1])
+    hidden, pooled = spec.speech_attention_dim, x.shape[1]
+    weight, bias = store("model.attention.0.weight", hidden, pooled, 1), store("model.attention.0.bias", hidden)
+    share = norm(store, "model.attention.2", functional.conv1d(x, weight, bias).relu())
+    weight, bias = store("model.attention.3.weight", pooled, hidden, 1), store("model.attention.3.bias", pooled)
+    share = functional.conv1d(share, weight, bias).softmax(dim=2)
+    return linear(store, "model.fc", (x * share).sum(dim=2), spec.content_dim)
+
+
+def generate(store: Store, x: Tensor, style: Tensor, spec: PaperSpec) -> Tensor:
+    """netG without its `tanh`: kernels of its own for each sample, one group a sample."""
+    widths = spec.generator_widths
+    x = styled(store, "conv1", x, style, widths[0], noise=0)
+    picture = to_rgb(store, "to_rgb1", x, style)
+    for level, width in enumerate(widths[1:]):
+        x = styled(store, f"convs.{2 * level}", x, style, width, noise=2 * level + 1, up=True)
+        x = styled(store, f"convs.{2 * level + 1}", x, style, width, noise=2 * level + 2)
+        kernel = store(f"to_rgbs.{level}.upsample.kernel", 4, 4)
+        picture = filtered(picture, kernel, 2, (2, 1)) + to_rgb(store, f"to_rgbs.{level}", x, style)
+    return picture
+
+
+def styled(store: Store, name: str, x: Tensor, style: Tensor, out: int, *, noise: int, up: bool = False) -> Tensor:
+    x = modulated(store, f"{name}.conv", x, style, out, up=up)
+    side = x.shape[-1]
+    x = x + store(f"{name}.noise.weight", 1) * store(f"noises.noise_{noise}", 1, 1, side, side)
+    return functional.leaky_relu(x + store(f"{name}.activate.bias", 1, out, 1, 1), 0.2) * 2**0.5
+
+
+def to_rgb(store: Store, name: str, x: Tensor, style: Tensor) -> Tensor:
+    return modulated(store, f"{name}.conv", x, style, 3, kernel=1, demodulate=False) + store(f"{name}.bias", 1, 3, 1, 1)
+
+
+def modulated(
+    store: Store,
+    name: str,
+    x: Tensor,
+    style: Tensor,
+    out: int,
+    *,
+    kernel: int = 3,
+    up: bool = False,
+    demodulate: bool = True,
+) -> Tensor:
+    batch, channels, side, _ = x.shape
+    affine = store(f"{name}.modulation.weight", channels, style.shape[1]) / style.shape[1] ** 0.5
+    scale = functional.linear(style, affine, store(f"{name}.modulation.bias", channels))
+    weight = store(f"{name}.weight", 1, out, channels, kernel, kernel) / (channels * kernel**2) ** 0.5
+    weight = weight * scale.reshape(batch, 1, channels, 1, 1)
+    if demodulate:
+        weight = weight * torch.rsqrt(weight.square().sum(dim=(2, 3, 4), keepdim=True) + 1e-8)
+    x = x.reshape(1, batch * channels, side, side)
+    if up:
+        weight = weight.transpose(1, 2).reshape(batch * channels, out, kernel, kernel)
+        x = functional.conv_transpose2d(x, weight, stride=2, groups=batch)
+        x = x.reshape(batch, out, 2 * side + 1, 2 * side + 1)
+        return filtered(x, store(f"{name}.blur.kernel", 4, 4), 1, (1, 1))
+    weight = weight.reshape(batch * out, channels, kernel, kernel)
+    return functional.conv2d(x, weight, padding=kernel // 2, groups=batch).reshape(batch, out, side, side)
+
+
+def filtered(x: Tensor, kernel: Tensor, up: int, pad: tuple[int, int]) -> Tensor:
+    """Puts zeros after each pixel, pads, and filters."""
+    batch, channels, side, _ = x.shape
+    wide = x.new_zeros(batch, channels, side * up, side * up)
+    wide[:, :, ::up, ::up] = x
+    wide = functional.pad(wide, (*pad, *pad)).reshape(batch * channels, 1, side * up + sum(pad), side * up + sum(pad))
+    x = functional.conv2d(wide, kernel.flip(0, 1)[None, None])
+    return x.reshape(batch, channels, *x.shape[2:])
+
+
+def conv(
+    store: Store, name: str, x: Tensor, out: int, kernel: int, stride: int = 1, *, groups: int = 1, bias: bool = False
+) -> Tensor:
+    weight = store(f"{name}.weight", out, x.shape[1] // groups, kernel, kernel)
+    return functional.conv2d(x, weight, store(f"{name}.bias", out) if bias else None, stride, kernel // 2, 1, groups)
+
+
+def norm(store: Store, name: str, x: Tensor) -> Tensor:
+    values = [store(f"{name}.{part}", x.shape[1]) for part in ("running_mean", "running_var", "weight", "bias")]
+    store.tensors[f"{name}.num_batches_tracked"] = torch.tensor(1)
+    return functional.batch_norm(x, *values)
+
+
+def linear(store: Store, name: str, x: Tensor, out: int) -> Tensor:
+    return functional.linear(x, store(f"{name}.weight", out, x.shape[1]), store(f"{name}.bias", out))
+
+
+def _add_unused(stores: dict[str, Store], spec: PaperSpec) -> None:
+    """What training used, and what no one does."""
+    for layer in range(1, 9):
+        stores["G"](f"style.{layer}.weight", spec.style_dim, spec.style_dim)
+        stores["G"](f"style.{layer}.bias", spec.style_dim)
+    stores["G"]("input.input", 1, spec.seed_channels, spec.seed_px, spec.seed_px)
+    heads = {
+        ("E", "classifier.0"): (spec.motion_dim, spec.motion_dim),
+        ("E", "classifier.2"): (CLASSES, spec.motion_dim),
+        ("E", "mouth_fc.1"): (CLASSES, spec.content_dim),
+        ("E", "headpose_fc.1"): (CLASSES, spec.pose_dim),
+        ("V", "model.fc"): (1000, spec.identity_dim),
+        ("V", "fc"): (CLASSES, spec.identity_dim),
+        ("A_sync", "fc"): (CLASSES, spec.content_dim),
+    }
+    for (label, name), (after, before) in heads.items():
+        stores[label](f"{name}.weight", after, before)
+        stores[label](f"{name}.bias", after)
