@@ -1,11 +1,17 @@
-"""A tiny talker on disk, a loud one in memory, and inputs that take no time."""
+"""A tiny talker on disk, loud ones in memory, and inputs that take no time."""
 
+import cv2
+import numpy as np
 import pytest
 
+from helpers.clicks import write_clicks
+from helpers.papers import LoudFace
 from helpers.sounds import write_noise
 from helpers.talkers import LoudMouth, write_bundle, write_networks
 from pcavs.animate.animator import Animator
 from pcavs.face.landmarker import FaceLandmarker
+from pcavs.media.film import FilmWriter
+from pcavs.media.image import read_picture
 
 
 @pytest.fixture(scope="session")
@@ -19,13 +25,40 @@ def tiny_networks(tiny_bundle, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def loud_mouth():
-    return Animator(LoudMouth(), FaceLandmarker(), "loud-mouth", "0" * 64)
+def landmarker():
+    return FaceLandmarker()
+
+
+@pytest.fixture(scope="session")
+def loud_mouth(landmarker):
+    return Animator(LoudMouth(), landmarker, "loud-mouth", "0" * 64)
+
+
+@pytest.fixture
+def loud_face(landmarker):
+    """A paper talker that remembers what it was shown; a fresh one for each test."""
+    return Animator(LoudFace(), landmarker, "loud-face", "0" * 64)
+
+
+@pytest.fixture(scope="session")
+def clicks(tmp_path_factory):
+    return write_clicks(tmp_path_factory.mktemp("clicks") / "clicks.wav")
 
 
 @pytest.fixture(scope="session")
 def face(examples):
     return examples / "face.jpg"
+
+
+@pytest.fixture
+def drift(face, tmp_path):
+    """A film of eleven frames in which the face drifts sideways."""
+    picture = cv2.resize(read_picture(face), (192, 192), interpolation=cv2.INTER_AREA)
+    path = tmp_path / "drift.mp4"
+    with FilmWriter(path, (192, 192)) as writer:
+        for t in range(11):
+            writer.write(np.roll(picture, 2 * t, axis=1))
+    return path
 
 
 @pytest.fixture

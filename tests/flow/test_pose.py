@@ -1,24 +1,11 @@
 """Pose sources: borrowed head motion that never jumps, and the picture's own pose where there is none."""
 
-import cv2
 import numpy as np
 import pytest
 
-from pcavs.animate.sources import read_pose_source, smooth_poses
+from pcavs.animate.convention import Corrected
+from pcavs.animate.sources import Eyes, read_pose_source
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.media.film import FilmWriter
-from pcavs.media.image import read_picture
-
-
-@pytest.fixture
-def drift(face, tmp_path):
-    """A film of eleven frames in which the face drifts sideways."""
-    picture = cv2.resize(read_picture(face), (192, 192), interpolation=cv2.INTER_AREA)
-    path = tmp_path / "drift.mp4"
-    with FilmWriter(path, (192, 192)) as writer:
-        for t in range(11):
-            writer.write(np.roll(picture, 2 * t, axis=1))
-    return path
 
 
 def test_a_short_pose_source_goes_to_and_fro_without_a_jump(loud_mouth, face, drift, make_wav):
@@ -44,7 +31,8 @@ def test_a_short_pose_source_goes_to_and_fro_without_a_jump(loud_mouth, face, dr
 
 def test_only_as_much_of_the_pose_source_is_read_as_is_needed(loud_mouth, drift):
     told = []
-    source = read_pose_source(drift, 4, loud_mouth.backend, FaceLandmarker(), lambda *progress: told.append(progress))
+    eyes = Eyes(loud_mouth.backend, FaceLandmarker(), Corrected())
+    source = read_pose_source(drift, 4, eyes, lambda *progress: told.append(progress))
     assert len(source.codes) == 4
     assert told[-1][1:] == (8, 8)
     assert [done for _, done, _ in told] == list(range(1, 9))
@@ -57,10 +45,10 @@ def test_without_a_pose_source_the_pictures_own_pose_is_held(loud_mouth, face, m
 
 def test_smoothing_keeps_ramps_and_moves_nothing_in_time():
     ramp = np.linspace(0, 1, 20, dtype=np.float32)[:, None] * np.ones(12, np.float32)
-    assert np.allclose(smooth_poses(ramp)[2:-2], ramp[2:-2], atol=1e-6)
+    assert np.allclose(Corrected().settle(ramp)[2:-2], ramp[2:-2], atol=1e-6)
     bump = np.zeros((21, 12), np.float32)
     bump[10] = 1
-    smooth = smooth_poses(bump)
+    smooth = Corrected().settle(bump)
     assert smooth[:, 0].argmax() == 10
     assert np.allclose(smooth, smooth[::-1])
     assert smooth[:, 0].sum() == pytest.approx(1)
@@ -70,7 +58,7 @@ def test_smoothing_takes_noise_and_leaves_nods():
     time = np.arange(200) / 25
     nod = np.sin(2 * np.pi * 2 * time)
     noise = np.random.default_rng(0).normal(0, 1, 200)
-    kept = smooth_poses(np.repeat(nod[:, None], 12, 1).astype(np.float32))[5:-5, 0]
-    left = smooth_poses(np.repeat(noise[:, None], 12, 1).astype(np.float32))[5:-5, 0]
+    kept = Corrected().settle(np.repeat(nod[:, None], 12, 1).astype(np.float32))[5:-5, 0]
+    left = Corrected().settle(np.repeat(noise[:, None], 12, 1).astype(np.float32))[5:-5, 0]
     assert np.abs(kept).max() > 0.87
     assert left.std() < 0.6

@@ -7,16 +7,15 @@ from typing import Any
 import numpy as np
 
 import pcavs
+from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
 from pcavs.animate.options import Device, FilmOptions, unknown_setting, verify
-from pcavs.animate.sources import Watch, read_identity, read_pose_source
+from pcavs.animate.sources import Eyes, Watch, read_identity, read_pose_source
 from pcavs.backends.base import TalkerBackend
 from pcavs.backends.openvino import OpenVinoBackend
 from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.media.audio import SILENCE_PEAK, read_waveform
-from pcavs.media.mel import padded_mel
-from pcavs.media.timeline import count_frames
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import read_networks
 from pcavs.weights.shelf import Weights, find_weights
@@ -51,7 +50,7 @@ class Animator:
             identity: Picture of the person, or a film, of which the first frame is taken.
             audio: Any file with sound.
             pose: Film whose head motion is borrowed; None holds the picture's own pose.
-            choices: `size`, `start`, `end` and `seed`, as in `FilmOptions`.
+            choices: `size`, `start`, `end`, `seed` and `compat`, as in `FilmOptions`.
 
         Raises:
             InputError: A file cannot be used, or there is no such setting.
@@ -69,17 +68,20 @@ class Animator:
             InputError: A file or a setting cannot be used.
         """
         verify(options)
+        spec = self.backend.spec
+        convention = choose_convention(options.compat, spec)
+        eyes = Eyes(self.backend, self._landmarker, convention)
         waveform = read_waveform(options.audio, options.start, options.end)
-        num_frames = count_frames(len(waveform))
+        num_frames = convention.count_frames(len(waveform), spec.mel)
         notes = [f"{options.audio} is silent; the mouth will follow silence"] if _is_silent(waveform) else []
-        mel = padded_mel(waveform, num_frames, self.backend.spec.mel)
+        mel = convention.mel(waveform, num_frames, spec.mel)
         del waveform  # four megabytes a minute that nobody needs any longer
         side_px = self.side_px(options)
-        identity = read_identity(options.identity, side_px, self.backend, self._landmarker)
+        identity = read_identity(options.identity, side_px, eyes)
         notes += identity.notes
         poses = identity.codes.pose[None]
         if options.pose is not None:
-            source = read_pose_source(options.pose, num_frames, self.backend, self._landmarker, watch)
+            source = read_pose_source(options.pose, convention.count_poses(num_frames), eyes, watch)
             poses = source.codes
             notes += source.notes
         return Film(
@@ -92,6 +94,7 @@ class Animator:
             poses=poses,
             mel=mel,
             backend=self.backend,
+            convention=convention,
         )
 
     def side_px(self, options: FilmOptions) -> int:
@@ -104,13 +107,14 @@ class Animator:
 
     def tags(self, options: FilmOptions) -> dict[str, str]:
         """Metadata of the film: that it is synthetic, and what made it. There is no setting to leave it out."""
-        return {
-            "title": "Synthetic talking face",
-            "comment": (
-                "Synthetic: a computer made this face speak. "
-                f"pcavs {pcavs.__version__}, weights {self.name} sha256:{self.digest}, seed {options.seed}"
-            ),
-        }
+        made_by = (
+            f"pcavs {pcavs.__version__}",
+            f"weights {self.name} sha256:{self.digest}",
+            f"seed {options.seed}",
+            choose_convention(options.compat, self.backend.spec).remark,
+        )
+        comment = f"Synthetic: a computer made this face speak. {', '.join(filter(None, made_by))}"
+        return {"title": "Synthetic talking face", "comment": comment}
 
 
 def load_animator(place: Path | None, device: Device) -> Animator:

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pcavs.animate.compose import make_composer
-from pcavs.animate.sources import Identity, PoseCodes
+from pcavs.animate.convention import Convention, PoseCodes
+from pcavs.animate.sources import Identity
 from pcavs.backends.base import TalkerBackend
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import mel_windows
-from pcavs.media.timeline import bounce_index
 from pcavs.types import Mel, Picture
 
 _CHUNK = 64
@@ -30,7 +30,8 @@ class Film:
     """A talking film, all encoded and nothing rendered yet."""
 
     num_frames: int
-    """floor(25 x samples / 16000 + 1/2), the samples counted at 16 kHz; frame k is shown at k/25 s."""
+    """floor(25 x samples / 16000 + 1/2), the samples counted at 16 kHz; frame k is shown at k/25 s. With
+    `compat="published"` (ceil(samples / 160) + 7) // 4 - 4."""
     side_px: int
     notes: tuple[str, ...]
     """What a user may want to know, one line each."""
@@ -41,8 +42,14 @@ class Film:
     poses: PoseCodes
     """Codes to walk to and fro over."""
     mel: Mel
-    """Padded, as `media.mel.padded_mel` makes it."""
+    """Frame k's window begins at bin 4 k."""
     backend: TalkerBackend
+    convention: Convention
+
+    @property
+    def offset(self) -> int:
+        """Frames by which the picture is early, by construction."""
+        return self.convention.offset
 
     @property
     def frames(self) -> Iterator[Picture]:
@@ -52,7 +59,7 @@ class Film:
             chunk = range(first, min(first + _CHUNK, self.num_frames))
             contents = self.backend.encode_speech(mel_windows(self.mel, chunk))
             for t, content in zip(chunk, contents, strict=True):
-                pose = self.poses[bounce_index(t, len(self.poses))]
+                pose = self.poses[self.convention.pose_index(t, len(self.poses))]
                 yield composer.frame(self.backend.render(self.identity.codes, content, pose))
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:

@@ -4,11 +4,12 @@ import dataclasses
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pcavs.errors import InputError
 
 Device = Literal["auto", "cpu", "cuda"]
+Compat = Literal["published"]
 
 LEAST_SIDE_PX = 32
 MOST_SIDE_PX = 2048
@@ -32,7 +33,10 @@ class FilmOptions:
     end: float | None = None
     """Where in the driving audio to stop, in seconds; without it, at its end."""
     seed: int = 0
-    """Noted in the film; the `flow` talker draws no random numbers, so every seed gives the same frames."""
+    """Noted in the film; no talker draws random numbers, so every seed gives the same frames."""
+    compat: Compat | None = None
+    """`published` repeats the published code's timing and alignment, defects included, to compare with it: the
+    picture is 80 ms early and lacks frames. For `paper` talkers only."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +58,7 @@ class AnimateOptions(FilmOptions):
 
 
 def verify(options: FilmOptions) -> None:
-    """Refuses a size or seed that no film can have.
+    """Refuses a size, seed or compat that no film can have.
 
     Raises:
         InputError: In one line, the setting and what would do.
@@ -62,6 +66,8 @@ def verify(options: FilmOptions) -> None:
     size = options.size
     if size is not None and (size % 2 or not LEAST_SIDE_PX <= size <= MOST_SIDE_PX):
         raise InputError(f"a size of {size} cannot be used; give an even number from {LEAST_SIDE_PX} to {MOST_SIDE_PX}")
+    if options.compat not in (None, *get_args(Compat)):
+        raise InputError(f"a compat of {options.compat} cannot be used; give published, or leave it out")
     if options.seed < 0:
         raise InputError(f"a seed of {options.seed} cannot be used; give 0 or more")
 

@@ -71,7 +71,7 @@ def run(options: AnimateOptions, watch: Watch) -> Summary:
         frames=film.num_frames,
         seconds=film.num_frames / FRAME_RATE,
         fps=FRAME_RATE,
-        offset=0,
+        offset=film.offset,
         size=side_px,
         seed=options.seed,
         took_s=round(ended - started, 3),

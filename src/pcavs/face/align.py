@@ -20,6 +20,14 @@ Square: TypeAlias = UInt8[np.ndarray, "side side 3"]
 _LARGEST_STEP: Final = 1.5
 """Source pixels a crop pixel may span before linear interpolation starts to skip some."""
 
+_PUBLISHED_PX: Final = 224
+_PUBLISHED_TEMPLATE: Final = ((87.0, 59.0), (137.0, 59.0), (112.0, 120.0))
+"""Left eye, right eye and inner mouth in the published alignment's pixels, before the hidden crop."""
+_PUBLISHED_KEPT: Final = 0.2
+"""Share of a frame's mouth shift that is the shift of the frame before."""
+_HIDDEN_CROP: Final = (slice(0, 192), slice(16, 208))
+"""Rows and columns that the published picture loader keeps of the 224."""
+
 
 def three_points(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, "time 3 2"]:
     """Finds the points that alignment uses: left eye centre, right eye centre, centre of the inner mouth.
@@ -40,6 +48,44 @@ def clip_transform(meshes: Float32[np.ndarray, "time 478 3"], crop: CropSpec, si
     """
     template = np.array([crop.left_eye, crop.right_eye, crop.mouth]) * side_px - 0.5
     return _similarity(three_points(meshes).mean(axis=0).astype(np.float64), template)
+
+
+def published_transforms(points: Float[np.ndarray, "time 68 2"]) -> Float[np.ndarray, "time 2 3"]:
+    """Finds the published alignment's transform of each frame of a clip, from 68 points (iBUG order).
+
+    Rotation and scale are those of the clip's mean points; each frame is then shifted so that its mouth comes
+    to (112, 120) of 224, the shift being a running mean over the frames. `published_crop` applies them.
+
+    Args:
+        points: Pixels of the frames, in order of time; a photo is a clip of one frame.
+
+    Reference: the published code's align_68, restated; `clip_transform` is what the house does instead.
+    """
+    groups = (slice(36, 42), slice(42, 48), slice(60, 68))
+    return _recentred(np.stack([points[:, group].mean(axis=1, dtype=np.float64) for group in groups], axis=1))
+
+
+def published_mesh_transforms(meshes: Float32[np.ndarray, "time 478 3"]) -> Float[np.ndarray, "time 2 3"]:
+    """Finds the same from meshes: `three_points` stands in for the means of the 68 points' groups.
+
+    How far the two are apart on photos is in docs/measurements.md.
+    """
+    return _recentred(three_points(meshes).astype(np.float64))
+
+
+def published_crop(picture: Picture, transform: CropTransform, side_px: int) -> Square:
+    """Cuts the aligned crop as the published code does: to 224 px, then the hidden crop of 192, then `side_px`.
+
+    Both steps are linear, without averaging where they shrink; places outside of the picture are black.
+
+    Args:
+        picture: At its own size.
+        transform: Of this frame, as `published_transforms` gives it.
+        side_px: 224 gives the published numbers.
+    """
+    size = (_PUBLISHED_PX, _PUBLISHED_PX)
+    aligned = cv2.warpAffine(picture, transform, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return np.asarray(cv2.resize(aligned[_HIDDEN_CROP], (side_px, side_px), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def crop_picture(picture: Picture, transform: CropTransform, side_px: int, smooth: bool = True) -> Square:
@@ -78,6 +124,18 @@ def _similarity(source: Float[np.ndarray, "points 2"], target: Float[np.ndarray,
     factor = np.vdot(spread, wanted) / np.vdot(spread, spread).real
     linear = np.array([[factor.real, -factor.imag], [factor.imag, factor.real]])
     return np.column_stack([linear, target_mean - linear @ source_mean])
+
+
+def _recentred(points: Float[np.ndarray, "time 3 2"]) -> Float[np.ndarray, "time 2 3"]:
+    """One similarity a clip, then one shift a frame that brings the mouth back to its place."""
+    template = np.array(_PUBLISHED_TEMPLATE)
+    clip = _similarity(points.mean(axis=0), template)
+    shifts = template[2] - (points[:, 2] @ clip[:, :2].T + clip[:, 2])
+    for t in range(1, len(shifts)):
+        shifts[t] = _PUBLISHED_KEPT * shifts[t - 1] + (1 - _PUBLISHED_KEPT) * shifts[t]
+    transforms = np.repeat(clip[None], len(points), axis=0)
+    transforms[:, :, 2] += shifts
+    return transforms
 
 
 def _reduced(

@@ -33,8 +33,23 @@ def mel_spectrogram(waveform: Waveform, spec: MelSpec) -> Mel:
     Bin m is centred at sample 160 m - 480. The waveform should have been through `normalise_loudness`. The
     extra memory does not grow with the length.
     """
-    mel = np.empty((spec.mel_channels, _count_bins(waveform, spec)), np.float32)
+    mel = np.empty((spec.mel_channels, count_mel_bins(len(waveform), spec)), np.float32)
     _fill(mel, waveform, 1.0, spec)
+    return mel
+
+
+def count_mel_bins(num_samples: int, spec: MelSpec) -> int:
+    """Counts the bins of a mel spectrogram: ceil(samples / 160) + 7."""
+    return -(-num_samples // HOP_SAMPLES) + spec.fft_samples // HOP_SAMPLES - 1
+
+
+def published_mel(waveform: Waveform, spec: MelSpec) -> Mel:
+    """Makes the mel spectrogram as the published code does: loudness of the whole file, nothing put in front.
+
+    Its window of `[:, 4 * i : 4 * i + 20]` belongs to the moment of frame i + 2.
+    """
+    mel = np.empty((spec.mel_channels, count_mel_bins(len(waveform), spec)), np.float32)
+    _fill(mel, waveform, _loudness_gain(waveform, spec), spec)
     return mel
 
 
@@ -50,7 +65,7 @@ def padded_mel(waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
     """
     padded = np.zeros((spec.mel_channels, count_padded_bins(num_frames)), np.float32)
     # Silent samples give bins of exactly 0, so padding bins equals padding samples.
-    kept = min(padded.shape[1] - MEL_LEAD_BINS, _count_bins(waveform, spec))
+    kept = min(padded.shape[1] - MEL_LEAD_BINS, count_mel_bins(len(waveform), spec))
     _fill(padded[:, MEL_LEAD_BINS : MEL_LEAD_BINS + kept], waveform, _loudness_gain(waveform, spec), spec)
     return padded
 
@@ -59,7 +74,7 @@ def mel_windows(padded: Mel, frames: range | None = None) -> MelWindows:
     """Cuts one window a frame out of a padded mel spectrogram.
 
     Args:
-        padded: What `padded_mel` made.
+        padded: What `padded_mel` or `published_mel` made.
         frames: The frames wanted; None is all of them (6.4 kB a frame).
     """
     if frames is None:
@@ -98,10 +113,6 @@ def _hz_to_mel(hz: float) -> float:
 
 def _mel_to_hz(mel: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
     return np.where(mel < _BREAK_MEL, mel * _HZ_PER_MEL, _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL)))
-
-
-def _count_bins(waveform: Waveform, spec: MelSpec) -> int:
-    return -(-len(waveform) // HOP_SAMPLES) + spec.fft_samples // HOP_SAMPLES - 1
 
 
 def _fill(mel: Mel, waveform: Waveform, gain: float, spec: MelSpec) -> None:

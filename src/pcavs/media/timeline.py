@@ -24,6 +24,8 @@ Item = TypeVar("Item")
 FRAME_S = Fraction(1, FRAME_RATE)
 MEL_LEAD_FRAMES = 2
 """A frame's mel window begins two frames before it (published code: `mel[4 * (i - 2):][:20]`)."""
+PUBLISHED_LEAD_FRAMES = 2
+"""The published code's first film frame is the one that belongs to frame 2 of the sound."""
 MEL_LEAD_BINS = MEL_LEAD_FRAMES * MEL_BINS_PER_FRAME
 MEL_TAIL_BINS = MEL_WINDOW_BINS - MEL_BINS_PER_FRAME
 """Bins of the padded mel beyond four a frame, so that the last frame's window is whole."""
@@ -50,6 +52,14 @@ def count_samples(num_frames: int) -> int:
 def count_padded_bins(num_frames: int) -> int:
     """Counts the bins of the padded mel of `num_frames` frames."""
     return num_frames * MEL_BINS_PER_FRAME + MEL_TAIL_BINS
+
+
+def count_whole_windows(num_bins: int) -> int:
+    """Counts the mel windows, one each four bins from bin 0 on, that lie wholly inside a mel spectrogram.
+
+    For a plain (unpadded) mel this is the published code's number of frames.
+    """
+    return max(0, (num_bins - MEL_TAIL_BINS) // MEL_BINS_PER_FRAME)
 
 
 def frame_time_s(frame: int) -> float:
@@ -86,6 +96,17 @@ def bounce_index(t: int, n: int) -> int:
         return 0
     period = 2 * (n - 1)
     return (n - 1) - abs(t % period - (n - 1))
+
+
+def doubling_bounce_index(t: int, n: int) -> int:
+    """Walks to and fro as the published code does, each end frame twice: 0 .. n-1, n-1 .. 0, 0 ..
+
+    Args:
+        t: Step, 0 or more.
+        n: Number of frames, 1 or more.
+    """
+    place = t % (2 * n)
+    return min(place, 2 * n - 1 - place)
 
 
 def check_range(start_s: float, end_s: float | None) -> None:

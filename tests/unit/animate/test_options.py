@@ -30,6 +30,14 @@ def test_a_negative_seed():
         verify(options(seed=-1))
 
 
+def test_an_unknown_way_of_laying_things_out():
+    # What the types of the record would tell the tests, they do not tell a user.
+    wrong = options()
+    object.__setattr__(wrong, "compat", "printed")
+    with pytest.raises(InputError, match="a compat of printed cannot be used; give published, or leave it out"):
+        verify(wrong)
+
+
 def test_an_unknown_setting_of_the_python_call():
     animator = Animator.__new__(Animator)
     with pytest.raises(InputError, match="no such setting: sise; did you mean size?"):
@@ -51,4 +59,4 @@ def test_every_setting_says_what_it_is():
         for field, after in zip(record.body[1::2], record.body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 13
+    assert len(dataclasses.fields(AnimateOptions)) == 14

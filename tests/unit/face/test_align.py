@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcavs.face.align import apply_transform, clip_transform, crop_picture, invert, three_points
+from pcavs.face.align import (
+    apply_transform,
+    clip_transform,
+    crop_picture,
+    invert,
+    published_crop,
+    published_mesh_transforms,
+    published_transforms,
+    three_points,
+)
 from pcavs.spec import CropSpec
 
 
@@ -80,3 +89,88 @@ def test_no_shrinking_is_a_plain_warp():
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     np.testing.assert_array_equal(crop_picture(picture, _similarity(1, 0, 0, 0), 64), picture)
     assert cv2.absdiff(crop_picture(picture, _similarity(1, 0, -8, 0), 64)[:, :56], picture[:, 8:]).max() == 0
+
+
+TEMPLATE = np.array([[87.0, 59.0], [137.0, 59.0], [112.0, 120.0]])
+GROUPS = (slice(36, 42), slice(42, 48), slice(60, 68))
+
+
+def sixty_eight(three, spread=0.0, seed=0):
+    """68 points whose three groups have these means; the others are far off and must not matter."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-900, 900, (len(three), 68, 2))
+    for number, group in enumerate(GROUPS):
+        around = rng.normal(0, spread, (len(three), group.stop - group.start, 2))
+        points[:, group] = three[:, number, None] + around - around.mean(axis=1, keepdims=True)
+    return points
+
+
+def moved(transforms, three):
+    return three @ transforms[:, :, :2].swapaxes(1, 2) + transforms[:, None, :, 2]
+
+
+def test_published_points_on_the_template_stay():
+    transforms = published_transforms(sixty_eight(TEMPLATE[None], spread=3.0))
+    np.testing.assert_allclose(transforms, [[[1, 0, 0], [0, 1, 0]]], atol=1e-9)
+
+
+def test_published_transform_by_hand():
+    """Twice as large, turned by a quarter and moved: undone exactly."""
+    turned = TEMPLATE @ np.array([[0.0, 2.0], [-2.0, 0.0]]) + [300, 40]
+    transform = published_transforms(sixty_eight(turned[None]))[0]
+    np.testing.assert_allclose(transform, [[0, 0.5, -20], [-0.5, 0, 150]], atol=1e-9)
+
+
+def test_published_mouth_shift_by_hand():
+    """A mouth that jumps by 10 px once: the clip's transform is 5 px off, the shift is 1/5 old and 4/5 new."""
+    three = np.repeat(TEMPLATE[None], 4, axis=0) + np.array([0.0, 0, 10, 10])[:, None, None] * [1, 0]
+    transforms = published_transforms(sixty_eight(three))
+    np.testing.assert_allclose(transforms[:, :, :2], np.broadcast_to(np.eye(2), (4, 2, 2)), atol=1e-9)
+    # Shifts wanted: 5, 5, -5, -5 on top of the clip's -5.
+    np.testing.assert_allclose(transforms[:, 0, 2], [0, 0, -5 + 1 - 4, -5 - 0.6 - 4], atol=1e-9)
+    np.testing.assert_allclose(transforms[:, 1, 2], 0, atol=1e-9)
+
+
+@given(seed=st.integers(0, 1000), frames=st.integers(1, 12))
+def test_published_transforms_equal_a_search_for_the_least_squares(seed, frames):
+    rng = np.random.default_rng(seed)
+    three = TEMPLATE * rng.uniform(0.3, 4) + rng.uniform(-200, 900, 2) + rng.normal(0, 15, (frames, 3, 2))
+    transforms = published_transforms(sixty_eight(three, spread=8.0, seed=seed))
+    mean = three.mean(axis=0)
+    rows = [[x, -y, 1, 0] for x, y in mean] + [[y, x, 0, 1] for x, y in mean]
+    a, b, x, y = np.linalg.lstsq(np.array(rows), TEMPLATE.T.ravel(), rcond=None)[0]
+    linear, place, kept = np.array([[a, -b], [b, a]]), np.array([x, y]), None
+    for t in range(frames):
+        shift = TEMPLATE[2] - linear @ three[t, 2] - place
+        kept = shift if kept is None else 0.2 * kept + 0.8 * shift
+        wanted = np.column_stack([linear, place + kept])
+        # In pixels, where it matters: at the points.
+        np.testing.assert_allclose(
+            moved(transforms[t : t + 1], three[t : t + 1]), moved(wanted[None], three[t : t + 1]), atol=1e-3
+        )
+
+
+def test_meshes_stand_in_for_the_68_points(pose_head):
+    meshes = pose_head([(0, 0, 0), (10, 5, -8), (-20, 0, 3)])
+    three = three_points(meshes).astype(np.float64)
+    np.testing.assert_allclose(published_mesh_transforms(meshes), published_transforms(sixty_eight(three)), atol=1e-6)
+    landed = moved(published_mesh_transforms(meshes), three)
+    np.testing.assert_allclose(landed[0, 2], TEMPLATE[2], atol=1e-3)
+
+
+def test_the_published_crop_is_cut_twice():
+    picture = np.random.default_rng(0).integers(0, 256, (260, 240, 3), dtype=np.uint8)
+    shift = np.array([[1.0, 0, -7], [0, 1, 5]])
+    crop = published_crop(picture, shift, 192)
+    np.testing.assert_array_equal(crop[5:], picture[:187, 23:215])
+    assert not crop[:5].any(), "black outside of the picture"
+    # A point (x, y) of the 224 comes to 7/6 (x - 16 + 1/2) - 1/2, 7/6 (y + 1/2) - 1/2.
+    spot = np.zeros((224, 224, 3), np.float32)
+    cv2.circle(spot, (112, 120), 5, (255, 255, 255), -1)
+    seen = published_crop(spot.astype(np.uint8), np.eye(3)[:2], 224)[..., 0].astype(float)
+    y, x = np.mgrid[:224, :224]
+    np.testing.assert_allclose(
+        [(seen * x).sum() / seen.sum(), (seen * y).sum() / seen.sum()],
+        [96.5 * 7 / 6 - 0.5, 120.5 * 7 / 6 - 0.5],
+        atol=0.02,
+    )

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcavs.media.mel import mel_filters, mel_spectrogram, mel_windows, normalise_loudness, padded_mel
+from pcavs.media.mel import mel_filters, mel_spectrogram, mel_windows, normalise_loudness, padded_mel, published_mel
 from pcavs.spec import MelSpec
 
 SPEC = MelSpec()
@@ -24,6 +24,7 @@ def test_equals_the_published_code(shared: Path):
     normal = normalise_loudness(oracle["wav"], SPEC)
     np.testing.assert_allclose(normal, oracle["wav_norm"], atol=1e-7)
     np.testing.assert_allclose(mel_spectrogram(normal, SPEC), oracle["mel"].T, atol=1e-6)
+    np.testing.assert_allclose(published_mel(oracle["wav"], SPEC), oracle["mel"].T, atol=1e-6)
     windows = mel_windows(padded_mel(oracle["wav"], 77, SPEC))
     np.testing.assert_allclose(windows[oracle["frame_index"]], oracle["in_spec"], atol=1e-6)
 
@@ -91,6 +92,14 @@ def test_windows_follow_the_published_timeline(speech: np.ndarray):
         np.testing.assert_array_equal(windows[frame, 0], mel[:, 4 * (frame - 2) : 4 * (frame - 2) + 20])
     np.testing.assert_array_equal(mel_windows(padded, range(40, 42)), windows[40:42])
     assert not windows[0, 0, :, :8].any()
+
+
+def test_the_published_mel_is_the_padded_one_less_its_padding(speech: np.ndarray):
+    published = published_mel(speech, SPEC)
+    assert published.shape == (80, 340)
+    np.testing.assert_array_equal(published[:, :332], padded_mel(speech, 83, SPEC)[:, 8:340])
+    # Frame j of the published film hears what frame j + 2 of ours hears.
+    np.testing.assert_array_equal(mel_windows(published)[:79], mel_windows(padded_mel(speech, 83, SPEC))[2:81])
 
 
 def test_every_frame_has_a_window_whatever_the_length():

@@ -43,6 +43,16 @@ def test_bounce_turns_without_doubling_the_ends():
     assert [timeline.bounce_index(t, 2) for t in range(4)] == [0, 1, 0, 1]
 
 
+@pytest.mark.parametrize(("bins", "windows"), [(0, 0), (19, 0), (20, 1), (23, 1), (24, 2), (1460, 361)])
+def test_windows_that_lie_inside_a_mel(bins: int, windows: int):
+    assert timeline.count_whole_windows(bins) == windows
+
+
+def test_the_published_bounce_doubles_its_ends():
+    assert [timeline.doubling_bounce_index(t, 3) for t in range(10)] == [0, 1, 2, 2, 1, 0, 0, 1, 2, 2]
+    assert [timeline.doubling_bounce_index(t, 1) for t in range(3)] == [0, 0, 0]
+
+
 @given(PTS, st.integers(1, 400), st.integers(0, 500), st.none() | st.integers(1, 5000))
 def test_resampling_equals_a_search_for_the_nearest(pts: list[int], last_ms: int, start_ms: int, length_ms: int | None):
     times = [Fraction(ms, 1000) for ms in pts]
