@@ -12,15 +12,18 @@ import torch
 from safetensors.numpy import load_file
 
 from helpers.drawn import drawn_clip
-from pcavs.data.library import Batch, Library
+from pcavs.data.augment import destroy_identity
+from pcavs.data.library import Library
 from pcavs.data.pack import write_packs
 from pcavs.models.generator import Codes, compose
 from pcavs.models.talker import build_talker
 from pcavs.spec import TalkerSpec
-from pcavs.train.generator import GeneratorStage, mouth_masks, repeat
+from pcavs.train import run as train_run
+from pcavs.train.generator import GeneratorStage
 from pcavs.train.options import TrainOptions
+from pcavs.train.rebuild import mouth_masks, repeat
 from pcavs.train.run import run
-from pcavs.train.stage import TrainingHeads
+from pcavs.train.stage import Drawn, TrainingHeads
 from pcavs.train.sync import SyncStage
 
 OVERFIT_STEPS = 60
@@ -41,7 +44,7 @@ def tiny(packs: Path, folder: Path, **changes: object) -> TrainOptions:
 def weights(checkpoint: Path) -> dict[str, np.ndarray]:
     return {
         f"{name}.{key}": value
-        for name in ("talker", "average", "heads")
+        for name in sorted(file.stem for file in checkpoint.glob("*.safetensors"))
         for key, value in load_file(checkpoint / f"{name}.safetensors").items()
     }
 
@@ -57,21 +60,23 @@ def journal(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize("stage", ["sync", "generator"])
-def test_two_steps_and_two_more_are_four(stage: str, precision: str, drawn_packs: Path, tmp_path: Path, monkeypatch):
-    chosen = {"stage": stage, "precision": precision}
-    whole = run(tiny(drawn_packs, tmp_path / "whole", **chosen))
-    kind = SyncStage if stage == "sync" else GeneratorStage
-    with monkeypatch.context() as patched:
-        loss = kind.loss
+JUDGED = {"stage": "generator", "judges": ("mouth", "face")}
 
-        def killed(self: object, batch: Batch, step: int):
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("chosen", [{"stage": "sync"}, {"stage": "generator"}, JUDGED], ids=["sync", "flow", "judged"])
+def test_two_steps_and_two_more_are_four(chosen, precision, drawn_packs: Path, tmp_path: Path, monkeypatch):
+    chosen = {**chosen, "precision": precision}
+    whole = run(tiny(drawn_packs, tmp_path / "whole", **chosen))
+    with monkeypatch.context() as patched:
+        take = train_run._take
+
+        def killed(session: object, drawn: Drawn, step: int, rate: float):
             if step == 3:
                 raise KeyboardInterrupt
-            return loss(self, batch, step)  # pyright: ignore[reportArgumentType]
+            return take(session, drawn, step, rate)  # pyright: ignore[reportArgumentType]
 
-        patched.setattr(kind, "loss", killed)
+        patched.setattr(train_run, "_take", killed)
         with pytest.raises(KeyboardInterrupt):
             run(tiny(drawn_packs, tmp_path / "halves", save_minutes=0.0, **chosen))
     assert [place.name for place in sorted((tmp_path / "halves").glob("checkpoint-*"))][-1] == "checkpoint-00000002"
@@ -94,7 +99,7 @@ def test_a_run_stops_when_it_is_told_to_and_goes_on(drawn_packs: Path, tmp_path:
 def test_a_run_leaves_what_it_promises(drawn_packs: Path, tmp_path: Path):
     place = run(tiny(drawn_packs, tmp_path, stage="generator"))
     assert sorted(file.name for file in place.iterdir()) == [
-        *("average.safetensors", "done", "heads.safetensors", "optimizer.pt", "position.json", "talker.safetensors")
+        *("average.safetensors", "done", "heads.safetensors", "optimizers.pt", "position.json", "talker.safetensors")
     ]
     assert (tmp_path / "previews" / "00000004.png").stat().st_size > 1000
     assert json.loads((tmp_path / "options.json").read_text())["stage"] == "generator"
@@ -124,11 +129,12 @@ def test_a_batch_that_is_not_finite_is_skipped(stage: str, drawn_packs: Path, tm
     kind = SyncStage if stage == "sync" else GeneratorStage
     drawn = kind.batch
 
-    def poisoned(self: object, step: int) -> Batch:
-        batch = drawn(self, step)  # pyright: ignore[reportArgumentType]
+    def poisoned(self: object, step: int) -> Drawn:
+        good = drawn(self, step)  # pyright: ignore[reportArgumentType]
         if step != 2:
-            return batch
-        return batch._replace(target=batch.target * float("nan"), mel=batch.mel * float("nan"))
+            return good
+        nan = float("nan")
+        return good._replace(augmented=good.augmented * nan, batch=good.batch._replace(mel=good.batch.mel * nan))
 
     monkeypatch.setattr(kind, "batch", poisoned)
     with caplog.at_level(logging.WARNING):
@@ -163,14 +169,16 @@ def test_one_batch_is_learnt_by_heart(tmp_path: Path, tiny_spec: TalkerSpec):
     options = tiny(tmp_path / "packs", tmp_path, stage="generator", clips=5, moments=4, sync_every=0)
     talker, heads = build_talker(tiny_spec), TrainingHeads(tiny_spec, 80)
     stage = GeneratorStage(talker, heads, library, options)
-    batch = stage.batch(1)
+    batch, rebuild = stage.batch(1).batch, stage.phases[1]
     assert len(batch.target) == 20
     optimizer = torch.optim.AdamW(stage.modules.parameters(), lr=2e-3, betas=(0.9, 0.99))
     first: dict[str, float] = {}
     last: dict[str, float] = {}
     for step in range(OVERFIT_STEPS):
         optimizer.param_groups[0]["lr"] = 2e-3 * min(1.0, (step + 1) / 20)
-        loss, terms = stage.loss(batch, step)
+        generator = torch.Generator().manual_seed(step)
+        augmented = destroy_identity(batch.target, generator)
+        loss, terms = rebuild.loss(Drawn(batch, augmented, torch.rand(2, 20, generator=generator)), step, {})
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(stage.modules.parameters(), 5.0)

@@ -3,17 +3,16 @@
 import json
 import pickle
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError, WeightsError
 from pcavs.models.state import fill, tensors_of
-from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
-from pcavs.train.stage import TrainingHeads
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 
 LICENCE = "Apache-2.0"
@@ -41,7 +40,12 @@ class RunFolder:
         return sorted(done.parent for done in self.folder.glob("checkpoint-*/done"))
 
     def save(
-        self, position: Position, spec: TalkerSpec, live: nn.ModuleDict, mean: dict[str, Tensor], optimizer: Any
+        self,
+        position: Position,
+        spec: TalkerSpec,
+        live: nn.ModuleDict,
+        mean: dict[str, Tensor],
+        optimizers: Mapping[str, torch.optim.Optimizer],
     ) -> Path:
         """Writes a checkpoint; `done` comes last, older ones and unfinished ones go after.
 
@@ -53,14 +57,13 @@ class RunFolder:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
             facts = {"steps": str(position.step)}
-            for name, tensors in {
-                "talker": tensors_of(live["talker"]),
-                "average": {key: value.cpu().numpy() for key, value in mean.items()},
-                "heads": tensors_of(live["heads"]),
-            }.items():
+            parts = {name: tensors_of(module) for name, module in live.items()}
+            parts["average"] = {key: value.cpu().numpy() for key, value in mean.items()}
+            for name, tensors in parts.items():
                 bundle = Bundle(spec=spec, tensors=tensors, provenance=facts, licence=LICENCE)
                 save_bundle(bundle, place / f"{name}.safetensors")
-            torch.save(optimizer.state_dict(), place / "optimizer.pt")
+            states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
+            torch.save(states, place / "optimizers.pt")
             (place / "position.json").write_text(json.dumps(position._asdict()))
             (place / "done").touch()
         except (OSError, RuntimeError) as error:
@@ -73,44 +76,47 @@ class RunFolder:
 
 
 def load_checkpoint(
-    place: Path, talker: Talker, heads: TrainingHeads, optimizer: Any
-) -> tuple[Position, dict[str, Any]]:
+    place: Path, live: nn.ModuleDict, optimizers: Mapping[str, torch.optim.Optimizer]
+) -> tuple[Position, dict[str, Tensor]]:
     """Restores everything; gives the position and the running average.
 
     Raises:
         WeightsError: A file is missing, damaged or does not fit.
     """
-    fill(talker, load_bundle(place / "talker.safetensors").tensors, str(place / "talker.safetensors"))
-    fill(heads, load_bundle(place / "heads.safetensors").tensors, str(place / "heads.safetensors"))
+    for name, module in live.items():
+        file = place / f"{name}.safetensors"
+        fill(module, load_bundle(file).tensors, str(file))
     average = load_bundle(place / "average.safetensors").tensors
     try:
-        state = torch.load(place / "optimizer.pt", weights_only=True, map_location="cpu")
+        states = torch.load(place / "optimizers.pt", weights_only=True, map_location="cpu")
         position = Position(**json.loads((place / "position.json").read_text()))
     except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(
             f"{place} is damaged ({type(error).__name__}); delete it, the checkpoint before it is used then"
         ) from error
     try:
-        optimizer.load_state_dict(state)
-    except ValueError as error:
+        for name, optimizer in optimizers.items():
+            optimizer.load_state_dict(states[name])
+    except (ValueError, LookupError) as error:
         raise WeightsError(
             f"{place} was saved by another stage ({error}); give this stage a --run of its own"
         ) from error
     return position, {name: torch.from_numpy(value) for name, value in average.items()}
 
 
-def load_start(start: Path, talker: Talker, heads: TrainingHeads) -> None:
-    """Takes a talker from a run, a checkpoint or a bundle; heads come along where they are.
+def load_start(start: Path, live: nn.ModuleDict) -> None:
+    """Takes a talker from a run, a checkpoint or a bundle; what only training needs comes along where it is there.
 
     Raises:
         WeightsError: There are no weights there, or they do not fit.
     """
     if start.is_file():
-        fill(talker, load_bundle(start).tensors, str(start))
+        fill(live["talker"], load_bundle(start).tensors, str(start))
         return
     places = [start] if (start / "done").exists() else RunFolder(start).checkpoints()
     if not places:
         raise WeightsError(f"no weights and no whole checkpoint in {start}; give a run, a checkpoint or a bundle")
-    place = places[-1]
-    fill(talker, load_bundle(place / "average.safetensors").tensors, str(place / "average.safetensors"))
-    fill(heads, load_bundle(place / "heads.safetensors").tensors, str(place / "heads.safetensors"))
+    for name, module in live.items():
+        file = places[-1] / ("average.safetensors" if name == "talker" else f"{name}.safetensors")
+        if name == "talker" or file.exists():
+            fill(module, load_bundle(file).tensors, str(file))

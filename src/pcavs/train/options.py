@@ -1,10 +1,12 @@
 """Options of one training run."""
 
 import dataclasses
+import difflib
 from pathlib import Path
 from typing import Literal
 
 from pcavs.errors import InputError
+from pcavs.train.weights import WEIGHTS
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,6 +41,12 @@ class TrainOptions:
     """Generator: until here the mask is charged in full, so that flow is learnt first."""
     sync_every: int = 0
     """Generator: every so many-th step is a step of the sync stage, on 4 clips of 16 moments; 0 is never."""
+    judges: tuple[Literal["mouth", "face"], ...] = ()
+    """Generator: discriminators that rebuilt frames must fool: of the mouth's region, of the whole face, or both."""
+    judge_rate: float = 2.0
+    """Learning rate of the discriminators, times `lr`."""
+    term_weights: tuple[tuple[str, float], ...] = ()
+    """Weights of loss terms other than the usual ones, by journal name, for example `mouth_adversarial 0.1`."""
     ema: float = 0.998
     """Memory of the running average of the weights."""
     seed: int = 0
@@ -72,3 +80,11 @@ def verify(options: TrainOptions) -> None:
         raise InputError(f"clips {options.clips} and moments {options.moments} must both be at least 1")
     if options.stage == "sync" and options.moments < 2:
         raise InputError("the sync stage needs moments of at least 2: the others of a clip are its negatives")
+    if options.judges and options.stage != "generator":
+        raise InputError(f"judges {' '.join(options.judges)} look at rebuilt frames, which stage sync does not make")
+    known = sorted(WEIGHTS[options.stage])
+    for name, _ in options.term_weights:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise InputError(f"stage {options.stage} has no loss term {name}; {meant}")

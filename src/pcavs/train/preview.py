@@ -11,8 +11,8 @@ from pcavs.data.library import Batch, Library
 from pcavs.face.regions import LIPS
 from pcavs.models.generator import Codes, Fields, compose
 from pcavs.models.talker import Talker
-from pcavs.train.generator import mouth_masks, repeat
 from pcavs.train.losses import landmark_flow, retrieval_within
+from pcavs.train.rebuild import mouth_masks, repeat
 from pcavs.train.stage import step_rng
 
 MOMENTS = 8

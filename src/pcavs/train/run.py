@@ -10,18 +10,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from pcavs.data.library import Batch, Library
+from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
 from pcavs.errors import DataError, InputError
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import Talker, build_talker
+from pcavs.models.talker import Talker, build_flow
 from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
 from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_start
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.journal import Journal
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.preview import preview, validate
-from pcavs.train.stage import Stage, TrainingHeads
+from pcavs.train.stage import Drawn, Learner, Stage, TrainingHeads
 from pcavs.train.sync import SyncStage
 
 logger = logging.getLogger(__name__)
@@ -43,38 +43,28 @@ def run(options: TrainOptions) -> Path:
     """
     verify(options)
     session = _start(options)
-    talker, stage, optimizer, average = session.talker, session.stage, session.optimizer, session.average
+    talker, stage, average = session.talker, session.stage, session.average
     journal = Journal(options)
 
     done, seconds = session.position
     step = done
     began = saved = time.monotonic()
     session.live.train()
-    for step, batch, waited in _batches(stage, done, options.steps, session.device):
+    for step, drawn, waited in _batches(stage, done, options.steps, session.device):
         rate = learning_rate(options, step)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        buffers = [(buffer, buffer.clone()) for buffer in session.live.buffers()]
-        with torch.autocast(session.device.type, torch.bfloat16, enabled=options.precision == "bf16-mixed"):
-            loss, terms = stage.loss(batch, step)
-        optimizer.zero_grad(set_to_none=True)
-        norm = _gradient(stage, loss)
-        if bool(torch.isfinite(norm)):
-            optimizer.step()
-            _update(average, talker, options.ema, step)
-            journal.add(step, rate, waited, {"loss": loss, "gradient": norm} | terms)
-        else:
-            # The batch has been through the normalisations: their running statistics hold it already.
-            for buffer, before in buffers:
-                buffer.copy_(before)
+        values = _take(session, drawn, step, rate)
+        if values is None:
             journal.skip(step, rate)
+        else:
+            _update(average, talker, options.ema, step)
+            journal.add(step, rate, waited, values)
 
         now = time.monotonic()
         stop = options.stop_minutes is not None and now - began > options.stop_minutes * 60
         if stop or now - saved > options.save_minutes * 60 or step == options.steps:
             saved = now
             position = Position(step, seconds + now - began)
-            session.folder.save(position, session.spec, session.live, average, optimizer)
+            session.folder.save(position, session.spec, session.live, average, session.optimizers)
             _look(talker, average, session.seen, session.folder, journal, step)
         if stop:
             break
@@ -89,9 +79,11 @@ class _Session(NamedTuple):
     spec: TalkerSpec
     talker: Talker
     live: nn.ModuleDict
-    """Talker and heads."""
+    """Talker, heads, and what the stage adds."""
     stage: Stage
-    optimizer: torch.optim.Optimizer
+    optimizers: dict[str, torch.optim.Optimizer]
+    """By learner."""
+    precision: str
     average: dict[str, Tensor]
     """Running average of the talker's weights: what is validated, and shipped."""
     seen: Library
@@ -111,21 +103,43 @@ def _start(options: TrainOptions) -> _Session:
         )
 
     torch.manual_seed(options.seed)
-    talker = build_talker(spec)
+    talker = build_flow(spec.flow, spec.mel)
     heads = TrainingHeads(spec, library.clips[0].lips.shape[1])
-    if options.start:
-        load_start(options.start, talker, heads)
-    live = nn.ModuleDict({"talker": talker, "heads": heads})
-    live.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
     stage: Stage = STAGES[options.stage](talker, heads, library, options)
-    optimizer = torch.optim.AdamW(stage.modules.parameters(), lr=options.lr, betas=(0.9, 0.99), weight_decay=0.01)
+    live = stage.modules
+    if options.start:
+        load_start(options.start, live)
+    live.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
+    optimizers = {name: _optimizer(learner, options) for name, learner in stage.learners.items()}
     average = {name: torch.from_numpy(value) for name, value in tensors_of(talker).items()}
     folder, position = RunFolder(options.run), Position(0, 0.0)
     if folder.checkpoints():
-        position, average = load_checkpoint(folder.checkpoints()[-1], talker, heads, optimizer)
+        position, average = load_checkpoint(folder.checkpoints()[-1], live, optimizers)
         logger.info("resumed at step %d", position.step)
     average = {name: value.to(device) for name, value in average.items()}
-    return _Session(device, spec, talker, live, stage, optimizer, average, _seen(packs, library), folder, position)
+    return _Session(
+        device=device,
+        spec=spec,
+        talker=talker,
+        live=live,
+        stage=stage,
+        optimizers=optimizers,
+        precision=options.precision,
+        average=average,
+        seen=_seen(packs, library),
+        folder=folder,
+        position=position,
+    )
+
+
+def _optimizer(learner: Learner, options: TrainOptions) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        learner.modules.parameters(),
+        lr=options.lr * learner.rate,
+        betas=learner.betas,
+        weight_decay=0.01,
+        amsgrad=learner.amsgrad,
+    )
 
 
 def learning_rate(options: TrainOptions, step: int) -> float:
@@ -155,26 +169,55 @@ def _seen(packs: list[Path], library: Library) -> Library:
     return library
 
 
-def _batches(stage: Stage, done: int, steps: int, device: torch.device) -> Iterator[tuple[int, Batch, float]]:
+def _batches(stage: Stage, done: int, steps: int, device: torch.device) -> Iterator[tuple[int, Drawn, float]]:
     """Draws one batch ahead in a thread; gives step, batch and the seconds waited for it."""
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(stage.batch, done + 1)
         for step in range(done + 1, steps + 1):
             asked = time.monotonic()
-            batch = ahead.result()
+            drawn = ahead.result()
             waited = time.monotonic() - asked
             if step < steps:
                 ahead = pool.submit(stage.batch, step + 1)
-            yield step, Batch(*(tensor.to(device) for tensor in batch)), waited
+            yield step, drawn.to(device), waited
 
 
-def _gradient(stage: Stage, loss: Tensor) -> Tensor:
+def _take(session: _Session, drawn: Drawn, step: int, rate: float) -> dict[str, Tensor] | None:
+    """Runs the phases of a step; gives the journal's values, or nothing where a gradient was not finite."""
+    scratch: dict[str, Tensor] = {}
+    values: dict[str, Tensor] = {}
+    buffers = [(buffer, buffer.clone()) for buffer in session.live.buffers()]
+    for phase in session.stage.phases:
+        if not phase.due(step):
+            continue
+        learner, optimizer = session.stage.learners[phase.learner], session.optimizers[phase.learner]
+        for group in optimizer.param_groups:
+            group["lr"] = rate * learner.rate
+        # What another learner owns lets gradients through, but is given none.
+        session.live.requires_grad_(False)
+        learner.modules.requires_grad_(True)
+        with torch.autocast(session.device.type, torch.bfloat16, enabled=session.precision == "bf16-mixed"):
+            loss, terms = phase.loss(drawn, step, scratch)
+        optimizer.zero_grad(set_to_none=True)
+        norm = _gradient(learner, loss)
+        if not bool(torch.isfinite(norm)):
+            # The batch has been through the normalisations: their running statistics hold it already.
+            for buffer, before in buffers:
+                buffer.copy_(before)
+            return None
+        optimizer.step()
+        first = not values
+        values |= ({"loss": loss, "gradient": norm} if first else {f"{phase.name}_gradient": norm}) | terms
+    return values
+
+
+def _gradient(learner: Learner, loss: Tensor) -> Tensor:
     """Fills the gradients and gives their norm before it was cut."""
     if not bool(torch.isfinite(loss)):
         # Backwards through a warp, a flow of NaN would read outside of the picture and end the process.
         return loss.detach()
     loss.backward()
-    return nn.utils.clip_grad_norm_(stage.modules.parameters(), LARGEST_GRADIENT)
+    return nn.utils.clip_grad_norm_(learner.modules.parameters(), LARGEST_GRADIENT)
 
 
 @torch.no_grad()

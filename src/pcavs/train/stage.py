@@ -1,39 +1,77 @@
-"""What the stages share: one shape, the heads that only training needs, and the losses that bind sound to sight."""
+"""One shape for all stages: modules, learners, and a list of phases that the loop just runs."""
 
 import math
-from typing import NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pcavs.data.augment import destroy_identity
 from pcavs.data.library import Batch, Library
-from pcavs.models.motion import Motion
-from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
-from pcavs.train.losses import masked_mean, retrieval, retrieval_within
-
-POSE_WEIGHTS = (1.0,) * 9 + (2.0, 2.0, 2.0)
-"""Translation and scale move every pixel, a column of the rotation only some."""
 
 MAX_SCALE = 50.0
 """Bound of the inverse temperature: above it a batch's noise decides."""
 
+Terms: TypeAlias = dict[str, Tensor]
+"""Scalars by journal name, not yet weighted; terms without a weight are only watched."""
+
+Scratch: TypeAlias = dict[str, Tensor]
+"""What earlier phases of the same step made for later ones, cut from their gradients."""
+
+
+class Drawn(NamedTuple):
+    """A batch with all the randomness of its step: what a loss gives follows from it and the weights alone."""
+
+    batch: Batch
+    augmented: Float[Tensor, "targets 3 side side"]
+    """The targets as the motion encoder sees them: what a face looks like is destroyed."""
+    chance: Float[Tensor, "2 targets"]
+    """Uniform numbers for the choices of a loss."""
+
+    def to(self, device: torch.device) -> "Drawn":
+        """Moves every tensor."""
+        batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in self.batch))
+        return Drawn(batch, self.augmented.to(device, non_blocking=True), self.chance.to(device, non_blocking=True))
+
+
+class Learner(NamedTuple):
+    """Networks that share an optimiser."""
+
+    modules: nn.ModuleDict
+    rate: float = 1.0
+    """Times the run's learning rate."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    amsgrad: bool = False
+
+
+class Phase(NamedTuple):
+    """What one optimiser does in a step."""
+
+    name: str
+    learner: str
+    loss: Callable[[Drawn, int, Scratch], tuple[Tensor, Terms]]
+    """Gives what to minimise, and the terms for the journal, from batch, step and the phases before it."""
+    due: Callable[[int], bool] = lambda step: True
+    """Tells whether a step has this phase."""
+
 
 @runtime_checkable
 class Stage(Protocol):
-    """Owns losses; the loop owns optimiser, schedule and checkpoints."""
+    """Owns modules, learners and losses; the loop owns schedule, optimisers and checkpoints."""
 
     modules: nn.ModuleDict
+    """Everything that a checkpoint must keep: `talker`, `heads`, and what the stage adds."""
+    learners: dict[str, Learner]
+    phases: tuple[Phase, ...]
+    """Run in this order."""
 
-    def batch(self, step: int) -> Batch:
+    def batch(self, step: int) -> Drawn:
         """Draws the batch of a step: a pure function of seed and step."""
-        ...
-
-    def loss(self, batch: Batch, step: int) -> tuple[Tensor, dict[str, Tensor]]:
-        """Gives what to minimise, and the terms for the journal, named as their weights are."""
         ...
 
 
@@ -44,7 +82,7 @@ class TrainingHeads(nn.Module):
         """Starts at a temperature of 0.1."""
         super().__init__()
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
-        self.lips = nn.Linear(spec.flow.content_dim, lip_numbers)
+        self.lips = nn.Linear(spec.sizes.content_dim, lip_numbers)
 
     @property
     def scale(self) -> Tensor:
@@ -56,55 +94,19 @@ class TrainingHeads(nn.Module):
         return self.lips(functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5)
 
 
-class Bound(NamedTuple):
-    """Codes of a batch's targets, and the terms that bind them."""
-
-    seen: Motion
-    heard: Tensor
-    terms: dict[str, Tensor]
-
-
 def step_rng(seed: int, step: int) -> np.random.Generator:
     """The randomness of one step, the same however often training was interrupted before it."""
     return np.random.default_rng([seed, step])
 
 
-def bind(talker: Talker, heads: TrainingHeads, batch: Batch, moments: int, generator: torch.Generator) -> Bound:
-    """Encodes augmented targets and their speech, and measures how well each says what the other does.
-
-    Terms: `across` and `within` (contrast against everything, and against other moments of the same clip),
-    `meet` (speech regresses the content seen), `lips_seen` and `lips_heard` (lip shape read from content),
-    `pose` (the twelve numbers).
-    """
-    augmented = destroy_identity(batch.target.cpu(), generator).to(batch.target.device)
-    seen: Motion = talker.motion(augmented)
-    heard = talker.encode_speech(batch.mel)
-    audible = batch.heard > 0
-    terms: dict[str, Tensor] = {}
-    if bool(audible.any()):
-        terms["across"], terms["found_across"] = retrieval(seen.content[audible], heard[audible], heads.scale)
-        terms["within"], terms["found_within"] = retrieval_within(
-            seen.content[audible], heard[audible], moments, heads.scale
-        )
-        meet = 1 - functional.cosine_similarity(heard.float(), seen.content.detach().float(), dim=1)
-        terms["meet"] = masked_mean(meet, batch.heard)
-        terms["lips_heard"] = masked_mean(_lips_error(heads, heard, batch), batch.heard)
-    terms["lips_seen"] = _lips_error(heads, seen.content, batch).mean()
-    weights = torch.tensor(POSE_WEIGHTS, device=batch.pose.device)
-    terms["pose"] = ((seen.pose.float() - batch.pose).abs() * weights).mean()
-    return Bound(seen, heard, terms)
+def draw(library: Library, seed: int, step: int, size: tuple[int, int], *, heard_only: bool) -> Drawn:
+    """Draws the batch of a step; `size` is clips, and moments of each."""
+    batch = library.batch(step_rng(seed, step), *size, heard_only=heard_only)
+    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
+    augmented = destroy_identity(batch.target, generator)
+    return Drawn(batch, augmented, torch.rand(2, len(batch.heard), generator=generator))
 
 
-def _lips_error(heads: TrainingHeads, content: Tensor, batch: Batch) -> Tensor:
-    # A millimetre of the mean lip point is the size of much of speech; in centimetres the error would vanish.
-    return functional.smooth_l1_loss(heads.read_lips(content) * 10, batch.lips * 10, reduction="none").mean(dim=1)
-
-
-def draw(library: Library, seed: int, step: int, clips: int, moments: int, *, heard_only: bool) -> Batch:
-    """Draws the batch of a step."""
-    return library.batch(step_rng(seed, step), clips, moments, heard_only=heard_only)
-
-
-def weigh(terms: dict[str, Tensor], weights: dict[str, float]) -> Tensor:
-    """Sums the weighted terms; terms without a weight are only watched."""
+def weigh(terms: Terms, weights: dict[str, float]) -> Tensor:
+    """Sums the weighted terms."""
     return torch.stack([terms[name] * weight for name, weight in weights.items() if name in terms]).sum()

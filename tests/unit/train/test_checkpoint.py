@@ -30,7 +30,9 @@ class Parts:
         self.average = {name: torch.from_numpy(value) * 0.5 for name, value in tensors_of(self.talker).items()}
 
     def save(self, folder: Path, step: int) -> Path:
-        return RunFolder(folder).save(Position(step, 12.5), self.spec, self.live, self.average, self.optimizer)
+        return RunFolder(folder).save(
+            Position(step, 12.5), self.spec, self.live, self.average, {"talker": self.optimizer}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,7 @@ def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]):
 
 def test_everything_comes_back(parts: Parts, tiny_spec: TalkerSpec, tmp_path: Path):
     place, other = parts.save(tmp_path, 7), Parts(tiny_spec, seed=1)
-    position, average = load_checkpoint(place, other.talker, other.heads, other.optimizer)
+    position, average = load_checkpoint(place, other.live, {"talker": other.optimizer})
     assert position == Position(7, 12.5)
     assert_equal(other.live.state_dict(), parts.live.state_dict())
     assert_equal(average, parts.average)
@@ -101,7 +103,7 @@ def test_a_full_disk_is_said_and_costs_no_checkpoint(parts: Parts, tmp_path: Pat
     assert RunFolder(tmp_path).checkpoints() == [before]
 
 
-@pytest.mark.parametrize("name", ["optimizer.pt", "position.json", "talker.safetensors", "average.safetensors"])
+@pytest.mark.parametrize("name", ["optimizers.pt", "position.json", "talker.safetensors", "average.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "other"])
 def test_a_damaged_file_is_one_line(name: str, damage: str, parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
@@ -110,7 +112,7 @@ def test_a_damaged_file_is_one_line(name: str, damage: str, parts: Parts, tmp_pa
     else:
         (place / name).write_bytes(b"" if damage == "empty" else b"something else altogether")
     with pytest.raises(WeightsError, match="checkpoint-00000010") as caught:
-        load_checkpoint(place, parts.talker, parts.heads, parts.optimizer)
+        load_checkpoint(place, parts.live, {"talker": parts.optimizer})
     assert "\n" not in str(caught.value)
 
 
@@ -120,7 +122,7 @@ def test_a_checkpoint_of_another_stage_is_one_line(parts: Parts, tmp_path: Path)
     with pytest.raises(
         WeightsError, match="was saved by another stage .*; give this stage a --run of its own"
     ) as caught:
-        load_checkpoint(place, parts.talker, parts.heads, fewer)
+        load_checkpoint(place, parts.live, {"talker": fewer})
     assert "\n" not in str(caught.value)
 
 
@@ -130,7 +132,7 @@ def test_a_start_is_a_run_a_checkpoint_or_a_bundle(parts: Parts, tiny_spec: Talk
     place = parts.save(tmp_path, 20)
     for start in (tmp_path, place, place / "average.safetensors"):
         other = Parts(tiny_spec, seed=1)
-        load_start(start, other.talker, other.heads)
+        load_start(start, other.live)
         for name, value in tensors_of(other.talker).items():
             assert torch.equal(torch.from_numpy(value), parts.average[name]), name
         assert torch.equal(other.heads.lips.weight, parts.heads.lips.weight) == start.is_dir()
@@ -138,14 +140,14 @@ def test_a_start_is_a_run_a_checkpoint_or_a_bundle(parts: Parts, tiny_spec: Talk
 
 def test_a_start_without_weights_is_one_line(parts: Parts, tmp_path: Path):
     with pytest.raises(WeightsError, match="no weights and no whole checkpoint in .*; give a run, a checkpoint or a"):
-        load_start(tmp_path / "none", parts.talker, parts.heads)
+        load_start(tmp_path / "none", parts.live)
 
 
 def test_a_start_of_another_size_is_one_line(parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
     large = build_talker(TalkerSpec())
     with pytest.raises(WeightsError, match=r"average\.safetensors") as caught:
-        load_start(place, large, TrainingHeads(TalkerSpec(), 80))
+        load_start(place, nn.ModuleDict({"talker": large}))
     assert "\n" not in str(caught.value)
 
 

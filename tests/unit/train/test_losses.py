@@ -8,7 +8,6 @@ import torch
 from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
 from pcavs.models.generator import FLOW_GAIN
-from pcavs.train.generator import mouth_masks
 from pcavs.train.losses import (
     edge_distance,
     flow_at,
@@ -18,6 +17,7 @@ from pcavs.train.losses import (
     retrieval_within,
     roughness,
 )
+from pcavs.train.rebuild import mouth_masks
 from pcavs.train.stage import step_rng
 
 ONE = torch.tensor(1.0)
