@@ -15,10 +15,11 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8, UInt32
 
 from pcavs.errors import InputError
-from pcavs.types import Picture
 
 Points: TypeAlias = Float32[np.ndarray, "vertices 3"]
 """Metres, or unit normals."""
+Texture: TypeAlias = UInt8[np.ndarray, "_ _ _"]
+"""sRGB, with or without alpha."""
 
 EYE_PART = 1
 GLAND_PART = 2
@@ -44,7 +45,8 @@ class Avatar:
     parts: UInt8[np.ndarray, " vertices"]
     triangles: tuple[UInt32[np.ndarray, "_ 3"], ...]
     """One index list a texture."""
-    textures: tuple[Picture, ...]
+    textures: tuple[Texture, ...]
+    """The first is skin, eyes, teeth and clothes; the others are hair, with alpha where the head brings it."""
     morph_rows: dict[str, int]
     morphs: Float32[np.ndarray, "morphs values"]
     """Deltas of position (3) and normal (3) of the moving vertices, flattened."""
@@ -157,7 +159,7 @@ def _blended_morphs(
     return mixed.reshape(len(own), -1).astype(np.float32)
 
 
-def _blended_skin(first: Avatar, second: Avatar, amount: Float32[np.ndarray, " vertices"]) -> Picture:
+def _blended_skin(first: Avatar, second: Avatar, amount: Float32[np.ndarray, " vertices"]) -> Texture:
     """Mixes the pictures where the mixed triangles lie on them; clothes lie elsewhere and stay."""
     height, width = first.textures[0].shape[:2]
     mask = np.zeros((height, width), np.float32)
@@ -209,8 +211,11 @@ def _dense_morphs(
     return dense.reshape(len(dense), -1)
 
 
-def _decoded(data: UInt8[np.ndarray, " bytes"]) -> Picture:
-    picture = cv2.imdecode(data, cv2.IMREAD_COLOR)
+def _decoded(data: UInt8[np.ndarray, " bytes"]) -> Texture:
+    picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if picture is None:
         raise ValueError("a texture does not decode")
-    return cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    if picture.ndim == 2:
+        picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
+    swapped = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB
+    return cv2.cvtColor(picture, swapped)

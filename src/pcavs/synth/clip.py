@@ -1,6 +1,7 @@
 """One clip: what is said, how the head moves, and the truth of every frame. Computes only; `run` does the writing."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth.acoustics import recorded
 from pcavs.synth.motion import Motion, random_motion, random_style
 from pcavs.synth.render import HeadState
-from pcavs.synth.speech import Phoneme, Voice, excerpt, speak
-from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
+from pcavs.synth.speech import Phoneme, excerpt
 from pcavs.synth.visemes import VISEMES, loudness, mouth_morphs, viseme_curves
+from pcavs.synth.voices import Speech, VoiceFile, real_speech, synthetic_speech
 from pcavs.types import Waveform
 
 
@@ -22,8 +23,8 @@ class Performance:
     """Everything a head does in one clip."""
 
     waveform: Waveform
-    voice: Voice
-    text: str
+    speech: Speech
+    """Who speaks, and the whole of what the clip is an excerpt of."""
     phonemes: tuple[Phoneme, ...]
     visemes: Float32[np.ndarray, "time visemes"]
     effort: Float32[np.ndarray, " time"]
@@ -50,10 +51,10 @@ class Performance:
     def truth(self) -> dict[str, Any]:
         """What a file beside the clip says of it, one row a frame."""
         return {
-            "language": self.voice.language,
-            "voice": self.voice.name,
-            "words_a_minute": self.voice.words_a_minute,
-            "text": self.text,
+            "speech": self.speech.kind,
+            "language": self.speech.language,
+            "voice": self.speech.voice,
+            "text": self.speech.text,
             "phonemes": [[p.ipa, round(p.start_s, 4), round(p.end_s, 4)] for p in self.phonemes],
             "viseme_names": VISEMES,
             "visemes": _rows(self.visemes, 3),
@@ -62,47 +63,45 @@ class Performance:
             "shift_m": _rows(self.motion.shift_m, 4),
             "gaze_deg": _rows(self.motion.gaze_deg, 2),
             "blink": _rows(self.motion.blink, 2),
+            "brow": _rows(self.motion.brow, 2),
         }
 
 
-def perform(seconds: float, held_out: bool, random: np.random.Generator) -> Performance:
+def perform(
+    seconds: float,
+    held_out: bool,
+    random: np.random.Generator,
+    voices: Sequence[VoiceFile] = (),
+    voices_share: float = 0.5,
+) -> Performance:
     """Invents a clip.
 
     Args:
+        seconds: Its length.
         held_out: Speak with languages and voices that training clips never use.
+        random: Decides everything.
+        voices: Recordings and Piper voices, of which those of the split are used.
+        voices_share: How many of the clips speak with one of them, 0 to 1; eSpeak NG speaks in the others.
 
     Raises:
-        InputError: eSpeak NG is not installed.
+        InputError: eSpeak NG is not installed, or a recording cannot be used.
     """
-    voice = _random_voice(held_out, random)
-    text = compose(voice.language, random)
-    spoken = speak(text, voice)
-    spare_s = max(len(spoken.waveform) / SAMPLE_RATE_HZ - seconds, 0.0)
-    said = excerpt(spoken, float(random.uniform(-0.4, spare_s)), seconds)
+    usable = [voice for voice in voices if voice.split == ("val" if held_out else "train")]
+    real = random.random() < voices_share
+    speech = real_speech(usable, seconds, random) if real and usable else synthetic_speech(held_out, random)
+    spare_s = max(len(speech.utterance.waveform) / SAMPLE_RATE_HZ - seconds, 0.0)
+    said = excerpt(speech.utterance, float(random.uniform(-0.4, spare_s)), seconds)
     times_s = np.array([frame_time_s(frame) for frame in range(count_frames(len(said.waveform)))])
     loud = loudness(said.waveform, times_s)
     effort = random.uniform(0.8, 1.3) * (0.6 + 0.5 * loud)
     return Performance(
         waveform=recorded(said.waveform, random),
-        voice=voice,
-        text=text,
+        speech=speech,
         phonemes=said.phonemes,
         visemes=viseme_curves(said.phonemes, times_s),
         effort=effort.astype(np.float32),
         motion=random_motion(len(times_s), random_style(random), loud, random),
         manner=_random_manner(random),
-    )
-
-
-def _random_voice(held_out: bool, random: np.random.Generator) -> Voice:
-    languages = [name for name in SENTENCES if (name in VAL_LANGUAGES) == held_out]
-    variants = VAL_VARIANTS if held_out else VARIANTS
-    return Voice(
-        language=str(random.choice(languages)),
-        variant=str(random.choice(variants)),
-        words_a_minute=int(random.integers(115, 185)),
-        pitch=int(random.integers(25, 75)),
-        pitch_range=int(random.integers(25, 90)),
     )
 
 

@@ -5,6 +5,7 @@ so that the GPL library is loaded by nothing but this (docs/decisions/0010-espea
 
 Standard input: JSON {"text", "voice", "words_a_minute", "pitch", "pitch_range"}. Standard output: one line of JSON
 {"rate_hz", "num_samples", "phonemes": [[sample, IPA], ...]} or {"error": ...}, then the samples as int16.
+With {"clauses", "voice"} instead nothing is spoken: the answer is {"ipa": [...]}, one line of phonemes a clause.
 """
 
 import ctypes
@@ -18,6 +19,7 @@ _RETRIEVE = 1
 _PHONEME_EVENTS_IN_IPA = 0x0003
 _DO_NOT_EXIT = 0x8000
 _UTF8 = 1
+_IPA = 0x02
 _EVENT_END, _EVENT_PHONEME = 0, 7
 _RATE, _PITCH, _RANGE = 1, 3, 4
 
@@ -43,14 +45,22 @@ def _library() -> Any:
     return ctypes.CDLL(name) if name else None
 
 
-def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Synthesises one text; returns the header and the samples."""
+def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Does what a request asks for; returns the header and the samples."""
     library = _library()
     if library is None:
         return {"error": "missing"}, b""
     rate_hz = library.espeak_Initialize(_RETRIEVE, 0, None, _PHONEME_EVENTS_IN_IPA | _DO_NOT_EXIT)
     if rate_hz <= 0:
         return {"error": "missing"}, b""
+    if library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
+        return {"error": f"no voice {request['voice']}"}, b""
+    if "clauses" in request:
+        return {"ipa": [_transcribe(library, clause) for clause in request["clauses"]]}, b""
+    return _speak(library, rate_hz, request)
+
+
+def _speak(library: Any, rate_hz: int, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     samples = bytearray()
     phonemes: list[tuple[int, str]] = []
 
@@ -66,8 +76,6 @@ def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
     callback = _Callback(collect)
     library.espeak_SetSynthCallback(callback)
-    if library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
-        return {"error": f"no voice {request['voice']}"}, b""
     for parameter, key in ((_RATE, "words_a_minute"), (_PITCH, "pitch"), (_RANGE, "pitch_range")):
         library.espeak_SetParameter(parameter, int(request[key]), 0)
     text = request["text"].encode()
@@ -76,6 +84,17 @@ def speak(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     return {"rate_hz": rate_hz, "num_samples": len(samples) // 2, "phonemes": phonemes}, bytes(samples)
 
 
+def _transcribe(library: Any, clause: str) -> str:
+    library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+    text = ctypes.c_char_p(clause.encode())
+    lines: list[str] = []
+    # The library takes a clause a call and leaves the pointer behind it, or empty at the end.
+    while text.value:
+        line = library.espeak_TextToPhonemes(ctypes.byref(text), _UTF8, _IPA)
+        lines.append((line or b"").decode("utf-8", "ignore"))
+    return " ".join(lines).strip()
+
+
 if __name__ == "__main__":
-    header, sound = speak(json.load(sys.stdin))
+    header, sound = answer(json.load(sys.stdin))
     sys.stdout.buffer.write(json.dumps(header).encode() + b"\n" + sound)

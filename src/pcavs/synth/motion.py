@@ -14,11 +14,11 @@ _BLINK_DOWN_S, _BLINK_SHUT_S, _BLINK_UP_S = 0.08, 0.03, 0.14
 class MotionStyle:
     """How lively a head is."""
 
-    reach_deg: tuple[float, float, float] = (50.0, 25.0, 20.0)
+    reach_deg: tuple[float, float, float] = (60.0, 30.0, 25.0)
     """Largest yaw, pitch and roll."""
     liveliness: float = 0.5
     """0 holds nearly still, 1 sweeps through the whole reach within a clip."""
-    shift_m: tuple[float, float, float] = (0.02, 0.012, 0.04)
+    shift_m: tuple[float, float, float] = (0.03, 0.015, 0.06)
     """Largest sideways, upward and forward movement."""
 
 

@@ -24,6 +24,12 @@ class SynthOptions:
     """CSV with the columns `path` and `split`; heads marked `val` there are used for val clips only."""
     blend_with: Path | None = None
     """Folder of the same heads converted with `--full`: half of the clips show a mixture of two heads of one split."""
+    voices: Path | None = None
+    """CSV of real voices with the columns path, speaker, split, language, text: recordings, aligned to their English
+    text (without text their phonemes are decoded, less surely), and Piper voices (.onnx). Rows of split `val` speak in
+    val clips only, rows of split `train` in training clips only, others never."""
+    voices_share: float = 0.5
+    """How many of the clips speak with a voice of the table, 0 to 1; eSpeak NG speaks in the others."""
     seconds: float = 4.0
     """Length of a clip, a multiple of 0.04."""
     size_px: int = 256
@@ -32,3 +38,5 @@ class SynthOptions:
     """Clip N of a seed is always the same."""
     first_clip: int = 0
     """Number of the first clip, so that several runs can share the work."""
+    workers: int = 1
+    """Processes that render at the same time; the clips are the same with any number."""

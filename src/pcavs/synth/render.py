@@ -173,7 +173,8 @@ class HeadRenderer:
             self._arrays.append(context.vertex_array(self._program, layout, indices))
         self._textures = []
         for picture in avatar.textures:
-            texture = context.texture((picture.shape[1], picture.shape[0]), 3, np.ascontiguousarray(picture))
+            height, width, channels = picture.shape
+            texture = context.texture((width, height), channels, np.ascontiguousarray(picture))
             texture.build_mipmaps()
             texture.filter = (_moderngl().LINEAR_MIPMAP_LINEAR, _moderngl().LINEAR)
             self._textures.append(texture)

@@ -1,12 +1,17 @@
 """`pcavs synth`: writes rendered talking heads with their truth."""
 
+import contextlib
 import csv
+import itertools
 import json
 import logging
+import multiprocessing
 import os
 import wave
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,34 +19,52 @@ from pcavs.errors import InputError, OutputError
 from pcavs.media.film import FilmWriter
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
 from pcavs.synth.avatars import Avatar, blended, load_avatar
+from pcavs.synth.camera import Camera, random_camera
 from pcavs.synth.clip import Performance, perform
 from pcavs.synth.options import SynthOptions
 from pcavs.synth.render import Colour, HeadRenderer, Scene, bone_matrices
 from pcavs.synth.scenes import random_scene
+from pcavs.synth.voices import VoiceFile, read_voices
 from pcavs.types import Waveform
 
 logger = logging.getLogger(__name__)
 
 
+class Shot(NamedTuple):
+    """What the camera of one clip sees besides the head, and its faults."""
+
+    scene: Scene
+    camera: Camera
+    grain_seed: int
+
+
 def run(options: SynthOptions) -> Path:
     """Renders what is missing of the clips asked for; returns the path of KEY.json.
 
-    Cost: about 3 s of one core for a clip of 4 s at 256 px.
+    Cost: about 3 s of one core for a clip of 4 s at 256 px; clips do not depend on each other, so `workers` processes
+    take that many times less.
 
     Raises:
-        InputError: No heads, no OpenGL, no eSpeak NG, or a length that is not whole frames.
+        InputError: No heads, no OpenGL, no eSpeak NG, a voice that cannot be used, or a length that is not whole
+            frames.
         OutputError: The folder cannot be written.
     """
     frames = options.seconds * FRAME_RATE
     if abs(frames - round(frames)) > 1e-6 or frames < 1:
         raise InputError(f"a clip of {options.seconds} s is not a whole number of frames of 0.04 s; try 4.0")
     heads = {split: paths for split, paths in _heads(options).items() if paths}
-    wanted = {"train": options.clips, "val": options.val_clips}
-    for split, count in wanted.items():
+    jobs: list[tuple[str, int]] = []
+    for split, count in {"train": options.clips, "val": options.val_clips}.items():
         if count and split not in heads:
             raise InputError(f"no {split} heads in {options.avatars}; convert them, or name the split in --index")
-        for number in range(options.first_clip, options.first_clip + count):
-            _make_clip(heads[split], split, number, options)
+        jobs += [(split, number) for number in range(options.first_clip, options.first_clip + count)]
+    voices = read_voices(options.voices) if options.voices else ()
+    todo = [job for job in jobs if not _is_made(options.out, *job)]
+    with contextlib.ExitStack() as stack:
+        spread = _spread(options.workers, stack)
+        done = spread(_make_clip, todo, itertools.repeat(heads), itertools.repeat(voices), itertools.repeat(options))
+        for count, film in enumerate(done, 1):
+            logger.info("%d/%d %s", count, len(todo), film.relative_to(options.out))
     return write_key(options.out)
 
 
@@ -54,13 +77,14 @@ def write_key(folder: Path) -> Path:
     return _write_whole(folder / "KEY.json", json.dumps(truths))
 
 
-def render_film(renderer: HeadRenderer, scene: Scene, performance: Performance, path: Path, sound: Path | None) -> None:
+def render_film(renderer: HeadRenderer, shot: Shot, performance: Performance, path: Path, sound: Path | None) -> None:
     """Draws one performance into a film."""
-    renderer.set_scene(scene)
+    renderer.set_scene(shot.scene)
     size = (renderer.size_px, renderer.size_px)
+    grain = np.random.default_rng(shot.grain_seed)
     with FilmWriter(path, size, audio=sound, overwrite=True) as film:
         for frame in range(performance.num_frames):
-            film.write(renderer.render(performance.state(frame)))
+            film.write(shot.camera.photograph(renderer.render(performance.state(frame)), grain))
 
 
 def write_wave(path: Path, waveform: Waveform, rate_hz: int = SAMPLE_RATE_HZ) -> None:
@@ -91,24 +115,41 @@ def _held_out(index: Path) -> set[str]:
         raise InputError(f"{index} is not a CSV with the columns path and split: {error}") from error
 
 
-def _make_clip(heads: list[Path], split: str, number: int, options: SynthOptions) -> None:
-    if list((options.out / split).glob(f"*/{number:04d}.mp4")):
-        return
+def _spread(workers: int, stack: contextlib.ExitStack) -> Callable[..., Iterable[Path]]:
+    """Gives `map` over processes; over this one where one is enough."""
+    if workers <= 1:
+        return map
+    # A fresh process each: an OpenGL context does not survive a fork. One thread of Mesa's CPU driver in each, or
+    # the processes would fight for the cores.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return stack.enter_context(pool).map
+
+
+def _is_made(out: Path, split: str, number: int) -> bool:
+    return any((out / split).glob(f"*/{number:04d}.mp4"))
+
+
+def _make_clip(
+    job: tuple[str, int], heads: dict[str, list[Path]], voices: Sequence[VoiceFile], options: SynthOptions
+) -> Path:
+    split, number = job
     random = np.random.default_rng([options.seed, split == "val", number])
-    performance = perform(options.seconds, split == "val", random)
-    avatar = _choose_head(heads, number, options, random)
+    performance = perform(options.seconds, split == "val", random, voices, options.voices_share)
+    avatar = _choose_head(heads[split], number, options, random)
     folder = options.out / split / avatar.name
     film = folder / f"{number:04d}.mp4"
     _make_folder(folder)
     scene = random_scene(options.size_px, _mean_place(avatar, performance), random)
+    shot = Shot(scene, random_camera(random), int(random.integers(2**31)))
     sound = film.with_suffix(".wav")
     write_wave(sound, performance.waveform)
-    truth = {"avatar": avatar.name, "split": split, "seed": options.seed, "scene": _scene_truth(scene, avatar)}
+    truth = {"avatar": avatar.name, "split": split, "seed": options.seed, **_shot_truth(shot, avatar)}
     _write_whole(film.with_suffix(".json"), json.dumps(truth | performance.truth()))
     with HeadRenderer(avatar, options.size_px) as renderer:
         # Last of the three files: a film means that its sound and truth are there.
-        render_film(renderer, scene, performance, film, sound)
-    logger.info("%s/%s/%s: %s", split, avatar.name, film.name, performance.voice.name)
+        render_film(renderer, shot, performance, film, sound)
+    return film
 
 
 def _choose_head(heads: list[Path], number: int, options: SynthOptions, random: np.random.Generator) -> Avatar:
@@ -130,8 +171,10 @@ def _mean_place(avatar: Avatar, performance: Performance) -> Colour:
     return x, y, z
 
 
-def _scene_truth(scene: Scene, avatar: Avatar) -> dict[str, Any]:
-    return {"distance_m": scene.distance_m, "eye_share": scene.eye_share, "eye_distance_m": avatar.eye_distance_m}
+def _shot_truth(shot: Shot, avatar: Avatar) -> dict[str, Any]:
+    scene = shot.scene
+    view = {"distance_m": scene.distance_m, "eye_share": scene.eye_share, "eye_distance_m": avatar.eye_distance_m}
+    return {"scene": view, "camera": shot.camera.truth()}
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,10 +1,11 @@
-"""Random light, camera and background for one clip; pure numpy and OpenCV."""
+"""Random light, lens and background for one clip; pure numpy and OpenCV."""
 
 import cv2
 import numpy as np
 from jaxtyping import Float
 
 from pcavs.synth.render import Colour, Light, Scene
+from pcavs.synth.rooms import room_photograph
 from pcavs.types import Picture
 
 
@@ -34,8 +35,10 @@ def random_scene(size_px: int, aim: Colour, random: np.random.Generator) -> Scen
 
 
 def random_background(size_px: int, random: np.random.Generator) -> Picture:
-    """Draws a plain colour, a gradient, clouds of colour, or a blurred room of boxes and lamps."""
-    kind = random.choice(["plain", "gradient", "clouds", "room"], p=[0.2, 0.2, 0.25, 0.35])
+    """Draws a plain colour, a gradient, clouds of colour, or a room (`pcavs.synth.rooms`)."""
+    kind = random.choice(["plain", "gradient", "clouds", "room"], p=[0.15, 0.15, 0.2, 0.5])
+    if kind == "room":
+        return room_photograph(size_px, random)
     base = _random_colour(random)
     canvas = np.ones((size_px, size_px, 3)) * base
     if kind == "gradient":
@@ -47,27 +50,8 @@ def random_background(size_px: int, random: np.random.Generator) -> Picture:
         for octave in range(2, 7):
             coarse = random.normal(0, 45 / octave, (2**octave, 2**octave, 1)) + random.normal(0, 9, (1, 1, 3))
             canvas = canvas + cv2.resize(coarse.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_CUBIC)
-    elif kind == "room":
-        canvas = _room(canvas, random)
     noise = random.normal(0, random.uniform(0, 2.5), canvas.shape)
     return np.clip(canvas + noise, 0, 255).astype(np.uint8)
-
-
-def _room(canvas: Float[np.ndarray, "side side 3"], random: np.random.Generator) -> Float[np.ndarray, "side side 3"]:
-    """Boxes (shelves, doors, windows), streaks and round lamps, out of focus."""
-    side = len(canvas)
-    picture = np.ascontiguousarray(canvas, np.float32)
-    for _ in range(int(random.integers(6, 30))):
-        x, y = (int(value) for value in random.integers(-side // 4, side, 2))
-        width, height = (int(value) for value in np.exp(random.uniform(np.log(side / 30), np.log(side / 1.5), 2)))
-        colour = [float(channel) for channel in _random_colour(random)]
-        cv2.rectangle(picture, (x, y), (x + width, y + height), colour, -1)
-    for _ in range(int(random.integers(0, 8))):
-        x, y = (int(value) for value in random.integers(0, side, 2))
-        glow = float(random.uniform(180, 255))
-        cv2.circle(picture, (x, y), int(random.integers(2, max(side // 12, 3))), (glow, glow * 0.95, glow * 0.8), -1)
-    sharpness = side * float(np.exp(random.uniform(np.log(0.004), np.log(0.06))))
-    return cv2.GaussianBlur(picture, (0, 0), sharpness)
 
 
 def _light(random: np.random.Generator, *, azimuth_deg: float, height_deg: float, power: tuple[float, float]) -> Light:

@@ -42,8 +42,10 @@ in vec3 skin;
 out vec3 colour;
 void main() {
     // Gamma 2 instead of 2.2: a square and a root cost a tenth of two powers on a CPU.
-    vec3 albedo = texture(picture, texel).rgb;
-    albedo *= albedo;
+    vec4 paint = texture(picture, texel);
+    // Locks of hair end where their picture is transparent; the larger drawing's averaging softens the edge.
+    if (paint.a < 0.5) discard;
+    vec3 albedo = paint.rgb * paint.rgb;
     vec3 towards = normalize(eye - place);
     vec3 n = normalize(facing);
     if (dot(n, towards) < 0.0) n = -n;

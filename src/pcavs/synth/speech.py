@@ -5,7 +5,9 @@ import json
 import subprocess
 import sys
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int16
@@ -85,27 +87,25 @@ def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
     """
-    request = {
-        "text": text,
-        "voice": voice.name,
-        "words_a_minute": voice.words_a_minute,
-        "pitch": voice.pitch,
-        "pitch_range": voice.pitch_range,
-    }
-    finished = subprocess.run(
-        [sys.executable, "-I", str(_WORKER)],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=True,
+    header, sound = _ask(
+        {
+            "text": text,
+            "voice": voice.name,
+            "words_a_minute": voice.words_a_minute,
+            "pitch": voice.pitch,
+            "pitch_range": voice.pitch_range,
+        }
     )
-    line, _, sound = finished.stdout.partition(b"\n")
-    header = json.loads(line)
-    if header.get("error") == "missing":
-        raise InputError("synthetic speech needs eSpeak NG; on Debian: apt install espeak-ng")
-    if "error" in header:
-        raise InputError(f"eSpeak NG cannot speak: {header['error']}; `espeak-ng --voices` lists what it knows")
     return np.frombuffer(sound, np.int16), header["rate_hz"], [(sample, ipa) for sample, ipa in header["phonemes"]]
+
+
+def transcribed(clauses: Sequence[str], language: str) -> list[str]:
+    """Writes clauses in the phonetic alphabet (IPA), as eSpeak NG would say them.
+
+    Raises:
+        InputError: eSpeak NG is not installed, or does not know the language.
+    """
+    return _ask({"clauses": list(clauses), "voice": language})[0]["ipa"]
 
 
 def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utterance:
@@ -130,6 +130,39 @@ def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utteranc
     return Utterance(waveform=waveform, phonemes=(*lead, *inside, *tail))
 
 
+def joined(parts: Sequence[Utterance], pauses_s: Sequence[float]) -> Utterance:
+    """Puts utterances one behind another, each after a pause of its own."""
+    waveforms: list[Waveform] = []
+    phonemes: list[Phoneme] = []
+    num_samples = 0
+    for part, pause_s in zip(parts, pauses_s, strict=True):
+        silence = np.zeros(round(pause_s * SAMPLE_RATE_HZ), np.float32)
+        start_s = num_samples / SAMPLE_RATE_HZ
+        offset_s = start_s + len(silence) / SAMPLE_RATE_HZ
+        if len(silence):
+            phonemes.append(Phoneme(ipa=SILENCE, start_s=start_s, end_s=offset_s))
+        phonemes += [
+            dataclasses.replace(phoneme, start_s=phoneme.start_s + offset_s, end_s=phoneme.end_s + offset_s)
+            for phoneme in part.phonemes
+        ]
+        waveforms += [silence, part.waveform]
+        num_samples += len(silence) + len(part.waveform)
+    waveform = np.concatenate(waveforms) if waveforms else np.zeros(0, np.float32)
+    return Utterance(waveform=waveform, phonemes=tuple(phonemes))
+
+
+def quickened(utterance: Utterance, factor: float) -> Utterance:
+    """Plays an utterance faster (above 1) or slower; the pitch moves with it, as on a tape: another voice."""
+    # Whole hundreds of hertz keep the resampling's padding short.
+    rate_hz = round(SAMPLE_RATE_HZ * factor / 100) * 100
+    shrunk = SAMPLE_RATE_HZ / rate_hz
+    phonemes = tuple(
+        dataclasses.replace(phoneme, start_s=phoneme.start_s * shrunk, end_s=phoneme.end_s * shrunk)
+        for phoneme in utterance.phonemes
+    )
+    return Utterance(waveform=resampled(utterance.waveform, rate_hz), phonemes=phonemes)
+
+
 def resampled(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
     """Brings samples to `SAMPLE_RATE_HZ` without delay: what is above the new half rate is cut in the spectrum."""
     length = resampled_count(len(samples), rate_hz, SAMPLE_RATE_HZ)
@@ -143,6 +176,23 @@ def resampled(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
     count = min(len(spectrum), len(kept))
     kept[:count] = spectrum[:count]
     return (np.fft.irfft(kept, target)[:length] * (target / len(padded))).astype(np.float32)
+
+
+def _ask(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    finished = subprocess.run(
+        [sys.executable, "-I", str(_WORKER)],
+        input=json.dumps(request).encode(),
+        capture_output=True,
+        timeout=_TIMEOUT_S,
+        check=True,
+    )
+    line, _, sound = finished.stdout.partition(b"\n")
+    header = json.loads(line)
+    if header.get("error") == "missing":
+        raise InputError("synthetic speech needs eSpeak NG; on Debian: apt install espeak-ng")
+    if "error" in header:
+        raise InputError(f"eSpeak NG cannot speak: {header['error']}; `espeak-ng --voices` lists what it knows")
+    return header, sound
 
 
 def _is_modifier(ipa: str) -> bool:

@@ -99,6 +99,27 @@ def test_exposure_brightens(toy: Avatar) -> None:
     assert drawn(toy, HeadState(), bright)[60, 48].mean() > drawn(toy, HeadState())[60, 48].mean() + 10
 
 
+@pytest.mark.usefixtures("device")
+def test_hair_is_not_drawn_where_its_picture_is_transparent(toy: Avatar) -> None:
+    """The hair hides the whole face; with a hole in it, the face's middle shows through and its edge does not."""
+    lock = np.full((64, 64, 4), (255, 0, 255, 255), np.uint8)
+    lock[16:48, 16:48, 3] = 0
+    in_front = toy.positions + np.array([0, 0, 0.02], np.float32)
+    hairy = dataclasses.replace(
+        toy,
+        positions=np.concatenate([toy.positions, in_front]),
+        normals=np.tile(toy.normals, (2, 1)),
+        uvs=np.tile(toy.uvs, (2, 1)),
+        bones=np.tile(toy.bones, (2, 1)),
+        parts=np.concatenate([toy.parts, np.full_like(toy.parts, 5)]),
+        triangles=(toy.triangles[0], toy.triangles[0] + np.uint32(len(toy.positions))),
+        textures=(toy.textures[0], lock),
+    )
+    bare, covered = drawn(toy, HeadState()), drawn(hairy, HeadState())
+    np.testing.assert_array_equal(covered[50, 48], bare[50, 48])
+    assert (np.abs(covered.astype(int) - bare).sum(axis=2) > 100).sum() > 500
+
+
 def test_without_a_driver_the_packages_are_named(toy: Avatar, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("moderngl")
     monkeypatch.setattr(ctypes.util, "find_library", lambda _name: None)

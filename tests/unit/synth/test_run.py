@@ -11,7 +11,7 @@ from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
 from pcavs.media.video import read_frames
 from pcavs.synth.options import SynthOptions
-from pcavs.synth.run import run
+from pcavs.synth.run import run, write_wave
 
 
 @pytest.fixture
@@ -55,6 +55,32 @@ def test_a_second_run_continues_and_changes_nothing(heads: Path, tmp_path: Path)
     film.unlink()
     run(options(heads, out, clips=1, val_clips=0))
     np.testing.assert_array_equal(np.frombuffer(film.read_bytes(), np.uint8), np.frombuffer(first, np.uint8))
+
+
+@pytest.mark.usefixtures("device", "espeak")
+def test_two_processes_make_the_same_clips_as_one(heads: Path, tmp_path: Path) -> None:
+    one = json.loads(run(options(heads, tmp_path / "one")).read_text())
+    two = json.loads(run(options(heads, tmp_path / "two", workers=2)).read_text())
+    assert one == two
+    for name in one:
+        assert (tmp_path / "one" / name).with_suffix(".wav").read_bytes() == (tmp_path / "two" / name).with_suffix(
+            ".wav"
+        ).read_bytes()
+        pairs = zip(read_frames(tmp_path / "one" / name), read_frames(tmp_path / "two" / name), strict=True)
+        # Threads of the driver may round an edge differently.
+        assert all(np.abs(first.astype(int) - second).mean() < 1.0 for first, second in pairs)
+
+
+@pytest.mark.usefixtures("device", "espeak")
+def test_real_voices_speak_in_their_own_split(heads: Path, tmp_path: Path) -> None:
+    write_wave(heads / "hum.wav", np.sin(np.arange(32_000, dtype=np.float32) / 20).astype(np.float32) * 0.3)
+    table = heads / "voices.csv"
+    table.write_text("path,speaker,split,language,text\nhum.wav,hummer,train,en,\nhum.wav,elder,test,en,\n")
+    pytest.importorskip("pocketsphinx")
+    key = json.loads(run(options(heads, tmp_path / "out", voices=table, voices_share=1.0)).read_text())
+    assert {truth["speech"] for name, truth in key.items() if name.startswith("train")} == {"recording"}
+    assert {truth["voice"] for name, truth in key.items() if name.startswith("train")} == {"hummer"}
+    assert key["val/Two/0000.mp4"]["speech"] == "espeak"
 
 
 @pytest.mark.usefixtures("device", "espeak")
