@@ -1,9 +1,9 @@
-"""Augmentation changes how a face looks and not where it is."""
+"""Augmentation changes how a face looks; the house's keeps where it is, the paper's bends it."""
 
 import pytest
 import torch
 
-from pcavs.data.augment import destroy_identity
+from pcavs.data.augment import AUGMENTATIONS, destroy_identity, destroy_like_paper
 
 
 def faces(batch: int = 4, side: int = 32) -> torch.Tensor:
@@ -56,3 +56,84 @@ def test_a_bright_square_stays_where_it_is(place: tuple[float, float]):
         seen = high - low > 0.3
         assert seen.float().mean() > 0.5
         assert (centroid - centre).abs()[seen].max() < 0.1
+
+
+def grey_faces(clips: int, side: int = 32) -> torch.Tensor:
+    return torch.zeros(clips, 3, side, side)
+
+
+def dots(side: int) -> torch.Tensor:
+    """A soft dot at each of four places, well inside of the picture."""
+    line = (torch.arange(side) + 0.5) / side * 2 - 1
+    picture = torch.zeros(side, side)
+    for x, y in ((-0.3, -0.3), (0.3, -0.3), (-0.3, 0.3), (0.3, 0.3)):
+        picture += torch.exp(-((line[None, :] - x) ** 2 + (line[:, None] - y) ** 2) / 0.006)
+    return (picture.clamp(0, 1) - 0.5).expand(1, 3, side, side)
+
+
+def spread(picture: torch.Tensor) -> tuple[float, float]:
+    """Standard deviation of the brightness along x and along y, the picture spanning [-1, 1]."""
+    side = picture.shape[-1]
+    line = (torch.arange(side) + 0.5) / side * 2 - 1
+    weight = (picture - picture.median()).clamp(min=0)
+    weight = weight * (weight > 0.3 * weight.max())
+    total = weight.sum()
+    deviations = []
+    for axis in (weight.sum(dim=0) / total, weight.sum(dim=1) / total):
+        middle = (axis * line).sum()
+        deviations.append(float((axis * (line - middle) ** 2).sum() ** 0.5))
+    return deviations[0], deviations[1]
+
+
+@pytest.mark.parametrize("side", [64, 224])
+def test_the_papers_recipe_keeps_range_and_shape(side: int):
+    changed = destroy_like_paper(faces(4, side), 2, draw())
+    assert changed.shape == (4, 3, side, side)
+    assert changed.min() >= -1
+    assert changed.max() <= 1
+    assert torch.equal(changed, destroy_like_paper(faces(4, side), 2, draw()))
+    assert not torch.equal(changed, destroy_like_paper(faces(4, side), 2, draw(1)))
+
+
+def test_a_clip_has_one_draw_and_clips_differ():
+    one = dots(64).expand(36, -1, -1, -1)
+    changed = destroy_like_paper(one, 3, draw()).unflatten(0, (12, 3))
+    # Only the side of the median is a face's own.
+    apart = (changed[:, 1:] - changed[:, :1]).abs().mean(dim=(1, 2, 3, 4))
+    assert int((apart == 0).sum()) >= 3
+    assert float(apart.max()) < 0.1
+    assert float((changed[1:, 0] - changed[0, 0]).abs().mean(dim=(1, 2, 3)).min()) > 0.01
+
+
+def test_the_papers_colour_is_one_factor_on_neighbouring_channels():
+    changed = (destroy_like_paper(grey_faces(200), 1, draw()) + 1)[:, :, 16, 16]
+    touched = (changed - 1).abs() > 1e-4
+    patterns = {tuple(row.tolist()) for row in touched}
+    assert patterns == {
+        *((True, False, False), (True, True, False), (True, True, True)),
+        *((False, True, False), (False, True, True)),
+    }
+    for row, mask in zip(changed, touched, strict=True):
+        assert float(row[mask].max() - row[mask].min()) < 1e-4
+    assert 0.3 - 1e-3 <= float(changed.min()) < 0.4
+    assert 1.5 < float(changed.max()) <= 1.6 + 1e-3
+
+
+def test_the_papers_proportions_are_narrow_or_wide_and_scale_with_the_side():
+    shapes = {}
+    for side in (64, 128):
+        changed = destroy_like_paper(dots(side).expand(24, -1, -1, -1), 1, draw(2)).mean(dim=1)
+        shapes[side] = [spread(picture) for picture in changed]
+    ratios = torch.tensor([x / y for x, y in shapes[128]]).log()
+    # 15 to 25 px of 112 a side, against each other: 1.3 to 1.6; the perspective bends that a little.
+    assert float(ratios.abs().min()) > 0.1
+    assert float(ratios.abs().max()) < 0.7
+    assert bool((ratios > 0).any())
+    assert bool((ratios < 0).any())
+    assert torch.tensor(shapes[64]).flatten().tolist() == pytest.approx(torch.tensor(shapes[128]).flatten(), rel=0.15)
+
+
+def test_augmentations_have_names():
+    assert set(AUGMENTATIONS) == {"colour", "paper", "none"}
+    assert torch.equal(AUGMENTATIONS["none"](faces(), 2, draw()), faces())
+    assert torch.equal(AUGMENTATIONS["colour"](faces(), 2, draw()), destroy_identity(faces(), draw()))
