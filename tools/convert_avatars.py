@@ -2,10 +2,15 @@
 
     python tools/convert_avatars.py PATH/avatars RENDER_CACHE/avatars
 
-Needs `meshoptimizer` (PyPI). One head takes about two seconds. What is kept: the triangles from the shoulders up,
-arms lowered to the sides, one vertex list in metres with five bone weights, every morph target as deltas of the
-vertices it moves, and the colour pictures as they are in the file. The results hold the heads' meshes and
-textures: keep them out of the repository and out of anything that is shipped.
+Needs the extra `synth` (meshoptimizer among it) and Debian's libegl1 and libgl1-mesa-dri. One head takes about ten
+seconds. What is kept: the triangles from the shoulders up that a film can show, arms lowered to the sides, one vertex
+list in metres with five bone weights, every morph target as deltas of the vertices it moves, and the colour pictures
+at 1024 px. With `--full`: every triangle from the shoulders up, and the pictures as they are in the file; such heads
+are for pictures of 512 px and more, and to be mixed into others. The results hold the heads' meshes and textures:
+keep them out of the repository and out of anything that is shipped.
+
+The heads must be of one family, as those of docs/synth.md are: one skeleton with joints Neck, Head, LeftEye and
+RightEye, meshes named after their part, the same morph names. Another family needs the tables at the top changed.
 """
 
 import argparse
@@ -15,10 +20,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import meshoptimizer
 import numpy as np
 
 from glb import Glb
+from thinning import pruned, simplified, smaller
 
 logger = logging.getLogger("convert_avatars")
 
@@ -32,7 +37,6 @@ KEEP_BELOW_NECK_M = 0.30
 ARM_DROP_DEG = 68.0
 """The heads stand with arms spread; lowered arms give a portrait natural shoulders."""
 LIVELY_M = 0.003
-_LOCK_BORDER = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,28 +185,14 @@ def _thinned(part: Part) -> Part:
     lively = travel[part.indices].max(axis=1) > LIVELY_M
     match PARTS[part.part]:
         case "skin":
-            indices = np.concatenate([part.indices[lively], _simplified(part, part.indices[~lively], 0.4)])
+            indices = np.concatenate([part.indices[lively], simplified(part.positions, part.indices[~lively], 0.4)])
         case "teeth_up" | "teeth_down":
-            indices = _simplified(part, part.indices, 0.2)
+            indices = simplified(part.positions, part.indices, 0.2)
         case "hair" if len(part.indices) > 4000:
-            indices = _simplified(part, part.indices, 0.5)
+            indices = simplified(part.positions, part.indices, 0.5)
         case _:
             return part
     return _only(part, indices)
-
-
-def _simplified(part: Part, indices: np.ndarray, share: float) -> np.ndarray:
-    target = np.zeros(indices.size, np.uint32)
-    source = np.ascontiguousarray(indices.reshape(-1), np.uint32)
-    count = meshoptimizer.simplify(
-        target,
-        source,
-        np.ascontiguousarray(part.positions, np.float32),
-        target_index_count=int(len(indices) * share) * 3,
-        target_error=0.01,
-        options=_LOCK_BORDER,
-    )
-    return target[:count].reshape(-1, 3).astype(np.int64)
 
 
 def _joined(parts: list[Part], images: list[int]) -> dict[str, np.ndarray]:
@@ -239,7 +229,9 @@ def convert(source: Path, target: Path, thin: bool) -> None:
     """Converts one head; the result is written beside its name and renamed when complete.
 
     Args:
-        thin: Keep about 15,000 triangles instead of 40,000.
+        source: The `.glb`.
+        target: The `.npz`.
+        thin: Keep about 11,000 triangles instead of 40,000, and small pictures.
     """
     glb = Glb(source)
     nodes = glb.tree["nodes"]
@@ -251,18 +243,17 @@ def convert(source: Path, target: Path, thin: bool) -> None:
     images = sorted({part.texture for part in parts}, key=lambda index: index != parts[0].texture)
     arrays = _joined(parts, images)
     for slot, image in enumerate(images):
-        picture = glb.view(glb.tree["images"][image]["bufferView"])
-        arrays[f"texture_{slot}"] = np.frombuffer(picture, np.uint8)
-    normal_map = glb.tree["materials"][0].get("normalTexture")
-    if normal_map is not None:
-        image = glb.tree["textures"][normal_map["index"]]["extensions"]["EXT_texture_webp"]["source"]
-        arrays["normal_map"] = np.frombuffer(glb.view(glb.tree["images"][image]["bufferView"]), np.uint8)
+        picture = np.frombuffer(glb.view(glb.tree["images"][image]["bufferView"]), np.uint8)
+        arrays[f"texture_{slot}"] = smaller(picture) if thin else picture
     for bone, joint in (("neck", "Neck"), ("head", "Head"), ("left_eye", "LeftEye"), ("right_eye", "RightEye")):
         arrays[f"pivot_{bone}"] = joints[joint].astype(np.float32)
     part_file = target.with_suffix(".part.npz")
     np.savez(part_file, **arrays)
+    if thin:
+        np.savez(part_file, **pruned(arrays, part_file))
     part_file.rename(target)
-    logger.info("%s: %d vertices, %d triangles", target.name, len(arrays["positions"]), len(arrays["triangles"]))
+    kept = np.load(target)
+    logger.info("%s: %d vertices, %d triangles", target.name, len(kept["positions"]), len(kept["triangles"]))
 
 
 def main() -> None:
@@ -270,11 +261,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", type=Path, help="folder of .glb heads")
     parser.add_argument("target", type=Path, help="folder for the .npz files, outside the repository")
-    parser.add_argument("--full", action="store_true", help="keep every triangle (large stills)")
+    parser.add_argument("--full", action="store_true", help="keep everything: for large pictures and for mixing")
+    parser.add_argument("--first", type=int, default=0, help="of the sorted heads, the first to convert")
+    parser.add_argument("--step", type=int, default=1, help="then each so many; two processes share the work so")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     arguments.target.mkdir(parents=True, exist_ok=True)
-    for source in sorted(arguments.source.glob("*.glb")):
+    for source in sorted(arguments.source.glob("*.glb"))[arguments.first :: arguments.step]:
         convert(source, arguments.target / f"{source.stem}.npz", not arguments.full)
 
 

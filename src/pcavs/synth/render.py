@@ -3,9 +3,8 @@
 Light is linear inside the shader; textures are read as sRGB and the result is written as sRGB.
 """
 
-import ctypes
-import ctypes.util
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from types import TracebackType
@@ -13,11 +12,11 @@ from typing import Any, TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64, UInt8, UInt32
 
-from pcavs.errors import InputError
 from pcavs.synth import shaders
 from pcavs.synth.avatars import EYE_PART, HAIR_PART, MOUTH_PARTS, Avatar, deformed
+from pcavs.synth.device import moderngl_module, open_context
 from pcavs.types import Picture
 
 Matrix: TypeAlias = Float[np.ndarray, "4 4"]
@@ -97,13 +96,13 @@ class HeadRenderer:
     def __init__(self, avatar: Avatar, size_px: int = 256) -> None:
         self.avatar = avatar
         self.size_px = size_px
-        self._context = _open_context()
+        self._context = open_context()
         self._program = self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
         self._backdrop = self._context.program(
             vertex_shader=shaders.BACKDROP_VERTEX, fragment_shader=shaders.BACKDROP_FRAGMENT
         )
         self._upload()
-        self._scene: Scene | None = None
+        self._view: bytes | None = None
 
     def __enter__(self) -> "HeadRenderer":
         return self
@@ -119,7 +118,6 @@ class HeadRenderer:
 
     def set_scene(self, scene: Scene) -> None:
         """Uploads lights and background."""
-        self._scene = scene
         program = self._program
         program["light_directions"].write(np.array([light.direction for light in scene.lights], "f4").tobytes())
         program["light_colours"].write(np.array([light.colour for light in scene.lights], "f4").tobytes())
@@ -128,33 +126,59 @@ class HeadRenderer:
         height, width = scene.background.shape[:2]
         self._background_texture = self._context.texture((width, height), 3, np.ascontiguousarray(scene.background))
         view, eye = _camera(self.avatar, scene)
-        program["camera"].write(np.ascontiguousarray(view.T, "f4").tobytes())
+        self._view = np.ascontiguousarray(view.T, "f4").tobytes()
         program["eye"].value = tuple(float(value) for value in eye)
 
     def render(self, state: HeadState) -> Picture:
         """Draws one frame of the current scene."""
-        if self._scene is None:
-            raise ValueError("set_scene comes before render")
+        self._pose(self._program, state)
+        for slot, array in enumerate(self._arrays):
+            self._draw(slot, array)
+        self._background_texture.use(0)
+        self._backdrop_array.render(moderngl_module().TRIANGLE_STRIP)
+        small = cv2.resize(self._read(), (self.size_px, self.size_px), interpolation=cv2.INTER_AREA)
+        return np.ascontiguousarray(small[::-1])
+
+    def seen_triangles(self, state: HeadState) -> Int64[np.ndarray, " seen"]:
+        """Lists the triangles that at least one pixel shows, counted through all of the avatar's index lists."""
+        program, arrays = self._numbering
+        self._pose(program, state)
+        first = 0
+        for slot, array in enumerate(arrays):
+            program["first"].value = first
+            self._draw(slot, array)
+            first += len(self.avatar.triangles[slot])
+        low, middle, high = np.moveaxis(self._read().astype(np.int64), 2, 0)
+        seen = np.zeros(first + 1, bool)
+        seen[low | middle << 8 | high << 16] = True
+        return np.flatnonzero(seen[1:])
+
+    @functools.cached_property
+    def _numbering(self) -> tuple[Any, list[Any]]:
+        program = self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.NUMBER_FRAGMENT)
+        return program, [self._array(program, triangles) for triangles in self.avatar.triangles]
+
+    def _pose(self, program: Any, state: HeadState) -> None:
+        if self._view is None:
+            raise ValueError("set_scene comes before drawing")
         moving = np.ascontiguousarray(deformed(self.avatar, state.morphs), np.float32)
         self._shape.write(moving.tobytes())
         bones = np.stack([matrix.T for matrix in bone_matrices(self.avatar, state)])
-        self._program["bones"].write(bones.astype("f4").tobytes())
-        context = self._context
+        program["bones"].write(bones.astype("f4").tobytes())
+        program["camera"].write(self._view)
         self._frame.use()
         self._frame.clear(depth=1.0)
+
+    def _draw(self, slot: int, array: Any) -> None:
         # The skin is closed, so its far side need not be drawn; locks of hair are open sheets.
-        context.enable_only(_moderngl().DEPTH_TEST | _moderngl().CULL_FACE)
-        for slot, (texture, array) in enumerate(zip(self._textures, self._arrays, strict=True)):
-            if slot == 1:
-                context.disable(_moderngl().CULL_FACE)
-            texture.use(0)
-            array.render()
-        self._background_texture.use(0)
-        self._backdrop_array.render(_moderngl().TRIANGLE_STRIP)
+        hidden = moderngl_module().CULL_FACE if slot == 0 else 0
+        self._context.enable_only(moderngl_module().DEPTH_TEST | hidden)
+        self._textures[slot].use(0)
+        array.render()
+
+    def _read(self) -> UInt8[np.ndarray, "side side 3"]:
         side = int(self.size_px * SUPERSAMPLING)
-        raw = np.frombuffer(self._frame.read(components=3, alignment=1), np.uint8).reshape(side, side, 3)
-        small = cv2.resize(raw, (self.size_px, self.size_px), interpolation=cv2.INTER_AREA)
-        return np.ascontiguousarray(small[::-1])
+        return np.frombuffer(self._frame.read(components=3, alignment=1), np.uint8).reshape(side, side, 3)
 
     def _upload(self) -> None:
         context, avatar = self._context, self.avatar
@@ -163,24 +187,30 @@ class HeadRenderer:
         self._shape = context.buffer(shape.tobytes(), dynamic=True)
         fixed = np.concatenate([avatar.uvs, avatar.bones[:, 1:], _surface(avatar)], axis=1).astype("f4")
         self._fixed = context.buffer(fixed.tobytes())
-        self._arrays = []
-        for triangles in avatar.triangles:
-            layout = [
-                (self._shape, "3f 3f", "position", "normal"),
-                (self._fixed, "2f 4f 3f", "uv", "weights", "surface"),
-            ]
-            indices = context.buffer(np.ascontiguousarray(triangles).tobytes())
-            self._arrays.append(context.vertex_array(self._program, layout, indices))
+        self._arrays = [self._array(self._program, triangles) for triangles in avatar.triangles]
         self._textures = []
         for picture in avatar.textures:
             height, width, channels = picture.shape
             texture = context.texture((width, height), channels, np.ascontiguousarray(picture))
             texture.build_mipmaps()
-            texture.filter = (_moderngl().LINEAR_MIPMAP_LINEAR, _moderngl().LINEAR)
+            texture.filter = (moderngl_module().LINEAR_MIPMAP_LINEAR, moderngl_module().LINEAR)
             self._textures.append(texture)
         corners = context.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], "f4").tobytes())
         self._backdrop_array = context.vertex_array(self._backdrop, [(corners, "2f", "corner")])
         self._frame = context.framebuffer(context.renderbuffer(size, 3), context.depth_renderbuffer(size))
+
+    def _array(self, program: Any, triangles: UInt32[np.ndarray, "_ 3"]) -> Any:
+        def layout(buffer: Any, attributes: dict[str, int]) -> tuple[Any, ...]:
+            # A program takes no attribute that it does not use.
+            formats = [f"{width}f" if name in program else f"{4 * width}x" for name, width in attributes.items()]
+            return buffer, " ".join(formats), *(name for name in attributes if name in program)
+
+        buffers = [
+            layout(self._shape, {"position": 3, "normal": 3}),
+            layout(self._fixed, {"uv": 2, "weights": 4, "surface": 3}),
+        ]
+        indices = self._context.buffer(np.ascontiguousarray(triangles).tobytes())
+        return self._context.vertex_array(program, buffers, indices)
 
 
 def bone_matrices(avatar: Avatar, state: HeadState) -> tuple[Matrix, Matrix, Matrix, Matrix, Matrix]:
@@ -240,34 +270,3 @@ def _openness(avatar: Avatar) -> Float32[np.ndarray, " vertices"]:
     front = avatar.positions[inside, 2].max() if inside.any() else 0.0
     depth = np.clip((front - avatar.positions[:, 2]) / 0.05, 0, 1)
     return np.where(inside, 0.8 - 0.72 * depth**0.7, 1.0)
-
-
-def _moderngl() -> Any:
-    try:
-        import moderngl
-    except ImportError as error:
-        raise InputError("rendering needs moderngl; install the extra: pip install 'pcavs[synth]'") from error
-    return moderngl
-
-
-def _open_context() -> Any:
-    moderngl = _moderngl()
-    if not _egl_devices():
-        raise InputError("no offscreen OpenGL here; on Debian: apt install libegl1 libgl1-mesa-dri")
-    return moderngl.create_context(standalone=True, backend="egl")
-
-
-def _egl_devices() -> int:
-    """Counts what EGL could draw on, because the context's own errors do not say what is missing."""
-    name = ctypes.util.find_library("EGL")
-    if name is None:
-        return 0
-    library = ctypes.CDLL(name)
-    library.eglGetProcAddress.restype = ctypes.c_void_p
-    address = library.eglGetProcAddress(b"eglQueryDevicesEXT")
-    if not address:
-        return 0
-    query = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_int))(address)
-    count = ctypes.c_int(0)
-    query(0, None, ctypes.byref(count))
-    return count.value

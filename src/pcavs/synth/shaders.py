@@ -71,6 +71,23 @@ void main() {
 }
 """
 
+NUMBER_FRAGMENT = """
+#version 330
+uniform sampler2D picture;
+uniform int first;
+in vec3 place;
+in vec3 facing;
+in vec2 texel;
+in vec3 skin;
+out vec4 colour;
+void main() {
+    if (texture(picture, texel).a < 0.5) discard;
+    // 0 is the background.
+    int number = first + gl_PrimitiveID + 1;
+    colour = vec4(number & 255, (number >> 8) & 255, (number >> 16) & 255, 255) / 255.0;
+}
+"""
+
 BACKDROP_VERTEX = """
 #version 330
 in vec2 corner;
