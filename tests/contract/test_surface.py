@@ -20,7 +20,9 @@ PINNED = Path(__file__).with_name("pinned.txt")
 PUBLIC = {
     "pcavs": ["load", "__version__"],
     "pcavs.animate.animator": ["Animator.animate"],
-    "pcavs.animate.film": ["Film.frames", "Film.save", "Film.num_frames", "Film.side_px", "Film.notes", "Film.tags"],
+    "pcavs.animate.film": [
+        f"Film.{name}" for name in ("frames", "save", "num_frames", "offset", "side_px", "notes", "tags")
+    ],
     "pcavs.errors": ["PcavsError", "InputError", "FaceError", "OutputError", "WeightsError", "DataError"],
 }
 HELP_CPU_S = 0.6
