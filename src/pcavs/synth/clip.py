@@ -90,7 +90,9 @@ def perform(
     real = random.random() < voices_share
     speech = real_speech(usable, seconds, random) if real and usable else synthetic_speech(held_out, random)
     spare_s = max(len(speech.utterance.waveform) / SAMPLE_RATE_HZ - seconds, 0.0)
-    said = excerpt(speech.utterance, float(random.uniform(-0.4, spare_s)), seconds)
+    # A quarter of the clips begin with shut lips: a talker must learn to open them.
+    first_s = random.uniform(-1.2, -0.3) if random.random() < 0.25 else random.uniform(-0.3, spare_s)
+    said = excerpt(speech.utterance, float(first_s), seconds)
     times_s = np.array([frame_time_s(frame) for frame in range(count_frames(len(said.waveform)))])
     loud = loudness(said.waveform, times_s)
     effort = random.uniform(0.8, 1.3) * (0.6 + 0.5 * loud)
