@@ -20,10 +20,11 @@ import cv2
 import numpy as np
 import torch
 
-from pcavs.data.shard import AlignedClip, decode_picture, read_shard
+from pcavs.data.shard import AlignedClip, read_shard
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.regions import OUTER_LIPS, mouth_opening
 from pcavs.face.track import track_face
+from pcavs.media.bitstream import decode_pictures
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.mouth import area_error, area_mask, correlation
 from pcavs.metrics.statistics import bootstrap
@@ -83,7 +84,7 @@ def measure(
     talker: Talker, clip: AlignedClip, other: AlignedClip, landmarker: FaceLandmarker, frame_px: int
 ) -> tuple[dict[str, Score], np.ndarray]:
     """Scores one clip under every driver, and gives a strip to look at."""
-    truth = [decode_picture(jpeg) for jpeg in clip.jpegs]
+    truth = list(decode_pictures(clip.film))
     faces = _tensor([cv2.resize(p, (frame_px, frame_px), interpolation=cv2.INTER_AREA) for p in truth])
     identity = talker.encode_identity(faces[:1])
     pose = torch.cat([talker.encode_pose(part) for part in faces.split(25)])
@@ -113,7 +114,7 @@ def measure(
 def _content(talker: Talker, clip: AlignedClip) -> torch.Tensor:
     if clip.waveform is None:
         raise ValueError(f"{clip.key} has no sound")
-    mel = padded_mel(clip.waveform, len(clip.jpegs), MelSpec())
+    mel = padded_mel(clip.waveform, len(clip.mesh), MelSpec())
     return talker.encode_speech(torch.from_numpy(mel_windows(mel)))
 
 

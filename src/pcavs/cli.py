@@ -17,7 +17,7 @@ from pcavs.errors import PcavsError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_STOPPED, EXIT_ENDED = 1, 2, 130, 143
 
-_EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train", "webdataset": "train"}
+_EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train"}
 
 
 class Command(NamedTuple):
@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
     "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
     "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
-    "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.run:pack"),
+    "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
     "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run"),
     "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
     "weights export": Command("pcavs.exchange.options:ExportOptions", "pcavs.exchange.export:run", "bundle"),

@@ -10,7 +10,7 @@ import pcavs
 from pcavs.errors import WeightsError
 
 REQUIRED = ("numpy", "av", "opencv-python-headless", "openvino", "safetensors")
-OPTIONAL = ("torch", "lightning-fabric", "webdataset", "moderngl")
+OPTIONAL = ("torch", "lightning-fabric", "moderngl", "ray")
 ENCODERS = ("libx264", "aac")
 
 

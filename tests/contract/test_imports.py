@@ -14,7 +14,7 @@ class Refuse:
             raise ModuleNotFoundError(f"the base install has no {{name}}", name=name)
 sys.meta_path.insert(0, Refuse())
 """
-EXTRAS = {"torch", "lightning_fabric", "webdataset", "tensorboard", "moderngl", "beartype", "pytest"}
+EXTRAS = {"torch", "lightning_fabric", "webdataset", "tensorboard", "moderngl", "ray", "beartype", "pytest"}
 BASE_ROOMS = [
     "pcavs",
     "pcavs.spec",

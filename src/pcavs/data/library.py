@@ -11,7 +11,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from pcavs.data.pack import PackedClip, pack_frame_px, read_pack
-from pcavs.data.shard import decode_picture
+from pcavs.data.picture import decode_picture
 from pcavs.errors import DataError
 from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
 

@@ -1,167 +1,213 @@
-"""From one file to one aligned clip, or to the reason why not."""
+"""From one file to its aligned clips, or to the reasons why not."""
 
-import csv
-import dataclasses
+import json
+import math
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+from jaxtyping import Float, Float32
 
-from pcavs.data.shard import AlignedClip, decode_picture, encode_picture
-from pcavs.errors import InputError
+from pcavs.data.shard import AlignedClip
 from pcavs.face.align import apply_transform, clip_transform, crop_picture
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.face.track import FaceTrack, track_face, track_picture
-from pcavs.media.audio import read_waveform
+from pcavs.face.pose import angles_deg, pose_code, rotation_from_angles
+from pcavs.face.smooth import smooth_meshes
+from pcavs.face.track import fill_gaps, track_picture
+from pcavs.media.bitstream import encode_pictures
 from pcavs.media.image import read_picture
-from pcavs.media.video import probe_video, read_frames
+from pcavs.media.video import read_frames
+from pcavs.prepare.follow import FaceClip, Follower
+from pcavs.prepare.gates import NO_SOUND_DB, Rejection, judge
 from pcavs.prepare.options import PrepareOptions
+from pcavs.prepare.sources import Source
 from pcavs.prepare.stills import turned_pictures
-from pcavs.spec import CropSpec
+from pcavs.prepare.tape import Tape
+from pcavs.spec import FRAME_RATE, CropSpec
+from pcavs.types import CropTransform, Picture, Waveform
 
-PICTURES = {".jpg", ".jpeg", ".png", ".webp"}
-FILMS = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".m4v"}
+_SHARPNESS_PX = 128
+"""Side of the face at which sharpness is measured, so that it does not depend on the crop's size."""
 
-LEAST_FOUND = 0.9
-"""Share of frames in which the face must be seen."""
-
-LEAST_FRAMES = 10
-
-LEAST_FACE_PX = 40
-"""Distance of eyes to mouth below which a crop is mostly invented pixels."""
+_TRUSTED_YAW_DEG = 35.0
+"""Up to here landmarks are good enough to tie a render's truth to the crop."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Source:
-    """A file, and what is known of it."""
+class Outcome(NamedTuple):
+    """What became of a stretch of a face, or of a file."""
 
-    path: Path
     key: str
-    facts: dict[str, str]
+    frames: int
+    start_frame: int
+    measures: dict[str, float]
+    result: AlignedClip | Rejection
 
 
-class GateError(InputError):
-    """A clip does not pass a gate: which, what was found, and the limit."""
-
-
-def find_sources(options: PrepareOptions) -> list[Source]:
-    """Lists the films and pictures to prepare, in a fixed order.
-
-    Raises:
-        InputError: The folder or the index is not there, or names no film or picture.
-    """
-    rows = _indexed(options) if options.index else _searched(options)
-    if not rows:
-        raise InputError(
-            f"no film or picture in {options.source}; endings known are {' '.join(sorted(PICTURES | FILMS))}"
-        )
-    return _named_apart(rows)
-
-
-def _named_apart(sources: list[Source]) -> list[Source]:
-    """Numbers equal keys: neighbours in a tar with one key would be read as one clip."""
-    seen: dict[str, int] = {}
-    apart = []
-    for source in sources:
-        seen[source.key] = number = seen.get(source.key, 0) + 1
-        apart.append(source if number == 1 else dataclasses.replace(source, key=f"{source.key}--{number}"))
-    return apart
-
-
-def _indexed(options: PrepareOptions) -> list[Source]:
-    index = options.index
-    if index is None or not index.is_file():
-        raise InputError(f"no index at {index}; leave it out to search {options.source}")
-    sources = []
-    with index.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if not row.get("path"):
-                raise InputError(f"{index} has a row without a path; give it a column named path, filled everywhere")
-            path = (index.parent / row["path"]).resolve()
-            if path.suffix.lower() in PICTURES | FILMS and path.is_relative_to(options.source.resolve()):
-                facts = {name: row.get(name, "") for name in ("source", "licence")}
-                facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
-                sources.append(
-                    Source(path=path, key=_key("-".join(Path(row["path"]).with_suffix("").parts)), facts=facts)
-                )
-    return sources
-
-
-def _searched(options: PrepareOptions) -> list[Source]:
-    sources = []
-    for path in sorted(options.source.rglob("*")):
-        if path.suffix.lower() in PICTURES | FILMS:
-            place = path.relative_to(options.source)
-            speaker = place.parts[0] if len(place.parts) > 1 else path.stem
-            held_out = zlib.crc32(speaker.encode()) % 20 == 0
-            facts = {"speaker": speaker, "source": options.source.name, "split": "val" if held_out else "train"}
-            sources.append(Source(path=path, key=_key("-".join(place.with_suffix("").parts)), facts=facts))
-    return sources
-
-
-def _key(text: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)
-
-
-def prepare_clip(source: Source, options: PrepareOptions, landmarker: FaceLandmarker) -> AlignedClip:
-    """Finds, follows and aligns the face of one file.
+def prepare_source(
+    source: Source, options: PrepareOptions, limits: dict[str, float], landmarker: FaceLandmarker
+) -> Iterator[Outcome]:
+    """Finds, follows and aligns every face of a file, which is decoded once; holds a clip at a time.
 
     Raises:
-        InputError: The file cannot be read, shows no face, or fails a gate; the message says which.
+        InputError: The file cannot be read, or not to its end.
     """
-    is_picture = source.path.suffix.lower() in PICTURES
-    return (_prepare_picture if is_picture else _prepare_film)(source, options, landmarker)
+    work = _prepare_picture if source.is_picture else _prepare_film
+    count = 0
+    for outcome in work(source, options, limits, landmarker):
+        yield outcome
+        count += 1
+    if count == 0:
+        yield Outcome(source.key, 0, 0, {}, Rejection("face", "face: none was seen in any frame"))
 
 
-def _prepare_film(source: Source, options: PrepareOptions, landmarker: FaceLandmarker) -> AlignedClip:
-    track = track_face(read_frames(source.path), landmarker, source.path.name)
-    found = float(track.found.mean())
-    if len(track.found) < LEAST_FRAMES:
-        raise GateError(f"length: {len(track.found)} frames, {LEAST_FRAMES} are needed")
-    if found < LEAST_FOUND:
-        raise GateError(f"face found: in {found:.0%} of the frames, {LEAST_FOUND:.0%} are needed")
-    transform = clip_transform(track.meshes, CropSpec(), options.crop_px)
-    _check_size(track)
-    crops = [crop_picture(frame, transform, options.crop_px) for frame in read_frames(source.path)]
-    waveform = read_waveform(source.path) if probe_video(source.path).has_audio else None
-    return AlignedClip(
-        source.key,
-        dict(source.facts),
-        [encode_picture(crop) for crop in crops],
-        apply_transform(transform, track.meshes),
-        waveform,
-        options.crop_px,
-    )
+def _prepare_film(
+    source: Source, options: PrepareOptions, limits: dict[str, float], landmarker: FaceLandmarker
+) -> Iterator[Outcome]:
+    follower = Follower(landmarker, round(options.longest_s * FRAME_RATE), 2 * options.crop_px)
+    film = _Film(source, options.crop_px, limits)
+    number = 0
+    with Tape(source.path, source.start_s) as tape:
+        for ended in _ended(follower, read_frames(source.path, source.start_s, source.end_s)):
+            for face in ended:
+                key = source.key if number == 0 else f"{source.key}@{number}"
+                yield film.judged(key, face, tape.cut(face.first, face.first + len(face.meshes)))
+                number += 1
+            tape.forget(follower.earliest)
 
 
-def _prepare_picture(source: Source, options: PrepareOptions, landmarker: FaceLandmarker) -> AlignedClip:
-    picture = read_picture(source.path)
+def _ended(follower: Follower, frames: Iterator[Picture]) -> Iterator[list[FaceClip]]:
+    for picture in frames:
+        yield follower.step(picture)
+    yield follower.finish()
+
+
+class _Film:
+    """What is the same for all clips of a film."""
+
+    def __init__(self, source: Source, side_px: int, limits: dict[str, float]) -> None:
+        self._source, self._side_px, self._limits = source, side_px, limits
+        self._start = round(source.start_s * FRAME_RATE)
+        self._truth = _read_truth(source)
+
+    def judged(self, key: str, face: FaceClip, sound: Waveform | None) -> Outcome:
+        """Aligns one stretch of a face, unless a gate refuses it; the cheap gates first."""
+        side, start = self._side_px, self._start + face.first
+        meshes = smooth_meshes(fill_gaps(face.meshes), FRAME_RATE)
+        transform = clip_transform(meshes, CropSpec(), side)
+        measures = {
+            "length": float(len(meshes)),
+            "face-size": _face_size(meshes),
+            "found": float(face.found.mean()),
+            "sound": _level_db(sound),
+        }
+        if (rejection := judge(measures, self._limits)) is not None:
+            return Outcome(key, len(meshes), start, measures, rejection)
+        crops = [
+            crop_picture(window, _through(transform, place), side)
+            for window, place in zip(face.windows, face.places, strict=True)
+        ]
+        measures["sharpness"] = _sharpness(crops)
+        if (rejection := judge(measures, self._limits)) is not None:
+            return Outcome(key, len(meshes), start, measures, rejection)
+        in_crop = apply_transform(transform, meshes)
+        facts = self._source.facts | {"file": self._source.name, "start_frame": start, "measures": rounded(measures)}
+        pose, facts["truth"] = self._pose(pose_code(in_crop, side), start)
+        clip = AlignedClip(key, facts, encode_pictures(crops), in_crop, pose, transform, sound, side)
+        return Outcome(key, len(meshes), start, measures, clip)
+
+    def _pose(self, fitted: Float32[np.ndarray, "time 12"], start: int) -> tuple[Float32[np.ndarray, "time 12"], bool]:
+        """The pose, and whether it is a render's own."""
+        if self._truth is None or len(self._truth) < start + len(fitted):
+            return fitted, False
+        return exact_pose(fitted, self._truth[start : start + len(fitted)]), True
+
+
+def _prepare_picture(
+    source: Source, options: PrepareOptions, limits: dict[str, float], landmarker: FaceLandmarker
+) -> Iterator[Outcome]:
+    side, picture = options.crop_px, read_picture(source.path)
     track = track_picture(picture, landmarker, source.path.name)
-    transform = clip_transform(track.meshes, CropSpec(), options.crop_px)
-    _check_size(track)
+    transform = clip_transform(track.meshes, CropSpec(), side)
     mesh = apply_transform(transform, track.meshes)[0]
+    measures = {
+        "face-size": _face_size(track.meshes),
+        "sharpness": _sharpness([crop_picture(picture, transform, side)]),
+    }
+    rejection = judge(measures, limits)
+    if rejection is not None:
+        yield Outcome(source.key, 1, 0, measures, rejection)
+        return
     rng = np.random.default_rng(zlib.crc32(source.key.encode()))
-    turned = list(turned_pictures(picture, transform, mesh, options.crop_px, options.turned, rng))
-    return AlignedClip(
-        source.key,
-        source.facts | {"turned": len(turned) > 1},
-        [encode_picture(crop) for crop, _ in turned],
-        np.stack([mesh for _, mesh in turned]),
-        None,
-        options.crop_px,
-    )
+    turned = list(turned_pictures(picture, transform, mesh, side, options.turned, rng))
+    meshes = np.stack([mesh for _, mesh in turned])
+    facts = source.facts | {"file": source.name, "start_frame": 0, "measures": rounded(measures), "truth": False}
+    facts["turned"] = len(turned) > 1
+    film = encode_pictures([crop for crop, _ in turned])
+    clip = AlignedClip(source.key, facts, film, meshes, pose_code(meshes, side), transform, None, side)
+    yield Outcome(source.key, len(turned), 0, measures, clip)
 
 
-def _check_size(track: FaceTrack) -> None:
-    tall = float(np.ptp(track.meshes[:, :, 1], axis=1).mean())
-    if tall < LEAST_FACE_PX:
-        raise GateError(f"face size: {tall:.0f} px from brow to chin, {LEAST_FACE_PX} are needed")
+def exact_pose(
+    fitted: Float32[np.ndarray, "time 12"], truth_deg: Float[np.ndarray, "time 3"]
+) -> Float32[np.ndarray, "time 12"]:
+    """Puts a render's own rotations, yaw, pitch and roll in degrees, in the place of those fitted to its landmarks.
+
+    The truth is told against the camera, a crop is levelled and looks along its own ray: one rotation for the whole
+    clip, the best fit over frames where landmarks can be trusted, brings the truth into the crop's frame. Place and
+    size stay as fitted.
+    """
+    seen, told = fitted[:, :9].reshape(-1, 3, 3).astype(np.float64), rotation_from_angles(truth_deg.astype(np.float64))
+    trusted = np.abs(angles_deg(seen)[:, 0]) < _TRUSTED_YAW_DEG
+    chosen = trusted if trusted.any() else np.ones(len(seen), bool)
+    left, _, right = np.linalg.svd(np.einsum("tij,tkj->ik", seen[chosen], told[chosen]))
+    left[:, 2] *= np.sign(np.linalg.det(left @ right))
+    turned = (left @ right) @ told
+    return np.concatenate([turned.reshape(-1, 9), fitted[:, 9:]], axis=1).astype(np.float32)
 
 
-def resized(jpeg: bytes, side_px: int, quality: int) -> bytes:
-    """Makes a stored crop smaller, as JPEG."""
-    small = cv2.resize(decode_picture(jpeg), (side_px, side_px), interpolation=cv2.INTER_AREA)
-    return cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[
-        1
-    ].tobytes()
+def rounded(measures: dict[str, float]) -> dict[str, float]:
+    """Measures as the ledger tells them."""
+    return {name: round(value, 3) for name, value in sorted(measures.items())}
+
+
+def _read_truth(source: Source) -> Float[np.ndarray, "time 3"] | None:
+    """The angles that `pcavs synth` wrote beside a film; None where there are none."""
+    path = source.path.with_suffix(".json")
+    if not path.is_file():
+        return None
+    try:
+        angles = np.array(json.loads(path.read_text())["yaw_pitch_roll_deg"], np.float64)
+    except (ValueError, KeyError, TypeError, OSError):
+        return None
+    return angles if angles.ndim == 2 and angles.shape[1] == 3 else None
+
+
+def _through(transform: CropTransform, place: CropTransform) -> CropTransform:
+    """The transform from a window's pixels to the crop's."""
+    back = np.linalg.inv(place[:, :2])
+    linear = transform[:, :2] @ back
+    return np.column_stack([linear, transform[:, 2] - linear @ place[:, 2]])
+
+
+def _face_size(meshes: Float32[np.ndarray, "time 478 3"]) -> float:
+    return float(np.ptp(meshes[:, :, 1], axis=1).mean())
+
+
+def _sharpness(crops: list[Picture]) -> float:
+    """Spread of the Laplacian of the face's luma, in levels of 255; the median over five frames."""
+    values = []
+    for index in np.linspace(0, len(crops) - 1, min(5, len(crops))).astype(int):
+        small = cv2.resize(crops[index], (_SHARPNESS_PX, _SHARPNESS_PX), interpolation=cv2.INTER_AREA)
+        quarter = _SHARPNESS_PX // 4
+        face = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)[quarter:-quarter, quarter:-quarter]
+        values.append(float(cv2.Laplacian(face, cv2.CV_32F).std()))
+    return float(np.median(values))
+
+
+def _level_db(sound: Waveform | None) -> float:
+    if sound is None:
+        return NO_SOUND_DB
+    power = float(np.square(sound, dtype=np.float64).mean())
+    return max(NO_SOUND_DB + 1, 10 * math.log10(power)) if power > 0 else NO_SOUND_DB + 1

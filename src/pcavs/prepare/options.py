@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -11,16 +12,28 @@ class PrepareOptions:
     source: Path
     """Folder of films and pictures; searched through."""
     out: Path
-    """Folder for the shards and the ledger."""
+    """Folder for the shards, the ledger and the report; a run that was stopped goes on where it was."""
     index: Path | None = None
     """CSV with a column `path` (relative to its own folder) and, as known, `identity`, `source`, `split` and
-    `licence`. Without it a file's folder is its speaker, and one speaker in twenty is held out."""
+    `licence`."""
+    layout: Literal["auto", "folder", "voxceleb2", "lrw"] = "auto"
+    """Who speaks, where no index says it: by VoxCeleb2's or LRW's folders, or, in `folder`, by the file's first folder
+    with one speaker in twenty held out. `auto` looks at each path."""
     crop_px: int = 256
     """Side of the stored crop."""
+    limits: tuple[tuple[str, float], ...] = ()
+    """Limits of gates, for example `face-size 60 sharpness 3`; the gates are length, face-size, found, sharpness and
+    sound (`sound -200` keeps silent films)."""
+    longest_s: float = 10.0
+    """Longer stretches of a face are cut into clips of this length; memory grows with it."""
     turned: int = 24
     """Frames made of each picture by turning its face in space; 1 keeps the picture alone."""
+    engine: Literal["local", "ray"] = "local"
+    """`local` works in processes here; `ray` on a Ray cluster whose machines all see `source` and `out`."""
+    address: str = "auto"
+    """Ray: address of the cluster's head, such as `ray://host:10001`."""
     workers: int = 2
-    """Processes; 1 does everything in this one."""
+    """Files at a time; 1 does everything in this process."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import av
 import cv2
@@ -46,24 +46,29 @@ def portrait(photo: Path, landmarker: FaceLandmarker) -> tuple[Picture, Mesh, Cr
 def write_film(portrait: tuple[Picture, Mesh, CropTransform]) -> FilmWriter:
     """Films of the face, swaying by a few pixels, with a tone where sound is asked for."""
 
-    def write(path: Path, *, frames: int = 12, side: int = 192, sound: bool = True, hidden: int = 0) -> Path:
+    def write(path: Path, *, frames: int = 12, side: int = 192, level: float = 0.3, **more: Any) -> Path:
+        """`hidden` frames at the start are grey, `two` shows the face twice, `cut` begins another shot there."""
         crop = crop_picture(portrait[0], portrait[2], 256)
         wide = cv2.copyMakeBorder(crop, 40, 40, 40, 40, cv2.BORDER_REPLICATE)
         path.parent.mkdir(parents=True, exist_ok=True)
         with av.open(str(path), "w") as container:
             video = container.add_stream("libx264", rate=25, options={"crf": "12", "preset": "ultrafast"})
-            video.width = video.height = side
+            video.height, video.width = side, side * (2 if more.get("two") else 1)
             video.pix_fmt = "yuv420p"
-            track = container.add_stream("aac", rate=16_000, layout="mono") if sound else None
+            track = container.add_stream("aac", rate=16_000, layout="mono") if more.get("sound", True) else None
             for k in range(frames):
                 x = 20 + round(8 * np.sin(k / 3))
                 picture = cv2.resize(wide[20:316, x : x + 296], (side, side), interpolation=cv2.INTER_AREA)
-                if k < hidden:
+                if k < more.get("hidden", 0):
                     picture = np.full_like(picture, 90)
+                if k >= more.get("cut", frames):
+                    picture = (picture[:, ::-1] * np.array([0.3, 0.6, 0.9])).astype(np.uint8)
+                if more.get("two"):
+                    picture = np.concatenate([picture, picture[:, ::-1]], axis=1)
                 container.mux(video.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
             container.mux(video.encode(None))
             if track is not None:
-                tone = 0.3 * np.sin(np.arange(frames * 640) * 0.2).astype(np.float32)
+                tone = level * np.sin(np.arange(frames * 640) * 0.2).astype(np.float32)
                 frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
                 frame.sample_rate = 16_000
                 container.mux(track.encode(frame))

@@ -1,44 +1,45 @@
-"""From files to shards to packs: what is kept, what is rejected and why, and how an interrupted run goes on."""
+"""From files to shards and a ledger: what is kept, what is rejected and why."""
 
-import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from pcavs.data.library import Library
-from pcavs.data.pack import read_pack
-from pcavs.data.shard import decode_picture, read_shard
-from pcavs.errors import DataError, InputError, OutputError
-from pcavs.face.align import three_points
+from pcavs.data.ledger import read_ledger
+from pcavs.data.shard import AlignedClip, Span, read_clip, read_shard
+from pcavs.errors import InputError, OutputError
+from pcavs.face.align import clip_transform, crop_picture, three_points
 from pcavs.face.pose import pose_code
 from pcavs.media.audio import read_waveform
-from pcavs.media.mel import padded_mel
+from pcavs.media.bitstream import decode_pictures
+from pcavs.media.video import read_frames
+from pcavs.prepare import piece
 from pcavs.prepare import run as prepare
-from pcavs.prepare import worker
-from pcavs.prepare.clip import find_sources
-from pcavs.prepare.options import PackOptions, PrepareOptions
-from pcavs.spec import CropSpec, MelSpec
+from pcavs.prepare.options import PrepareOptions
+from pcavs.spec import CropSpec
 
 
 @pytest.fixture(scope="module")
 def folder(photo, write_film, tmp_path_factory) -> Path:
-    """Ann speaks, Bob is a picture, and five files cannot be used."""
+    """Ann speaks, Bob is a picture, two films hold more than one clip, and eight files cannot be used."""
     place = tmp_path_factory.mktemp("sources")
     write_film(place / "ann" / "talk.mp4")
     (place / "bob").mkdir()
     shutil.copyfile(photo, place / "bob" / "look.jpg")
+    write_film(place / "both" / "shots.mp4", frames=30, cut=12)
+    write_film(place / "both" / "pair.mp4", two=True)
     write_film(place / "cut" / "short.mp4", frames=6)
-    write_film(place / "cut" / "hidden.mp4", frames=20, hidden=8)
+    write_film(place / "cut" / "hidden.mp4", frames=30, hidden=8)
     write_film(place / "cut" / "tiny.mp4", side=48)
+    write_film(place / "cut" / "mute.mp4", sound=False)
+    write_film(place / "cut" / "quiet.mp4", level=1e-5)
     (place / "cut" / "text.mp4").write_text("not a film")
+    (place / "cut" / "empty.mp4").touch()
+    whole = (place / "ann" / "talk.mp4").read_bytes()
+    (place / "cut" / "half.mp4").write_bytes(whole[: len(whole) // 2])
     cv2.imwrite(str(place / "cut" / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
     (place / "cut" / "notes.txt").write_text("is no source")
     return place
@@ -47,127 +48,179 @@ def folder(photo, write_film, tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def prepared(folder: Path, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("shards")
-    counts = prepare.run(PrepareOptions(source=folder, out=out, turned=3, workers=1))
-    assert counts == prepare.Counts(2, 5)
+    prepare.run(PrepareOptions(source=folder, out=out, turned=3, workers=1))
     return out
 
 
-def ledger(out: Path) -> dict[str, dict[str, object]]:
-    rows = [json.loads(line) for path in sorted(out.glob("*.jsonl")) for line in path.read_text().splitlines()]
-    return {str(row["file"]): row for row in rows}
+def rows_of(out: Path, name: str) -> list[dict[str, Any]]:
+    return [row for row in read_ledger(out) if Path(row["file"]).name == name]
 
 
-def test_every_file_has_a_row_and_a_rejected_one_says_why(prepared: Path):
-    rows = ledger(prepared)
-    assert {name for name, row in rows.items() if row["kept"]} == {"talk.mp4", "look.jpg"}
-    assert (rows["talk.mp4"]["frames"], rows["look.jpg"]["frames"]) == (12, 3)
-    reasons = {name: str(row["reason"]) for name, row in rows.items() if not row["kept"]}
-    assert reasons["short.mp4"] == "length: 6 frames, 10 are needed"
-    assert reasons["hidden.mp4"] == "face found: in 60% of the frames, 90% are needed"
-    assert "px from brow to chin, 40 are needed" in reasons["tiny.mp4"] or "face" in reasons["tiny.mp4"]
-    assert "text.mp4" in reasons["text.mp4"]
-    assert "no face" in reasons["grey.png"]
-    assert not any("\n" in reason or reason.startswith("fault") for reason in reasons.values())
+def clip_of(out: Path, name: str, number: int = 0) -> AlignedClip:
+    row = rows_of(out, name)[number]
+    with (out / row["shard"]).open("rb") as file:
+        return read_clip(file, Span(row["offset"], row["bytes"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "gate", "reason"),
+    [
+        ("short.mp4", "length", "length: 6 frames, 10 are needed"),
+        ("mute.mp4", "sound", "sound: no sound"),
+        ("quiet.mp4", "sound", "sound: -1"),
+        ("text.mp4", "decodable", "cannot be read as audio or video"),
+        ("empty.mp4", "decodable", "is empty (0 bytes)"),
+        ("half.mp4", "decodable", "cannot be read as audio or video"),
+        ("grey.png", "face", "no face in grey.png"),
+    ],
+)
+def test_a_rejected_file_has_a_row_that_says_why(prepared: Path, name: str, gate: str, reason: str):
+    (row,) = rows_of(prepared, name)
+    assert (row["kept"], row["gate"]) == (False, gate)
+    assert reason in row["reason"]
+    assert "\n" not in row["reason"]
+
+
+def test_a_face_too_small_to_use_is_rejected_or_not_found(prepared: Path):
+    (row,) = rows_of(prepared, "tiny.mp4")
+    assert row["gate"] in ("face-size", "face")
+
+
+def test_a_gates_row_tells_value_and_limit(prepared: Path):
+    (row,) = rows_of(prepared, "short.mp4")
+    assert (row["value"], row["limit"], row["measures"]["length"]) == (6, 10, 6)
+
+
+def test_kept_clips_lie_where_their_rows_say(prepared: Path):
+    rows = [row for row in read_ledger(prepared) if row["kept"]]
+    clips = [clip for shard in sorted(prepared.glob("*.tar")) for clip in read_shard(shard)]
+    assert [row["key"] for row in rows] == [clip.key for clip in clips]
+    assert len({row["key"] for row in rows}) == len(rows) == 7
+    for row in rows:
+        with (prepared / row["shard"]).open("rb") as file:
+            clip = read_clip(file, Span(row["offset"], row["bytes"]))
+        assert (clip.key, len(clip.mesh), clip.facts["speaker"]) == (row["key"], row["frames"], row["speaker"])
+        assert row["heard"] is (clip.waveform is not None)
 
 
 def test_clips_are_aligned_and_labelled(prepared: Path):
-    film, picture = read_shard(prepared / "shard-0000.tar")
+    film, picture = clip_of(prepared, "talk.mp4"), clip_of(prepared, "look.jpg")
     assert (film.key, film.facts["speaker"], film.side_px) == ("ann-talk", "ann", 256)
     assert (picture.key, picture.facts["speaker"], picture.facts["turned"]) == ("bob-look", "bob", True)
-    assert decode_picture(film.jpegs[0]).shape == (256, 256, 3)
+    assert decode_pictures(film.film).shape == (12, 256, 256, 3)
     template = np.array([CropSpec().left_eye, CropSpec().right_eye, CropSpec().mouth]) * 256 - 0.5
     np.testing.assert_allclose(three_points(film.mesh).mean(axis=0), template, atol=8)
     # The head sways inside the crop: one transform a clip leaves its motion in.
     assert np.ptp(film.mesh[:, 1, 0]) > 5
+    np.testing.assert_allclose(film.pose, pose_code(film.mesh, 256), atol=1e-5)
+
+
+def test_crops_are_those_that_the_transform_makes_of_the_film(prepared: Path, folder: Path):
+    """Only windows around the face were kept, and moved ones: the crop must not show it."""
+    clip = clip_of(prepared, "talk.mp4")
+    made = decode_pictures(clip.film)
+    for frame, picture in enumerate(read_frames(folder / "ann" / "talk.mp4")):
+        wanted = crop_picture(picture, clip.transform, 256).astype(int)
+        assert np.abs(made[frame] - wanted)[32:-32, 32:-32].mean() < 3
+    np.testing.assert_allclose(clip.transform, clip_transform(_in_film(clip), CropSpec(), 256), atol=0.3)
+
+
+def _in_film(clip: AlignedClip) -> np.ndarray:
+    back = np.linalg.inv(clip.transform[:, :2])
+    places = (clip.mesh[..., :2] - clip.transform[:, 2]) @ back.T
+    return np.concatenate([places, clip.mesh[..., 2:]], axis=-1).astype(np.float32)
 
 
 def test_sound_is_the_files_own(prepared: Path, folder: Path):
-    film, picture = read_shard(prepared / "shard-0000.tar")
+    film, picture = clip_of(prepared, "talk.mp4"), clip_of(prepared, "look.jpg")
     assert picture.waveform is None
-    wanted = read_waveform(folder / "ann" / "talk.mp4")
-    np.testing.assert_allclose(film.waveform, wanted.clip(-1, 1), atol=1e-4)
+    assert film.waveform is not None
+    wanted = read_waveform(folder / "ann" / "talk.mp4")[: 12 * 640].clip(-1, 1)
+    assert len(film.waveform) == 12 * 640
+    np.testing.assert_allclose(film.waveform[: len(wanted)], wanted, atol=1e-4)
 
 
-def test_packs_hold_what_training_reads(prepared: Path, tmp_path: Path):
-    (path,) = prepare.pack(PackOptions(shards=(prepared,), out=tmp_path, frame_px=64))
-    library = Library.load([path], next(read_shard(prepared / "shard-0000.tar")).facts["split"])
-    aligned = {clip.key: clip for clip in read_shard(prepared / "shard-0000.tar")}
-    for clip in library.clips:
-        source = aligned[clip.key]
-        np.testing.assert_allclose(clip.mesh[:, :, :2], (source.mesh[:, :, :2] + 0.5) / 256, atol=1e-3)
-        np.testing.assert_allclose(clip.pose, pose_code(source.mesh, 256), atol=1e-5)
-        small = cv2.resize(decode_picture(source.jpegs[1]), (64, 64), interpolation=cv2.INTER_AREA)
-        assert np.abs(decode_picture(clip.jpegs[1]).astype(int) - small).mean() < 4
-        assert (clip.mel is None) == (source.waveform is None)
-        if clip.mel is not None:
-            mel = padded_mel(source.waveform, len(source.jpegs), MelSpec())
-            np.testing.assert_allclose(clip.mel, mel, atol=1e-3)
+def test_a_hard_cut_starts_a_new_clip(prepared: Path):
+    rows = rows_of(prepared, "shots.mp4")
+    assert [(row["key"], row["start_frame"], row["frames"]) for row in rows] == [
+        ("both-shots", 0, 12),
+        ("both-shots@1", 12, 18),
+    ]
+    first, second = (decode_pictures(clip_of(prepared, "shots.mp4", n).film).mean(axis=(0, 1, 2)) for n in (0, 1))
+    assert first[0] > 2 * second[0]
 
 
-def test_one_clip_in_so_many_is_packed(prepared: Path, tmp_path: Path):
-    (path,) = prepare.pack(PackOptions(shards=(prepared / "shard-0000.tar",), out=tmp_path, frame_px=64, every=2))
-    assert [clip.key for clip in read_pack(path)] == ["ann-talk"]
+def test_a_later_clip_has_the_sound_of_its_own_time(prepared: Path, folder: Path):
+    whole = read_waveform(folder / "both" / "shots.mp4").clip(-1, 1)
+    second = clip_of(prepared, "shots.mp4", 1).waveform
+    assert second is not None
+    wanted = whole[12 * 640 : 30 * 640]
+    np.testing.assert_allclose(second[: len(wanted)], wanted, atol=1e-4)
 
 
-def test_no_shards_are_one_line(tmp_path: Path):
-    with pytest.raises(DataError, match="no shards in .*; `pcavs prepare` makes them"):
-        prepare.pack(PackOptions(shards=(tmp_path,), out=tmp_path / "packs"))
+def test_two_people_are_a_clip_each(prepared: Path):
+    rows = rows_of(prepared, "pair.mp4")
+    assert [(row["start_frame"], row["frames"], row["kept"]) for row in rows] == [(0, 12, True)] * 2
+    left, right = (clip_of(prepared, "pair.mp4", n) for n in (0, 1))
+    assert abs(left.transform[0, 2] - right.transform[0, 2]) > 100
 
 
-def test_a_whole_shard_is_not_made_again(prepared: Path, folder: Path, monkeypatch: pytest.MonkeyPatch):
-    before = (prepared / "shard-0000.tar").stat().st_mtime_ns
-    monkeypatch.setattr(prepare, "try_clip", lambda *_: pytest.fail("prepared again"))
-    options = PrepareOptions(source=folder, out=prepared, turned=3, workers=1)
-    assert prepare.run(options) == prepare.Counts(0, 0)
-    assert (prepared / "shard-0000.tar").stat().st_mtime_ns == before
+def test_frames_before_the_face_comes_are_left_out(prepared: Path):
+    (row,) = rows_of(prepared, "hidden.mp4")
+    assert row["kept"]
+    assert row["start_frame"] in (8, 9, 10)
+    assert row["start_frame"] + row["frames"] == 30
 
 
-def test_only_missing_shards_are_made(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(prepare, "SHARD_CLIPS", 3)
-    monkeypatch.setattr(prepare, "try_clip", lambda source, _: f"seen {source.key}")
-    options = PrepareOptions(source=folder, out=tmp_path, workers=1)
-    assert prepare.run(options) == prepare.Counts(0, 7)
-    (tmp_path / "shard-0001.tar").unlink()
-    assert prepare.run(options) == prepare.Counts(0, 3)
-    assert [path.name for path in sorted(tmp_path.glob("*.tar"))] == [f"shard-000{n}.tar" for n in range(3)]
+def test_a_long_stretch_is_cut_into_clips(write_film, tmp_path: Path):
+    write_film(tmp_path / "in" / "long.mp4", frames=60)
+    options = PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", longest_s=1.0, workers=1)
+    assert prepare.run(options) == prepare.Counts(3, 0) or prepare.run(options) == prepare.Counts(2, 1)
+    assert [(row["start_frame"], row["frames"]) for row in read_ledger(tmp_path / "out")] == [
+        (0, 25),
+        (25, 25),
+        (50, 10),
+    ]
 
 
-def test_killed_within_a_shard_it_starts_that_shard_anew(folder: Path, tmp_path: Path):
-    code = (
-        "import sys; from pathlib import Path\nfrom pcavs.prepare import run as prepare\n"
-        "from pcavs.prepare.options import PrepareOptions\nimport time\n"
-        "tried = prepare.try_clip\n"
-        "def slow(source, options):\n"
-        "    if source.path.name != 'talk.mp4':\n        time.sleep(60)\n"
-        "    return tried(source, options)\n"
-        "prepare.try_clip = slow\n"
-        "prepare.run(PrepareOptions(source=Path(sys.argv[1]), out=Path(sys.argv[2]), turned=1, workers=1))\n"
+def test_limits_are_options(folder: Path, tmp_path: Path):
+    options = PrepareOptions(
+        source=folder / "cut", out=tmp_path, workers=1, limits=(("sound", -200.0), ("length", 5.0))
     )
-    part = tmp_path / "shard-0000.tar.part"
-    process = subprocess.Popen([sys.executable, "-c", code, str(folder), str(tmp_path)])
-    try:
-        until = time.monotonic() + 120
-        while not (part.exists() and part.stat().st_size > 0) and time.monotonic() < until:
-            assert process.poll() is None
-            time.sleep(0.05)
-    finally:
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert part.exists()
-    assert not (tmp_path / "shard-0000.tar").exists()
-    options = PrepareOptions(source=folder / "bob", out=tmp_path, turned=1, workers=1)
-    assert prepare.run(options) == prepare.Counts(1, 0)
-    assert not part.exists()
-    assert len(list(read_shard(tmp_path / "shard-0000.tar"))) == 1
+    prepare.run(options)
+    assert {Path(row["file"]).name for row in read_ledger(tmp_path) if row["kept"]} >= {
+        "mute.mp4",
+        "quiet.mp4",
+        "short.mp4",
+        "hidden.mp4",
+    }
+    assert clip_of(tmp_path, "mute.mp4").waveform is None
+
+
+def test_a_gate_that_does_not_exist_is_named(folder: Path, tmp_path: Path):
+    with pytest.raises(InputError, match="no gate is named sharpnes; did you mean sharpness"):
+        prepare.run(PrepareOptions(source=folder, out=tmp_path, limits=(("sharpnes", 1.0),)))
+    with pytest.raises(InputError, match="no gate is named yaw; there are length, face-size, found, sharpness, sound"):
+        prepare.run(PrepareOptions(source=folder, out=tmp_path, limits=(("yaw", 1.0),)))
+
+
+def test_a_blurred_face_is_rejected(photo: Path, tmp_path: Path):
+    (tmp_path / "in").mkdir()
+    picture = cv2.imread(str(photo))
+    cv2.imwrite(str(tmp_path / "in" / "blurred.png"), cv2.GaussianBlur(picture, (0, 0), picture.shape[0] / 30))
+    assert prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", workers=1)) == (0, 1)
+    (row,) = read_ledger(tmp_path / "out")
+    assert row["gate"] == "sharpness"
 
 
 def test_a_fault_in_one_file_ends_no_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def broken(source, *_: object):
         raise ZeroDivisionError("float division\nby zero")
 
-    monkeypatch.setattr(worker, "prepare_clip", broken)
+    monkeypatch.setattr(piece, "prepare_source", broken)
     assert prepare.run(PrepareOptions(source=folder / "bob", out=tmp_path, workers=1)) == prepare.Counts(0, 1)
-    assert ledger(tmp_path)["look.jpg"]["reason"] == "fault: ZeroDivisionError: float division by zero"
+    (row,) = read_ledger(tmp_path)
+    assert (row["gate"], row["reason"]) == ("fault", "fault: ZeroDivisionError: float division by zero")
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path):
@@ -177,47 +230,28 @@ def test_a_folder_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Pat
     assert "\n" not in str(caught.value)
 
 
-def test_an_index_says_who_and_which_split(folder: Path, tmp_path: Path):
-    index = folder / "index.csv"
-    index.write_text(
-        "path,identity,source,split,licence\nann/talk.mp4,Ann,demo,val,CC0\nbob/look.jpg,,,,\n"
-        "cut/notes.txt,x,x,x,x\n../elsewhere.mp4,y,y,train,y\n"
-    )
-    ann, bob = find_sources(PrepareOptions(source=folder, out=tmp_path, index=index))
-    assert ann.facts == {"speaker": "Ann", "source": "demo", "split": "val", "licence": "CC0"}
-    assert (bob.facts["speaker"], bob.facts["split"]) == ("look", "train")
-    assert ann.path == (folder / "ann" / "talk.mp4").resolve()
+def test_a_folder_begun_otherwise_is_not_gone_on_with(folder: Path, prepared: Path, tmp_path: Path):
+    options = PrepareOptions(source=folder, out=prepared, turned=3, crop_px=128, workers=1)
+    with pytest.raises(InputError, match="was begun with crop_px 256, now 128; choose another --out, or delete it"):
+        prepare.run(options)
+    with pytest.raises(InputError, match="was begun with other files; choose another --out"):
+        prepare.run(PrepareOptions(source=folder / "ann", out=prepared, turned=3, workers=1))
 
 
-def test_indexes_that_cannot_be_used_are_one_line(folder: Path, tmp_path: Path):
-    with pytest.raises(InputError, match="no index at .*; leave it out to search"):
-        find_sources(PrepareOptions(source=folder, out=tmp_path, index=tmp_path / "none.csv"))
-    (tmp_path / "index.csv").write_text("file,identity\na.mp4,Ann\n")
-    with pytest.raises(InputError, match="has a row without a path; give it a column named path"):
-        find_sources(PrepareOptions(source=folder, out=tmp_path, index=tmp_path / "index.csv"))
+def test_the_report_needs_nothing_else(prepared: Path):
+    text = (prepared / "report.html").read_text()
+    assert text.count("data:image/jpeg;base64,") == 7
+    assert "http" not in text
+    assert text.count("<svg") == 5
+    for name in ("decodable", "face-size", "sound: no sound", "ann-talk", "cut/text.mp4"):
+        assert name in text
 
 
-def test_nothing_to_prepare_is_one_line(tmp_path: Path):
-    with pytest.raises(InputError, match="no film or picture in .*; endings known are .avi"):
-        find_sources(PrepareOptions(source=tmp_path, out=tmp_path))
-
-
-def test_files_of_one_name_are_told_apart(tmp_path: Path):
-    """Neighbours of one key are one clip in a tar."""
-    for name in ("a-b/c.mp4", "a/b-c.mp4", "a/b-c.png", "a/ü.mp4"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    keys = [source.key for source in find_sources(PrepareOptions(source=tmp_path, out=tmp_path))]
-    assert len(set(keys)) == len(keys) == 4
-    assert not any("." in key or "/" in key for key in keys)
-
-
-def test_one_speaker_in_twenty_is_held_out_with_all_his_clips(tmp_path: Path):
-    for n in range(200):
-        (tmp_path / f"speaker{n}").mkdir()
-        for name in ("a.mp4", "b.mp4"):
-            (tmp_path / f"speaker{n}" / name).touch()
-    sources = find_sources(PrepareOptions(source=tmp_path, out=tmp_path))
-    splits = {(source.facts["speaker"], source.facts["split"]) for source in sources}
-    assert len(splits) == 200
-    assert 3 <= sum(split == "val" for _, split in splits) <= 20
+def test_nothing_is_left_beside_the_result(prepared: Path):
+    assert sorted(path.name for path in prepared.iterdir()) == [
+        ".lock",
+        "prepare.json",
+        "report.html",
+        "shard-00000-0.tar",
+        "shard-00000.jsonl",
+    ]

@@ -1,0 +1,75 @@
+"""`pcavs pack`: shards to packs, what training reads without any video decoder."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+
+from pcavs.data.pack import PackedClip, write_packs
+from pcavs.data.picture import encode_picture
+from pcavs.data.shard import AlignedClip, read_shard
+from pcavs.errors import DataError
+from pcavs.face.align import Square
+from pcavs.face.regions import lips_shape
+from pcavs.media.bitstream import decode_pictures
+from pcavs.media.mel import padded_mel
+from pcavs.prepare.options import PackOptions
+from pcavs.spec import MelSpec
+
+
+def run(options: PackOptions) -> list[Path]:
+    """Turns shards into packs.
+
+    Raises:
+        DataError: No shards, or a damaged one.
+        OutputError: The folder cannot be written.
+    """
+    shards = [shard for place in options.shards for shard in find_shards(place)]
+    return write_packs(_packed(shards, options), options.out, frame_px=options.frame_px)
+
+
+def find_shards(place: Path) -> list[Path]:
+    """Lists the shards of a folder, or gives a shard itself.
+
+    Raises:
+        DataError: There are none.
+    """
+    found = sorted(place.glob("shard-*.tar")) if place.is_dir() else [place]
+    if not found:
+        raise DataError(f"no shards in {place}; `pcavs prepare` makes them")
+    return found
+
+
+def _packed(shards: list[Path], options: PackOptions) -> Iterator[PackedClip]:
+    clips = (clip for shard in shards for clip in read_shard(shard))
+    for index, clip in enumerate(clips):
+        if index % options.every == 0:
+            yield _pack_clip(clip, options)
+
+
+def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
+    share = clip.mesh.copy()
+    share[:, :, :2] = (share[:, :, :2] + 0.5) / clip.side_px
+    share[:, :, 2] /= clip.side_px
+    mel = None
+    if clip.waveform is not None:
+        mel = padded_mel(clip.waveform, len(clip.mesh), MelSpec()).astype(np.float16)
+    faces = decode_pictures(clip.film)
+    return PackedClip(
+        key=clip.key,
+        speaker=str(clip.facts["speaker"]),
+        source=str(clip.facts.get("source", "")),
+        split=str(clip.facts["split"]),
+        jpegs=[encode_picture(_resized(face, options.frame_px), options.quality) for face in faces],
+        mesh=share.astype(np.float16),
+        lips=lips_shape(clip.mesh).astype(np.float16),
+        pose=clip.pose,
+        mel=mel,
+        truth=bool(clip.facts.get("truth", False)),
+    )
+
+
+def _resized(face: Square, side_px: int) -> UInt8[np.ndarray, "small small 3"]:
+    return face if len(face) == side_px else cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA)

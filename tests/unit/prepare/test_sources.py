@@ -1,0 +1,101 @@
+"""What there is to prepare, who is in it, and in which split it belongs."""
+
+from pathlib import Path
+
+import pytest
+
+from pcavs.errors import InputError
+from pcavs.prepare import sources as rules
+from pcavs.prepare.options import PrepareOptions
+from pcavs.prepare.sources import Source, find_sources
+
+
+def touch(folder: Path, *names: str) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+
+
+def found(folder: Path, **settings: object) -> list[Source]:
+    return find_sources(PrepareOptions(source=folder, out=folder / "out", **settings))  # pyright: ignore
+
+
+def test_an_index_says_who_and_which_split(tmp_path: Path):
+    touch(tmp_path, "ann/talk.mp4", "bob/look.jpg", "cut/notes.txt")
+    index = tmp_path / "index.csv"
+    index.write_text(
+        "path,identity,source,split,licence\nann/talk.mp4,Ann,demo,val,CC0\nbob/look.jpg,,,,\n"
+        "cut/notes.txt,x,x,x,x\n../elsewhere.mp4,y,y,train,y\n"
+    )
+    ann, bob = found(tmp_path, index=index)
+    assert ann.facts == {"speaker": "Ann", "source": "demo", "split": "val", "licence": "CC0"}
+    assert (bob.facts["speaker"], bob.facts["split"]) == ("look", "train")
+    assert ann.path == (tmp_path / "ann" / "talk.mp4").resolve()
+    assert (ann.key, ann.name) == ("ann-talk", "ann/talk.mp4")
+
+
+def test_indexes_that_cannot_be_used_are_one_line(tmp_path: Path):
+    with pytest.raises(InputError, match="no index at .*; leave it out to search"):
+        found(tmp_path, index=tmp_path / "none.csv")
+    (tmp_path / "index.csv").write_text("file,identity\na.mp4,Ann\n")
+    with pytest.raises(InputError, match="has a row without a path; give it a column named path"):
+        found(tmp_path, index=tmp_path / "index.csv")
+
+
+def test_nothing_to_prepare_is_one_line(tmp_path: Path):
+    with pytest.raises(InputError, match="no film or picture in .*; endings known are .avi"):
+        found(tmp_path)
+    with pytest.raises(InputError, match="is not a folder; give the folder of the films"):
+        found(tmp_path / "none")
+
+
+def test_files_of_one_name_are_told_apart(tmp_path: Path):
+    """Neighbours of one key are one clip in a tar."""
+    touch(tmp_path, "a-b/c.mp4", "a/b-c.mp4", "a/b-c.png", "a/ü.mp4", "a/b-c--2.mp4")
+    keys = [source.key for source in found(tmp_path)]
+    assert len(set(keys)) == len(keys) == 5
+    assert not any("." in key or "/" in key for key in keys)
+
+
+def test_one_speaker_in_twenty_is_held_out_with_all_his_clips(tmp_path: Path):
+    touch(tmp_path, *(f"speaker{n}/{name}.mp4" for n in range(200) for name in "ab"))
+    splits = {(source.facts["speaker"], source.facts["split"]) for source in found(tmp_path)}
+    assert len(splits) == 200
+    assert 3 <= sum(split == "val" for _, split in splits) <= 20
+
+
+def test_voxceleb2_is_known_by_its_folders(tmp_path: Path):
+    touch(tmp_path, "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4", "test/mp4/id00017/01dfn2spqyE/00001.mp4")
+    dev, test = found(tmp_path)
+    assert (dev.facts["speaker"], test.facts["speaker"]) == ("id00012", "id00017")
+    assert test.facts["split"] == "val"
+    assert dev.key == "dev-mp4-id00012-21Uxsk56VDQ-00001"
+
+
+def test_a_part_of_voxceleb2_is_known_too(tmp_path: Path):
+    touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4")
+    assert found(tmp_path)[0].facts["speaker"] == "id00012"
+
+
+def test_lrw_is_known_by_its_folders(tmp_path: Path):
+    touch(tmp_path, "ABOUT/train/ABOUT_00001.mp4", "ABOUT/val/ABOUT_00001.mp4", "ABOUT/test/ABOUT_00002.mp4")
+    facts = {source.name: source.facts for source in found(tmp_path)}
+    assert [fact["split"] for fact in facts.values()] == ["test", "train", "val"]
+    assert {fact["word"] for fact in facts.values()} == {"ABOUT"}
+    assert facts["ABOUT/train/ABOUT_00001.mp4"]["speaker"] == "ABOUT_00001"
+
+
+def test_the_layout_can_be_said(tmp_path: Path):
+    touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4", "x/y/z.mp4")
+    assert [s.facts["speaker"] for s in found(tmp_path, layout="folder")] == ["id00012", "x"]
+    assert [s.facts["speaker"] for s in found(tmp_path, layout="voxceleb2")] == ["id00012", "x"]
+    assert [s.facts["speaker"] for s in found(tmp_path / "x", layout="lrw")] == ["z"]
+
+
+def test_long_films_come_in_parts(tmp_path: Path, write_film, monkeypatch: pytest.MonkeyPatch):
+    write_film(tmp_path / "long.mp4", frames=60, sound=False)
+    (tmp_path / "text.mp4").write_text("not a film, however long")
+    monkeypatch.setattr(rules, "_LONG_BYTES", 10)
+    monkeypatch.setattr(rules, "PART_S", 1)
+    parts = found(tmp_path)
+    assert [(p.key, p.start_s, p.end_s) for p in parts] == [("long@p0", 0, 1), ("long@p1", 1, None), ("text", 0, None)]
