@@ -5,9 +5,9 @@ PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py' -o -name '*.safetensors' -o -name '*.bin' -o -name '*.xml')
 
-.PHONY: demo test lint types floors unit coverage format setup clean help
+.PHONY: demo test lint types floors unit coverage format setup synth-setup clean help
 
-help: ; @grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /: /'
+help: ; @grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /: /'
 
 demo: .venv-demo/ready ## render examples/ into demo.mp4 with the base install (no torch)
 	@.venv-demo/bin/pcavs animate --identity examples/face.jpg --audio examples/speech.wav --pose examples/pose.mp4 --out demo.mp4 --overwrite && echo "the film is $(CURDIR)/demo.mp4"
@@ -33,6 +33,9 @@ format: .venv/ready ## put the code into the house's form
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
 setup: .venv/ready ## the development environment in .venv
+
+synth-setup: .venv/ready ## what rendering and synthetic voices need of Debian (as root); their tests skip without it
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri espeak-ng >/dev/null
 
 clean: ## remove both environments and every cache
 	@rm -rf .venv .venv-demo build dist .pytest_cache .ruff_cache .hypothesis src/*.egg-info

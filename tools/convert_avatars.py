@@ -266,9 +266,17 @@ def main() -> None:
     parser.add_argument("--step", type=int, default=1, help="then each so many; two processes share the work so")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
+    sources = sorted(arguments.source.glob("*.glb"))[arguments.first :: arguments.step]
+    if not sources:
+        raise SystemExit(f"no .glb heads in {arguments.source}")
     arguments.target.mkdir(parents=True, exist_ok=True)
-    for source in sorted(arguments.source.glob("*.glb"))[arguments.first :: arguments.step]:
-        convert(source, arguments.target / f"{source.stem}.npz", not arguments.full)
+    for source in sources:
+        try:
+            convert(source, arguments.target / f"{source.stem}.npz", not arguments.full)
+        except (KeyError, StopIteration) as error:
+            raise SystemExit(
+                f"{source.name} is of another family of heads: it has no {error}; see the docstring"
+            ) from error
 
 
 if __name__ == "__main__":

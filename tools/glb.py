@@ -17,6 +17,8 @@ class Glb:
 
     def __init__(self, path: Path) -> None:
         data = path.read_bytes()
+        if data[:4] != b"glTF":
+            raise SystemExit(f"{path} is not a binary glTF file (.glb)")
         (json_bytes,) = struct.unpack_from("<I", data, 12)
         self.tree: dict[str, Any] = json.loads(data[20 : 20 + json_bytes])
         self._binary = data[20 + json_bytes + 8 :]

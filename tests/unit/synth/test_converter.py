@@ -1,0 +1,89 @@
+"""The converter of heads, on one real head where the shared data is, and on toys."""
+
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from pcavs.synth.avatars import EYE_PART, HAIR_PART, MOUTH_PARTS, load_avatar
+from pcavs.synth.visemes import VISEMES, mouth_morphs
+
+TOOLS = Path(__file__).resolve().parents[3] / "tools"
+
+
+@pytest.fixture(scope="module")
+def converter() -> Iterator[ModuleType]:
+    """tools/convert_avatars.py."""
+    pytest.importorskip("meshoptimizer")
+    sys.path.insert(0, str(TOOLS))
+    spec = importlib.util.spec_from_file_location("convert_avatars", TOOLS / "convert_avatars.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["convert_avatars"] = module
+    spec.loader.exec_module(module)
+    yield module
+    sys.path.remove(str(TOOLS))
+    del sys.modules["convert_avatars"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("device")
+def test_a_real_head_keeps_all_that_a_portrait_shows(converter: ModuleType, shared: Path, tmp_path: Path) -> None:
+    source = shared / "data" / "avatars" / "White_F_1_Util.glb"
+    if not source.exists():
+        pytest.skip("no shared avatars here")
+    converter.convert(source, tmp_path / "full.npz", thin=False)
+    converter.convert(source, tmp_path / "thin.npz", thin=True)
+    full, thin = load_avatar(tmp_path / "full.npz"), load_avatar(tmp_path / "thin.npz")
+    assert sum(map(len, full.triangles)) > 3 * sum(map(len, thin.triangles)) > 30_000
+    assert set(np.unique(thin.parts)) >= {0, EYE_PART, HAIR_PART, *MOUTH_PARTS}
+    needed = {name for weights in np.eye(len(VISEMES), dtype=np.float32) for name in mouth_morphs(weights, 1.0)}
+    assert needed - {"t_FV"} <= set(thin.morph_rows)
+    assert thin.textures[0].shape == (1024, 1024, 3)
+    np.testing.assert_allclose(thin.eye_distance_m, 0.063, atol=0.008)
+    # A thinned head can be mixed with a full one: it has no vertex of its own.
+    assert np.isin(thin.ids, full.ids).mean() > 0.99
+    thin_open = thin.morphs[thin.morph_rows["AE_AA"]].reshape(-1, 6)
+    full_open = full.morphs[full.morph_rows["AE_AA"]].reshape(-1, 6)
+    assert thin_open[:, 1].min() == pytest.approx(full_open[:, 1].min(), abs=1e-4)
+
+
+def test_a_file_that_is_no_head_is_named(converter: ModuleType, tmp_path: Path) -> None:
+    (tmp_path / "photo.glb").write_bytes(b"\x89PNG and more")
+    with pytest.raises(SystemExit, match=r"photo\.glb is not a binary glTF"):
+        converter.convert(tmp_path / "photo.glb", tmp_path / "out.npz", thin=True)
+
+
+@pytest.mark.usefixtures("device", "converter")
+def test_pruning_drops_hidden_vertices_and_their_morphs(toy_path: Path, tmp_path: Path) -> None:
+    from thinning import pruned  # of tools/, which the fixture has put on the path
+
+    with np.load(toy_path) as stored:
+        arrays = dict(stored)
+    count = len(arrays["positions"])
+    behind = arrays["positions"] * 0.02 + np.array([0, 1.57, 0.06], np.float32)
+    doubled = {name: np.concatenate([arrays[name]] * 2) for name in ("normals", "uvs", "bones", "parts")}
+    more = (
+        arrays
+        | doubled
+        | {
+            "positions": np.concatenate([arrays["positions"], behind]).astype(np.float32),
+            "triangles": np.concatenate([arrays["triangles"] + count, arrays["triangles"]]).astype(np.uint32),
+            "triangle_textures": np.zeros(2 * len(arrays["triangles"]), np.uint8),
+            "morph_starts": arrays["morph_starts"] * 2,
+            "morph_vertices": np.concatenate([arrays["morph_vertices"], arrays["morph_vertices"] + count]),
+            "morph_deltas": np.concatenate([arrays["morph_deltas"]] * 2),
+            "morph_normals": np.concatenate([arrays["morph_normals"]] * 2),
+        }
+    )
+    np.savez(tmp_path / "more.npz", **more)
+    less = pruned(more, tmp_path / "more.npz")
+    np.testing.assert_array_equal(less["positions"], arrays["positions"])
+    np.testing.assert_array_equal(less["triangles"], arrays["triangles"])
+    np.testing.assert_array_equal(less["morph_starts"], arrays["morph_starts"])
+    np.testing.assert_array_equal(less["morph_vertices"], arrays["morph_vertices"])
