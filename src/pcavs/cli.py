@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import importlib
 import io
+import itertools
 import json
 import logging
 import re
@@ -25,8 +26,8 @@ class Command(NamedTuple):
 
     options: str
     work: str
-    positional: str | None = None
-    """A setting that may come first, without its name."""
+    positional: tuple[str, ...] = ()
+    """Settings that may come first, without their names."""
 
 
 COMMANDS: Final = {
@@ -36,8 +37,14 @@ COMMANDS: Final = {
     "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
     "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run"),
     "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
-    "weights export": Command("pcavs.exchange.options:ExportOptions", "pcavs.exchange.export:run", "bundle"),
-    "weights show": Command("pcavs.exchange.options:ShowOptions", "pcavs.exchange.show:run", "bundle"),
+    "weights convert": Command(
+        "pcavs.exchange.options:ConvertOptions", "pcavs.exchange.convert:run", ("checkpoints", "out")
+    ),
+    "weights export": Command("pcavs.exchange.options:ExportOptions", "pcavs.exchange.export:run", ("bundle",)),
+    "weights list": Command("pcavs.exchange.options:ListOptions", "pcavs.exchange.listing:run", ("folder",)),
+    "weights parity": Command("pcavs.exchange.options:ParityOptions", "pcavs.exchange.parity:run"),
+    "weights show": Command("pcavs.exchange.options:ShowOptions", "pcavs.exchange.show:run", ("bundle",)),
+    "weights verify": Command("pcavs.exchange.options:VerifyOptions", "pcavs.exchange.verify:run", ("weights",)),
 }
 
 
@@ -90,9 +97,8 @@ def _command(words: list[str]) -> tuple[str | None, list[str]]:
     if words[0] == "weights":
         if len(words) == 1 or words[1] in ("-h", "--help"):
             return None, []
-        raise UsageError(
-            f"no such command: {' '.join(words[:2])}; there are weights export and weights show; see pcavs --help"
-        )
+        known = [name for name in COMMANDS if name.startswith("weights ")]
+        raise UsageError(f"no such command: {' '.join(words[:2])}; there are {', '.join(known)}; see pcavs --help")
     raise UsageError(unknown_setting(words[0], COMMANDS).replace("setting", "command") + "; see pcavs --help")
 
 
@@ -107,8 +113,9 @@ def _parse(name: str, words: list[str]) -> Any:
     """Fills the command's options record."""
     command = COMMANDS[name]
     record = _load(command.options)
-    if command.positional and words and not words[0].startswith("-"):
-        words = [f"--{command.positional}", *words]
+    leading = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+    named = list(zip(command.positional, leading, strict=False))
+    words = [*(word for name, value in named for word in (f"--{name}", value)), *words[len(named) :]]
     if not {"-h", "--help"} & set(words):
         _check_settings(record, words, name)
     import tyro
@@ -192,7 +199,18 @@ def _doctor(options: Any, command: Command) -> int:
     return EXIT_ERROR if report["problems"] else 0
 
 
-_WORK: Final[dict[str, Callable[[Any, Command], int]]] = {"animate": _animate, "doctor": _doctor}
+def _check(options: Any, command: Command) -> int:
+    report = _work(command)(options)
+    sys.stdout.write("\n".join(report.lines) + "\n")
+    return 0 if report.ok else EXIT_ERROR
+
+
+_WORK: Final[dict[str, Callable[[Any, Command], int]]] = {
+    "animate": _animate,
+    "doctor": _doctor,
+    "weights parity": _check,
+    "weights verify": _check,
+}
 
 
 @contextlib.contextmanager

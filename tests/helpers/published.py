@@ -5,20 +5,12 @@ Nothing of the package is used here but sizes, so that it can be held against th
 writes a whole release of any size.
 """
 
-from pathlib import Path
-from typing import NamedTuple
-
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pcavs.spec import MEL_WINDOW_BINS, MelSpec, PaperSpec
-
-CLASSES = 7
-"""Identities that the heads of training tell apart."""
-
-LABELS = ("G", "E", "V", "A_sync")
+from pcavs.spec import PaperSpec
 
 
 class Store:
@@ -53,72 +45,6 @@ class Store:
         if len(shape) == 5 or "noise" in name or "modulation" in name:
             return 0.1 * normal if name.startswith("to_rgb") and len(shape) == 5 else normal
         return normal / np.sqrt(np.prod(shape[1:]))
-
-
-class Release(NamedTuple):
-    """The four networks' tensors, and what they compute of some made-up inputs."""
-
-    stores: dict[str, Store]
-    arrays: dict[str, np.ndarray]
-
-
-def make_release(spec: PaperSpec, seed: int = 0) -> Release:
-    """Runs the published inference on made-up inputs; arrays are named and shaped as the recorded ones are."""
-    stores = {label: Store(seed * 10 + number) for number, label in enumerate(LABELS)}
-    rng = np.random.default_rng(seed)
-    face, frame = (rng.uniform(-1, 1, (2, 3, spec.frame_px, spec.frame_px)).astype(np.float32) for _ in range(2))
-    window = rng.uniform(0, 1, (2, 1, MelSpec().mel_channels, MEL_WINDOW_BINS)).astype(np.float32)
-    values = infer(stores, *(torch.from_numpy(each) for each in (face, frame, window)), spec)
-    return Release(stores, {name: value.numpy() for name, value in values.items()})
-
-
-def layout(spec: PaperSpec) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shapes of a release's tensors, by label and name; nothing is computed."""
-    stores = {label: Store(0, "meta") for label in LABELS}
-    faces = torch.empty(2, 3, spec.frame_px, spec.frame_px, device="meta")
-    infer(stores, faces, faces, torch.empty(2, 1, MelSpec().mel_channels, MEL_WINDOW_BINS, device="meta"), spec)
-    return {
-        label: {name: tuple(value.shape) for name, value in store.tensors.items()} for label, store in stores.items()
-    }
-
-
-@torch.no_grad()
-def infer(stores: dict[str, Store], face: Tensor, frame: Tensor, window: Tensor, spec: PaperSpec) -> dict[str, Tensor]:
-    """Computes what is recorded, and asks for what is never run."""
-    vector, seed_map = identity(stores["V"], face, spec)
-    heard = speech(stores["A_sync"], window, spec)
-    embedding = linear(stores["E"], "mouth_embed.1", (1.2 * heard).relu(), spec.content_embedding_dim)
-    reference, driving = motion(stores["E"], face, spec), motion(stores["E"], frame, spec)
-    style = torch.cat([vector, embedding, driving["pose"]], dim=1)
-    pre_tanh = generate(stores["G"], seed_map, style, spec)
-    _add_unused(stores, spec)
-    return {
-        "in_id": face[:, None],
-        "in_pose": frame,
-        "in_spec": window,
-        "id_vec": vector,
-        "id_map": seed_map,
-        "audio_feat": heard[:, None],
-        "mouth_embed": embedding[:, None],
-        "ref_pose_code": reference["pose"][:, None],
-        "drv_noid": driving["noid"][:, None],
-        "drv_headpose": driving["headpose"][:, None],
-        "drv_pose_code": driving["pose"][:, None],
-        "drv_mouth_visual": driving["mouth"][:, None],
-        "style": style,
-        "pre_tanh_driven": pre_tanh,
-        "out_driven": pre_tanh.tanh(),
-    }
-
-
-def write_release(folder: Path, spec: PaperSpec, seed: int = 0) -> Release:
-    """Writes `latest_net_*.pth` and the arrays, `forward.npz`."""
-    release = make_release(spec, seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for label, store in release.stores.items():
-        torch.save(store.tensors, folder / f"latest_net_{label}.pth")
-    np.savez(folder / "forward.npz", **release.arrays)
-    return release
 
 
 def identity(store: Store, x: Tensor, spec: PaperSpec) -> tuple[Tensor, Tensor]:
@@ -279,23 +205,3 @@ def norm(store: Store, name: str, x: Tensor) -> Tensor:
 
 def linear(store: Store, name: str, x: Tensor, out: int) -> Tensor:
     return functional.linear(x, store(f"{name}.weight", out, x.shape[1]), store(f"{name}.bias", out))
-
-
-def _add_unused(stores: dict[str, Store], spec: PaperSpec) -> None:
-    """What training used, and what no one does."""
-    for layer in range(1, 9):
-        stores["G"](f"style.{layer}.weight", spec.style_dim, spec.style_dim)
-        stores["G"](f"style.{layer}.bias", spec.style_dim)
-    stores["G"]("input.input", 1, spec.seed_channels, spec.seed_px, spec.seed_px)
-    heads = {
-        ("E", "classifier.0"): (spec.motion_dim, spec.motion_dim),
-        ("E", "classifier.2"): (CLASSES, spec.motion_dim),
-        ("E", "mouth_fc.1"): (CLASSES, spec.content_dim),
-        ("E", "headpose_fc.1"): (CLASSES, spec.pose_dim),
-        ("V", "model.fc"): (1000, spec.identity_dim),
-        ("V", "fc"): (CLASSES, spec.identity_dim),
-        ("A_sync", "fc"): (CLASSES, spec.content_dim),
-    }
-    for (label, name), (after, before) in heads.items():
-        stores[label](f"{name}.weight", after, before)
-        stores[label](f"{name}.bias", after)

@@ -1,4 +1,4 @@
-"""Options of `pcavs weights export` and `pcavs weights show`."""
+"""Options of the `pcavs weights` commands."""
 
 import dataclasses
 from pathlib import Path
@@ -25,3 +25,45 @@ class ShowOptions:
 
     bundle: Path
     """A .safetensors file, or a folder of networks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """Converts the four published PC-AVS checkpoints into a bundle."""
+
+    checkpoints: Path
+    """Folder with latest_net_G.pth, latest_net_E.pth, latest_net_V.pth and latest_net_A_sync.pth."""
+    out: Path
+    """The .safetensors file to write."""
+    overwrite: bool = False
+    """Replaces a bundle that is there already."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Lists the talkers that ride in the package, and those of a folder."""
+
+    folder: Path | None = None
+    """A folder with bundles or networks of yours."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class VerifyOptions:
+    """Checks weights: whole, digests right, tensors as their spec says, numbers finite."""
+
+    weights: Path
+    """A .safetensors file, or a folder of networks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParityOptions:
+    """Compares what published checkpoints compute here with what the published code recorded."""
+
+    checkpoints: Path
+    """Folder with the four published files."""
+    arrays: Path
+    """The .npz file of recorded inputs and results."""
+    precision: Literal["f32", "bf16"] = "f32"
+    """Of the arithmetic; bf16 is held to limits of its own."""
+    runtime: Literal["torch", "openvino", "both"] = "both"
+    """What computes."""

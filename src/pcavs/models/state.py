@@ -16,6 +16,11 @@ def tensors_of(module: nn.Module) -> dict[str, np.ndarray]:
     return {name: value.detach().float().cpu().numpy().copy() for name, value in state.items() if _kept(name)}
 
 
+def shapes_of(module: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Tells the shapes of parameters and buffers, by name; a module of the device `meta` will do."""
+    return {name: tuple(value.shape) for name, value in module.state_dict().items() if _kept(name)}
+
+
 def fill(module: nn.Module, tensors: Mapping[str, np.ndarray], origin: str) -> None:
     """Loads tensors strictly.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.published import CLASSES, Release, layout, make_release
+from helpers.release import CLASSES, Release, layout, make_release
 from pcavs.models.generator import Codes
 from pcavs.models.paper import PaperTalker
 from pcavs.models.plain import PlainFace, plain_networks
