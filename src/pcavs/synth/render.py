@@ -6,7 +6,7 @@ Light is linear inside the shader; textures are read as sRGB and the result is w
 import dataclasses
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, TypeAlias
 
@@ -90,14 +90,20 @@ def rotation(yaw_deg: float, pitch_deg: float, roll_deg: float) -> Float[np.ndar
 class HeadRenderer:
     """Keeps one head on the device and draws it as often as wanted; use as a context manager.
 
-    Cost: 17 ms a frame of 256 px on one CPU core with llvmpipe, for a thinned head; 30 ms for a full one.
+    Cost: docs/measurements.md; four fifths of it are pixels, one fifth triangles, for a thinned head.
     """
 
     def __init__(self, avatar: Avatar, size_px: int = 256) -> None:
         self.avatar = avatar
         self.size_px = size_px
         self._context = open_context()
-        self._program = self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.FRAGMENT)
+        has_alpha = [picture.shape[2] == 4 for picture in avatar.textures]
+        sources = {False: shaders.OPAQUE_FRAGMENT, True: shaders.CUT_FRAGMENT}
+        self._programs = {
+            cut: self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=sources[cut])
+            for cut in sorted(set(has_alpha))
+        }
+        self._program_of = [self._programs[cut] for cut in has_alpha]
         self._backdrop = self._context.program(
             vertex_shader=shaders.BACKDROP_VERTEX, fragment_shader=shaders.BACKDROP_FRAGMENT
         )
@@ -118,21 +124,22 @@ class HeadRenderer:
 
     def set_scene(self, scene: Scene) -> None:
         """Uploads lights and background."""
-        program = self._program
-        program["light_directions"].write(np.array([light.direction for light in scene.lights], "f4").tobytes())
-        program["light_colours"].write(np.array([light.colour for light in scene.lights], "f4").tobytes())
-        for name in ("sky", "ground", "balance"):
-            program[name].value = getattr(scene, name)
-        height, width = scene.background.shape[:2]
-        self._background_texture = self._context.texture((width, height), 3, np.ascontiguousarray(scene.background))
         view, eye = _camera(self.avatar, scene)
         self._view = np.ascontiguousarray(view.T, "f4").tobytes()
-        program["eye"].value = tuple(float(value) for value in eye)
+        for program in self._programs.values():
+            program["light_directions"].write(np.array([light.direction for light in scene.lights], "f4").tobytes())
+            program["light_colours"].write(np.array([light.colour for light in scene.lights], "f4").tobytes())
+            for name in ("sky", "ground", "balance"):
+                program[name].value = getattr(scene, name)
+            program["eye"].value = tuple(float(value) for value in eye)
+        height, width = scene.background.shape[:2]
+        self._background_texture = self._context.texture((width, height), 3, np.ascontiguousarray(scene.background))
 
     def render(self, state: HeadState) -> Picture:
         """Draws one frame of the current scene."""
-        self._pose(self._program, state)
-        for slot, array in enumerate(self._arrays):
+        self._pose(self._programs.values(), state)
+        # Hair first: what it hides need not be shaded.
+        for slot, array in reversed([*enumerate(self._arrays)]):
             self._draw(slot, array)
         self._background_texture.use(0)
         self._backdrop_array.render(moderngl_module().TRIANGLE_STRIP)
@@ -142,7 +149,7 @@ class HeadRenderer:
     def seen_triangles(self, state: HeadState) -> Int64[np.ndarray, " seen"]:
         """Lists the triangles that at least one pixel shows, counted through all of the avatar's index lists."""
         program, arrays = self._numbering
-        self._pose(program, state)
+        self._pose([program], state)
         first = 0
         for slot, array in enumerate(arrays):
             program["first"].value = first
@@ -158,14 +165,15 @@ class HeadRenderer:
         program = self._context.program(vertex_shader=shaders.VERTEX, fragment_shader=shaders.NUMBER_FRAGMENT)
         return program, [self._array(program, triangles) for triangles in self.avatar.triangles]
 
-    def _pose(self, program: Any, state: HeadState) -> None:
+    def _pose(self, programs: Iterable[Any], state: HeadState) -> None:
         if self._view is None:
             raise ValueError("set_scene comes before drawing")
         moving = np.ascontiguousarray(deformed(self.avatar, state.morphs), np.float32)
         self._shape.write(moving.tobytes())
         bones = np.stack([matrix.T for matrix in bone_matrices(self.avatar, state)])
-        program["bones"].write(bones.astype("f4").tobytes())
-        program["camera"].write(self._view)
+        for program in programs:
+            program["bones"].write(bones.astype("f4").tobytes())
+            program["camera"].write(self._view)
         self._frame.use()
         self._frame.clear(depth=1.0)
 
@@ -187,13 +195,14 @@ class HeadRenderer:
         self._shape = context.buffer(shape.tobytes(), dynamic=True)
         fixed = np.concatenate([avatar.uvs, avatar.bones[:, 1:], _surface(avatar)], axis=1).astype("f4")
         self._fixed = context.buffer(fixed.tobytes())
-        self._arrays = [self._array(self._program, triangles) for triangles in avatar.triangles]
+        pairs = zip(self._program_of, avatar.triangles, strict=True)
+        self._arrays = [self._array(program, triangles) for program, triangles in pairs]
         self._textures = []
         for picture in avatar.textures:
             height, width, channels = picture.shape
             texture = context.texture((width, height), channels, np.ascontiguousarray(picture))
             texture.build_mipmaps()
-            texture.filter = (moderngl_module().LINEAR_MIPMAP_LINEAR, moderngl_module().LINEAR)
+            texture.filter = (moderngl_module().LINEAR_MIPMAP_NEAREST, moderngl_module().LINEAR)
             self._textures.append(texture)
         corners = context.buffer(np.array([-1, -1, 1, -1, -1, 1, 1, 1], "f4").tobytes())
         self._backdrop_array = context.vertex_array(self._backdrop, [(corners, "2f", "corner")])

@@ -26,7 +26,7 @@ void main() {
 }
 """
 
-FRAGMENT = """
+_FRAGMENT = """
 #version 330
 uniform sampler2D picture;
 uniform vec3 light_directions[3];
@@ -43,8 +43,7 @@ out vec3 colour;
 void main() {
     // Gamma 2 instead of 2.2: a square and a root cost a tenth of two powers on a CPU.
     vec4 paint = texture(picture, texel);
-    // Locks of hair end where their picture is transparent; the larger drawing's averaging softens the edge.
-    if (paint.a < 0.5) discard;
+    CUT
     vec3 albedo = paint.rgb * paint.rgb;
     vec3 towards = normalize(eye - place);
     vec3 n = normalize(facing);
@@ -60,7 +59,8 @@ void main() {
         float facing_light = dot(n, light_directions[i]);
         diffuse += light_colours[i] * max((vec3(facing_light) + wrap) / (1.0 + wrap), 0.0);
         vec3 between = normalize(light_directions[i] + towards);
-        float glint = pow(max(dot(n, between), 0.0), hardness) * (hardness + 8.0) / 25.0;
+        // A narrow highlight's power of a cosine, as the exponential that it is close to: cheaper on a CPU.
+        float glint = exp2(hardness * 1.4427 * (dot(n, between) - 1.0)) * (hardness + 8.0) / 25.0;
         shine += light_colours[i] * glint * max(facing_light, 0.0);
     }
     float fresnel = 0.03 + 0.4 * edge;
@@ -70,6 +70,12 @@ void main() {
     colour = sqrt(linear);
 }
 """
+
+OPAQUE_FRAGMENT = _FRAGMENT.replace("CUT", "")
+"""For pictures without alpha. A fragment that may be discarded is shaded before its depth is tested, hidden or not:
+a ninth of a frame's price."""
+CUT_FRAGMENT = _FRAGMENT.replace("CUT", "if (paint.a < 0.5) discard;")
+"""Locks of hair end where their picture is transparent; the larger drawing's averaging softens the edge."""
 
 NUMBER_FRAGMENT = """
 #version 330
