@@ -155,7 +155,7 @@ def test_heard_only_leaves_silent_clips_out():
 
 def test_no_speech_at_all_is_said_in_one_line():
     library = Library([flat_clip("still", 180, heard=False)], 8)
-    with pytest.raises(DataError, match="needs clips with speech; these packs have none") as caught:
+    with pytest.raises(DataError, match="needs clips with speech; this data has none") as caught:
         library.batch(step(0), 1, 2, heard_only=True)
     assert "\n" not in str(caught.value)
 
@@ -195,7 +195,7 @@ def test_far_frames_are_likelier_targets():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"renders": 2.0}, "no clips of source renders; these packs hold flat"),
+        ({"renders": 2.0}, "no clips of source renders; this data holds flat"),
         ({"flat": 0.0}, "none may be below zero, and not all may be zero"),
         ({"flat": -1.0}, "none may be below zero, and not all may be zero"),
     ],
@@ -206,7 +206,7 @@ def test_weights_that_fit_nothing_are_refused(weights: dict[str, float], message
 
 
 def test_a_library_without_clips_is_refused(drawn_packs: Path):
-    with pytest.raises(DataError, match="no clip in these packs fits the split that was asked for"):
+    with pytest.raises(DataError, match="no clip in this data fits the split that was asked for"):
         Library.load(sorted(drawn_packs.iterdir()), "test")
 
 

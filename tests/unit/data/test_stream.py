@@ -1,0 +1,181 @@
+"""Shards drawn without being held in memory: the same batches as from packs, and a position that is a seed and a step."""
+
+import json
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.drawn import drawn_clip
+from pcavs.data.corpus import Batch
+from pcavs.data.ledger import ledger_path
+from pcavs.data.library import Library
+from pcavs.data.pack import PackedClip
+from pcavs.data.picture import decode_picture
+from pcavs.data.shard import AlignedClip, ShardWriter
+from pcavs.data.stream import BatchStream, Position, ShardLibrary
+from pcavs.errors import DataError
+from pcavs.face.pose import pose_code
+from pcavs.face.regions import lips_shape
+from pcavs.media.bitstream import encode_pictures
+from pcavs.media.mel import padded_mel
+from pcavs.prepare.options import PackOptions
+from pcavs.prepare.packing import run as pack
+from pcavs.spec import MelSpec
+
+SIDE = 64
+
+
+def aligned(packed: PackedClip) -> AlignedClip:
+    """A drawn clip as `pcavs prepare` would have stored it."""
+    rng = np.random.default_rng(list(packed.key.encode()))
+    mesh = packed.mesh.astype(np.float32) * SIDE
+    mesh[:, :, :2] -= 0.5
+    facts = {"speaker": packed.speaker, "source": packed.source, "split": packed.split, "truth": packed.truth}
+    waveform = None if packed.mel is None else rng.normal(0, 0.1, len(mesh) * 640).astype(np.float32)
+    film = encode_pictures([decode_picture(jpeg) for jpeg in packed.jpegs])
+    return AlignedClip(packed.key, facts, film, mesh, pose_code(mesh, SIDE), np.eye(2, 3), waveform, SIDE)
+
+
+def write_shards(folder: Path, clips: list[AlignedClip]) -> Path:
+    folder.mkdir(parents=True)
+    rows = [{"kept": False, "key": "x", "file": "x.mp4", "gate": "face", "reason": "none"}]
+    with ShardWriter(folder / "shard-00000-0.tar") as shard:
+        for clip in clips:
+            span = shard.write(clip)
+            row = {name: clip.facts[name] for name in ("speaker", "source", "split", "truth")}
+            row |= {"key": clip.key, "kept": True, "frames": len(clip.mesh), "heard": clip.waveform is not None}
+            rows.append(row | {"shard": "shard-00000-0.tar", "offset": span.offset, "bytes": span.size})
+    ledger_path(folder, 0).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def clips() -> list[AlignedClip]:
+    drawn = [drawn_clip(f"said-{n}", frames=12) for n in range(4)]
+    drawn += [drawn_clip("still", frames=4, heard=False, source="stills"), drawn_clip("kept", frames=9, split="val")]
+    drawn[1] = drawn[1]._replace(truth=True)
+    return [aligned(clip) for clip in drawn]
+
+
+@pytest.fixture(scope="module")
+def shards(clips: list[AlignedClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shards(tmp_path_factory.mktemp("data") / "set", clips)
+
+
+@pytest.fixture(scope="module")
+def library(shards: Path) -> ShardLibrary:
+    return ShardLibrary([shards], "train", SIDE)
+
+
+def assert_same(a: Batch, b: Batch):
+    for one, other in zip(a, b, strict=True):
+        assert torch.equal(one, other)
+
+
+def test_shards_give_the_batches_that_packs_of_them_give(
+    clips: list[AlignedClip], library: ShardLibrary, tmp_path: Path
+):
+    write_shards(tmp_path / "shards", clips)
+    packed = Library.load(pack(PackOptions(shards=(tmp_path / "shards",), out=tmp_path / "p", frame_px=SIDE)), "train")
+    for number in range(4):
+        a = library.batch(np.random.default_rng([7, number]), 4, 3)
+        b = packed.batch(np.random.default_rng([7, number]), 4, 3)
+        for name in ("heard", "speaker", "truth", "pose"):
+            assert torch.equal(getattr(a, name), getattr(b, name)), name
+        for name, most in (("target_mesh", 2e-3), ("identity_mesh", 2e-3), ("lips", 0.02), ("mel", 1e-3)):
+            torch.testing.assert_close(getattr(a, name), getattr(b, name), atol=most, rtol=0)
+        assert float((a.target - b.target).abs().mean()) < 0.05
+        assert float((a.identity - b.identity).abs().mean()) < 0.05
+    assert packed.speakers == library.speakers
+
+
+def test_clips_are_those_that_were_written(clips: list[AlignedClip], library: ShardLibrary):
+    opened = library.open_clip(2)
+    wanted = clips[2]
+    np.testing.assert_allclose(opened.mesh[:, :, :2] * SIDE - 0.5, wanted.mesh[:, :, :2], atol=1e-4)
+    np.testing.assert_array_equal(opened.lips, lips_shape(wanted.mesh))
+    assert wanted.waveform is not None
+    np.testing.assert_allclose(opened.mel, padded_mel(wanted.waveform, 12, MelSpec()), atol=1e-3)
+
+
+def test_faces_come_at_the_size_that_is_asked_for(shards: Path):
+    batch = ShardLibrary([shards], "train", 32).batch(np.random.default_rng(0), 2, 2)
+    assert batch.target.shape == (4, 3, 32, 32)
+
+
+def test_sets_are_mixed_by_weight(shards: Path, tmp_path: Path):
+    others = [drawn_clip(f"other-{n}", frames=3, source="more") for n in range(3)]
+    more = write_shards(tmp_path / "more", [aligned(clip) for clip in others])
+    only = ShardLibrary([shards, more], "train", SIDE, {"drawn": 0.0, "stills": 0.0})
+    assert len(only.entries) == 8
+    speakers = {only.speakers[int(k)] for n in range(5) for k in only.batch(np.random.default_rng(n), 4, 1).speaker}
+    assert speakers == {"other-0", "other-1", "other-2"}
+
+
+def test_a_stream_goes_on_from_its_saved_position(library: ShardLibrary):
+    with BatchStream(library, Position(3, 0), clips=2, moments=2) as stream:
+        whole = [next(stream) for _ in range(5)]
+        assert stream.position == Position(3, 5)
+    with BatchStream(library, Position(3, 0), clips=2, moments=2, threads=1) as stream:
+        for before in whole[:2]:
+            assert_same(next(stream), before)
+        saved = stream.position.text()
+    with BatchStream(library, Position.of_text(saved), clips=2, moments=2, threads=3) as stream:
+        for before in whole[2:]:
+            assert_same(next(stream), before)
+    assert_same(whole[0], library.batch(np.random.default_rng([3, 1]), 2, 2))
+
+
+def test_seeds_differ(library: ShardLibrary):
+    first, second = (BatchStream(library, Position(seed, 0), clips=2, moments=2) for seed in (1, 2))
+    with first, second:
+        assert not torch.equal(next(first).target, next(second).target)
+
+
+def test_packs_are_streamed_alike(drawn_packs: Path):
+    library = Library.load(sorted(drawn_packs.iterdir()), "train")
+    with BatchStream(library, Position(0, 9), clips=2, moments=2, heard_only=True) as stream:
+        assert float(next(stream).heard.min()) == 1
+
+
+def test_memory_does_not_grow_with_the_data(tmp_path: Path):
+    """Drawing from 30 MB of shards holds no more than the batch at hand."""
+    clip = aligned(drawn_clip("a", frames=30))
+    mesh = np.tile(clip.mesh, (100, 1, 1))
+    big = clip._replace(mesh=mesh, pose=np.zeros((3000, 12), np.float32))
+    big = big._replace(film=encode_pictures(np.zeros((3000, 16, 16, 3), np.uint8)), waveform=None, side_px=16)
+    folder = write_shards(tmp_path / "set", [big._replace(key=f"k{n}") for n in range(2)])
+    assert (folder / "shard-00000-0.tar").stat().st_size > 30e6
+    tracemalloc.start()
+    library = ShardLibrary([folder], "train", 16)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert held < 1e6
+    assert library.batch(np.random.default_rng(0), 1, 1).target.shape == (1, 3, 16, 16)
+
+
+def test_data_that_is_not_there_is_one_line(shards: Path, tmp_path: Path):
+    with pytest.raises(DataError, match="no ledger in .*; `pcavs prepare` makes shards with one"):
+        ShardLibrary([tmp_path], "train", SIDE)
+    with pytest.raises(DataError, match="no clip in this data fits the split"):
+        ShardLibrary([shards], "test", SIDE)
+    ledger_path(tmp_path, 0).write_text(ledger_path(shards, 0).read_text())
+    with pytest.raises(DataError, match=r"cannot read .*shard-00000-0.tar"):
+        ShardLibrary([tmp_path], "train", SIDE).open_clip(0)
+    ledger_path(tmp_path, 0).write_text("{")
+    with pytest.raises(DataError, match="is damaged") as caught:
+        ShardLibrary([tmp_path], "train", SIDE)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_damaged_shard_ends_the_stream_in_one_line(shards: Path, tmp_path: Path):
+    ledger_path(tmp_path, 0).write_text(ledger_path(shards, 0).read_text())
+    data = (shards / "shard-00000-0.tar").read_bytes()
+    (tmp_path / "shard-00000-0.tar").write_bytes(data[: len(data) // 8])
+    stream = BatchStream(ShardLibrary([tmp_path], "train", SIDE), Position(0, 0), clips=4, moments=1)
+    with stream, pytest.raises(DataError, match="has no whole clip at") as caught:
+        next(stream)
+    assert "\n" not in str(caught.value)
