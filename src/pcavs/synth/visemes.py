@@ -68,8 +68,6 @@ _FADE_S = 0.045
 """Dominance falls by e in this time outside the phoneme: neighbours reach about 100 ms into each other."""
 _STRENGTH = {"throat": 0.35, "tongue tip": 0.45, "closed": 0.8, "hiss": 0.8, "tongue out": 0.8}
 """Consonants made inside the mouth give way to the vowels around them; 1 unless named."""
-_LEAD_S = 0.01
-"""The mouth is on its way before the sound is heard."""
 _CLOSURE_S, _CLOSING_S = 0.05, 0.045
 """Shortest time that lips stay together for m, b, p, so that a film of 25 pictures a second shows it; ramp."""
 _PAUSE_S = 0.16
@@ -155,8 +153,8 @@ def _split(phoneme: Phoneme) -> list[Phoneme]:
 
 
 def _dominance(phoneme: Phoneme, times_s: Float[np.ndarray, " time"]) -> Float[np.ndarray, " time"]:
-    ahead = phoneme.start_s - _LEAD_S - times_s
-    behind = times_s - (phoneme.end_s - _LEAD_S)
+    ahead = phoneme.start_s - times_s
+    behind = times_s - phoneme.end_s
     return np.exp(-np.maximum(np.maximum(ahead, behind), 0) / _FADE_S)
 
 
