@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pcavs
-from helpers.published import write_release
+from helpers.release import write_release
 from helpers.sounds import write_noise
 from helpers.talkers import write_networks
 from pcavs import cli
