@@ -117,7 +117,7 @@ def _read(path: Path, expected: str) -> dict[str, np.ndarray]:
                 f"tensors only, such as {expected}, were expected"
             ) from error
         raise WeightsError(
-            f"{path.name} is cut short or no checkpoint ({_first_line(error)}); "
+            f"{path.name} is cut short or no checkpoint ({_first_sentence(error)}); "
             f"a whole one, with {expected} and more, was expected"
         ) from error
     if not isinstance(found, dict):
@@ -134,9 +134,8 @@ def _array(value: Any, origin: str) -> np.ndarray:
     return value.resolve_conj().resolve_neg().numpy()
 
 
-def _first_line(error: BaseException) -> str:
-    line = next(iter(str(error).splitlines()), "").strip()
-    return line[:120] or type(error).__name__
+def _first_sentence(error: BaseException) -> str:
+    return re.split(r"\. |[\n;]", str(error).strip())[0][:120] or type(error).__name__
 
 
 def _check_target(options: ConvertOptions) -> None:

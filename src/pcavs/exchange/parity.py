@@ -130,12 +130,13 @@ def _networks(recorded: Arrays, talker: PaperTalker, spec: TalkerSpec, runner: R
     side = spec.sizes.frame_px
     references = recorded["in_id"].reshape(len(recorded["in_id"]), -1, 3, side, side)
     face = references[:, 0]
-    codes = [run_probe["identity"](references[:, index]) for index in range(references.shape[1])]
-    vector, seed = (np.mean([code[part] for code in codes], axis=0) for part in (0, 1))
+    looks = [run_probe["identity"](references[:, index]) for index in range(references.shape[1])]
+    vector, seed = (np.mean([look[part] for look in looks], axis=0) for part in (0, 1))
     noid, headpose, pose, mouth = run_probe["motion"](recorded["in_pose"].reshape(-1, 3, side, side))
     (heard,) = run_probe["speech"](recorded["in_spec"])
-    embedding, style = run_probe["style"](heard * np.float32(talker.speech_gain), pose, vector)
-    (pre_tanh,) = run_probe["paint"](seed, style)
+    codes = (heard * np.float32(talker.speech_gain), pose, vector)
+    embedding, style = run_probe["style"](*codes)
+    (pre_tanh,) = run_probe["face"](*codes, seed)
     return {
         "id_vec": vector,
         "id_map": seed,

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pcavs.exchange.export import convert
 from pcavs.models.generator import Codes
 from pcavs.models.paper import FaceGenerator, PaperTalker
+from pcavs.models.plain import PlainFace
 from pcavs.models.resnet import PaperIdentity
 
 Call: TypeAlias = Callable[..., tuple[np.ndarray, ...]]
@@ -23,13 +24,13 @@ Precision: TypeAlias = Literal["f32", "bf16"]
 
 
 def paper_probes(talker: PaperTalker) -> dict[str, nn.Module]:
-    """Gives `identity`, `motion`, `speech`, `style` and `paint`, sharing the talker's weights."""
+    """Gives `identity`, `motion`, `speech`, `style` and `face`, sharing the talker's weights."""
     return {
         "identity": _Identity(talker),
         "motion": _Motion(talker),
         "speech": talker.speech,
         "style": _Style(talker.generator),
-        "paint": talker.generator.synthesis,
+        "face": PlainFace(talker.generator, bounded=False),
     }
 
 

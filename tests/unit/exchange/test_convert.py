@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pcavs import cli
 from pcavs.errors import OutputError, WeightsError
 from pcavs.exchange.convert import read_release, run
 from pcavs.exchange.options import ConvertOptions
@@ -248,3 +249,24 @@ def test_the_bundle_is_named_as_one_and_not_overwritten(release: Path, tiny: Tal
         convert(release, tiny, tmp_path / "out.safetensors")
     options = ConvertOptions(checkpoints=release, out=tmp_path / "out.safetensors", overwrite=True)
     assert load_bundle(run(options, tiny)).spec == tiny
+
+
+def test_folder_and_bundle_may_come_without_their_names(release: Path, tiny: TalkerSpec, monkeypatch, capsys):
+    monkeypatch.setattr("pcavs.exchange.convert.run", lambda options: run(options, tiny))
+    out = release / "out.safetensors"
+    for words in ([str(release), str(out)], [str(release), "--out", str(out), "--overwrite"]):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["weights", "convert", *words])
+        assert end.value.code == 0
+        assert capsys.readouterr().out == f"{out}\n"
+    with pytest.raises(SystemExit) as end:
+        cli.main(["weights", "convert", str(release)])
+    assert end.value.code == 2
+    assert "missing: --out" in capsys.readouterr().err
+
+
+def test_an_unknown_weights_command_is_told_which_there_are(capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["weights", "melt"])
+    assert end.value.code == 2
+    assert "weights convert, weights export, weights list" in capsys.readouterr().err
