@@ -21,7 +21,7 @@ from pcavs.spec import TalkerSpec
 from pcavs.train import run as train_run
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.options import TrainOptions
-from pcavs.train.rebuild import mouth_masks, repeat
+from pcavs.train.rebuild import mouth_masks, repeat_flow
 from pcavs.train.run import run
 from pcavs.train.stage import Drawn, TrainingHeads
 from pcavs.train.sync import SyncStage
@@ -191,7 +191,7 @@ def test_one_batch_is_learnt_by_heart(tmp_path: Path, tiny_spec: TalkerSpec):
     with torch.no_grad():
         picture, mouth = batch.identity.repeat_interleave(4, dim=0), mouth_masks(batch.target_mesh, 64)[1]
         driving = Codes(talker.encode_lips(batch.target), batch.pose)
-        fields = talker.render(repeat(talker.encode_identity(batch.identity), 4), driving)
+        fields = talker.render(repeat_flow(talker.encode_identity(batch.identity), 4), driving)
         moved = compose(picture, fields._replace(mask=torch.ones_like(fields.mask)))
         apart, before = (((made - batch.target).abs() * mouth).sum() for made in (moved, picture))
     assert apart < 0.6 * before

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from pcavs.data.library import Batch
 from pcavs.models.motion import Motion
-from pcavs.models.talker import Talker
-from pcavs.train.losses import masked_mean, retrieval, retrieval_within
-from pcavs.train.stage import Drawn, Terms, TrainingHeads
+from pcavs.train.losses import masked_mean, published_contrast, retrieval, retrieval_within
+from pcavs.train.options import TrainOptions
+from pcavs.train.stage import AnyTalker, Drawn, Terms, TrainingHeads
 
 POSE_WEIGHTS = (1.0,) * 9 + (2.0, 2.0, 2.0)
 """Translation and scale move every pixel, a column of the rotation only some."""
@@ -24,30 +24,55 @@ class Bound(NamedTuple):
     terms: Terms
 
 
-def bind(talker: Talker, heads: TrainingHeads, drawn: Drawn, moments: int) -> Bound:
-    """Encodes augmented targets and their speech, and measures how well each says what the other does.
+class Binder:
+    """Encodes augmented targets and their speech, and measures how well each says what the other does."""
 
-    Terms: `across` and `within` (contrast against everything, and against other moments of the same clip),
-    `meet` (speech regresses the content seen), `lips_seen` and `lips_heard` (lip shape read from content),
-    `pose` (the twelve numbers).
-    """
-    batch = drawn.batch
-    seen: Motion = talker.motion(drawn.augmented)
-    heard = talker.encode_speech(batch.mel)
-    audible = batch.heard > 0
-    terms: Terms = {}
-    if bool(audible.any()):
-        terms["across"], terms["found_across"] = retrieval(seen.content[audible], heard[audible], heads.scale)
-        terms["within"], terms["found_within"] = retrieval_within(
-            seen.content[audible], heard[audible], moments, heads.scale
-        )
-        meet = 1 - functional.cosine_similarity(heard.float(), seen.content.detach().float(), dim=1)
-        terms["meet"] = masked_mean(meet, batch.heard)
-        terms["lips_heard"] = masked_mean(_lips_error(heads, heard, batch), batch.heard)
-    terms["lips_seen"] = _lips_error(heads, seen.content, batch).mean()
-    weights = torch.tensor(POSE_WEIGHTS, device=batch.pose.device)
-    terms["pose"] = ((seen.pose.float() - batch.pose).abs() * weights).mean()
-    return Bound(seen, heard, terms)
+    def __init__(self, talker: AnyTalker, heads: TrainingHeads, options: TrainOptions) -> None:
+        """Chooses the contrast and whether the pose is taught."""
+        self._talker, self._heads, self._moments = talker, heads, options.moments
+        self._contrast = self._published if options.losses == "published" else self._repaired
+        self._pose_taught = options.pose_head == "supervised"
+
+    def bind(self, drawn: Drawn) -> Bound:
+        """Gives codes and terms.
+
+        Repaired: `across` and `within` (contrast against everything, and against other moments of the same clip),
+        `meet` (speech regresses the content seen), `lips_seen` and `lips_heard` (lip shape read from content).
+        Published: `across` (contrast between clips) and `cross_modal`. Both: `pose` (the twelve numbers) where the
+        pose head is supervised.
+        """
+        batch = drawn.batch
+        seen: Motion = self._talker.motion(drawn.augmented)
+        heard = self._talker.encode_speech(batch.mel)
+        terms = self._contrast(seen, heard, batch)
+        if self._pose_taught:
+            weights = torch.tensor(POSE_WEIGHTS, device=batch.pose.device)
+            terms["pose"] = ((seen.pose.float() - batch.pose).abs() * weights).mean()
+        return Bound(seen, heard, terms)
+
+    def _repaired(self, seen: Motion, heard: Tensor, batch: Batch) -> Terms:
+        audible = batch.heard > 0
+        scale = self._heads.scale
+        terms: Terms = {}
+        if bool(audible.any()):
+            content, sound = seen.content[audible], heard[audible]
+            terms["across"], terms["found_across"] = retrieval(content, sound, scale)
+            terms["within"], terms["found_within"] = retrieval_within(content, sound, self._moments, scale)
+            meet = 1 - functional.cosine_similarity(heard.float(), seen.content.detach().float(), dim=1)
+            terms["meet"] = masked_mean(meet, batch.heard)
+            terms["lips_heard"] = masked_mean(_lips_error(self._heads, heard, batch), batch.heard)
+        terms["lips_seen"] = _lips_error(self._heads, seen.content, batch).mean()
+        return terms
+
+    def _published(self, seen: Motion, heard: Tensor, batch: Batch) -> Terms:
+        audible = batch.heard > 0
+        if not bool(audible.any()):
+            return {}
+        content, sound = seen.content[audible], heard[audible]
+        clips = (codes.unflatten(0, (-1, self._moments)).flatten(1) for codes in (content, sound))
+        across, found = published_contrast(*clips)
+        cross_modal = (sound.float() - content.detach().float()).abs().mean()
+        return {"across": across, "found_across": found, "cross_modal": cross_modal}
 
 
 def _lips_error(heads: TrainingHeads, content: Tensor, batch: Batch) -> Tensor:

@@ -105,7 +105,7 @@ def load_checkpoint(
 
 
 def load_start(start: Path, live: nn.ModuleDict) -> None:
-    """Takes a talker from a run, a checkpoint or a bundle; what only training needs comes along where it is there.
+    """Takes a talker from a run, a checkpoint or a bundle; heads come along from the first two.
 
     Raises:
         WeightsError: There are no weights there, or they do not fit.
@@ -113,10 +113,27 @@ def load_start(start: Path, live: nn.ModuleDict) -> None:
     if start.is_file():
         fill(live["talker"], load_bundle(start).tensors, str(start))
         return
+    place = _place(start)
+    for name, module in live.items():
+        file = place / ("average.safetensors" if name == "talker" else f"{name}.safetensors")
+        fill(module, load_bundle(file).tensors, str(file))
+
+
+def load_judges(start: Path, live: nn.ModuleDict) -> None:
+    """Takes discriminators along where a run or a checkpoint has them; a single file has none.
+
+    Raises:
+        WeightsError: They do not fit.
+    """
+    for name, module in live.items():
+        if name.endswith("_judge") and start.is_dir():
+            file = _place(start) / f"{name}.safetensors"
+            if file.exists():
+                fill(module, load_bundle(file).tensors, str(file))
+
+
+def _place(start: Path) -> Path:
     places = [start] if (start / "done").exists() else RunFolder(start).checkpoints()
     if not places:
         raise WeightsError(f"no weights and no whole checkpoint in {start}; give a run, a checkpoint or a bundle")
-    for name, module in live.items():
-        file = places[-1] / ("average.safetensors" if name == "talker" else f"{name}.safetensors")
-        if name == "talker" or file.exists():
-            fill(module, load_bundle(file).tensors, str(file))
+    return places[-1]

@@ -1,4 +1,4 @@
-"""Stage `generator`: rebuild frame k from the identity picture, the speech at k and the augmented frame k."""
+"""Stages `generator` and `visual`: rebuild frame k from the identity frame, speech k and the augmented frame k."""
 
 import dataclasses
 import functools
@@ -7,17 +7,29 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.data.library import Library
-from pcavs.models.discriminator import MultiscaleDiscriminator
+from pcavs.models.discriminator import PUBLISHED_WIDTHS, MultiscaleDiscriminator
 from pcavs.models.generator import Codes
-from pcavs.models.talker import Talker
 from pcavs.spec import exact_div
 from pcavs.train.adversarial import R1_EVERY, Judge
-from pcavs.train.bind import Bound, bind
+from pcavs.train.bind import Binder, Bound
+from pcavs.train.identity import identity_dim
 from pcavs.train.options import TrainOptions
-from pcavs.train.rebuild import FlowRebuilder
-from pcavs.train.stage import Drawn, Learner, Phase, Scratch, Terms, TrainingHeads, draw, weigh
+from pcavs.train.perceive import Perception, SpeakerClassifier, perceive_identity, perceive_vgg
+from pcavs.train.rebuild import Rebuilt, make_rebuilder
+from pcavs.train.stage import (
+    PUBLISHED_LEARNER,
+    AnyTalker,
+    Drawn,
+    Learner,
+    Phase,
+    Scratch,
+    Terms,
+    TrainingHeads,
+    drawing,
+    weigh,
+)
 from pcavs.train.sync import SyncStage
-from pcavs.train.weights import FLOW_GENERATOR, JUDGE, chosen
+from pcavs.train.weights import weights_of
 
 SYNC_SIZE = {"clips": 4, "moments": 16}
 """Of the sync steps between: few moments a clip teach who speaks, many teach when."""
@@ -25,57 +37,83 @@ SYNC_SIZE = {"clips": 4, "moments": 16}
 SPEECH_SHARE = 0.6
 """Share of heard targets driven by speech; the others are driven by the content seen, the easier teacher."""
 
+TRUTH_SHARE = 0.5
+"""Share of targets driven by the true pose, so that the generator means the same by it as the pose head does."""
+
 JUDGE_WIDTHS = (32, 64, 128, 128)
 """Of the flow talker's judges: its pictures keep the person's own texture, so less has to be told apart."""
 
 
 class GeneratorStage:
-    """Reconstruction; every network learns, but rebuilding frames never teaches the pose or the content head.
+    """Reconstruction; every network learns, but rebuilding frames never teaches a supervised pose or content head.
 
-    A pose head that reconstruction may train carries the mouth (docs/decisions/0003).
+    A pose head that reconstruction may train carries the mouth (docs/decisions/0003); `pose_head` of `free` lets it,
+    as published. Stage `visual` hears nothing: the content seen drives, and reconstruction teaches it.
     """
 
-    def __init__(self, talker: Talker, heads: TrainingHeads, library: Library, options: TrainOptions) -> None:
+    def __init__(self, talker: AnyTalker, heads: TrainingHeads, library: Library, options: TrainOptions) -> None:
         """Trains all parts of the talker, and the judges that the options ask for."""
-        self._talker, self._heads, self._library, self._options = talker, heads, library, options
-        self._weights = chosen(FLOW_GENERATOR | JUDGE, options.term_weights)
+        self._library, self._options = library, options
+        self._weights = weights_of(options.stage, options.kind, options.losses, options.term_weights)
+        self._drawing = drawing(options)
+        self._binder, self._rebuilder = Binder(talker, heads, options), make_rebuilder(talker, options)
         self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_SIZE))
-        self._rebuilder = FlowRebuilder(talker, options.moments, options.colour_from_step)
-        self._judges = build_judges(options.judges, library.frame_px)
+        self._judges = build_judges(options, library.frame_px)
         self.modules = nn.ModuleDict({"talker": talker, "heads": heads})
-        self.modules.update({f"{judge.name}_judge": judge for judge in self._judges})
-        self.learners = {"talker": Learner(nn.ModuleDict({"talker": talker, "heads": heads}))}
+        trained = nn.ModuleDict({"talker": talker, "heads": heads})
+        self._classifier: SpeakerClassifier | None = None
+        if self._weights.get("identity", 0) > 0:
+            self._classifier = SpeakerClassifier(identity_dim(talker), len(library.speakers), options.margin)
+            self.modules["classifier"] = trained["classifier"] = self._classifier
+        self._perception: Perception | None = None
+        if self._weights.get("perceptual", 0) > 0:
+            self._perception = perceive_vgg(options.vgg) if options.vgg else perceive_identity(talker.identity)
+            self.modules["perception"] = self._perception
+        published = PUBLISHED_LEARNER if options.losses == "published" else {}
+        self.learners = {"talker": Learner(trained, **published)}
         self.phases = (
             Phase("sync", "talker", self._bind, self._is_sync),
             Phase("rebuild", "talker", self._rebuild, self._is_rebuild),
         )
         for judge in self._judges:
-            name = f"{judge.name}_judge"
-            self.learners[name] = Learner(nn.ModuleDict({name: judge}), options.judge_rate, (0.0, 0.99))
-            self.phases += (
-                Phase(name, name, functools.partial(self._judge, judge), self._is_rebuild),
-                Phase(f"{judge.name}_r1", name, functools.partial(self._calm, judge), self._is_r1),
-            )
+            self._add(judge, published=bool(published))
 
     def batch(self, step: int) -> Drawn:
         """Draws clips of all kinds, silent ones too."""
-        options = self._options
-        if self._is_sync(step):
-            return self._sync.batch(step)
-        return draw(self._library, options.seed, step, (options.clips, options.moments), heard_only=False)
+        return self._sync.batch(step) if self._is_sync(step) else self._drawing.draw(self._library, step)
+
+    def _add(self, judge: Judge, *, published: bool) -> None:
+        name = f"{judge.name}_judge"
+        self.modules[name] = judge
+        betas, decay = ((0.0, 0.9), 0.0) if published else ((0.0, 0.99), 0.01)
+        self.learners[name] = Learner(nn.ModuleDict({name: judge}), self._options.judge_rate, betas, decay)
+        self.phases += (Phase(name, name, functools.partial(self._judge, judge), self._is_rebuild),)
+        if not published:
+            calm = functools.partial(self._calm, judge)
+            self.phases += (Phase(f"{judge.name}_r1", name, calm, self._is_r1),)
 
     def _bind(self, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
         loss, terms = self._sync.loss(drawn, step, scratch)
         return loss, {f"sync_{name}": value for name, value in terms.items()}
 
     def _rebuild(self, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
-        bound = bind(self._talker, self._heads, drawn, self._options.moments)
-        made, terms = self._rebuilder.rebuild(drawn.batch, self._choose(bound, drawn), step)
+        batch = drawn.batch
+        bound = self._binder.bind(drawn)
+        rebuilt = self._rebuilder.rebuild(batch, self._choose(bound, drawn), step)
+        terms = bound.terms | rebuilt.terms | self._looks(rebuilt, drawn)
         for judge in self._judges:
-            terms |= judge.charge(made, drawn.batch.target, drawn.batch.target_mesh)
-        scratch["made"] = made.detach()
-        terms = bound.terms | terms
+            terms |= judge.charge(rebuilt.made, batch.target, batch.target_mesh)
+        scratch["made"] = rebuilt.made.detach()
         return weigh(terms, self._weights), terms
+
+    def _looks(self, rebuilt: Rebuilt, drawn: Drawn) -> Terms:
+        """Whose picture it is, and what a network that stands still sees in it."""
+        terms: Terms = {}
+        if self._classifier is not None:
+            terms["identity"], terms["named"] = self._classifier.loss(rebuilt.vector, drawn.batch.speaker)
+        if self._perception is not None:
+            terms["perceptual"] = self._perception.distance(rebuilt.made, drawn.batch.target)
+        return terms
 
     def _judge(self, judge: Judge, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
         terms = judge.learn(scratch["made"], drawn.batch.target, drawn.batch.target_mesh)
@@ -98,17 +136,25 @@ class GeneratorStage:
     def _choose(self, bound: Bound, drawn: Drawn) -> Codes:
         """Speech or sight for the content; the true pose or the pose head's for the pose."""
         batch, (first, second) = drawn.batch, drawn.chance
-        by_speech = (first < SPEECH_SHARE) & (batch.heard > 0)
-        content = torch.where(by_speech[:, None], bound.heard, bound.seen.content.detach())
-        pose = torch.where((second < 0.5)[:, None], batch.pose, bound.seen.pose.detach().float())
-        return Codes(content, pose)
+        seen = bound.seen
+        if self._options.stage == "visual":
+            content = seen.content
+        else:
+            share = 1.0 if self._options.losses == "published" else SPEECH_SHARE
+            by_speech = (first < share) & (batch.heard > 0)
+            content = torch.where(by_speech[:, None], bound.heard, seen.content.detach())
+        if self._options.pose_head == "free":
+            return Codes(content, seen.pose)
+        by_truth = second < TRUTH_SHARE
+        return Codes(content, torch.where(by_truth[:, None], batch.pose, seen.pose.detach().float()))
 
 
-def build_judges(names: tuple[str, ...], frame_px: int) -> list[Judge]:
-    """Builds untrained judges: `face` of whole pictures at two scales, `mouth` of three eighths of a side."""
+def build_judges(options: TrainOptions, frame_px: int) -> list[Judge]:
+    """Builds untrained judges: `mouth` of three eighths of a side, `face` of whole pictures at two scales."""
+    widths = PUBLISHED_WIDTHS if options.kind == "paper" and options.size == "default" else JUDGE_WIDTHS
     built: list[Judge] = []
-    if "mouth" in names:
+    if "mouth" in options.judges:
         built.append(Judge("mouth", MultiscaleDiscriminator(1, JUDGE_WIDTHS[:3]), exact_div(frame_px * 3, 8)))
-    if "face" in names:
-        built.append(Judge("face", MultiscaleDiscriminator(2, JUDGE_WIDTHS)))
+    if "face" in options.judges:
+        built.append(Judge("face", MultiscaleDiscriminator(2, widths)))
     return built

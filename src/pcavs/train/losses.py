@@ -41,6 +41,31 @@ def retrieval_within(
     return (forth + back) / 2, found
 
 
+def published_contrast(
+    visual: Float[Tensor, "clips n"], heard: Float[Tensor, "clips n"]
+) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    """The contrast as published: clip vectors found by the inverse of their distance, and the share found.
+
+    Each direction sees the other side as given. There is no guard: two equal vectors are infinitely close, the loss
+    is then not finite and the step is skipped (docs/decisions/0016).
+
+    Args:
+        visual: Content seen of each clip, its moments in a row.
+        heard: Content heard of the same clips.
+
+    Reference: published code, SoftmaxContrastiveLoss.
+    """
+    seen, sound = (functional.normalize(vectors.float(), dim=1) for vectors in (visual, heard))
+    wanted = torch.arange(len(seen), device=seen.device)
+
+    def logits(a: Tensor, b: Tensor) -> Tensor:
+        return 1 / (a[:, None] - b[None]).norm(dim=2)
+
+    forth, back = logits(seen, sound.detach()), logits(sound, seen.detach())
+    loss = functional.cross_entropy(forth, wanted) + functional.cross_entropy(back, wanted)
+    return loss, (forth.argmax(dim=1) == wanted).float().mean()
+
+
 def masked_mean(values: Float[Tensor, " n"], share: Float[Tensor, " n"]) -> Float[Tensor, ""]:
     """Averages the values that a mask lets through; zero where it lets none."""
     return (values * share).sum() / share.sum().clamp(min=1)

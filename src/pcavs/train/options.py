@@ -6,21 +6,24 @@ from pathlib import Path
 from typing import Literal
 
 from pcavs.errors import InputError
-from pcavs.train.weights import WEIGHTS
+from pcavs.train.weights import weights_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Trains one stage of the `flow` talker from packs, and can be continued from where it stopped."""
+    """Trains one stage of a talker from packs, and can be continued from where it stopped."""
 
     packs: tuple[Path, ...]
     """Folders of packs (made by `pcavs pack`), or packs."""
     run: Path
     """Folder of the run: journal, previews and checkpoints. An existing run is continued."""
-    stage: Literal["sync", "generator"] = "sync"
-    """`sync` binds what is heard to what is seen; `generator` rebuilds frames, starting from a `sync` run."""
+    stage: Literal["identity", "visual", "sync", "generator"] = "sync"
+    """`identity` tells people apart; `visual` rebuilds frames from what is seen alone; `sync` binds what is heard to
+    what is seen; `generator` rebuilds frames, starting from a `sync` run."""
     start: Path | None = None
     """Run, checkpoint or weights file to take the talker from at step 0."""
+    kind: Literal["flow", "paper"] = "flow"
+    """Talker to train: `flow` moves the identity picture, `paper` is the published network, which paints."""
     size: Literal["default", "tiny"] = "default"
     """Spec of a talker that starts from nothing: the one that ships, or the tests' own."""
     steps: int = 3000
@@ -41,6 +44,16 @@ class TrainOptions:
     """Generator: until here the mask is charged in full, so that flow is learnt first."""
     sync_every: int = 0
     """Generator: every so many-th step is a step of the sync stage, on 4 clips of 16 moments; 0 is never."""
+    losses: Literal["repaired", "published"] = "repaired"
+    """`published` takes contrast, weights and optimiser of the published code, as far as they are known."""
+    augmentation: Literal["colour", "paper", "none"] = "colour"
+    """What the motion encoder's input goes through; `paper` bends its geometry too."""
+    pose_head: Literal["supervised", "free"] = "supervised"
+    """`free` lets reconstruction teach the pose code, as published; the mouth can then leak through it."""
+    margin: float = 0.0
+    """Identity: cosine by which the right speaker must win, for example 0.2; 0 is plain cross-entropy."""
+    vgg: Path | None = None
+    """Generator: torchvision's VGG19 weights, for the published perceptual loss instead of our identity encoder's."""
     judges: tuple[Literal["mouth", "face"], ...] = ()
     """Generator: discriminators that rebuilt frames must fool: of the mouth's region, of the whole face, or both."""
     judge_rate: float = 2.0
@@ -78,11 +91,14 @@ def verify(options: TrainOptions) -> None:
         )
     if options.clips < 1 or options.moments < 1:
         raise InputError(f"clips {options.clips} and moments {options.moments} must both be at least 1")
-    if options.stage == "sync" and options.moments < 2:
+    if options.stage == "sync" and options.losses == "repaired" and options.moments < 2:
         raise InputError("the sync stage needs moments of at least 2: the others of a clip are its negatives")
-    if options.judges and options.stage != "generator":
-        raise InputError(f"judges {' '.join(options.judges)} look at rebuilt frames, which stage sync does not make")
-    known = sorted(WEIGHTS[options.stage])
+    if options.losses == "published" and options.clips < 2 and options.stage in ("sync", "generator"):
+        raise InputError("the published contrast needs clips of at least 2: other clips are its negatives")
+    if options.judges and options.stage not in ("visual", "generator"):
+        given = " ".join(options.judges)
+        raise InputError(f"judges {given} look at rebuilt frames, which stage {options.stage} does not make")
+    known = sorted(weights_of(options.stage, options.kind, options.losses))
     for name, _ in options.term_weights:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)

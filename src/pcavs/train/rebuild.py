@@ -1,5 +1,7 @@
 """Rebuilding a target frame: what is particular to the kind of talker, chosen once."""
 
+from typing import NamedTuple, Protocol, runtime_checkable
+
 import cv2
 import numpy as np
 import torch
@@ -10,10 +12,13 @@ from pcavs.data.library import Batch
 from pcavs.face.regions import INNER_LIPS, LIPS, OUTER_LIPS
 from pcavs.models.generator import Codes, Fields, compose
 from pcavs.models.identity import IdentityFeatures
+from pcavs.models.paper import PaperTalker
+from pcavs.models.resnet import PaperIdentity
 from pcavs.models.talker import IdentityCode, Talker
 from pcavs.spec import MESH_POINTS
 from pcavs.train.losses import edge_distance, landmark_flow, roughness
-from pcavs.train.stage import Terms
+from pcavs.train.options import TrainOptions
+from pcavs.train.stage import AnyTalker, Terms
 
 LIP_WEIGHT = 8.0
 """Lips are a tenth of the landmarks and most of what a listener watches."""
@@ -22,23 +27,78 @@ COLOUR_CHARGE = 6.0
 """Price of a pixel of colour once colours are let in: below it blur spreads over what flow does well."""
 
 
+class Rebuilt(NamedTuple):
+    """Targets as a talker makes them from the identity frame of their clip."""
+
+    made: Float[Tensor, "targets 3 side side"]
+    """RGB in [-1, 1]."""
+    vector: Float[Tensor, "clips identity"]
+    """Identity vectors of the clips' identity frames."""
+    terms: Terms
+    """What is particular to this kind of talker."""
+
+
+@runtime_checkable
+class Rebuilder(Protocol):
+    """Rebuilds targets, as one kind of talker does it."""
+
+    def rebuild(self, batch: Batch, driving: Codes, step: int) -> Rebuilt:
+        """Rebuilds the targets of a batch under driving codes."""
+        ...
+
+    def show(self, faces: Tensor, driving: Codes) -> tuple[Tensor, Fields | None]:
+        """Moves each face, RGB in [-1, 1], under its driving codes; gives pictures, and fields where there are any."""
+        ...
+
+
+def make_rebuilder(talker: AnyTalker, options: TrainOptions) -> Rebuilder:
+    """Chooses by the kind of talker."""
+    return PaperRebuilder(talker) if isinstance(talker, PaperTalker) else FlowRebuilder(talker, options)
+
+
+class PaperRebuilder:
+    """Rebuilds by painting: the picture is all that there is to compare."""
+
+    def __init__(self, talker: PaperTalker) -> None:
+        """Takes the talker whose identity encoder and generator learn."""
+        self._talker = talker
+
+    def rebuild(self, batch: Batch, driving: Codes, step: int) -> Rebuilt:
+        """Paints the targets."""
+        identity = self._talker.encode_identity(batch.identity)
+        made = self._talker.render(repeat_paper(identity, len(batch.target) // len(batch.identity)), driving)
+        return Rebuilt(made, identity.vector, picture_terms(made.float(), batch))
+
+    def show(self, faces: Tensor, driving: Codes) -> tuple[Tensor, Fields | None]:
+        """Paints."""
+        return self._talker.render(self._talker.encode_identity(faces), driving).float(), None
+
+
 class FlowRebuilder:
     """Rebuilds by moving the identity picture: flow is taught at the landmarks, the mask has a price."""
 
-    def __init__(self, talker: Talker, moments: int, colour_from_step: int) -> None:
+    def __init__(self, talker: Talker, options: TrainOptions) -> None:
         """Charges the mask in full until `colour_from_step`."""
-        self._talker, self._moments, self._colour_from_step = talker, moments, colour_from_step
+        self._talker, self._moments, self._colour_from_step = talker, options.moments, options.colour_from_step
+        self._pose_free = options.pose_head == "free"
         self._lip_weights = torch.ones(MESH_POINTS)
         self._lip_weights[list(LIPS)] = LIP_WEIGHT
 
-    def rebuild(self, batch: Batch, driving: Codes, step: int) -> tuple[Tensor, Terms]:
-        """Gives the rebuilt targets, RGB in [-1, 1], and the terms of flow, mask and pixels."""
-        identity = repeat(self._talker.encode_identity(batch.identity), self._moments)
-        fields, flows = self._talker.generator(identity.features, identity.own, driving)
+    def rebuild(self, batch: Batch, driving: Codes, step: int) -> Rebuilt:
+        """Moves the identity pictures."""
+        identity = self._talker.encode_identity(batch.identity)
+        many = repeat_flow(identity, self._moments, pose_free=self._pose_free)
+        fields, flows = self._talker.generator(many.features, many.own, driving)
         picture = batch.identity.repeat_interleave(self._moments, dim=0)
         made = compose(picture, fields)
         charge = 1.0 if step < self._colour_from_step else COLOUR_CHARGE
-        return made, self._flow_terms(flows, batch) | picture_terms(made, fields, batch, charge)
+        terms = picture_terms(made, batch) | mask_terms(fields, batch, charge) | self._flow_terms(flows, batch)
+        return Rebuilt(made, identity.features.vector, terms)
+
+    def show(self, faces: Tensor, driving: Codes) -> tuple[Tensor, Fields | None]:
+        """Moves, and gives the fields too."""
+        fields = self._talker.render(self._talker.encode_identity(faces), driving)
+        return compose(faces, fields), fields
 
     def _flow_terms(self, flows: tuple[Tensor, ...], batch: Batch) -> Terms:
         origin = batch.identity_mesh.repeat_interleave(self._moments, dim=0)
@@ -53,32 +113,47 @@ class FlowRebuilder:
         }
 
 
-def repeat(identity: IdentityCode, times: int) -> IdentityCode:
-    """Repeats each clip's identity for its targets; the codes are cut from reconstruction's gradient."""
+def repeat_flow(identity: IdentityCode, times: int, *, pose_free: bool = False) -> IdentityCode:
+    """Repeats each clip's identity for its targets; its codes are cut from reconstruction, save a free pose."""
     features = IdentityFeatures(
         identity.features.vector.repeat_interleave(times, dim=0),
         tuple(x.repeat_interleave(times, dim=0) for x in identity.features.maps),
     )
-    own = Codes(*(code.detach().repeat_interleave(times, dim=0) for code in identity.own))
-    return IdentityCode(features, own)
+    pose = identity.own.pose if pose_free else identity.own.pose.detach()
+    own = Codes(identity.own.content.detach(), pose)
+    return IdentityCode(features, Codes(*(code.repeat_interleave(times, dim=0) for code in own)))
 
 
-def picture_terms(made: Tensor, fields: Fields, batch: Batch, charge: float) -> Terms:
-    """Compares the composed picture with the target, and charges for opening the mask outside the mouth."""
+def repeat_paper(identity: PaperIdentity, times: int) -> PaperIdentity:
+    """Repeats each clip's identity for its targets."""
+    return PaperIdentity(*(part.repeat_interleave(times, dim=0) for part in identity))
+
+
+def picture_terms(made: Tensor, batch: Batch) -> Terms:
+    """Compares rebuilt with real targets, the mouth weighted; and the mouth alone, for watching."""
     picture = batch.identity.repeat_interleave(len(batch.target) // len(batch.identity), dim=0)
-    inside, mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])
+    mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])[1]
     weight = 1 + 5 * mouth
     weight = weight / weight.mean()
     return {
         "pixels": ((made - batch.target).abs() * weight).mean(),
         "edges": edge_distance(made, batch.target),
+        "mouth_pixels": ((made - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
+        "zero_mouth_pixels": ((picture - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
+    }
+
+
+def mask_terms(fields: Fields, batch: Batch, charge: float) -> Terms:
+    """Compares the colours by themselves, and charges for opening the mask outside the mouth."""
+    inside, mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])
+    weight = 1 + 5 * mouth
+    weight = weight / weight.mean()
+    return {
         "colours": ((fields.colours - batch.target).abs() * weight).mean(),
         "opening": ((1 - fields.mask) * (1 - inside)).mean() * charge,
         # Between the lips the picture has nothing to move; a saturated mask would never find out by itself.
         "inside": -((1 - fields.mask).clamp(min=1e-4).log() * inside).sum() / inside.sum().clamp(min=1),
         "open_inside": ((1 - fields.mask) * inside).sum() / inside.sum().clamp(min=1),
-        "mouth_pixels": ((made - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
-        "zero_mouth_pixels": ((picture - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
     }
 
 

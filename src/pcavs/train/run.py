@@ -14,14 +14,16 @@ from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
 from pcavs.errors import DataError, InputError
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import Talker, build_flow
-from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
-from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_start
+from pcavs.models.talker import build_flow
+from pcavs.spec import TINY_FLOW, TINY_PAPER, FlowSpec, PaperSpec, TalkerSpec
+from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_judges, load_start
 from pcavs.train.generator import GeneratorStage
+from pcavs.train.identity import IdentityStage
 from pcavs.train.journal import Journal
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.preview import preview, validate
-from pcavs.train.stage import Drawn, Learner, Stage, TrainingHeads
+from pcavs.train.rebuild import Rebuilder, make_rebuilder
+from pcavs.train.stage import AnyTalker, Drawn, Learner, Stage, TrainingHeads
 from pcavs.train.sync import SyncStage
 
 logger = logging.getLogger(__name__)
@@ -29,7 +31,7 @@ logger = logging.getLogger(__name__)
 LARGEST_GRADIENT = 5.0
 """Norm to which a larger gradient is cut."""
 
-STAGES = {"sync": SyncStage, "generator": GeneratorStage}
+STAGES = {"identity": IdentityStage, "visual": GeneratorStage, "sync": SyncStage, "generator": GeneratorStage}
 
 
 def run(options: TrainOptions) -> Path:
@@ -65,7 +67,7 @@ def run(options: TrainOptions) -> Path:
             saved = now
             position = Position(step, seconds + now - began)
             session.folder.save(position, session.spec, session.live, average, session.optimizers)
-            _look(talker, average, session.seen, session.folder, journal, step)
+            _look(session, journal, step)
         if stop:
             break
     logger.info("stopped at step %d of %d", step, options.steps)
@@ -77,15 +79,18 @@ class _Session(NamedTuple):
 
     device: torch.device
     spec: TalkerSpec
-    talker: Talker
+    talker: AnyTalker
     live: nn.ModuleDict
     """Talker, heads, and what the stage adds."""
     stage: Stage
     optimizers: dict[str, torch.optim.Optimizer]
     """By learner."""
     precision: str
+    seed: int
     average: dict[str, Tensor]
     """Running average of the talker's weights: what is validated, and shipped."""
+    rebuilder: Rebuilder
+    """For validation and previews."""
     seen: Library
     """Clips for validation and previews."""
     folder: RunFolder
@@ -96,7 +101,10 @@ def _start(options: TrainOptions) -> _Session:
     device = _device(options)
     packs = find_packs(options.packs)
     library = Library.load(packs, "train", dict(options.source_weights))
-    spec = TalkerSpec(flow=TINY_FLOW if options.size == "tiny" else FlowSpec())
+    tiny = options.size == "tiny"
+    spec = TalkerSpec(
+        kind=options.kind, flow=TINY_FLOW if tiny else FlowSpec(), paper=TINY_PAPER if tiny else PaperSpec()
+    )
     if library.frame_px != spec.sizes.frame_px:
         raise DataError(
             f"packs hold faces of {library.frame_px} px, the talker needs {spec.sizes.frame_px}; pack again"
@@ -105,10 +113,13 @@ def _start(options: TrainOptions) -> _Session:
     torch.manual_seed(options.seed)
     talker = build_flow(spec.flow, spec.mel)
     heads = TrainingHeads(spec, library.clips[0].lips.shape[1])
+    if options.start:
+        # Before the stage is built: a perceptual loss looks through the encoder that it starts with.
+        load_start(options.start, nn.ModuleDict({"talker": talker, "heads": heads}))
     stage: Stage = STAGES[options.stage](talker, heads, library, options)
     live = stage.modules
     if options.start:
-        load_start(options.start, live)
+        load_judges(options.start, live)
     live.to(device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
     optimizers = {name: _optimizer(learner, options) for name, learner in stage.learners.items()}
     average = {name: torch.from_numpy(value) for name, value in tensors_of(talker).items()}
@@ -125,7 +136,9 @@ def _start(options: TrainOptions) -> _Session:
         stage=stage,
         optimizers=optimizers,
         precision=options.precision,
+        seed=options.seed,
         average=average,
+        rebuilder=make_rebuilder(talker, options),
         seen=_seen(packs, library),
         folder=folder,
         position=position,
@@ -137,7 +150,7 @@ def _optimizer(learner: Learner, options: TrainOptions) -> torch.optim.Optimizer
         learner.modules.parameters(),
         lr=options.lr * learner.rate,
         betas=learner.betas,
-        weight_decay=0.01,
+        weight_decay=learner.weight_decay,
         amsgrad=learner.amsgrad,
     )
 
@@ -196,6 +209,8 @@ def _take(session: _Session, drawn: Drawn, step: int, rate: float) -> dict[str, 
         # What another learner owns lets gradients through, but is given none.
         session.live.requires_grad_(False)
         learner.modules.requires_grad_(True)
+        # Dropout and the paper generator's noise draw from the global state, so that a resumed step draws the same.
+        torch.manual_seed(session.seed * 1_000_003 + step)
         with torch.autocast(session.device.type, torch.bfloat16, enabled=session.precision == "bf16-mixed"):
             loss, terms = phase.loss(drawn, step, scratch)
         optimizer.zero_grad(set_to_none=True)
@@ -221,7 +236,7 @@ def _gradient(learner: Learner, loss: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def _update(average: dict[str, Tensor], talker: Talker, memory: float, step: int) -> None:
+def _update(average: dict[str, Tensor], talker: AnyTalker, memory: float, step: int) -> None:
     # A young average would remember the random start for thousands of steps.
     share = 1 - min(memory, (step + 1) / (step + 10))
     for name, value in talker.state_dict().items():
@@ -229,14 +244,13 @@ def _update(average: dict[str, Tensor], talker: Talker, memory: float, step: int
             average[name].lerp_(value.float(), share)
 
 
-def _look(
-    talker: Talker, average: dict[str, Tensor], library: Library, folder: RunFolder, journal: Journal, step: int
-) -> None:
+def _look(session: _Session, journal: Journal, step: int) -> None:
     """Validates and pictures the running average, then puts the live weights back."""
+    talker = session.talker
     live = {name: value.clone() for name, value in talker.state_dict().items()}
-    talker.load_state_dict(average, strict=False)
+    talker.load_state_dict(session.average, strict=False)
     talker.eval()
-    journal.row({"step": step, "validation": validate(talker, library)})
-    preview(talker, library, folder.folder / "previews" / f"{step:08d}.png")
+    journal.row({"step": step, "validation": validate(talker, session.rebuilder, session.seen)})
+    preview(talker, session.rebuilder, session.seen, session.folder.folder / "previews" / f"{step:08d}.png")
     talker.load_state_dict(live)
     talker.train()

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import torch
@@ -10,12 +10,17 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pcavs.data.augment import destroy_identity
+from pcavs.data.augment import AUGMENTATIONS, Augmentation
 from pcavs.data.library import Batch, Library
+from pcavs.models.paper import PaperTalker
+from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
+from pcavs.train.options import TrainOptions
 
 MAX_SCALE = 50.0
 """Bound of the inverse temperature: above it a batch's noise decides."""
+
+AnyTalker: TypeAlias = Talker | PaperTalker
 
 Terms: TypeAlias = dict[str, Tensor]
 """Scalars by journal name, not yet weighted; terms without a weight are only watched."""
@@ -46,7 +51,12 @@ class Learner(NamedTuple):
     rate: float = 1.0
     """Times the run's learning rate."""
     betas: tuple[float, float] = (0.9, 0.99)
+    weight_decay: float = 0.01
     amsgrad: bool = False
+
+
+PUBLISHED_LEARNER: Final[dict[str, Any]] = {"betas": (0.0, 0.9), "weight_decay": 0.0, "amsgrad": True}
+"""Of the published code; its discriminators learn without amsgrad."""
 
 
 class Phase(NamedTuple):
@@ -99,12 +109,32 @@ def step_rng(seed: int, step: int) -> np.random.Generator:
     return np.random.default_rng([seed, step])
 
 
-def draw(library: Library, seed: int, step: int, size: tuple[int, int], *, heard_only: bool) -> Drawn:
-    """Draws the batch of a step; `size` is clips, and moments of each."""
-    batch = library.batch(step_rng(seed, step), *size, heard_only=heard_only)
-    generator = torch.Generator().manual_seed(seed * 1_000_003 + step)
-    augmented = destroy_identity(batch.target, generator)
-    return Drawn(batch, augmented, torch.rand(2, len(batch.heard), generator=generator))
+class Drawing(NamedTuple):
+    """How the batches of a stage are drawn."""
+
+    seed: int
+    clips: int
+    moments: int
+    augment: Augmentation
+    heard_only: bool = False
+    deaf: bool = False
+    """Every clip counts as one without speech."""
+
+    def draw(self, library: Library, step: int) -> Drawn:
+        """Draws the batch of a step."""
+        batch = library.batch(step_rng(self.seed, step), self.clips, self.moments, heard_only=self.heard_only)
+        if self.deaf:
+            batch = batch._replace(heard=torch.zeros_like(batch.heard))
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        augmented = self.augment(batch.target, self.moments, generator)
+        return Drawn(batch, augmented, torch.rand(2, len(batch.heard), generator=generator))
+
+
+def drawing(options: TrainOptions, *, heard_only: bool = False) -> Drawing:
+    """Draws as the options say."""
+    augment = AUGMENTATIONS[options.augmentation]
+    deaf = options.stage == "visual"
+    return Drawing(options.seed, options.clips, options.moments, augment, heard_only, deaf)
 
 
 def weigh(terms: Terms, weights: dict[str, float]) -> Tensor:

@@ -10,26 +10,25 @@ from torch import nn
 from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
 from pcavs.models.talker import build_talker
-from pcavs.spec import TalkerSpec
+from pcavs.spec import TINY_PAPER, TalkerSpec
 from pcavs.train.generator import GeneratorStage
-from pcavs.train.options import TrainOptions
+from pcavs.train.options import TrainOptions, verify
+from pcavs.train.run import STAGES
 from pcavs.train.stage import Phase, Scratch, Stage, TrainingHeads
-from pcavs.train.sync import SyncStage
-from pcavs.train.weights import FLOW_GENERATOR, SYNC
-
-BINDING = set(SYNC)
-"""Terms that do not look at the rebuilt frame."""
+from pcavs.train.weights import BINDING, FLOW
 
 
 @pytest.fixture
 def make_stage(drawn_packs: Path, tiny_spec: TalkerSpec):
     library = Library.load(find_packs([drawn_packs]), "train")
-    options = TrainOptions(packs=(drawn_packs,), run=drawn_packs / "run", clips=4, moments=3)
+    options = TrainOptions(packs=(drawn_packs,), run=drawn_packs / "run", clips=3, moments=2, size="tiny")
 
-    def make(kind: type[SyncStage] | type[GeneratorStage], **changes: object) -> Stage:
+    def make(**changes: object) -> Stage:
         torch.manual_seed(0)
-        talker = build_talker(tiny_spec)
-        return kind(talker, TrainingHeads(tiny_spec, 80), library, dataclasses.replace(options, **changes))
+        chosen = dataclasses.replace(options, **changes)
+        verify(chosen)
+        spec = dataclasses.replace(tiny_spec, kind=chosen.kind, paper=TINY_PAPER)
+        return STAGES[chosen.stage](build_talker(spec), TrainingHeads(spec, 80), library, chosen)
 
     return make
 
@@ -50,44 +49,77 @@ def share_of_weights(module: nn.Module) -> float:
     return float(norm)
 
 
-@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16], ids=["f32", "bf16"])
-@pytest.mark.parametrize("kind", [SyncStage, GeneratorStage], ids=["sync", "generator"])
-def test_every_network_of_a_stage_learns(kind, precision, make_stage):
-    stage = make_stage(kind, judges=("mouth", "face") if kind is GeneratorStage else ())
-    drawn, scratch = stage.batch(1), Scratch()
-    wanted = {"motion", "speech", "heads"}
-    if kind is GeneratorStage:
-        wanted |= {"identity", "generator", "mouth_judge", "face_judge"}
-    taught: set[str] = set()
+PUBLISHED = {"kind": "paper", "losses": "published", "pose_head": "free", "augmentation": "paper"}
+CASES = {
+    "identity": ({"stage": "identity"}, {"identity", "classifier"}),
+    "sync": ({"stage": "sync"}, {"motion", "speech", "heads"}),
+    "visual": ({"stage": "visual", "pose_head": "free"}, {"motion", "identity", "generator", "heads"}),
+    "generator": (
+        {"stage": "generator", "judges": ("mouth", "face")},
+        {"motion", "speech", "identity", "generator", "heads", "mouth_judge", "face_judge"},
+    ),
+    "paper identity": ({"stage": "identity", "kind": "paper", "margin": 0.2}, {"identity", "classifier"}),
+    "paper generator": (
+        {"stage": "generator", "kind": "paper", "judges": ("mouth", "face")},
+        {"motion", "speech", "identity", "generator", "heads", "mouth_judge", "face_judge", "classifier"},
+    ),
+    "published identity": ({"stage": "identity", **PUBLISHED}, {"identity", "classifier"}),
+    "published sync": ({"stage": "sync", **PUBLISHED}, {"motion", "speech"}),
+    "published generator": (
+        {"stage": "generator", "judges": ("face",), **PUBLISHED},
+        {"motion", "speech", "identity", "generator", "face_judge", "classifier"},
+    ),
+}
+
+
+@pytest.mark.parametrize(("changes", "wanted"), CASES.values(), ids=CASES.keys())
+def test_every_network_of_a_stage_learns(changes, wanted, make_stage):
+    assert taught_networks(make_stage(**changes)) == wanted
+
+
+@pytest.mark.parametrize("case", ["generator", "paper generator"])
+def test_every_network_learns_in_half_precision(case: str, make_stage):
+    changes, wanted = CASES[case]
+    assert taught_networks(make_stage(**changes), torch.bfloat16) == wanted
+
+
+def taught_networks(stage: Stage, precision: torch.dtype = torch.float32) -> set[str]:
+    """Runs step 1; gives the networks that got a gradient, after checking that all terms and gradients are finite."""
+    drawn, scratch, taught = stage.batch(1), Scratch(), set[str]()
+    stage.modules.train()
     for each in stage.phases:
         if not each.due(1):
             continue
         stage.modules.zero_grad(set_to_none=True)
         with torch.autocast("cpu", torch.bfloat16, enabled=precision == torch.bfloat16):
             loss, terms = each.loss(drawn, 1, scratch)
-        assert all(bool(torch.isfinite(value)) for value in terms.values()), each.name
+        assert all(bool(torch.isfinite(value)) for value in terms.values()), (each.name, terms)
         loss.backward()
         networks = dict(stage.learners[each.learner].modules.named_children())
         networks |= dict(networks.pop("talker").named_children()) if "talker" in networks else {}
         for name, network in networks.items():
-            assert share_of_weights(network) > 1e-6, (each.name, name)
-            for part, parameter in network.named_parameters():
-                # A penalty on steepness does not see the bias of the logits: it adds to all of them.
-                if part.endswith("logits.bias") and each.name.endswith("_r1"):
-                    continue
-                assert parameter.grad is not None, f"{each.name}: {name}.{part} has no gradient"
-                assert bool(torch.isfinite(parameter.grad).all()), f"{each.name}: {name}.{part}"
-        taught |= set(networks)
-    assert taught == wanted
+            finite = [bool(torch.isfinite(p.grad).all()) for p in network.parameters() if p.grad is not None]
+            assert all(finite), (each.name, name)
+            if share_of_weights(network) > 1e-7:
+                taught.add(name)
+    return taught
+
+
+@pytest.mark.parametrize("kind", ["sync", "generator"])
+def test_no_parameter_of_the_flow_talker_is_forgotten(kind, make_stage):
+    stage = make_stage(stage=kind)
+    stage.phases[-1].loss(stage.batch(1), 1, Scratch())[0].backward()
+    for name, parameter in stage.learners["talker"].modules.named_parameters():
+        assert parameter.grad is not None, name
 
 
 def test_rebuilding_frames_teaches_neither_what_is_seen_nor_the_pose(make_stage):
     """A pose head that reconstruction may train carries the mouth (docs/decisions/0003): the leak is closed here."""
-    stage = make_stage(GeneratorStage, judges=("mouth", "face"))
+    stage = make_stage(stage="generator", judges=("mouth", "face"))
     for step in range(1, 4):
         _, terms = phase(stage, "rebuild").loss(stage.batch(step), step, Scratch())
-        rebuilt = [terms[name] * weight for name, weight in FLOW_GENERATOR.items() if name not in BINDING]
-        assert len(rebuilt) == len(FLOW_GENERATOR) - len(BINDING)
+        rebuilt = [terms[name] * weight for name, weight in FLOW.items() if name not in BINDING and weight]
+        assert len(rebuilt) == sum(weight > 0 for weight in FLOW.values()) - len(BINDING)
         stage.modules.zero_grad(set_to_none=True)
         torch.stack(rebuilt).sum().backward()
         talker = stage.modules.get_submodule("talker")
@@ -98,7 +130,7 @@ def test_rebuilding_frames_teaches_neither_what_is_seen_nor_the_pose(make_stage)
 
 
 def test_each_term_of_the_pose_reaches_the_pose_head_alone(make_stage):
-    stage = make_stage(SyncStage)
+    stage = make_stage(stage="sync")
     _, terms = stage.loss(stage.batch(1), 1, Scratch())
     terms["pose"].backward()
     motion = stage.modules.get_submodule("talker.motion")
@@ -107,7 +139,7 @@ def test_each_term_of_the_pose_reaches_the_pose_head_alone(make_stage):
 
 
 def test_meeting_moves_speech_towards_sight_and_not_back(make_stage):
-    stage = make_stage(SyncStage)
+    stage = make_stage(stage="sync")
     _, terms = stage.loss(stage.batch(1), 1, Scratch())
     terms["meet"].backward()
     assert share_of_weights(stage.modules.get_submodule("talker.speech")) > 1e-6
@@ -115,7 +147,7 @@ def test_meeting_moves_speech_towards_sight_and_not_back(make_stage):
 
 
 def test_a_loss_follows_from_seed_and_step_alone(make_stage):
-    first, again = (make_stage(GeneratorStage) for _ in range(2))
+    first, again = (make_stage(stage="generator") for _ in range(2))
     for a, b in zip(first.batch(5).batch, again.batch(5).batch, strict=True):
         assert torch.equal(a, b)
     a, b = (phase(stage, "rebuild").loss(stage.batch(5), 5, Scratch())[0] for stage in (first, again))
