@@ -120,6 +120,9 @@ def blended(first: Avatar, second: Avatar, share: float) -> Avatar:
         raise InputError(f"{second.name} lacks vertices of {first.name}; convert it with --full to blend it in")
     amount = share * first.bones[:, 2:].sum(axis=1, keepdims=True) * (rows >= 0)[:, None]
     amount[first.parts == HAIR_PART] = 0
+    textures = (_blended_skin(first, second, amount[:, 0]), *first.textures[1:])
+    # Under the first's hair a larger skull would show through it.
+    amount *= _bareness(first)[:, None]
     offset = first.pivots["head"] - second.pivots["head"]
     moved = first.positions + amount * (second.positions[rows] + offset - first.positions)
     turned = first.normals + amount * (second.normals[rows] - first.normals)
@@ -129,12 +132,27 @@ def blended(first: Avatar, second: Avatar, share: float) -> Avatar:
         positions=moved.astype(np.float32),
         normals=turned.astype(np.float32),
         morphs=_blended_morphs(first, second, rows, amount),
-        textures=(_blended_skin(first, second, amount[:, 0]), *first.textures[1:]),
+        textures=textures,
         pivots={
             name: ((1 - share) * place + share * (second.pivots[name] + offset)).astype(np.float32)
             for name, place in first.pivots.items()
         },
     )
+
+
+def _bareness(avatar: Avatar) -> Float32[np.ndarray, " vertices"]:
+    """0 within half a centimetre of the hair, 1 from two and a half on."""
+    hair = avatar.positions[avatar.parts == HAIR_PART][::2]
+    bare = np.ones(len(avatar.positions), np.float32)
+    if not len(hair):
+        return bare
+    for start in range(0, len(bare), 1000):
+        rows = avatar.positions[start : start + 1000]
+        # |a - b|^2 without a table of differences.
+        squares = (rows**2).sum(1)[:, None] + (hair**2).sum(1) - 2 * rows @ hair.T
+        nearest_m = np.sqrt(np.maximum(squares.min(axis=1), 0))
+        bare[start : start + 1000] = np.clip((nearest_m - 0.005) / 0.02, 0, 1)
+    return bare
 
 
 def _matching_rows(

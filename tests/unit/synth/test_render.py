@@ -140,6 +140,19 @@ def test_blending_lies_between(toy: Avatar) -> None:
     np.testing.assert_allclose(between.positions[:, 0], toy.positions[:, 0] * 1.1, atol=1e-6)
 
 
+def test_under_hair_the_skull_stays_its_own(toy: Avatar) -> None:
+    parts = toy.parts.copy()
+    parts[:4] = 5
+    hairy = dataclasses.replace(toy, parts=parts)
+    wider = dataclasses.replace(hairy, positions=toy.positions * np.array([1.2, 1, 1], np.float32))
+    moved = np.abs(blended(hairy, wider, 0.5).positions - toy.positions).max(axis=1)
+    away = np.linalg.norm(toy.positions[:, None] - toy.positions[None, :4], axis=2).min(axis=1)
+    assert moved[away < 0.005].max() == 0
+    # Every second vertex of hair is looked at, and sums of squares are rounded.
+    far = (away > 0.05) & (np.abs(toy.positions[:, 0]) > 0.05)
+    np.testing.assert_allclose(moved[far], np.abs(toy.positions[far, 0]) * 0.1, atol=1e-3)
+
+
 def test_a_thinned_partner_is_refused(toy: Avatar) -> None:
     thinned = dataclasses.replace(toy, uvs=toy.uvs + 0.01)
     with pytest.raises(InputError, match="--full"):
