@@ -33,6 +33,8 @@ class Command(NamedTuple):
 COMMANDS: Final = {
     "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
     "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
+    "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
+    "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
     "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
     "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
     "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run"),

@@ -1,0 +1,1 @@
+"""Honest numbers: one command renders, measures, compares and reports."""

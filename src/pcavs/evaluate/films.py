@@ -1,0 +1,112 @@
+"""Makes the films that are measured, with the same code as `pcavs animate`, and reads them back as files."""
+
+import functools
+import wave
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, UInt8
+
+from pcavs.animate.animator import Animator, load_animator
+from pcavs.animate.convention import choose_convention
+from pcavs.animate.film import Film, SoundTrack
+from pcavs.animate.options import Device
+from pcavs.animate.sources import Identity
+from pcavs.errors import InputError
+from pcavs.evaluate.clips import SIDE_PX, Faces, resized
+from pcavs.media.film import FilmWriter
+from pcavs.media.video import read_frames
+from pcavs.spec import SAMPLE_RATE_HZ, CropSpec, TalkerSpec
+from pcavs.types import Picture, Waveform
+
+ENCODING = "H.264 and AAC as pcavs animate writes them, 256 px, 25 frames a second, decoded again before measuring"
+
+_BATCH = 16
+
+
+class Recipe(NamedTuple):
+    """Who, saying what, moving how."""
+
+    identity: UInt8[np.ndarray, "256 256 3"]
+    waveform: Waveform
+    poses: Faces
+
+
+def make_film(animator: Animator, recipe: Recipe, path: Path) -> Faces:
+    """Renders a film into a file, if it is not there yet, and reads it back.
+
+    Faces are aligned already, so nothing is looked for: what is measured is the talker, not the tracker.
+
+    Raises:
+        InputError: The talker was trained on another crop than this evaluation makes.
+    """
+    if not path.exists():
+        spec = animator.backend.spec
+        if spec.crop != CropSpec():
+            raise InputError(f"{animator.name} knows another crop than the house's; evaluation has no truth for it")
+        film = _film(animator, recipe, path)
+        write_film(film.frames, recipe.waveform, path, film.tags)
+    return read_film(path)
+
+
+def write_film(frames: Iterable[Picture], waveform: Waveform, path: Path, tags: dict[str, str]) -> None:
+    """Writes frames and sound as every film of an evaluation is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = path.with_suffix(".wav")
+    _write_wav(sound, waveform)
+    with FilmWriter(path, (SIDE_PX, SIDE_PX), audio=sound, metadata=tags, overwrite=True) as writer:
+        for frame in frames:
+            writer.write(frame)
+    sound.unlink()
+
+
+def read_film(path: Path) -> Faces:
+    """Reads a film of an evaluation."""
+    return np.stack(list(read_frames(path)))
+
+
+@functools.lru_cache(maxsize=4)
+def animator_of(weights: Path | None, device: Device) -> Animator:
+    """Loads weights once in each process."""
+    return load_animator(weights, device)
+
+
+def encode_poses(animator: Animator, faces: Faces) -> Float32[np.ndarray, "time pose"]:
+    """Encodes where the head is, as the encoder says it."""
+    small = frames_for(animator.backend.spec, faces)
+    parts = [animator.backend.encode_pose(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
+    return np.concatenate(parts)
+
+
+def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side side 3"]:
+    """Brings faces to the side that a talker's networks see."""
+    return np.stack([resized(face, spec.sizes.frame_px) for face in faces])
+
+
+def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
+    spec = animator.backend.spec
+    convention = choose_convention(None, spec)
+    face = resized(recipe.identity, spec.sizes.frame_px)
+    num_frames = convention.count_frames(len(recipe.waveform), spec.mel)
+    return Film(
+        num_frames=num_frames,
+        side_px=SIDE_PX,
+        notes=(),
+        sound=SoundTrack(path=path, start_s=0.0, end_s=None),
+        tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
+        identity=Identity(animator.backend.encode_identity(face), recipe.identity, ()),
+        poses=convention.settle(encode_poses(animator, recipe.poses)),
+        mel=convention.mel(recipe.waveform, num_frames, spec.mel),
+        backend=animator.backend,
+        convention=convention,
+    )
+
+
+def _write_wav(path: Path, waveform: Waveform) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(SAMPLE_RATE_HZ)
+        file.writeframes((waveform * 32767).round().clip(-32768, 32767).astype("<i2").tobytes())

@@ -1,0 +1,208 @@
+"""The report as one page that needs nothing beside it."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any, Final
+
+from pcavs.evaluate.catalogue import METRICS, PAPER, PAPER_SAYS, Metric
+from pcavs.evaluate.charts import line_chart, mean_curve
+from pcavs.evaluate.summary import worst_first
+from pcavs.evaluate.work import MISMATCHED, SELF, TRUTH
+from pcavs.spec import FRAME_RATE
+
+_STRIPS: Final = 12
+"""Clips shown as film strips, the worst first."""
+
+_STYLE: Final = """
+:root{color-scheme:light dark;--line:#8886;--soft:#8882}
+body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
+table{border-collapse:collapse;display:block;overflow-x:auto;font-size:13px}
+th,td{padding:.25rem .55rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:Canvas}
+td small{display:block;opacity:.65}thead th{vertical-align:bottom;white-space:normal;min-width:5.5rem}
+.yes{color:#15803d;font-weight:600}.no{color:#b91c1c;font-weight:600}
+svg{max-width:100%;height:auto;font:10px system-ui,sans-serif;fill:currentColor}
+.row{display:flex;flex-wrap:wrap;gap:1.2rem}.row>div{flex:1 1 440px}
+.legend i{display:inline-block;width:.9em;height:.35em;margin-right:.35em;vertical-align:middle}
+.legend span{margin-right:1em;font-size:12px}
+figure{margin:1rem 0}figure img{max-width:100%}figcaption{font-size:13px}.note{opacity:.8;font-size:13px}
+"""
+
+
+def write_report(report: dict[str, Any], out: Path) -> Path:
+    """Writes `report.html` beside the films; pictures are inside of it."""
+    path = out / "report.html"
+    part = path.with_name(path.name + ".part")
+    part.write_text(page(report, out), encoding="utf-8")
+    part.replace(path)
+    return path
+
+
+def page(report: dict[str, Any], out: Path) -> str:
+    """Gives the whole page."""
+    names = list(report["weights"])
+    body = [
+        f"<h1>Evaluation of {escape(names[0])}</h1>",
+        _facts(report),
+        "<h2>Do the obvious tricks fail?</h2>",
+        _checks(report["checks"]),
+        "<h2>All films</h2>",
+        "<p class=note>Mean; below it the 95&nbsp;% interval by bootstrap over clips. Read &ldquo;as truth&rdquo; "
+        "columns beside the first row: a film that has more or less than the truth is worse.</p>",
+        _films(report["films"]),
+        "<h2>Judged film less the others, same moments</h2>",
+        "<p class=note>Positive: the judged self-driven film is better. Paired, 95&nbsp;% intervals over clips, then "
+        "over people.</p>",
+        _differences(report["differences"]),
+        "<h2>Who drives what</h2>",
+        _who_drives(report["who_drives_what"]),
+        "<h2>What a probe reads from the codes</h2>",
+        _leakage(report["leakage"]),
+        "<h2>Curves</h2>",
+        _curves(report, names),
+        "<h2>The paper's table, in form</h2>",
+        _paper(report),
+        "<h2>Film strips, worst first</h2>",
+        _strips(report, names[0], out),
+    ]
+    head = f"<meta charset=utf-8><title>Evaluation of {escape(names[0])}</title><style>{_STYLE}</style>"
+    viewport = "<meta name=viewport content='width=device-width'>"
+    return f"<!doctype html><html lang=en><head>{head}{viewport}</head><body>{''.join(body)}</body></html>\n"
+
+
+def _facts(report: dict[str, Any]) -> str:
+    weights = "; ".join(f"{escape(name)} (sha256 {digest[:12]})" for name, digest in report["weights"].items())
+    embedders = ", ".join(report["embedders"]) or "none here (tools/fetch_judges.py fetches them)"
+    return (
+        f"<p>{report['clips']} clips of {report['people']} people, {report['frames'] / FRAME_RATE:.0f} s, from "
+        f"{escape(report['clips_from'])}. Weights: {weights}. pcavs {escape(report['pcavs'])}; sync judge "
+        f"{escape(report['judge']['name'])}; identity judges: {escape(embedders)}.</p>"
+        f"<p class=note>Films: {escape(report['encoding'])}. The sync judge is this project's own: its confidence "
+        "and distance have SyncNet's form but not its scale, and compare with no published figure.</p>"
+    )
+
+
+def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    top = "".join(f"<th>{cell}</th>" for cell in head)
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
+
+
+def _titled(metric: Metric) -> str:
+    below = ", ".join(escape(part) for part in (metric.unit, metric.better) if part)
+    return f"{escape(metric.title)}<br><small>{below}</small>"
+
+
+def _number(interval: Sequence[float], digits: int, *, signed: bool = False) -> str:
+    mean, low, high = (f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}" for value in interval)
+    return f"{mean}<small>{low} to {high}</small>"
+
+
+def _films(films: dict[str, Any]) -> str:
+    shown = [key for key in METRICS if any(key in film for film in films.values())]
+    rows = [
+        [escape(name), *(_number(film[key]["clips"], METRICS[key].digits) if key in film else "" for key in shown)]
+        for name, film in films.items()
+    ]
+    return _table(["film", *(_titled(METRICS[key]) for key in shown)], rows)
+
+
+def _differences(differences: dict[str, Any]) -> str:
+    shown = list(next(iter(differences.values()), {}))
+    rows = []
+    for other, gaps in differences.items():
+        for over in ("clips", "people"):
+            cells = [_number(gaps[key][over], METRICS[key].digits, signed=True) if key in gaps else "" for key in shown]
+            rows.append([f"{escape(other)}, over {over}", *cells])
+    return _table(["less ...", *(escape(METRICS[key].title) for key in shown)], rows)
+
+
+def _checks(found: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            escape(each["check"]),
+            escape(each["metric"]),
+            f"{each['cheat']:.3f}",
+            f"{each['honest']:.3f}",
+            "<span class=yes>yes</span>" if each["holds"] else "<span class=no>no</span>",
+        ]
+        for each in found
+    ]
+    return _table(["trick", "metric", "trick's score", "compared with", "found out"], rows)
+
+
+def _who_drives(matrix: dict[str, Any]) -> str:
+    rows = [
+        [f"{escape(name)}: only the {escape(source)} exchanged", f"{moved['mouth']:.2f}", f"{moved['head']:.2f}"]
+        for name, sources in matrix.items()
+        for source, moved in sources.items()
+    ]
+    note = (
+        "<p class=note>Share of the motion that followed: 0, as before; 1, nothing in common with before. Ideal: "
+        "speech 1 and 0, pose 0 and 1, identity 0 and 0. Heads that hardly move give noise, which counts as 1.</p>"
+    )
+    return note + _table(["", "mouth's motion", "head's motion"], rows)
+
+
+def _leakage(reports: dict[str, Any]) -> str:
+    rows = [
+        [f"{escape(name)}: {escape(probe)}", f"{found['read']:.2f}", f"{found['chance']:.2f}"]
+        for name, report in reports.items()
+        for probe, found in report["probes"].items()
+    ]
+    note = (
+        "<p class=note>Linear probes, asked about frames that they have not learnt from. Person: share named rightly, "
+        "averaged over people. Mouth: correlation with the opening. A probe finds what can be read, not what is used; "
+        "the table above tells that.</p>"
+    )
+    return note + _table(["", "read", "by chance"], rows)
+
+
+def _curves(report: dict[str, Any], names: list[str]) -> str:
+    rows = report["rows"]
+    shown = [TRUTH, *names, f"{names[0]}: {MISMATCHED}"]
+    shifts = {name: mean_curve([row["shifts"][name] for row in rows]) for name in shown}
+    reach = (len(shifts[TRUTH]) - 1) // 2
+    ordered = worst_first(rows, names[0])
+    charts = [
+        "<div><h3>Distance of mouth and true sound by shift</h3>"
+        + line_chart(shifts, -float(reach), 1.0, ("frames late", "distance"))
+        + "</div>"
+    ]
+    for title, row in (("Worst clip", ordered[0]), ("Best clip", ordered[-1])):
+        opened = {name: row["opening"][name] for name in (TRUTH, *names)}
+        chart = line_chart(opened, 0.0, 1 / FRAME_RATE, ("s", "mouth opening"))
+        charts.append(f"<div><h3>{title}: mouth opening, {escape(row['key'])}</h3>{chart}</div>")
+    return f"<div class=row>{''.join(charts)}</div>"
+
+
+def _paper(report: dict[str, Any]) -> str:
+    films, names = report["films"], list(report["weights"])
+    measured = {TRUTH: films[TRUTH], **{f"{name}: {SELF}": films[f"{name}: {SELF}"] for name in names}}
+    rows = [
+        [f"{escape(name)} (ours, {report['clips']} clips)", *(_number(film[key]["clips"], 3) for key in PAPER)]
+        for name, film in measured.items()
+    ]
+    rows += [[f"{escape(name)}, VoxCeleb2", *(f"{value:g}" for value in values)] for name, values in PAPER_SAYS.items()]
+    note = (
+        "<p class=note>Only the form compares: other people and films, 256 instead of 224 px, other landmarks, and "
+        "another sync judge on another scale. The paper's figures are as remembered and unverified.</p>"
+    )
+    return note + _table(["", "SSIM", "CPBD", "LMD, px", "Sync"], rows)
+
+
+def _strips(report: dict[str, Any], name: str, out: Path) -> str:
+    figures = []
+    for row in worst_first(report["rows"], name)[:_STRIPS]:
+        film = row["films"][f"{name}: {SELF}"]
+        data = base64.b64encode((out / "work" / f"{row['key']}.jpg").read_bytes()).decode()
+        told = f"{row['key']} ({row['person']}): mouth follows {film.get('opening_follows', 0):.2f}"
+        cells = "; ".join(row["rows_of_strip"])
+        figures.append(
+            f'<figure><img alt="{escape(told)}" loading=lazy src="data:image/jpeg;base64,{data}">'
+            f"<figcaption>{escape(told)}. Rows: {escape(cells)}.</figcaption></figure>"
+        )
+    return "".join(figures)

@@ -1,0 +1,163 @@
+"""`pcavs evaluate`: from weights and clips to report.json and report.html."""
+
+import contextlib
+import json
+import logging
+import platform
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any, Final
+
+import pcavs
+from pcavs.errors import FaceError, InputError, OutputError
+from pcavs.evaluate.clips import Source, case_path, find_clips, load_case, partners, read_case, save_case
+from pcavs.evaluate.films import ENCODING, animator_of
+from pcavs.evaluate.leakage import audit, codes_of
+from pcavs.evaluate.observe import judges_folder, load_tools
+from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.report import write_report
+from pcavs.evaluate.summary import summarise
+from pcavs.evaluate.work import TRUTH, Job, run_job
+from pcavs.weights.shelf import find_weights
+
+logger = logging.getLogger(__name__)
+
+REPORT_FORMAT: Final = "pcavs-evaluation-1"
+_LEAST_CLIPS: Final = 2
+_Spread = Callable[..., Iterator[Any]]
+
+
+def run(options: EvaluateOptions) -> Path:
+    """Evaluates and writes the report; what an interrupted run had finished is not done again.
+
+    Raises:
+        InputError: There are not two usable clips, or the folder holds another evaluation.
+        WeightsError: Weights are missing or damaged.
+        OutputError: The folder cannot be written.
+    """
+    weights = _named(options.weights)
+    settings = _settings(options, weights)
+    try:
+        _claim(options.out, settings)
+        with contextlib.ExitStack() as stack:
+            spread = _spread(options.workers, stack)
+            kept = _prepare(find_clips(options), options, spread)
+            rows = list(_measured(_jobs(kept, options, weights), spread))
+        leaks = _leakage(kept, rows, options, weights)
+        summary = summarise(rows, [name for name, _ in weights])
+        report = settings | summary | {"leakage": leaks, "rows": rows}
+        (options.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+        return write_report(report, options.out)
+    except OSError as error:
+        raise OutputError(f"cannot write {options.out}: {error}; choose a folder with space") from error
+
+
+def _named(places: tuple[Path, ...]) -> tuple[tuple[str, Path | None], ...]:
+    """Gives each of the weights a name of its own."""
+    named: dict[str, Path | None] = {}
+    for place in places or (None,):
+        name = find_weights(place).name
+        named[name if name not in named else f"{name} ({len(named) + 1})"] = place
+    return tuple(named.items())
+
+
+def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]) -> dict[str, Any]:
+    """What a number needs in order to be repeated."""
+    tools = load_tools(judges_folder(options.judges))
+    return {
+        "format": REPORT_FORMAT,
+        "pcavs": pcavs.__version__,
+        "weights": {name: find_weights(place).digest for name, place in weights},
+        "judge": {key: tools.judge.facts.get(key) for key in ("name", "files", "trained_on", "held_out")},
+        "embedders": [embedder.name for embedder in tools.embedders],
+        "encoding": ENCODING,
+        "clips_from": options.clips.name,
+        "split": options.split,
+        "most_clips": options.most_clips,
+        "most_s": options.most_s,
+        "machine": f"{platform.machine()}, Python {platform.python_version()}",
+    }
+
+
+def _claim(out: Path, settings: dict[str, Any]) -> None:
+    """Goes on with an interrupted run of the same settings; refuses to mix two evaluations."""
+    (out / "work").mkdir(parents=True, exist_ok=True)
+    place = out / "work" / "settings.json"
+    if place.exists() and json.loads(place.read_text()) != json.loads(json.dumps(settings)):
+        raise InputError(f"{out} holds an evaluation of other weights, clips or settings; choose another folder")
+    place.write_text(json.dumps(settings, indent=1))
+
+
+def _spread(workers: int, stack: contextlib.ExitStack) -> _Spread:
+    """Gives `map` over processes; over this one where one is enough."""
+    return stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
+
+
+def _prepare(sources: list[Source], options: EvaluateOptions, spread: _Spread) -> list[tuple[str, str]]:
+    """Cuts out the clips and gives (key, person) of those that can be used."""
+    count = len(sources)
+    results = spread(_try_case, sources, [options] * count)
+    kept = []
+    for source, reason in zip(sources, results, strict=True):
+        if reason:
+            logger.warning("%s is left out: %s", source.key, reason)
+        else:
+            kept.append((source.key, source.person))
+    if len(kept) < _LEAST_CLIPS:
+        raise InputError(f"{len(kept)} usable clips in {options.clips}; give two at least, of different people")
+    return kept
+
+
+def _try_case(source: Source, options: EvaluateOptions) -> str:
+    """Prepares a clip; gives the reason where it cannot be used."""
+    path = case_path(options.out, source.key)
+    if path.exists():
+        return ""
+    tools = load_tools(judges_folder(options.judges))
+    try:
+        save_case(read_case(source, options.most_s, tools.landmarker), path)
+    except (FaceError, InputError) as error:
+        return str(error)
+    return ""
+
+
+def _jobs(
+    kept: list[tuple[str, str]], options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]
+) -> list[Job]:
+    jobs = []
+    for index, (key, _) in enumerate(kept):
+        lenders = [kept[other][0] for other in partners(kept, index)]
+        jobs.append(
+            Job(
+                key=key,
+                lends_pose=lenders[0],
+                lends_speech=lenders[1 % len(lenders)],
+                out=options.out,
+                judges=judges_folder(options.judges),
+                weights=weights,
+                device=options.device,
+            )
+        )
+    return jobs
+
+
+def _measured(jobs: list[Job], spread: _Spread) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(spread(run_job, jobs), start=1):
+        logger.info("%d of %d: %s", number, len(jobs), row["key"])
+        yield row
+
+
+def _leakage(
+    kept: list[tuple[str, str]],
+    rows: list[dict[str, Any]],
+    options: EvaluateOptions,
+    weights: tuple[tuple[str, Path | None], ...],
+) -> dict[str, Any]:
+    openings = {row["key"]: row["opening"][TRUTH] for row in rows}
+    reports = {}
+    for name, place in weights:
+        animator = animator_of(place, options.device)
+        cases = (load_case(case_path(options.out, key)) for key, _ in kept)
+        reports[name] = audit([codes_of(animator, case, openings[case.key]) for case in cases])
+    return reports

@@ -1,0 +1,221 @@
+"""One clip's part of an evaluation: its films, its baselines, its numbers."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import cv2
+import numpy as np
+
+from pcavs.animate.animator import Animator
+from pcavs.animate.options import Device
+from pcavs.evaluate.clips import Case, case_path, load_case, resized
+from pcavs.evaluate.films import Recipe, animator_of, make_film, read_film, write_film
+from pcavs.evaluate.measure import Expected, Row, measure, measure_sync
+from pcavs.evaluate.observe import Seen, Tools, identity_of, load_tools, observe, seen_as
+from pcavs.media.mel import mel_windows, padded_mel
+from pcavs.media.timeline import bounce_index
+from pcavs.metrics.curves import exchange
+from pcavs.metrics.sound import silent_frames
+from pcavs.metrics.sync import Embeddings, distance_curve
+from pcavs.spec import MelSpec
+from pcavs.types import Waveform
+
+SHIFT_FRAMES: Final = 5
+"""By which the shifted truth is late."""
+
+TRUTH, SHIFTED, FROZEN, COPIED = (
+    "ground truth",
+    "ground truth, 5 frames late",
+    "frozen first frame",
+    "copied pose source",
+)
+SELF, CROSS, SILENCE, MISMATCHED = "self-driven", "cross-driven", "silence", "other speech"
+OTHER_POSE, OTHER_FACE = "other pose", "other face"
+
+_THUMB_PX: Final = 112
+_STRIP_FRAMES: Final = 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Job:
+    """What a worker is told."""
+
+    key: str
+    lends_pose: str
+    """Key of the clip whose head motion is borrowed."""
+    lends_speech: str
+    out: Path
+    judges: Path
+    weights: tuple[tuple[str, Path | None], ...]
+    """Name and place of each."""
+    device: Device
+
+
+class Scene(NamedTuple):
+    """A clip, its lenders and what is known of all three, each as long as the clip."""
+
+    case: Case
+    lender: str
+    """Who lends the head motion."""
+    truth: Seen
+    other_pose: Seen
+    other_speech: Waveform
+    heard: Embeddings
+    other_heard: Embeddings
+    own: Expected
+    """What a film of the clip's own speech and pose should be like."""
+
+
+def run_job(job: Job) -> dict[str, Any]:
+    """Makes and measures all films of a clip; what was finished before is read back.
+
+    Raises:
+        FaceError: A film shows no face.
+    """
+    row_path = job.out / "work" / f"{job.key}.json"
+    if row_path.exists():
+        return json.loads(row_path.read_text())
+    tools = load_tools(job.judges)
+    scene = _scene(job, tools)
+    films, faces = _baselines(scene, tools, job)
+    curves = {TRUTH: scene.truth.opening.tolist()}
+    shifts = {TRUTH: _shift_curve(scene.truth, scene.heard, tools)}
+    exchanges: dict[str, Any] = {}
+    for name, place in job.weights:
+        seen = _made(animator_of(place, job.device), name, scene, tools, job)
+        films |= {f"{name}: {protocol}": _measured(protocol, film, scene, tools) for protocol, film in seen.items()}
+        exchanges[name] = _exchanges(seen)
+        faces |= {f"{name}: {protocol}": film.faces for protocol, film in seen.items()}
+        curves[name] = seen[SELF].opening.tolist()
+        shifts[name] = _shift_curve(seen[SELF], scene.heard, tools)
+        shifts[f"{name}: {MISMATCHED}"] = _shift_curve(seen[MISMATCHED], scene.heard, tools)
+    _strip(faces, job.out / "work" / f"{job.key}.jpg")
+    row = {
+        "key": job.key,
+        "person": scene.case.person,
+        "lender": scene.lender,
+        "lends_pose": job.lends_pose,
+        "lends_speech": job.lends_speech,
+        "frames": len(scene.case.faces),
+        "films": films,
+        "exchanges": exchanges,
+        "opening": curves,
+        "shifts": shifts,
+        "rows_of_strip": list(faces),
+    }
+    part = row_path.with_name(row_path.name + ".part")
+    part.write_text(json.dumps(row))
+    part.replace(row_path)
+    return row
+
+
+def _scene(job: Job, tools: Tools) -> Scene:
+    case = load_case(case_path(job.out, job.key))
+    count = len(case.faces)
+    path = job.out / "films" / job.key / "truth.mp4"
+    if not path.exists():
+        write_film(case.faces, case.waveform, path, {"comment": "a clip to measure on, aligned"})
+    truth = observe(list(read_film(path)), tools, f"{job.key}, truth")
+    lender = load_case(case_path(job.out, job.lends_pose))
+    bounced = lender.faces[[bounce_index(t, len(lender.faces)) for t in range(count)]]
+    speech = np.resize(load_case(case_path(job.out, job.lends_speech)).waveform, len(case.waveform))
+    heard, other_heard = (tools.judge.heard(_windows(sound, count)) for sound in (case.waveform, speech))
+    first = seen_as(truth.faces[:1], truth.raw[:1])
+    identity = {embedder.name: identity_of(first, embedder, [0])[0] for embedder in tools.embedders}
+    own = Expected(truth, truth.angles, heard, silent_frames(case.waveform)[:count], identity)
+    return Scene(
+        case, lender.person, truth, observe(list(bounced), tools, job.lends_pose), speech, heard, other_heard, own
+    )
+
+
+def _windows(waveform: Waveform, count: int) -> np.ndarray:
+    return mel_windows(padded_mel(waveform, count, MelSpec()))
+
+
+def _baselines(scene: Scene, tools: Tools, job: Job) -> tuple[dict[str, Row], dict[str, Sequence[np.ndarray]]]:
+    """Measures the films that no talker made."""
+    count, truth = len(scene.case.faces), scene.truth
+    late = np.maximum(np.arange(count) - SHIFT_FRAMES, 0)
+    shifted = seen_as([truth.faces[t] for t in late], truth.raw[late])
+    frozen = seen_as([truth.faces[0]] * count, np.repeat(truth.raw[:1], count, axis=0))
+    # What a talker would show that copies its pose source's film instead of speaking.
+    as_cross = Expected(None, scene.other_pose.angles, scene.other_heard, None, scene.own.identity)
+    rows = {
+        TRUTH: measure(truth, scene.own, tools),
+        SHIFTED: measure(shifted, scene.own, tools),
+        FROZEN: measure(frozen, scene.own, tools),
+        COPIED: measure(scene.other_pose, as_cross, tools),
+    }
+    return rows, {TRUTH: truth.faces, COPIED: scene.other_pose.faces}
+
+
+def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
+    """Makes the films of one talker: the protocols, and those in which one source only is exchanged."""
+    case, other = scene.case, load_case(case_path(job.out, job.lends_pose))
+    face, speech, pose = case.faces[0], case.waveform, case.faces
+    recipes = {
+        SELF: Recipe(face, speech, pose),
+        CROSS: Recipe(face, scene.other_speech, other.faces),
+        SILENCE: Recipe(face, np.zeros_like(speech), pose),
+        MISMATCHED: Recipe(face, scene.other_speech, pose),
+        OTHER_POSE: Recipe(face, speech, other.faces),
+        OTHER_FACE: Recipe(other.faces[0], speech, pose),
+    }
+    folder = job.out / "films" / case.key
+    return {
+        protocol: observe(
+            list(make_film(animator, recipe, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
+            tools,
+            f"{case.key}, {name} {protocol}",
+        )
+        for protocol, recipe in recipes.items()
+    }
+
+
+def _measured(protocol: str, film: Seen, scene: Scene, tools: Tools) -> Row:
+    own, other_angles = scene.own, scene.other_pose.angles
+    if protocol == SELF:
+        return measure(film, own, tools)
+    if protocol == CROSS:
+        return measure(film, own._replace(truth=None, angles=other_angles, heard=scene.other_heard, silent=None), tools)
+    if protocol == SILENCE:
+        return measure(film, own._replace(heard=None, silent=np.ones(len(film.faces), bool)), tools)
+    if protocol == MISMATCHED:
+        row = measure(film, own._replace(heard=scene.other_heard, silent=None), tools)
+        unheard = measure_sync(film, scene.heard, tools)
+        return row | {f"unheard_{name}": value for name, value in unheard.items()}
+    if protocol == OTHER_POSE:
+        return measure(film, own._replace(truth=None, angles=other_angles), tools)
+    return measure(film, own._replace(truth=None, identity=None), tools)
+
+
+def _exchanges(seen: dict[str, Seen]) -> dict[str, dict[str, tuple[float, ...]]]:
+    """What each source's exchange did to the mouth and to the head."""
+    sources = {"speech": MISMATCHED, "pose": OTHER_POSE, "identity": OTHER_FACE}
+    base = seen[SELF]
+    return {
+        source: {
+            "mouth": tuple(
+                exchange(base.opening[:, None].astype(np.float64), film.opening[:, None].astype(np.float64))
+            ),
+            "head": tuple(exchange(base.angles, film.angles)),
+        }
+        for source, film in ((source, seen[protocol]) for source, protocol in sources.items())
+    }
+
+
+def _shift_curve(film: Seen, heard: Embeddings, tools: Tools) -> list[float]:
+    count = min(len(film.crops) - 4, len(heard))
+    return distance_curve(tools.judge.seen(film.crops, film.lips)[:count], heard[:count]).tolist()
+
+
+def _strip(films: dict[str, Sequence[np.ndarray]], path: Path) -> None:
+    """Eight moments of each film, one film a row, for the report."""
+    count = min(len(faces) for faces in films.values())
+    moments = np.linspace(0, count - 1, _STRIP_FRAMES).round().astype(int)
+    rows = [np.hstack([resized(faces[t], _THUMB_PX) for t in moments]) for faces in films.values()]
+    sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
+    path.write_bytes(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())

@@ -1,0 +1,142 @@
+"""`pcavs evaluate` and `pcavs compare` from films to a report, with a talker that exists at once."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from helpers.sounds import write_wav
+from pcavs.cli import main
+from pcavs.errors import InputError
+from pcavs.evaluate import run as evaluation
+from pcavs.evaluate import work
+from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.summary import checks
+from pcavs.evaluate.work import MISMATCHED, SELF, SHIFTED, TRUTH
+from pcavs.media.film import FilmWriter
+from pcavs.media.video import read_frames
+
+pytestmark = pytest.mark.slow
+
+FRAMES = 26
+
+
+@pytest.fixture(scope="module")
+def clips(loud_mouth, examples, tmp_path_factory):
+    """Two films of 26 frames: the drawn mouth of one speaks, of the other a head turns."""
+    folder = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for name in ("ann", "bob"):
+        time = np.arange(FRAMES * 640) / 16_000
+        beats = np.abs(np.sin((7 if name == "ann" else 11) * time))
+        sound = write_wav(folder / f"{name}.wav", (0.3 * rng.standard_normal(len(time)) * beats).clip(-1, 1))
+        if name == "ann":
+            loud_mouth.animate(examples / "face.jpg", sound, size=256).save(folder / "ann.mp4")
+        else:
+            pictures = list(read_frames(examples / "pose.mp4", 0.0, FRAMES / 25))
+            height, width = (side // 2 * 2 for side in pictures[0].shape[:2])
+            with FilmWriter(folder / "bob.mp4", (width, height), audio=sound) as film:
+                for picture in pictures:
+                    film.write(picture[:height, :width])
+        sound.unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(clips, loud_mouth, tmp_path_factory):
+    return EvaluateOptions(clips=clips, out=tmp_path_factory.mktemp("report"), workers=1, judges=clips / "none")
+
+
+@pytest.fixture
+def loud(loud_mouth, monkeypatch):
+    for module in (work, evaluation):
+        monkeypatch.setattr(module, "animator_of", lambda weights, device: loud_mouth)
+
+
+@pytest.fixture
+def report(options, loud):
+    evaluation.run(options)
+    return json.loads((options.out / "report.json").read_text())
+
+
+def test_the_report_says_how_to_repeat_it(report, options):
+    assert report["judge"]["name"].startswith("pcavs-judge-v")
+    assert len(next(iter(report["weights"].values()))) == 64
+    assert "H.264" in report["encoding"]
+    assert (report["clips"], report["people"], report["frames"]) == (2, 2, 2 * FRAMES)
+    page = (options.out / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert page.count("<figure>") == 2
+
+
+def test_the_truth_is_perfect_and_a_late_film_is_late(report):
+    name = next(iter(report["weights"]))
+    films = report["films"]
+    assert films[TRUTH]["ssim"]["clips"][0] == pytest.approx(1)
+    assert films[TRUTH]["mouth_lmd_px"]["clips"][0] == 0
+    assert films[SHIFTED]["ssim"]["clips"][0] < 1
+    assert set(films[f"{name}: {SELF}"]) > {"ssim", "cpbd", "mouth_lmd", "sync_confidence", "yaw_error", "flicker"}
+    assert "unheard_sync_confidence" in films[f"{name}: {MISMATCHED}"]
+
+
+def test_speech_alone_drives_the_loud_mouth(report):
+    """It has no head to move, and its mouth is loudness: the matrix must say so."""
+    shares = next(iter(report["who_drives_what"].values()))
+    assert shares["speech"]["mouth"] > 5 * shares["pose"]["mouth"]
+
+
+def test_tricks_are_checked(report):
+    found = checks(report["rows"], list(report["weights"]))
+    assert found == report["checks"]
+    assert next(each for each in found if each["check"] == "a frozen picture follows no mouth")["holds"]
+
+
+def test_an_interrupted_evaluation_goes_on(report, options, loud, monkeypatch):
+    row = options.out / "work" / "bob.json"
+    kept = json.loads(row.read_text())
+    row.write_text(json.dumps(kept | {"person": "kept from before"}))
+    (options.out / "report.json").unlink()
+    monkeypatch.setattr(work, "make_film", None)
+    evaluation.run(options)
+    again = json.loads((options.out / "report.json").read_text())
+    row.write_text(json.dumps(kept))
+    assert {each["person"] for each in again["rows"]} == {"ann", "kept from before"}
+
+
+def test_two_evaluations_are_not_mixed(report, options, loud):
+    other = EvaluateOptions(**{**vars(options), "most_s": 3.0})
+    with pytest.raises(InputError, match="holds an evaluation of other weights, clips or settings"):
+        evaluation.run(other)
+
+
+def test_one_clip_is_not_enough(clips, tmp_path, loud):
+    shutil.copy(clips / "ann.mp4", tmp_path)
+    with pytest.raises(InputError, match="1 usable clips"):
+        evaluation.run(EvaluateOptions(clips=tmp_path, out=tmp_path / "out", workers=1, judges=tmp_path))
+
+
+def test_compare_prints_a_table_of_films(clips, capsys):
+    films = [str(clips / "ann.mp4"), str(clips / "bob.mp4")]
+    with pytest.raises(SystemExit) as end:
+        main(["compare", *films, "--reference", films[0]])
+    assert end.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    ssim = next(line for line in lines if line.startswith("SSIM"))
+    assert ssim.split()[1] == "1.000"
+    assert float(ssim.split()[2]) < 0.9
+
+
+def test_compare_prints_json(clips, capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", str(clips / "ann.mp4"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert "sync_confidence" in found["films"][str(clips / "ann.mp4")]
+    assert "ssim" not in found["films"][str(clips / "ann.mp4")]
+
+
+def test_compare_wants_a_film(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["compare"])
+    assert end.value.code == 2
+    assert "missing: --films" in capsys.readouterr().err

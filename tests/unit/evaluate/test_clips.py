@@ -1,0 +1,88 @@
+"""Which clips are measured on, and who lends to whom."""
+
+import numpy as np
+import pytest
+
+from pcavs.errors import InputError
+from pcavs.evaluate.clips import Case, find_clips, load_case, partners, resized, save_case
+from pcavs.evaluate.options import EvaluateOptions
+from pcavs.media.film import FilmWriter
+
+
+def options(tmp_path, **more):
+    return EvaluateOptions(clips=tmp_path, out=tmp_path / "out", **more)
+
+
+@pytest.fixture
+def films(tmp_path, make_wav):
+    for name in ("ann-1", "ann-2", "bob 1"):
+        with FilmWriter(tmp_path / f"{name}.mp4", (32, 32), audio=make_wav) as film:
+            for _ in range(5):
+                film.write(np.zeros((32, 32, 3), np.uint8))
+    with FilmWriter(tmp_path / "mute.mp4", (32, 32)) as film:
+        film.write(np.zeros((32, 32, 3), np.uint8))
+    (tmp_path / "index.csv").write_text("path,identity\nann-1.mp4,ann\nann-2.mp4,ann\nbob 1.mp4,bob\n")
+    return tmp_path
+
+
+@pytest.fixture
+def make_wav(tmp_path):
+    from helpers.sounds import write_noise
+
+    return write_noise(tmp_path / "noise.wav", 0.4)
+
+
+def test_films_with_sound_are_spread_over_people(films):
+    found = find_clips(options(films, index=films / "index.csv"))
+    assert [(each.key, each.person) for each in found] == [("ann-1", "ann"), ("bob-1", "bob"), ("ann-2", "ann")]
+    assert [each.key for each in find_clips(options(films, index=films / "index.csv", most_clips=2))] == [
+        "ann-1",
+        "bob-1",
+    ]
+
+
+def test_without_an_index_each_film_is_somebody_else(films):
+    assert len({each.person for each in find_clips(options(films))}) == 3
+
+
+@pytest.mark.parametrize("name", ["missing", "noise.wav"])
+def test_a_place_that_is_no_folder_is_refused(tmp_path, make_wav, name):
+    with pytest.raises(InputError, match="is no folder; give a folder of films with sound, or of shards"):
+        find_clips(options(tmp_path / name))
+
+
+def test_an_empty_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no film with sound in"):
+        find_clips(options(tmp_path))
+
+
+def test_a_missing_index_is_refused(films):
+    with pytest.raises(InputError, match="no index at"):
+        find_clips(options(films, index=films / "other.csv"))
+
+
+def test_strangers_lend_before_the_person_s_own_clips():
+    keys = [("a1", "ann"), ("a2", "ann"), ("b1", "bob"), ("c1", "cid")]
+    assert list(partners(keys, 0)) == [2, 3, 1]
+    assert list(partners(keys, 2)) == [3, 0, 1]
+
+
+def test_a_kept_case_comes_back_without_loss(tmp_path):
+    rng = np.random.default_rng(0)
+    case = Case(
+        "key",
+        "ann",
+        rng.integers(0, 255, (3, 256, 256, 3)).astype(np.uint8),
+        rng.normal(0, 0.1, 1920).astype(np.float32),
+    )
+    save_case(case, tmp_path / "key.npz")
+    back = load_case(tmp_path / "key.npz")
+    assert (back.key, back.person) == ("key", "ann")
+    assert np.array_equal(back.faces, case.faces)
+    assert np.array_equal(back.waveform, case.waveform)
+
+
+def test_pictures_of_the_right_side_are_left_alone():
+    picture = np.zeros((256, 256, 3), np.uint8)
+    assert resized(picture) is picture
+    assert resized(picture, 64).shape == (64, 64, 3)

@@ -1,0 +1,91 @@
+"""The page is whole, needs nothing beside it, and says what it must."""
+
+import re
+from html.parser import HTMLParser
+
+import cv2
+import numpy as np
+import pytest
+
+from pcavs.evaluate.catalogue import METRICS
+from pcavs.evaluate.charts import line_chart, mean_curve
+from pcavs.evaluate.report import write_report
+from pcavs.evaluate.summary import summarise
+
+_VOID = {"meta", "br", "img", "link", "path", "polyline"}
+
+
+class Balanced(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.open = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in _VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture
+def page(rows, tmp_path):
+    (tmp_path / "work").mkdir()
+    for row in rows:
+        cv2.imwrite(str(tmp_path / "work" / f"{row['key']}.jpg"), np.zeros((8, 8, 3), np.uint8))
+    probe = {"read": 0.5, "chance": 0.25}
+    report = {
+        "weights": {"A": "0" * 64},
+        "pcavs": "0",
+        "judge": {"name": "pcavs-judge-v1"},
+        "embedders": [],
+        "encoding": "H.264",
+        "clips_from": "<b>clips</b>",
+        "leakage": {"A": {"probes": {"person from pose code": probe}}},
+        "rows": rows,
+        **summarise(rows, ["A"]),
+    }
+    return write_report(report, tmp_path).read_text()
+
+
+def test_the_page_is_balanced(page):
+    parser = Balanced()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_the_page_needs_nothing_beside_it(page):
+    assert not re.findall(r'(?:src|href)="(?!data:)', page)
+    assert page.count("data:image/jpeg;base64,") == 4
+
+
+def test_names_from_outside_are_escaped(page):
+    assert "<b>clips" not in page
+    assert "&lt;b&gt;clips" in page
+
+
+@pytest.mark.parametrize(
+    "said", ["Who drives what", "as remembered and unverified", "compare with no published figure"]
+)
+def test_the_page_says_what_it_must(page, said):
+    assert said in page
+
+
+def test_missing_identity_judges_are_said(page):
+    assert "none here (tools/fetch_judges.py fetches them)" in page
+
+
+def test_every_metric_has_a_direction_that_exists():
+    assert {metric.better for metric in METRICS.values()} <= {"higher", "lower", "as truth", ""}
+
+
+def test_a_chart_draws_each_curve_even_a_flat_one():
+    chart = line_chart({"one": [1.0, 2.0, 1.5], "flat": [1.0, 1.0, 1.0]}, 0.0, 0.04, ("s", "opening"))
+    assert chart.count("<polyline") == 2
+    assert "nan" not in chart
+    assert "nan" not in line_chart({"flat": [1.0, 1.0]}, 0.0, 1.0, ("s", "y"))
+
+
+def test_curves_are_averaged_about_their_middles():
+    assert mean_curve([[9.0, 1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]]) == [2, 3, 4]

@@ -1,0 +1,37 @@
+"""The mouth's area and how its opening follows."""
+
+import numpy as np
+import pytest
+
+from pcavs.metrics.mouth import area_error, area_mask, correlation
+from pcavs.metrics.statistics import bootstrap
+
+
+def test_the_area_is_the_polygon_widened():
+    mesh = np.zeros((478, 3), np.float32)
+    mesh[:4, :2] = [[20, 20], [40, 20], [40, 30], [20, 30]]
+    mask = area_mask(mesh, (0, 1, 2, 3), 100, margin=0.05)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    assert (rows[0], rows[-1], columns[0], columns[-1]) == (15, 35, 15, 45)
+
+
+def test_the_error_is_counted_inside_the_area_only():
+    truth = np.zeros((10, 10, 3), np.uint8)
+    made = truth.copy()
+    made[:5] = 30
+    mask = np.zeros((10, 10), bool)
+    mask[4:6] = True
+    assert area_error(made, truth, mask) == pytest.approx(15)
+
+
+def test_correlation_of_a_frozen_mouth_is_zero():
+    curve = np.arange(5, dtype=float)
+    assert correlation(np.ones(5), curve) == 0
+    assert correlation(2 * curve + 1, curve) == pytest.approx(1)
+
+
+def test_the_interval_holds_the_mean_and_narrows_with_clips():
+    rng = np.random.default_rng(0)
+    few, many = bootstrap(rng.normal(2, 1, 10), rng, 2000), bootstrap(rng.normal(2, 1, 1000), rng, 2000)
+    assert few.low < few.mean < few.high
+    assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
