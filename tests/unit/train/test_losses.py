@@ -13,6 +13,7 @@ from pcavs.train.losses import (
     flow_at,
     landmark_flow,
     masked_mean,
+    published_contrast,
     retrieval,
     retrieval_within,
     roughness,
@@ -49,6 +50,37 @@ def test_exchanged_moments_of_a_clip_are_wrong():
     codes = torch.eye(4).repeat(2, 1)
     swapped = codes[[1, 0, 3, 2, 4, 5, 6, 7]]
     assert float(retrieval_within(codes, swapped, 4, ONE)[1]) == 0.5
+
+
+def test_the_published_contrast_is_the_inverse_of_distance():
+    """Two clips, a right angle apart, each heard a small angle away from what is seen."""
+    angles = torch.tensor([0.0, math.pi / 2])
+    seen = torch.stack([angles.cos(), angles.sin()], dim=1)
+    heard = torch.stack([(angles + 0.6).cos(), (angles + 0.6).sin()], dim=1) * torch.tensor([[3.0], [0.2]])
+    near, far, farther = (2 * math.sin(angle / 2) for angle in (0.6, math.pi / 2 - 0.6, math.pi / 2 + 0.6))
+    rows = [math.log1p(math.exp(1 / other - 1 / near)) for other in (farther, far)]
+    loss, found = published_contrast(seen, heard)
+    assert float(loss) == pytest.approx(sum(rows), rel=1e-4)
+    assert float(found) == 1
+
+
+def test_the_published_contrast_teaches_each_side_from_the_other_as_given():
+    torch.manual_seed(0)
+    seen, heard = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
+    published_contrast(seen, heard)[0].backward()
+    assert seen.grad is not None
+    both = seen.grad.clone()
+    a, b = torch.nn.functional.normalize(seen, dim=1), torch.nn.functional.normalize(heard, dim=1)
+    logits = 1 / (a[:, None] - b[None]).norm(dim=2)
+    seen.grad = None
+    torch.nn.functional.cross_entropy(logits, torch.arange(3)).backward()
+    torch.testing.assert_close(both, seen.grad)
+
+
+def test_the_published_contrast_has_no_guard():
+    """As published: a pair that coincides is infinitely close, and the loop skips the step."""
+    codes = torch.eye(3)
+    assert not math.isfinite(float(published_contrast(codes, codes)[0]))
 
 
 def test_a_mean_takes_what_the_mask_lets_through():

@@ -29,6 +29,19 @@ def test_defaults_agree():
         ({"clips": 0}, "clips 0 and moments 3 must both be at least 1"),
         ({"moments": 0}, "clips 6 and moments 0 must both be at least 1"),
         ({"moments": 1}, "the sync stage needs moments of at least 2: the others of a clip are its negatives"),
+        (
+            {"clips": 1, "losses": "published"},
+            "the published contrast needs clips of at least 2: other clips are its negatives",
+        ),
+        ({"judges": ("mouth",)}, "judges mouth look at rebuilt frames, which stage sync does not make"),
+        (
+            {"stage": "generator", "term_weights": (("mouth_adverserial", 1.0),)},
+            "stage generator has no loss term mouth_adverserial; did you mean mouth_adversarial?",
+        ),
+        (
+            {"term_weights": (("zzz", 1.0),)},
+            "stage sync has no loss term zzz; there are across, lips_heard, lips_seen, meet, pose, within",
+        ),
     ],
 )
 def test_settings_that_disagree_are_refused(changes: dict[str, object], message: str):
