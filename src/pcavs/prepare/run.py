@@ -5,6 +5,7 @@ import dataclasses
 import fcntl
 import json
 import logging
+import shutil
 import time
 import zlib
 from collections.abc import Callable, Generator
@@ -108,6 +109,7 @@ def _prepare(options: PrepareOptions, sources: list[Source], watch: Watch) -> No
     missing: dict[int, set[int]] = {}
     for group, numbers in enumerate(groups):
         if ledger_path(options.out, group).exists():
+            _remove_pieces(options.out, numbers)  # a kill may have come between the ledger and this
             progress.skip(len(numbers))
             continue
         done = {number for number in numbers if piece_path(options.out, number).with_suffix(".jsonl").exists()}
@@ -123,7 +125,7 @@ def _prepare(options: PrepareOptions, sources: list[Source], watch: Watch) -> No
             missing[group].discard(number)
             if not missing[group]:
                 write_shard(options.out, group, groups[group])
-    (options.out / ".pieces").rmdir()
+    shutil.rmtree(options.out / ".pieces")
 
 
 def write_shard(out: Path, group: int, numbers: range) -> None:
@@ -146,6 +148,10 @@ def write_shard(out: Path, group: int, numbers: range) -> None:
                         row |= {"shard": f"{name}.tar", "offset": span.offset}
                     rows.append(row)
     write_text(ledger_path(out, group), "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    _remove_pieces(out, numbers)
+
+
+def _remove_pieces(out: Path, numbers: range) -> None:
     for number in numbers:
         piece_path(out, number).unlink(missing_ok=True)
         piece_path(out, number).with_suffix(".jsonl").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Shards drawn without being held in memory: the same batches as from packs, and a position that is a seed and a step."""
+"""Shards drawn without being held in memory: the batches that packs give, and a position that is a seed and a step."""
 
 import json
 import tracemalloc
