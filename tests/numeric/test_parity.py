@@ -156,7 +156,7 @@ def checkpoints(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_checkpoints_of_the_published_size(checkpoints: Path, shared: Path, tmp_path: Path):
     """Seed 0 against what the published code recorded, another against the plain reference."""
     arrays = shared / "oracle" / "forward_seed0.npz"
