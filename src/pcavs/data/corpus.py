@@ -15,7 +15,7 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from pcavs.errors import DataError
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
+from pcavs.spec import MEL_WINDOW_BINS
 
 CANDIDATES = 4
 """Frames looked at for each target: of these the one that lies farthest from the identity frame is likeliest."""
@@ -62,7 +62,8 @@ class OpenClip(NamedTuple):
     lips: Float[np.ndarray, "time lip_numbers"]
     mean_lips: Float32[np.ndarray, " lip_numbers"]
     pose: Float32[np.ndarray, "time 12"]
-    mel: Float[np.ndarray, "80 bins"] | None
+    windows: Callable[[Sequence[int]], Float32[np.ndarray, "time 1 80 20"]]
+    """The mel windows of some frames; silence where there is no sound."""
     faces: Callable[[Sequence[int]], Faces]
 
 
@@ -124,7 +125,7 @@ class Corpus(abc.ABC):
             target_mesh=_mesh([clip.mesh[frames] for clip, frames in pairs]),
             lips=_floats([clip.lips[frames] - clip.mean_lips for clip, frames in pairs]),
             pose=_floats([clip.pose[frames] for clip, frames in pairs]),
-            mel=_floats([windows(clip.mel, frames) for clip, frames in pairs]),
+            mel=_floats([clip.windows(frames) for clip, frames in pairs]),
             heard=torch.tensor(heard).repeat_interleave(moments),
             speaker=torch.tensor([self._speaker_index[self.entries[clip].speaker] for clip in drawn]),
             truth=torch.tensor(truth).repeat_interleave(moments),
@@ -155,12 +156,9 @@ def draw_targets(
     return targets
 
 
-def windows(mel: Float[np.ndarray, "80 bins"] | None, frames: Sequence[int]) -> Float32[np.ndarray, "time 1 80 20"]:
-    """Cuts the mel window of each frame; silence where the clip has no sound."""
-    if mel is None:
-        return np.zeros((len(frames), 1, 80, MEL_WINDOW_BINS), np.float32)
-    starts = [frame * MEL_BINS_PER_FRAME for frame in frames]
-    return np.stack([mel[None, :, start : start + MEL_WINDOW_BINS] for start in starts]).astype(np.float32)
+def silence(frames: Sequence[int]) -> Float32[np.ndarray, "time 1 80 20"]:
+    """The mel windows of a clip without sound."""
+    return np.zeros((len(frames), 1, 80, MEL_WINDOW_BINS), np.float32)
 
 
 def _shares(sources: list[str], weights: Mapping[str, float]) -> Float[np.ndarray, " sources"]:

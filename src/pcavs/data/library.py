@@ -8,10 +8,11 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from pcavs.data.corpus import Batch as Batch
-from pcavs.data.corpus import Corpus, Entry, OpenClip, windows
+from pcavs.data.corpus import Corpus, Entry, OpenClip, silence
 from pcavs.data.pack import PackedClip, pack_frame_px, read_pack
 from pcavs.data.picture import decode_picture
 from pcavs.errors import DataError
+from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
 
 
 class Library(Corpus):
@@ -50,8 +51,8 @@ class Library(Corpus):
     def open_clip(self, clip: int) -> OpenClip:
         """Gives what a batch needs of a clip; decodes nothing yet."""
         packed = self.clips[clip]
-        faces = functools.partial(self.faces, clip)
-        return OpenClip(packed.mesh, packed.lips, self._mean_lips[clip], packed.pose, packed.mel, faces)
+        faces, windows = (functools.partial(work, clip) for work in (self.faces, self.windows))
+        return OpenClip(packed.mesh, packed.lips, self._mean_lips[clip], packed.pose, windows, faces)
 
     def faces(self, clip: int, frames: Sequence[int]) -> UInt8[np.ndarray, "time side side 3"]:
         """Decodes faces of a clip, RGB."""
@@ -60,4 +61,8 @@ class Library(Corpus):
 
     def windows(self, clip: int, frames: Sequence[int]) -> Float32[np.ndarray, "time 1 80 20"]:
         """Cuts the mel window of each frame; silence where the clip has no sound."""
-        return windows(self.clips[clip].mel, frames)
+        mel = self.clips[clip].mel
+        if mel is None:
+            return silence(frames)
+        starts = [frame * MEL_BINS_PER_FRAME for frame in frames]
+        return np.stack([mel[None, :, start : start + MEL_WINDOW_BINS] for start in starts]).astype(np.float32)

@@ -12,13 +12,13 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from pcavs.data.corpus import Batch, Corpus, Entry, Faces, OpenClip
+from pcavs.data.corpus import Batch, Corpus, Entry, Faces, OpenClip, silence
 from pcavs.data.ledger import read_ledger
 from pcavs.data.shard import AlignedClip, Span, read_clip
 from pcavs.errors import DataError
 from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import decode_pictures
-from pcavs.media.mel import padded_mel
+from pcavs.media.mel import windows_at
 from pcavs.spec import MelSpec
 
 
@@ -71,8 +71,11 @@ class ShardLibrary(Corpus):
         mesh, lips = aligned.mesh.copy(), lips_shape(aligned.mesh)
         mesh[:, :, :2] += 0.5
         mesh /= aligned.side_px
-        mel = None if aligned.waveform is None else padded_mel(aligned.waveform, len(mesh), MelSpec())
-        return OpenClip(mesh, lips, lips.mean(axis=0), aligned.pose, mel, functools.partial(self._faces, aligned))
+        windows = silence
+        if aligned.waveform is not None:
+            windows = functools.partial(windows_at, aligned.waveform, spec=MelSpec())
+        faces = functools.partial(self._faces, aligned)
+        return OpenClip(mesh, lips, lips.mean(axis=0), aligned.pose, windows, faces)
 
     def _faces(self, clip: AlignedClip, frames: Sequence[int]) -> Faces:
         faces = decode_pictures(clip.film, frames)

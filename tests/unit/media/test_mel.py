@@ -4,7 +4,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcavs.media.mel import mel_filters, mel_spectrogram, mel_windows, normalise_loudness, padded_mel, published_mel
+from pcavs.media.mel import (
+    mel_filters,
+    mel_spectrogram,
+    mel_windows,
+    normalise_loudness,
+    padded_mel,
+    published_mel,
+    windows_at,
+)
 from pcavs.spec import MelSpec
 
 SPEC = MelSpec()
@@ -116,3 +124,9 @@ def test_length_costs_little_memory():
     tracemalloc.stop()
     # The mel (3.8 MB) and some chunks; no second waveform (7.7 MB).
     assert peak < 16e6
+
+
+@pytest.mark.parametrize("frames", [[0], [1, 40, 2], [82, 83, 84]])
+def test_a_few_windows_are_those_of_the_whole(speech: np.ndarray, frames: list[int]):
+    whole = mel_windows(padded_mel(speech, 85, SPEC))
+    np.testing.assert_allclose(windows_at(speech, frames, SPEC), whole[frames], atol=1e-6)
