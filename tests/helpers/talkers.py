@@ -1,6 +1,7 @@
 """Talkers that exist in seconds: random weights, and one that answers to loudness in a known way."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,9 +10,10 @@ from torch import nn
 from pcavs.backends.base import FieldArrays, IdentityArrays
 from pcavs.exchange.export import run as export
 from pcavs.exchange.options import ExportOptions
+from pcavs.models.paper import PaperTalker, build_paper
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import Talker, build_talker
-from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
+from pcavs.models.talker import Talker, build_flow
+from pcavs.spec import TINY_FLOW, FlowSpec, MelSpec, PaperSpec, TalkerSpec
 from pcavs.weights.bundle import Bundle, save_bundle
 
 WINDOW_CENTRE = slice(10, 13)
@@ -24,11 +26,27 @@ QUIET, LOUD = 0.45, 0.75
 def lively_talker(flow: FlowSpec, seed: int = 0) -> Talker:
     """Random weights with fields as large as a trained talker's, and batch statistics that folding could get wrong."""
     torch.manual_seed(seed)
-    talker = build_talker(TalkerSpec(flow=flow))
+    talker = build_flow(flow, MelSpec())
     with torch.no_grad():
         for level in talker.generator.levels:
             level.motion.weight.mul_(12)
         talker.generator.paint.weight.mul_(8)
+    return _seasoned(talker)
+
+
+def lively_paper(paper: PaperSpec, seed: int = 0) -> PaperTalker:
+    """Random weights of a `paper` talker, with noise, biases and batch statistics that folding could get wrong."""
+    torch.manual_seed(seed)
+    talker = build_paper(paper, MelSpec())
+    with torch.no_grad():
+        for name, value in talker.generator.synthesis.named_parameters():
+            if name.endswith(("noise_strength", "bias")):
+                value.add_(0.1 * torch.randn_like(value))
+    return _seasoned(talker)
+
+
+def _seasoned(talker: nn.Module) -> Any:
+    with torch.no_grad():
         for module in talker.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.running_mean.normal_(0, 0.2)

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError
+from pcavs.exchange.faster import FasterFace
 from pcavs.exchange.options import ExportOptions
-from pcavs.models.plain import plain_networks
+from pcavs.models.plain import PlainFace, plain_networks
 from pcavs.models.state import fill
 from pcavs.models.talker import build_talker
 from pcavs.spec import MEL_WINDOW_BINS, FlowSpec, PaperSpec, TalkerSpec
@@ -90,11 +91,32 @@ def _flow_example(flow: FlowSpec, batch: int) -> tuple[Tensor, ...]:
 
 
 def convert(network: nn.Module, inputs: tuple[Tensor, ...]) -> ov.Model:
-    """Converts one network; encoders take any number of samples, the generator one."""
+    """Converts one network; encoders take any number of samples, a generator as many as its inputs.
+
+    The `paper` generator is rewritten on the way: see `exchange.faster`.
+    """
     is_encoder = len(inputs) == 1
     shapes = [ov.PartialShape([_ANY if is_encoder else value.shape[0], *value.shape[1:]]) for value in inputs]
+    if isinstance(network, PlainFace):
+        network = FasterFace(network.generator, len(inputs[0]), bounded=network.bounded)
     with _without_chatter():
-        return ov.convert_model(network, example_input=inputs, input=shapes)
+        model = ov.convert_model(network, example_input=inputs, input=shapes)
+    _leave_zeros_to_gather(model)
+    return model
+
+
+def _leave_zeros_to_gather(model: ov.Model) -> None:
+    # Torch cannot pick a row behind the last, so `tiles` adds a row of zeros, at the price of a copy of all the
+    # others; OpenVINO's Gather gives zeros for such a row by itself (operation set 8, out-of-range indices).
+    for node in model.get_ops():
+        if node.get_type_name() != "Gather":
+            continue
+        padded = node.input_value(0).get_node()
+        if padded.get_type_name() != "Concat" or padded.get_input_size() != 2:
+            continue
+        zeros = padded.input_value(1).get_node()
+        if zeros.get_type_name() == "Constant" and list(zeros.get_output_shape(0))[:-1] == [1] and not zeros.data.any():
+            node.input(0).replace_source_output(padded.input_value(0))
 
 
 @contextlib.contextmanager

@@ -89,6 +89,7 @@ class PlainFace(nn.Module):
         """Without `bounded` the last `tanh` is left away: for comparing numbers."""
         super().__init__()
         self.generator = generator
+        self.bounded = bounded
         self.paint = generator.forward if bounded else generator.unbounded
 
     def forward(
