@@ -10,12 +10,13 @@ runs the identity encoder, the motion encoder twice, the speech encoder and the 
 
 import argparse
 import copy
+import functools
 import logging
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import openvino as ov
@@ -40,7 +41,7 @@ GENERATOR_GFLOP: Final = 69.4
 PUBLISHED_MS: Final = {1: 1374, 8: 2382}
 """The published code itself, by batch, measured on another day on a machine of the same kind."""
 
-Call = Callable[[], object]
+Call = Callable[[], Any]
 
 
 class Timing(NamedTuple):
@@ -76,7 +77,7 @@ def main() -> None:
     for batch in arguments.batch:
         calls = {way: dict(parts_of(way, talker, batch, arguments.threads)) for way in ways}
         report(measure(calls, arguments.rounds), batch)
-    report_agreement(talker, ways, arguments.threads)
+        report_agreement(calls)
 
 
 def seasoned(talker: PaperTalker) -> PaperTalker:
@@ -89,24 +90,32 @@ def seasoned(talker: PaperTalker) -> PaperTalker:
 
 
 def parts_of(way: str, talker: PaperTalker, batch: int, threads: int) -> Iterator[tuple[str, Call]]:
-    """Gives what one way runs for a batch of frames, ready to be called."""
+    """Gives what one way runs for a batch of frames, ready to be called; the same inputs for every way."""
     if way == "published":
         face = torch.rand(batch, 3, SPEC.paper.frame_px, SPEC.paper.frame_px) * 2 - 1
         windows = example_inputs("speech", SPEC, batch)[0]
         yield "all", partial(PublishedPath(talker).frames, face, face, windows)
         return
     runtime, precision = way.split("-")
-    make = torch_call if runtime == "torch" else openvino_call
     for name, network in plain_networks(talker).items():
-        if name in PARTS:
-            yield name, make(network, example_inputs(name, SPEC, batch), precision, threads)
+        if name not in PARTS:
+            continue
+        torch.manual_seed(batch)
+        inputs = example_inputs(name, SPEC, batch)
+        if runtime == "torch":
+            yield name, torch_call(network, inputs, precision)
+        else:
+            yield name, openvino_call(converted(talker, name, batch), inputs, precision, threads)
 
 
-def torch_call(
-    network: nn.Module, inputs: tuple[Tensor, ...], precision: str, threads: int
-) -> Callable[[], np.ndarray]:
+@functools.cache
+def converted(talker: PaperTalker, name: str, batch: int) -> ov.Model:
+    """A network as `pcavs weights export` converts it."""
+    return convert(plain_networks(talker)[name], example_inputs(name, SPEC, batch))
+
+
+def torch_call(network: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> Call:
     """Channels last where there are channels; bf16 by autocast, which keeps sums in f32."""
-    del threads  # set once for all of torch
     network = copy.deepcopy(network).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     inputs = tuple(
         each.contiguous(memory_format=torch.channels_last) if each.dim() == 4 and each.is_floating_point() else each
@@ -122,12 +131,10 @@ def torch_call(
     return call
 
 
-def openvino_call(
-    network: nn.Module, inputs: tuple[Tensor, ...], precision: str, threads: int
-) -> Callable[[], np.ndarray]:
-    """The network as `pcavs weights export` converts it."""
+def openvino_call(model: ov.Model, inputs: tuple[Tensor, ...], precision: str, threads: int) -> Call:
+    """Tuned as `backends.openvino` tunes it."""
     settings = {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads}
-    request = ov.Core().compile_model(convert(network, inputs), "CPU", settings).create_infer_request()
+    request = ov.Core().compile_model(model, "CPU", settings).create_infer_request()
     for index, value in enumerate(inputs):
         request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value.numpy())))
 
@@ -182,7 +189,8 @@ def report_floor(threads: int) -> None:
     rows, inner, columns, times = 3136, 512, 512, 8
     for precision in ("f32", "bf16") if cpu_has_bf16() else ("f32",):
         chain = nn.Sequential(*(nn.Linear(inner, columns, bias=False) for _ in range(times)))
-        call = openvino_call(chain, (torch.randn(rows, inner),), precision, threads)
+        pixels = (torch.randn(rows, inner),)
+        call = openvino_call(convert(chain, pixels), pixels, precision, threads)
         call()
         took = []
         for _ in range(9):
@@ -196,19 +204,15 @@ def report_floor(threads: int) -> None:
         )
 
 
-def report_agreement(talker: PaperTalker, ways: list[str], threads: int) -> None:
+def report_agreement(calls: dict[str, dict[str, Call]]) -> None:
     """Prints how far the faces of each way are from torch in f32, in grey levels of 255."""
-    network, inputs = plain_networks(talker)["generator"], example_inputs("generator", SPEC)
-    expected = torch_call(network, inputs, "f32", threads)()
-    for way in ways:
-        if way in ("published", "torch-f32"):
-            continue
-        runtime, precision = way.split("-")
-        made = (torch_call if runtime == "torch" else openvino_call)(network, inputs, precision, threads)()
-        apart = np.abs(made - expected) * 127.5
-        logger.info(
-            "%-14s faces are %.3f grey levels from torch f32 on average, %.2f at most", way, apart.mean(), apart.max()
-        )
+    if "torch-f32" not in calls:
+        return
+    expected = calls["torch-f32"]["generator"]()
+    for way, parts in calls.items():
+        if "generator" in parts and way != "torch-f32":
+            apart = np.abs(parts["generator"]() - expected) * 127.5
+            logger.info("%s: %.3f grey levels from torch f32 on average, %.2f at most", way, apart.mean(), apart.max())
 
 
 if __name__ == "__main__":

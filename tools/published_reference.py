@@ -6,6 +6,8 @@ each doubling run over channels as a batch, zeros inserted before the skip pictu
 call, the generator and the motion encoder run twice a frame, and the identity encoder run for every frame.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -33,7 +35,8 @@ class PublishedGenerator(nn.Module):
         """Gives the picture before its `tanh`."""
         x = self._styled(self.ours.first, seed, style)
         picture = self._colours(self.ours.first_colours, x, style)
-        for level in self.ours.levels:
+        levels: list[Any] = list(self.ours.levels)
+        for level in levels:
             x = self._styled(level.conv, self._styled(level.up, x, style), style)
             zeros = functional.pad(picture[:, :, :, None, :, None], (0, 1, 0, 0, 0, 1))
             doubled = zeros.flatten(4, 5).flatten(2, 3)
