@@ -71,7 +71,7 @@ def start(
 
 def finish(films: Path, out: Path, **settings: object) -> str:
     process = start(films, out, **settings)  # pyright: ignore
-    told, error = process.communicate(timeout=170)
+    told, error = process.communicate(timeout=600)
     assert process.returncode == 0, error
     return told.strip()
 
@@ -184,6 +184,7 @@ def test_ray_is_named_where_it_is_missing(films: Path, tmp_path: Path):
 
 
 @pytest.mark.ray
+@pytest.mark.timeout(900)
 def test_a_ray_cluster_gives_the_same_bytes(films: Path, undisturbed: Path, tmp_path: Path):
     ray = pytest.importorskip("ray")
     cluster = pytest.importorskip("ray.cluster_utils").Cluster(
