@@ -30,6 +30,8 @@ from pcavs.synth.visemes import sound_class
 logger = logging.getLogger(__name__)
 
 BANDS_DEG = (20, 40, 50, 61)
+LEAST_OPENING = 0.1
+"""Range of the opening (of the eye distance) from which on it says something; the tracker's own noise is 0.03."""
 _STEP_S = 0.005
 _LARGEST_OFFSET_S = 0.2
 
@@ -102,7 +104,7 @@ def summary(clips: list[dict[str, Any]]) -> dict[str, Any]:
     result["mean difference there, degrees"] = (made - truth)[near].mean(axis=0).tolist()
     offsets = collections.defaultdict(list)
     for clip in clips:
-        if clip["correlation"] > 0.3:
+        if clip["correlation"] > 0.3 and clip.get("opening", 0.0) > LEAST_OPENING:
             offsets[clip["language"]].append(clip["offset_s"])
     result["offsets, s"] = {name: np.round(values, 3).tolist() for name, values in sorted(offsets.items())}
     every = [value for values in offsets.values() for value in values]

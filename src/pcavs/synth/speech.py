@@ -1,24 +1,17 @@
-"""Synthetic speech with the time of every phoneme: the one place that starts eSpeak NG (decision 0010)."""
+"""Synthetic speech with the time of every phoneme: eSpeak NG's (decision 0010)."""
 
 import dataclasses
-import json
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int16
 
-from pcavs.errors import InputError
+from pcavs.media.espeak import ask
 from pcavs.media.timeline import resampled_count
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Waveform
 
-_WORKER = Path(__file__).with_name("espeak_worker.py")
-_TIMEOUT_S = 60
 SILENCE = ""
 """IPA of a stretch in which nothing is said."""
 
@@ -87,7 +80,7 @@ def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
     """
-    header, sound = _ask(
+    header, sound = ask(
         {
             "text": text,
             "voice": voice.name,
@@ -105,7 +98,7 @@ def transcribed(clauses: Sequence[str], language: str) -> list[str]:
     Raises:
         InputError: eSpeak NG is not installed, or does not know the language.
     """
-    return _ask({"clauses": list(clauses), "voice": language})[0]["ipa"]
+    return ask({"clauses": list(clauses), "voice": language})[0]["ipa"]
 
 
 def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utterance:
@@ -176,23 +169,6 @@ def resampled(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
     count = min(len(spectrum), len(kept))
     kept[:count] = spectrum[:count]
     return (np.fft.irfft(kept, target)[:length] * (target / len(padded))).astype(np.float32)
-
-
-def _ask(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    finished = subprocess.run(
-        [sys.executable, "-I", str(_WORKER)],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=True,
-    )
-    line, _, sound = finished.stdout.partition(b"\n")
-    header = json.loads(line)
-    if header.get("error") == "missing":
-        raise InputError("synthetic speech needs eSpeak NG; on Debian: apt install espeak-ng")
-    if "error" in header:
-        raise InputError(f"eSpeak NG cannot speak: {header['error']}; `espeak-ng --voices` lists what it knows")
-    return header, sound
 
 
 def _is_modifier(ipa: str) -> bool:

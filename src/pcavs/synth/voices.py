@@ -98,24 +98,25 @@ def real_speech(voices: Sequence[VoiceFile], seconds: float, random: np.random.G
 
     Speakers are drawn with the root of what there is of them, so that one with hundreds of recordings is heard more
     than one with a single, but not hundreds of times more. Short recordings of one speaker follow each other; a
-    recording whose words do not fit its sound is passed over.
+    recording whose words do not fit its sound is passed over, as is a speaker who has no other.
 
     Raises:
-        InputError: None of the speaker's recordings can be used.
+        InputError: Nobody's recordings can be used.
     """
     names = sorted({voice.speaker for voice in voices})
     weights = np.sqrt([sum(voice.speaker == name for voice in voices) for name in names])
-    speaker = str(random.choice(names, p=weights / weights.sum()))
-    files = [voice for voice in voices if voice.speaker == speaker]
-    order = [files[int(index)] for index in random.permutation(len(files))]
-    if order[0].is_piper:
-        return _piper_speech(order[0], random)
-    parts, said = _recordings(order, seconds, random)
-    if not parts:
-        raise InputError(f"no recording of {speaker} could be aligned to its text; see the warnings above")
-    pauses_s = [0.0, *(float(pause) for pause in random.uniform(0.05, 0.6, len(parts) - 1))]
-    whole = quickened(joined(parts, pauses_s), float(random.uniform(*_TEMPO)))
-    return Speech(utterance=whole, kind="recording", voice=speaker, language=order[0].language, text=" ".join(said))
+    for name in random.choice(names, len(names), replace=False, p=weights / weights.sum()).tolist():
+        files = [voice for voice in voices if voice.speaker == name]
+        order = [files[int(index)] for index in random.permutation(len(files))]
+        if order[0].is_piper:
+            return _piper_speech(order[0], random)
+        parts, said = _recordings(order, seconds, random)
+        if not parts:
+            continue
+        pauses_s = [0.0, *(float(pause) for pause in random.uniform(0.05, 0.6, len(parts) - 1))]
+        whole = quickened(joined(parts, pauses_s), float(random.uniform(*_TEMPO)))
+        return Speech(utterance=whole, kind="recording", voice=name, language=order[0].language, text=" ".join(said))
+    raise InputError("no recording of the voices table could be aligned to its text; see the warnings above")
 
 
 def _recordings(

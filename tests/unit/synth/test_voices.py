@@ -1,5 +1,6 @@
 """Tables of real voices, and the Piper voices among them."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -74,7 +75,10 @@ def test_a_recording_that_does_not_fit_is_passed_over(
     assert set(said.text.split()) == {"good"}
     assert len(said.utterance.waveform) >= 2.5 * 16_000
     assert "bad.wav is passed over: does not fit" in caplog.text
-    with pytest.raises(InputError, match="no recording of anna could be aligned"):
+    other = dataclasses.replace(files[0], speaker="berta")
+    drawn = {real_speech([files[1], other], 1.0, np.random.default_rng(seed)).voice for seed in range(6)}
+    assert drawn == {"berta"}
+    with pytest.raises(InputError, match="no recording of the voices table could be aligned"):
         real_speech(files[1:], 2.5, np.random.default_rng(0))
 
 
