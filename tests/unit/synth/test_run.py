@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,15 @@ from pcavs.media.audio import read_waveform
 from pcavs.media.video import read_frames
 from pcavs.synth.options import SynthOptions
 from pcavs.synth.run import run, write_wave
+from pcavs.types import Picture
+
+CODEC = 6.0
+"""The drawn frames are equal; x264 does not always make equal films of them when they are this small."""
+
+
+def largest_difference(one: Iterable[Picture], other: Iterable[Picture]) -> float:
+    """Mean difference of the two films' least similar frames, grey levels."""
+    return max(float(np.abs(a.astype(int) - b).mean()) for a, b in zip(one, other, strict=True))
 
 
 @pytest.fixture
@@ -49,12 +59,12 @@ def test_a_second_run_continues_and_changes_nothing(heads: Path, tmp_path: Path)
     out = tmp_path / "out"
     run(options(heads, out, clips=1, val_clips=0))
     film = out / "train/One/0000.mp4"
-    first, written = film.read_bytes(), film.stat().st_mtime_ns
+    first, written = list(read_frames(film)), film.stat().st_mtime_ns
     run(options(heads, out, clips=2, val_clips=0))
     assert film.stat().st_mtime_ns == written
     film.unlink()
     run(options(heads, out, clips=1, val_clips=0))
-    np.testing.assert_array_equal(np.frombuffer(film.read_bytes(), np.uint8), np.frombuffer(first, np.uint8))
+    assert largest_difference(first, read_frames(film)) < CODEC
 
 
 @pytest.mark.usefixtures("device", "espeak")
@@ -66,10 +76,7 @@ def test_two_processes_make_the_same_clips_as_one(heads: Path, tmp_path: Path) -
         assert (tmp_path / "one" / name).with_suffix(".wav").read_bytes() == (tmp_path / "two" / name).with_suffix(
             ".wav"
         ).read_bytes()
-        pairs = zip(read_frames(tmp_path / "one" / name), read_frames(tmp_path / "two" / name), strict=True)
-        # The drawn frames are equal; x264 does not always make equal films of them when they are this small.
-        differences = [float(np.abs(first.astype(int) - second).mean()) for first, second in pairs]
-        assert max(differences) < 6.0, f"{name}: {np.round(differences, 2)}"
+        assert largest_difference(read_frames(tmp_path / "one" / name), read_frames(tmp_path / "two" / name)) < CODEC
 
 
 @pytest.mark.usefixtures("device", "espeak")
