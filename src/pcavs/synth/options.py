@@ -9,7 +9,8 @@ class SynthOptions:
     """Renders talking heads with sound and exact truth, as training material.
 
     Clips go to OUT/train/HEAD/NNNN.mp4 (and .wav, .json with the truth of every frame) and OUT/val/HEAD/...; a clip
-    is there complete or not at all. OUT/KEY.json lists them. A second run continues a first one.
+    is there complete or not at all. OUT/KEY.json lists them with their truth, OUT/index.csv for `pcavs prepare`. A
+    second run continues a first one.
     """
 
     avatars: Path

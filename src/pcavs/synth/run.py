@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import io
 import itertools
 import json
 import logging
@@ -69,11 +70,20 @@ def run(options: SynthOptions) -> Path:
 
 
 def write_key(folder: Path) -> Path:
-    """Gathers the truth files of a folder's complete clips into KEY.json."""
+    """Gathers the truth files of a folder's complete clips into KEY.json, and lists the clips in index.csv.
+
+    The list is what `pcavs prepare --index` takes.
+    """
     truths = {}
     for path in sorted(folder.glob("*/*/*.json")):
         if path.with_suffix(".mp4").exists():
-            truths[str(path.relative_to(folder).with_suffix(".mp4"))] = json.loads(path.read_text())
+            truths[path.relative_to(folder).with_suffix(".mp4").as_posix()] = json.loads(path.read_text())
+    lines = io.StringIO()
+    table = csv.writer(lines, lineterminator="\n")
+    table.writerow(("path", "identity", "source", "split", "licence"))
+    for name, truth in truths.items():
+        table.writerow((name, truth["avatar"], "renders", truth["split"], "rendered by pcavs synth"))
+    _write_whole(folder / "index.csv", lines.getvalue())
     return _write_whole(folder / "KEY.json", json.dumps(truths))
 
 
@@ -187,5 +197,5 @@ def _make_folder(folder: Path) -> None:
 def _write_whole(path: Path, text: str) -> Path:
     # Several runs may write into one folder.
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text)
+    part.write_text(text, encoding="utf-8")
     return part.replace(path)

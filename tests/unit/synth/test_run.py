@@ -1,5 +1,6 @@
 """Clips are whole or absent, carry their truth, and a second run continues the first."""
 
+import csv
 import json
 import shutil
 from collections.abc import Iterable
@@ -45,6 +46,8 @@ def options(heads: Path, out: Path, **changes: object) -> SynthOptions:
 def test_clips_hold_what_their_truth_says(heads: Path, tmp_path: Path) -> None:
     key = json.loads(run(options(heads, tmp_path / "out")).read_text())
     assert sorted(key) == ["train/One/0000.mp4", "train/One/0001.mp4", "val/Two/0000.mp4"]
+    index = list(csv.DictReader((tmp_path / "out/index.csv").open()))
+    assert [(row["path"], row["identity"], row["split"]) for row in index][2] == ("val/Two/0000.mp4", "Two", "val")
     truth = key["train/One/0001.mp4"]
     frames = list(read_frames(tmp_path / "out/train/One/0001.mp4"))
     assert len(frames) == 20 == len(truth["visemes"]) == len(truth["yaw_pitch_roll_deg"])
