@@ -99,7 +99,7 @@ def convert(network: nn.Module, inputs: tuple[Tensor, ...]) -> ov.Model:
     shapes = [ov.PartialShape([_ANY if is_encoder else value.shape[0], *value.shape[1:]]) for value in inputs]
     if isinstance(network, PlainFace):
         network = FasterFace(network.generator, len(inputs[0]), bounded=network.bounded)
-    with _without_chatter():
+    with _without_chatter(), torch.no_grad():  # gradients would keep every sum of the tiles in memory
         model = ov.convert_model(network, example_input=inputs, input=shapes)
     _leave_zeros_to_gather(model)
     return model
