@@ -40,6 +40,8 @@ class AlignedClip(NamedTuple):
     """Landmarks in pixels of the crop."""
     pose: Float32[np.ndarray, "time 12"]
     """`face.pose.pose_code`; a render's own where `facts["truth"]`."""
+    lips: Float32[np.ndarray, "time lip_numbers"]
+    """`face.regions.lips_shape`, in centimetres."""
     transform: Float64[np.ndarray, "2 3"]
     """From pixels of the source to pixels of the crop."""
     waveform: Waveform | None
@@ -108,7 +110,7 @@ class ShardWriter:
 def parts_of(clip: AlignedClip) -> dict[str, bytes]:
     """Gives the files of a clip by their endings: `h264`, `json`, `npz`, and `wav` where there is sound."""
     arrays = io.BytesIO()
-    np.savez(arrays, ends=clip.film.ends, mesh=clip.mesh, pose=clip.pose, transform=clip.transform)
+    np.savez(arrays, ends=clip.film.ends, mesh=clip.mesh, pose=clip.pose, lips=clip.lips, transform=clip.transform)
     facts = clip.facts | {"side_px": clip.side_px, "format": FORMAT}
     parts = {
         "h264": clip.film.data,
@@ -189,14 +191,14 @@ def _clip_of(key: str, files: dict[str, bytes]) -> AlignedClip:
     if found != FORMAT:
         raise ValueError(f"format {found}, {FORMAT} is needed")
     with np.load(io.BytesIO(files["npz"]), allow_pickle=False) as arrays:
-        ends, mesh, pose, transform = (arrays[name] for name in ("ends", "mesh", "pose", "transform"))
+        ends, mesh, pose, lips, transform = (arrays[name] for name in ("ends", "mesh", "pose", "lips", "transform"))
     missing = sorted(_NEEDED - set(facts) - {"format"})
-    if missing or not len(ends) == len(mesh) == len(pose):
-        counts = f"{len(ends)} faces, {len(mesh)} meshes, {len(pose)} poses"
+    if missing or not len(ends) == len(mesh) == len(pose) == len(lips):
+        counts = f"{len(ends)} faces, {len(mesh)} meshes, {len(pose)} poses, {len(lips)} lips"
         raise ValueError(f"{key}: {counts}, facts missing: {', '.join(missing) or 'none'}")
     waveform = _from_wav(files["wav"]) if "wav" in files else None
     film = Bitstream(files["h264"], ends)
-    return AlignedClip(key, facts, film, mesh, pose, transform, waveform, facts.pop("side_px"))
+    return AlignedClip(key, facts, film, mesh, pose, lips, transform, waveform, facts.pop("side_px"))
 
 
 def _to_wav(waveform: Waveform) -> bytes:

@@ -16,7 +16,6 @@ from pcavs.data.corpus import Batch, Corpus, Entry, Faces, OpenClip, silence
 from pcavs.data.ledger import read_ledger
 from pcavs.data.shard import AlignedClip, Span, read_clip
 from pcavs.errors import DataError
-from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.mel import windows_at
 from pcavs.spec import MelSpec
@@ -68,7 +67,7 @@ class ShardLibrary(Corpus):
                 aligned = read_clip(file, span)
         except OSError as error:
             raise DataError(f"cannot read {path}: {error}; the ledger beside it needs it") from error
-        mesh, lips = aligned.mesh.copy(), lips_shape(aligned.mesh)
+        mesh, lips = aligned.mesh.copy(), aligned.lips
         mesh[:, :, :2] += 0.5
         mesh /= aligned.side_px
         windows = silence

@@ -14,6 +14,7 @@ from pcavs.data.shard import AlignedClip
 from pcavs.face.align import apply_transform, clip_transform, crop_picture
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, pose_code, rotation_from_angles
+from pcavs.face.regions import lips_shape
 from pcavs.face.smooth import smooth_meshes
 from pcavs.face.track import fill_gaps, track_picture
 from pcavs.media.bitstream import encode_pictures
@@ -21,6 +22,7 @@ from pcavs.media.image import read_picture
 from pcavs.media.video import read_frames
 from pcavs.prepare.follow import FaceClip, Follower
 from pcavs.prepare.gates import NO_SOUND_DB, Rejection, judge
+from pcavs.prepare.offset import sync_measures
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source
 from pcavs.prepare.stills import turned_pictures
@@ -30,6 +32,9 @@ from pcavs.types import CropTransform, Picture, Waveform
 
 _SHARPNESS_PX = 128
 """Side of the face at which sharpness is measured, so that it does not depend on the crop's size."""
+
+_SILENCE_DB = -120.0
+"""What sound of nothing but zeros counts as."""
 
 _TRUSTED_YAW_DEG = 35.0
 """Up to here landmarks are good enough to tie a render's truth to the crop."""
@@ -108,13 +113,14 @@ class _Film:
             crop_picture(window, _through(transform, place), side)
             for window, place in zip(face.windows, face.places, strict=True)
         ]
-        measures["sharpness"] = _sharpness(crops)
+        in_crop = apply_transform(transform, meshes)
+        measures |= {"sharpness": _sharpness(crops)} | sync_measures(crops, in_crop, sound)
         if (rejection := judge(measures, self._limits)) is not None:
             return Outcome(key, len(meshes), start, measures, rejection)
-        in_crop = apply_transform(transform, meshes)
         facts = self._source.facts | {"file": self._source.name, "start_frame": start, "measures": rounded(measures)}
         pose, facts["truth"] = self._pose(pose_code(in_crop, side), start)
-        clip = AlignedClip(key, facts, encode_pictures(crops), in_crop, pose, transform, sound, side)
+        film, lips = encode_pictures(crops), lips_shape(in_crop)
+        clip = AlignedClip(key, facts, film, in_crop, pose, lips, transform, sound, side)
         return Outcome(key, len(meshes), start, measures, clip)
 
     def _pose(self, fitted: Float32[np.ndarray, "time 12"], start: int) -> tuple[Float32[np.ndarray, "time 12"], bool]:
@@ -145,7 +151,8 @@ def _prepare_picture(
     facts = source.facts | {"file": source.name, "start_frame": 0, "measures": rounded(measures), "truth": False}
     facts["turned"] = len(turned) > 1
     film = encode_pictures([crop for crop, _ in turned])
-    clip = AlignedClip(source.key, facts, film, meshes, pose_code(meshes, side), transform, None, side)
+    pose, lips = pose_code(meshes, side), lips_shape(meshes)
+    clip = AlignedClip(source.key, facts, film, meshes, pose, lips, transform, None, side)
     yield Outcome(source.key, len(turned), 0, measures, clip)
 
 
@@ -210,4 +217,4 @@ def _level_db(sound: Waveform | None) -> float:
     if sound is None:
         return NO_SOUND_DB
     power = float(np.square(sound, dtype=np.float64).mean())
-    return max(NO_SOUND_DB + 1, 10 * math.log10(power)) if power > 0 else NO_SOUND_DB + 1
+    return max(_SILENCE_DB, 10 * math.log10(power)) if power > 0 else _SILENCE_DB

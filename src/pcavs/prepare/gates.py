@@ -1,7 +1,6 @@
 """The gates: named rules that a clip must pass, each with a limit that an option can move.
 
-Two more gates have no limit: `decodable` (the file can be read) and `face` (it shows one). A judge of lip sync would
-be one more rule here, with its measure in `clip.py`.
+Two more gates have no limit: `decodable` (the file can be read) and `face` (it shows one).
 """
 
 import difflib
@@ -12,11 +11,16 @@ from pcavs.errors import InputError
 
 
 class Gate(NamedTuple):
-    """A measure must be at least `limit`."""
+    """A measure must be at least `limit`, or at most."""
 
     limit: float
     says: str
     """The reason of a rejection, with {value} and {limit}."""
+    at_most: bool = False
+
+    def passes(self, value: float, limit: float) -> bool:
+        """Whether a clip of that measure is kept."""
+        return value <= limit if self.at_most else value >= limit
 
 
 GATES: Final[Mapping[str, Gate]] = {
@@ -25,6 +29,7 @@ GATES: Final[Mapping[str, Gate]] = {
     "found": Gate(0.9, "the face was seen in {value:.0%} of the frames, {limit:.0%} are needed"),
     "sharpness": Gate(4.0, "{value:.1f}, {limit:.1f} is needed"),
     "sound": Gate(-60.0, "{value:.0f} dB of full scale, {limit:.0f} are needed"),
+    "offset": Gate(2.0, "picture and sound are {value:.0f} frames apart, at most {limit:.0f} may be", at_most=True),
 }
 
 NO_SOUND_DB: Final = -200.0
@@ -59,7 +64,7 @@ def limits_of(given: tuple[tuple[str, float], ...]) -> dict[str, float]:
 def judge(measures: Mapping[str, float], limits: Mapping[str, float]) -> Rejection | None:
     """Gives the first gate that a clip fails, in the order of `GATES`; gates that were not measured do not apply."""
     for name, gate in GATES.items():
-        if name in measures and not measures[name] >= limits[name]:
+        if name in measures and not gate.passes(measures[name], limits[name]):
             value, limit = measures[name], limits[name]
             text = "no sound" if value == NO_SOUND_DB else gate.says.format(value=value, limit=limit)
             return Rejection(name, f"{name}: {text}", value, limit)

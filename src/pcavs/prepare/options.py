@@ -22,8 +22,8 @@ class PrepareOptions:
     crop_px: int = 256
     """Side of the stored crop."""
     limits: tuple[tuple[str, float], ...] = ()
-    """Limits of gates, for example `face-size 60 sharpness 3`; the gates are length, face-size, found, sharpness and
-    sound (`sound -200` keeps silent films)."""
+    """Limits of gates, for example `face-size 60 offset 1`; the gates are length, face-size, found, sharpness, sound
+    (`sound -200` keeps silent films) and offset (`offset 15` keeps films out of sync)."""
     longest_s: float = 10.0
     """Longer stretches of a face are cut into clips of this length; memory grows with it."""
     turned: int = 24

@@ -12,7 +12,6 @@ from pcavs.data.picture import encode_picture
 from pcavs.data.shard import AlignedClip, read_shard
 from pcavs.errors import DataError
 from pcavs.face.align import Square
-from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.mel import padded_mel
 from pcavs.prepare.options import PackOptions
@@ -64,7 +63,7 @@ def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
         split=str(clip.facts["split"]),
         jpegs=[encode_picture(_resized(face, options.frame_px), options.quality) for face in faces],
         mesh=share.astype(np.float16),
-        lips=lips_shape(clip.mesh).astype(np.float16),
+        lips=clip.lips.astype(np.float16),
         pose=clip.pose,
         mel=mel,
         truth=bool(clip.facts.get("truth", False)),

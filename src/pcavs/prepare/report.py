@@ -50,6 +50,7 @@ _MEASURES: Final = {
     "found": "share of frames with the face seen",
     "sharpness": "sharpness",
     "sound": "loudness, dB of full scale",
+    "offset": "frames between picture and sound",
 }
 
 
@@ -102,7 +103,7 @@ def _gates(lost: list[dict[str, Any]], limits: dict[str, float]) -> str:
         f"<td class='number'>{counts[name]:,}</td></tr>"
         for name in names
     ]
-    head = "<tr><th>gate</th><th class='number'>at least</th><th class='number'>rejected</th></tr>"
+    head = "<tr><th>gate</th><th class='number'>limit</th><th class='number'>rejected</th></tr>"
     return f"<table>{head}{''.join(cells)}</table>"
 
 

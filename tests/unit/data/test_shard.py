@@ -23,6 +23,7 @@ def clip(key: str, frames: int = 3, seconds: float | None = 0.2) -> AlignedClip:
         film=encode_pictures(rng.integers(0, 255, (frames, 16, 16, 3), np.uint8)),
         mesh=rng.normal(0, 1, (frames, 478, 3)).astype(np.float32),
         pose=rng.normal(0, 1, (frames, 12)).astype(np.float32),
+        lips=rng.normal(0, 1, (frames, 80)).astype(np.float32),
         transform=rng.normal(0, 1, (2, 3)),
         waveform=waveform,
         side_px=16,
@@ -37,7 +38,7 @@ def write_shard(path: Path, clips: list[AlignedClip]) -> list[Span]:
 def assert_same(after: AlignedClip, before: AlignedClip):
     assert (after.key, after.facts, after.side_px) == (before.key, before.facts, 16)
     assert after.film.data == before.film.data
-    for name in ("mesh", "pose", "transform"):
+    for name in ("mesh", "pose", "lips", "transform"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name), strict=True)
     assert (after.waveform is None) == (before.waveform is None)
     if after.waveform is not None:

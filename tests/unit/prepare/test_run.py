@@ -67,7 +67,7 @@ def clip_of(out: Path, name: str, number: int = 0) -> AlignedClip:
     [
         ("short.mp4", "length", "length: 6 frames, 10 are needed"),
         ("mute.mp4", "sound", "sound: no sound"),
-        ("quiet.mp4", "sound", "sound: -1"),
+        ("quiet.mp4", "sound", "sound: -10"),
         ("text.mp4", "decodable", "cannot be read as audio or video"),
         ("empty.mp4", "decodable", "is empty (0 bytes)"),
         ("half.mp4", "decodable", "cannot be read as audio or video"),
@@ -200,7 +200,9 @@ def test_limits_are_options(folder: Path, tmp_path: Path):
 def test_a_gate_that_does_not_exist_is_named(folder: Path, tmp_path: Path):
     with pytest.raises(InputError, match="no gate is named sharpnes; did you mean sharpness"):
         prepare.run(PrepareOptions(source=folder, out=tmp_path, limits=(("sharpnes", 1.0),)))
-    with pytest.raises(InputError, match="no gate is named yaw; there are length, face-size, found, sharpness, sound"):
+    with pytest.raises(
+        InputError, match="no gate is named yaw; there are length, face-size, found, sharpness, sound, offset"
+    ):
         prepare.run(PrepareOptions(source=folder, out=tmp_path, limits=(("yaw", 1.0),)))
 
 
@@ -242,7 +244,7 @@ def test_the_report_needs_nothing_else(prepared: Path):
     text = (prepared / "report.html").read_text()
     assert text.count("data:image/jpeg;base64,") == 7
     assert "http" not in text
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 5  # all clips are too short for `offset`
     for name in ("decodable", "face-size", "sound: no sound", "ann-talk", "cut/text.mp4"):
         assert name in text
 
