@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pcavs.errors import InputError
-from pcavs.synth import speech
+from pcavs.media import espeak
 from pcavs.synth.acoustics import recorded
 from pcavs.synth.speech import Phoneme, Utterance, Voice, excerpt, resampled, speak
 from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
@@ -55,7 +55,7 @@ def test_without_espeak_the_package_is_named(monkeypatch: pytest.MonkeyPatch) ->
     class Missing:
         stdout = b'{"error": "missing"}\n'
 
-    monkeypatch.setattr(speech.subprocess, "run", lambda *_args, **_kwargs: Missing())
+    monkeypatch.setattr(espeak.subprocess, "run", lambda *_args, **_kwargs: Missing())
     with pytest.raises(InputError, match="apt install espeak-ng"):
         speak("Hello", Voice(language="en-us"))
 
