@@ -18,10 +18,10 @@ from typing import NamedTuple
 import numpy as np
 import openvino as ov
 import torch
-from judge_noise import altered_crops, altered_lips, altered_mel, flipped
 from torch import Tensor, nn
 from torch.nn import functional
 
+from judge_noise import altered_crops, altered_lips, altered_mel, flipped
 from pcavs.data.pack import MEL_PADDING_BINS, PackedClip, find_packs, read_pack
 from pcavs.data.shard import decode_picture
 from pcavs.metrics.crops import mouth_crops, without_light

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from pcavs.evaluate import run as evaluation
 from pcavs.evaluate import work
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.summary import checks
-from pcavs.evaluate.work import MISMATCHED, SELF, SHIFTED, TRUTH
+from pcavs.evaluate.work import LONG_FIRST, LONG_LAST, MISMATCHED, SELF, SHIFTED, TRUTH
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
 
@@ -45,7 +46,9 @@ def clips(loud_mouth, examples, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def options(clips, loud_mouth, tmp_path_factory):
-    return EvaluateOptions(clips=clips, out=tmp_path_factory.mktemp("report"), workers=1, judges=clips / "none")
+    return EvaluateOptions(
+        clips=clips, out=tmp_path_factory.mktemp("report"), workers=1, judges=clips / "none", long_s=2.2
+    )
 
 
 @pytest.fixture
@@ -80,6 +83,12 @@ def test_the_truth_is_perfect_and_a_late_film_is_late(report):
     assert "unheard_sync_confidence" in films[f"{name}: {MISMATCHED}"]
 
 
+def test_looped_speech_is_measured_at_both_ends(report):
+    name = next(iter(report["weights"]))
+    first, last = (report["films"][f"{name}: {part}"]["sync_likeness"]["clips"][0] for part in (LONG_FIRST, LONG_LAST))
+    assert first == pytest.approx(last, abs=0.3)
+
+
 def test_speech_alone_drives_the_loud_mouth(report):
     """It has no head to move, and its mouth is loudness: the matrix must say so."""
     shares = next(iter(report["who_drives_what"].values()))
@@ -108,6 +117,20 @@ def test_two_evaluations_are_not_mixed(report, options, loud):
     other = EvaluateOptions(**{**vars(options), "most_s": 3.0})
     with pytest.raises(InputError, match="holds an evaluation of other weights, clips or settings"):
         evaluation.run(other)
+
+
+def test_clips_that_are_out_of_sync_themselves_are_left_out():
+    def row(key, offset, confidence):
+        return {"key": key, "films": {TRUTH: {"sync_offset": offset, "sync_confidence": confidence}}}
+
+    rows = [row("good", 1.0, 0.3), row("late", 4.0, 0.3), row("unsure", 4.0, 0.05)]
+    options = EvaluateOptions(clips=Path(), out=Path())
+    fit, unfit = evaluation._parted(rows, options)
+    assert [each["key"] for each in fit] == ["good", "unsure"]
+    assert unfit == [{"key": "late", "sync_offset": 4.0, "sync_confidence": 0.3}]
+    with pytest.raises(InputError, match="1 clips are in sync themselves, 2 are needed; or add --any-sync"):
+        evaluation._parted(rows[:2], options)
+    assert len(evaluation._parted(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
 
 
 def test_one_clip_is_not_enough(clips, tmp_path, loud):

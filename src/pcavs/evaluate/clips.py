@@ -44,6 +44,10 @@ class Case(NamedTuple):
     faces: Faces
     waveform: Float32[np.ndarray, " samples"]
     """As long as the faces."""
+    film: Path | None = None
+    """The faces as a film of an evaluation, once it is written."""
+    raw: Float32[np.ndarray, "time 478 3"] | None = None
+    """Unsmoothed landmarks in that film, once it is tracked."""
 
 
 class Source(NamedTuple):
@@ -155,12 +159,22 @@ def case_path(out: Path, key: str) -> Path:
 
 
 def save_case(case: Case, path: Path) -> None:
-    """Keeps a case for the workers, without loss."""
+    """Keeps a tracked case for the workers, its faces without loss."""
     pictures = [cv2.imencode(".png", face, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1] for face in case.faces]
     ends = np.cumsum([len(each) for each in pictures])
+    assert case.film is not None
+    assert case.raw is not None
     part = path.with_name(path.name + ".part")
     with part.open("wb") as file:
-        np.savez(file, faces=np.concatenate(pictures), ends=ends, waveform=case.waveform, person=case.person)
+        np.savez(
+            file,
+            faces=np.concatenate(pictures),
+            ends=ends,
+            waveform=case.waveform,
+            person=case.person,
+            film=str(case.film.relative_to(path.parent.parent)),
+            raw=case.raw,
+        )
     part.replace(path)
 
 
@@ -169,7 +183,8 @@ def load_case(path: Path) -> Case:
     with np.load(path, allow_pickle=False) as stored:
         pieces = np.split(stored["faces"], stored["ends"][:-1])
         faces = np.stack([_decoded(piece) for piece in pieces])
-        return Case(path.stem, str(stored["person"]), faces, stored["waveform"])
+        film = path.parent.parent / str(stored["film"])
+        return Case(path.stem, str(stored["person"]), faces, stored["waveform"], film, stored["raw"])
 
 
 def _decoded(piece: UInt8[np.ndarray, " bytes"]) -> Picture:

@@ -96,7 +96,7 @@ def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
         notes=(),
         sound=SoundTrack(path=path, start_s=0.0, end_s=None),
         tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
-        identity=Identity(animator.backend.encode_identity(face), recipe.identity, ()),
+        identity=Identity(codes=animator.backend.encode_identity(face), picture=recipe.identity, notes=()),
         poses=convention.settle(encode_poses(animator, recipe.poses)),
         mel=convention.mel(recipe.waveform, num_frames, spec.mel),
         backend=animator.backend,

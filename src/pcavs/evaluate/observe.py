@@ -23,7 +23,7 @@ from pcavs.types import Picture
 
 Meshes = Float32[np.ndarray, "time 478 3"]
 
-_IDENTITY_FRAMES: Final = 8
+_IDENTITY_FRAMES: Final = 4
 """Frames of a film whose identity is looked at, evenly spread."""
 
 
@@ -86,7 +86,7 @@ def seen_as(faces: Sequence[Picture], raw: Meshes, found: float = 1.0) -> Seen:
 
 
 def identity_of(seen: Seen, embedder: FaceEmbedder, frames: Sequence[int] | None = None) -> list[Embedding]:
-    """Embeds some frames of a film; eight, evenly spread, where none are named."""
+    """Embeds some frames of a film; four, evenly spread, where none are named."""
     spread = np.linspace(0, len(seen.faces) - 1, _IDENTITY_FRAMES).round().astype(int)
     embeddings = []
     for t in map(int, spread if frames is None else frames):

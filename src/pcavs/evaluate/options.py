@@ -26,6 +26,10 @@ class EvaluateOptions:
     """Clips at most, spread over people."""
     most_s: float = 6.0
     """Seconds of each clip."""
+    long_s: float = 20.0
+    """Seconds of looped speech in a film of each of the first two clips; 0 makes none."""
+    any_sync: bool = False
+    """Keeps clips whose own picture and sound are apart."""
     judges: Path | None = None
     """Folder of identity networks that `tools/fetch_judges.py` made; without it, the one in the cache folder."""
     workers: int = 2

@@ -81,8 +81,14 @@ def _facts(report: dict[str, Any]) -> str:
         f"{escape(report['clips_from'])}. Weights: {weights}. pcavs {escape(report['pcavs'])}; sync judge "
         f"{escape(report['judge']['name'])}; identity judges: {escape(embedders)}.</p>"
         f"<p class=note>Films: {escape(report['encoding'])}. The sync judge is this project's own: its confidence "
-        "and distance have SyncNet's form but not its scale, and compare with no published figure.</p>"
+        "and distance have SyncNet's form but not its scale, and compare with no published figure."
+        f"{_left_out(report)}</p>"
     )
+
+
+def _left_out(report: dict[str, Any]) -> str:
+    told = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in report.get("left_out", [])]
+    return f" Left out, because their own picture and sound are apart: {', '.join(told)}." if told else ""
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

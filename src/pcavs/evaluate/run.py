@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import platform
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -12,9 +12,9 @@ from typing import Any, Final
 import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
 from pcavs.evaluate.clips import Source, case_path, find_clips, load_case, partners, read_case, save_case
-from pcavs.evaluate.films import ENCODING, animator_of
+from pcavs.evaluate.films import ENCODING, animator_of, read_film, write_film
 from pcavs.evaluate.leakage import audit, codes_of
-from pcavs.evaluate.observe import judges_folder, load_tools
+from pcavs.evaluate.observe import judges_folder, load_tools, observe
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.report import write_report
 from pcavs.evaluate.summary import summarise
@@ -25,6 +25,11 @@ logger = logging.getLogger(__name__)
 
 REPORT_FORMAT: Final = "pcavs-evaluation-1"
 _LEAST_CLIPS: Final = 2
+_LONG_CLIPS: Final = 2
+_MOST_OFFSET_FRAMES: Final = 1
+"""By which the judge may find a true film early or late."""
+_SURE: Final = 0.1
+"""Confidence from which the judge's offset of a true film counts; unrelated sound seldom reaches it."""
 _Spread = Callable[..., Iterator[Any]]
 
 
@@ -43,10 +48,10 @@ def run(options: EvaluateOptions) -> Path:
         with contextlib.ExitStack() as stack:
             spread = _spread(options.workers, stack)
             kept = _prepare(find_clips(options), options, spread)
-            rows = list(_measured(_jobs(kept, options, weights), spread))
-        leaks = _leakage(kept, rows, options, weights)
+            rows, unfit = _parted(_measured(_jobs(kept, options, weights), spread), options)
+        leaks = _leakage(rows, options, weights)
         summary = summarise(rows, [name for name, _ in weights])
-        report = settings | summary | {"leakage": leaks, "rows": rows}
+        report = settings | summary | {"left_out": unfit, "leakage": leaks, "rows": rows}
         (options.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
         return write_report(report, options.out)
     except OSError as error:
@@ -76,6 +81,8 @@ def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], 
         "split": options.split,
         "most_clips": options.most_clips,
         "most_s": options.most_s,
+        "long_s": options.long_s,
+        "any_sync": options.any_sync,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
 
@@ -116,7 +123,11 @@ def _try_case(source: Source, options: EvaluateOptions) -> str:
         return ""
     tools = load_tools(judges_folder(options.judges))
     try:
-        save_case(read_case(source, options.most_s, tools.landmarker), path)
+        case = read_case(source, options.most_s, tools.landmarker)
+        film = options.out / "films" / case.key / "truth.mp4"
+        write_film(case.faces, case.waveform, film, {"comment": "a clip to measure on, aligned"})
+        raw = observe(list(read_film(film)), tools, f"{case.key}, truth").raw
+        save_case(case._replace(film=film, raw=raw), path)
     except (FaceError, InputError) as error:
         return str(error)
     return ""
@@ -137,6 +148,7 @@ def _jobs(
                 judges=judges_folder(options.judges),
                 weights=weights,
                 device=options.device,
+                long_s=options.long_s if index < _LONG_CLIPS else 0.0,
             )
         )
     return jobs
@@ -148,16 +160,35 @@ def _measured(jobs: list[Job], spread: _Spread) -> Iterator[dict[str, Any]]:
         yield row
 
 
+def _parted(
+    rows: Iterable[dict[str, Any]], options: EvaluateOptions
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Sets clips aside whose own picture and sound do not fit: nothing can be learnt from following such a truth.
+
+    Raises:
+        InputError: Fewer than two clips are left.
+    """
+    fit, unfit = [], []
+    for row in rows:
+        truth = row["films"][TRUTH]
+        is_sure = truth["sync_confidence"] >= _SURE
+        if options.any_sync or not is_sure or abs(truth["sync_offset"]) <= _MOST_OFFSET_FRAMES:
+            fit.append(row)
+        else:
+            unfit.append({"key": row["key"], **{name: truth[name] for name in ("sync_offset", "sync_confidence")}})
+            logger.warning("%s is left out: its own picture is %+d frames late", row["key"], truth["sync_offset"])
+    if len(fit) < _LEAST_CLIPS:
+        raise InputError(f"{len(fit)} clips are in sync themselves, {_LEAST_CLIPS} are needed; or add --any-sync")
+    return fit, unfit
+
+
 def _leakage(
-    kept: list[tuple[str, str]],
-    rows: list[dict[str, Any]],
-    options: EvaluateOptions,
-    weights: tuple[tuple[str, Path | None], ...],
+    rows: list[dict[str, Any]], options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]
 ) -> dict[str, Any]:
     openings = {row["key"]: row["opening"][TRUTH] for row in rows}
     reports = {}
     for name, place in weights:
         animator = animator_of(place, options.device)
-        cases = (load_case(case_path(options.out, key)) for key, _ in kept)
+        cases = (load_case(case_path(options.out, key)) for key in openings)
         reports[name] = audit([codes_of(animator, case, openings[case.key]) for case in cases])
     return reports

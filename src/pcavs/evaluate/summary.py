@@ -32,7 +32,7 @@ def summarise(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
         names: Of the weights, the judged ones first.
     """
     scale_identity(rows)
-    films = list(rows[0]["films"])
+    films = list(dict.fromkeys(film for row in rows for film in row["films"]))
     return {
         "clips": len(rows),
         "people": len({row["person"] for row in rows}),
@@ -62,8 +62,9 @@ def scale_identity(rows: Rows) -> None:
 
 def _table(rows: Rows, film: str) -> dict[str, Any]:
     """Mean of every metric with its interval over clips and over people."""
-    keys = sorted({key for row in rows for key in row["films"][film]})
-    return {key: _interval([(row["person"], row["films"][film].get(key)) for row in rows]) for key in keys}
+    found = [(row["person"], row["films"].get(film, {})) for row in rows]
+    keys = sorted({key for _, values in found for key in values})
+    return {key: _interval([(person, values.get(key)) for person, values in found]) for key in keys}
 
 
 def _interval(values: Iterable[tuple[str, float | None]]) -> dict[str, Any]:

@@ -12,15 +12,15 @@ import numpy as np
 from pcavs.animate.animator import Animator
 from pcavs.animate.options import Device
 from pcavs.evaluate.clips import Case, case_path, load_case, resized
-from pcavs.evaluate.films import Recipe, animator_of, make_film, read_film, write_film
+from pcavs.evaluate.films import Recipe, animator_of, make_film, read_film
 from pcavs.evaluate.measure import Expected, Row, measure, measure_sync
 from pcavs.evaluate.observe import Seen, Tools, identity_of, load_tools, observe, seen_as
 from pcavs.media.mel import mel_windows, padded_mel
-from pcavs.media.timeline import bounce_index
+from pcavs.media.timeline import bounce_index, count_samples
 from pcavs.metrics.curves import exchange
 from pcavs.metrics.sound import silent_frames
 from pcavs.metrics.sync import Embeddings, distance_curve
-from pcavs.spec import MelSpec
+from pcavs.spec import FRAME_RATE, MelSpec
 from pcavs.types import Waveform
 
 SHIFT_FRAMES: Final = 5
@@ -34,6 +34,7 @@ TRUTH, SHIFTED, FROZEN, COPIED = (
 )
 SELF, CROSS, SILENCE, MISMATCHED = "self-driven", "cross-driven", "silence", "other speech"
 OTHER_POSE, OTHER_FACE = "other pose", "other face"
+LONG_FIRST, LONG_LAST = "looped speech, first seconds", "looped speech, last seconds"
 
 _THUMB_PX: Final = 112
 _STRIP_FRAMES: Final = 8
@@ -52,14 +53,16 @@ class Job:
     weights: tuple[tuple[str, Path | None], ...]
     """Name and place of each."""
     device: Device
+    long_s: float = 0.0
+    """Length of the film of looped speech; 0 makes none."""
 
 
 class Scene(NamedTuple):
     """A clip, its lenders and what is known of all three, each as long as the clip."""
 
     case: Case
-    lender: str
-    """Who lends the head motion."""
+    lender: Case
+    """Lends its head motion, and its face where that alone is exchanged."""
     truth: Seen
     other_pose: Seen
     other_speech: Waveform
@@ -80,13 +83,14 @@ def run_job(job: Job) -> dict[str, Any]:
         return json.loads(row_path.read_text())
     tools = load_tools(job.judges)
     scene = _scene(job, tools)
-    films, faces = _baselines(scene, tools, job)
+    films, faces = _baselines(scene, tools)
     curves = {TRUTH: scene.truth.opening.tolist()}
     shifts = {TRUTH: _shift_curve(scene.truth, scene.heard, tools)}
     exchanges: dict[str, Any] = {}
     for name, place in job.weights:
         seen = _made(animator_of(place, job.device), name, scene, tools, job)
         films |= {f"{name}: {protocol}": _measured(protocol, film, scene, tools) for protocol, film in seen.items()}
+        films |= _long_films(animator_of(place, job.device), name, scene, tools, job)
         exchanges[name] = _exchanges(seen)
         faces |= {f"{name}: {protocol}": film.faces for protocol, film in seen.items()}
         curves[name] = seen[SELF].opening.tolist()
@@ -96,7 +100,7 @@ def run_job(job: Job) -> dict[str, Any]:
     row = {
         "key": job.key,
         "person": scene.case.person,
-        "lender": scene.lender,
+        "lender": scene.lender.person,
         "lends_pose": job.lends_pose,
         "lends_speech": job.lends_speech,
         "frames": len(scene.case.faces),
@@ -113,29 +117,30 @@ def run_job(job: Job) -> dict[str, Any]:
 
 
 def _scene(job: Job, tools: Tools) -> Scene:
-    case = load_case(case_path(job.out, job.key))
+    case, lender = (load_case(case_path(job.out, key)) for key in (job.key, job.lends_pose))
     count = len(case.faces)
-    path = job.out / "films" / job.key / "truth.mp4"
-    if not path.exists():
-        write_film(case.faces, case.waveform, path, {"comment": "a clip to measure on, aligned"})
-    truth = observe(list(read_film(path)), tools, f"{job.key}, truth")
-    lender = load_case(case_path(job.out, job.lends_pose))
-    bounced = lender.faces[[bounce_index(t, len(lender.faces)) for t in range(count)]]
+    truth = _true_film(case, range(count))
+    other_pose = _true_film(lender, [bounce_index(t, len(lender.faces)) for t in range(count)])
     speech = np.resize(load_case(case_path(job.out, job.lends_speech)).waveform, len(case.waveform))
     heard, other_heard = (tools.judge.heard(_windows(sound, count)) for sound in (case.waveform, speech))
     first = seen_as(truth.faces[:1], truth.raw[:1])
     identity = {embedder.name: identity_of(first, embedder, [0])[0] for embedder in tools.embedders}
     own = Expected(truth, truth.angles, heard, silent_frames(case.waveform)[:count], identity)
-    return Scene(
-        case, lender.person, truth, observe(list(bounced), tools, job.lends_pose), speech, heard, other_heard, own
-    )
+    return Scene(case, lender, truth, other_pose, speech, heard, other_heard, own)
+
+
+def _true_film(case: Case, frames: Sequence[int]) -> Seen:
+    assert case.film is not None
+    assert case.raw is not None
+    faces = read_film(case.film)
+    return seen_as([faces[t] for t in frames], case.raw[list(frames)])
 
 
 def _windows(waveform: Waveform, count: int) -> np.ndarray:
     return mel_windows(padded_mel(waveform, count, MelSpec()))
 
 
-def _baselines(scene: Scene, tools: Tools, job: Job) -> tuple[dict[str, Row], dict[str, Sequence[np.ndarray]]]:
+def _baselines(scene: Scene, tools: Tools) -> tuple[dict[str, Row], dict[str, Sequence[np.ndarray]]]:
     """Measures the films that no talker made."""
     count, truth = len(scene.case.faces), scene.truth
     late = np.maximum(np.arange(count) - SHIFT_FRAMES, 0)
@@ -154,7 +159,7 @@ def _baselines(scene: Scene, tools: Tools, job: Job) -> tuple[dict[str, Row], di
 
 def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
     """Makes the films of one talker: the protocols, and those in which one source only is exchanged."""
-    case, other = scene.case, load_case(case_path(job.out, job.lends_pose))
+    case, other = scene.case, scene.lender
     face, speech, pose = case.faces[0], case.waveform, case.faces
     recipes = {
         SELF: Recipe(face, speech, pose),
@@ -173,6 +178,24 @@ def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -
         )
         for protocol, recipe in recipes.items()
     }
+
+
+def _long_films(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Row]:
+    """Loops the clip's speech and measures the beginning and the end: what drifts, drifts here."""
+    count, length = round(job.long_s * FRAME_RATE), len(scene.case.faces)
+    if count < 2 * length:
+        return {}
+    speech = np.resize(scene.case.waveform, count_samples(count))
+    path = job.out / "films" / job.key / f"{name}-long.mp4"
+    faces = make_film(animator, Recipe(scene.case.faces[0], speech, scene.case.faces), path)
+    windows = _windows(speech, count)
+    rows = {}
+    for part, first in ((LONG_FIRST, 0), (LONG_LAST, count - length)):
+        span = slice(first, first + length)
+        film = observe(list(faces[span]), tools, f"{job.key}, {name} {part}")
+        expected = Expected(heard=tools.judge.heard(windows[span]), identity=scene.own.identity)
+        rows[f"{name}: {part}"] = measure(film, expected, tools)
+    return rows
 
 
 def _measured(protocol: str, film: Seen, scene: Scene, tools: Tools) -> Row:

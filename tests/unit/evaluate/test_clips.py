@@ -69,17 +69,17 @@ def test_strangers_lend_before_the_person_s_own_clips():
 
 def test_a_kept_case_comes_back_without_loss(tmp_path):
     rng = np.random.default_rng(0)
-    case = Case(
-        "key",
-        "ann",
-        rng.integers(0, 255, (3, 256, 256, 3)).astype(np.uint8),
-        rng.normal(0, 0.1, 1920).astype(np.float32),
-    )
-    save_case(case, tmp_path / "key.npz")
-    back = load_case(tmp_path / "key.npz")
-    assert (back.key, back.person) == ("key", "ann")
+    faces = rng.integers(0, 255, (3, 256, 256, 3)).astype(np.uint8)
+    raw = rng.normal(0, 1, (3, 478, 3)).astype(np.float32)
+    film = tmp_path / "films" / "key" / "truth.mp4"
+    case = Case("key", "ann", faces, rng.normal(0, 0.1, 1920).astype(np.float32), film, raw)
+    (tmp_path / "work").mkdir()
+    save_case(case, tmp_path / "work" / "key.npz")
+    back = load_case(tmp_path / "work" / "key.npz")
+    assert (back.key, back.person, back.film) == ("key", "ann", film)
     assert np.array_equal(back.faces, case.faces)
     assert np.array_equal(back.waveform, case.waveform)
+    assert np.array_equal(back.raw, raw)
 
 
 def test_pictures_of_the_right_side_are_left_alone():
