@@ -34,7 +34,15 @@ COMMANDS: Final = {
     "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
     "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
     "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
+    "batch": Command("pcavs.animate.batch_options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
     "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
+    "pose extract": Command(
+        "pcavs.animate.pose_options:ExtractOptions", "pcavs.animate.pose_tools:extract", ("film", "out")
+    ),
+    "pose plot": Command("pcavs.animate.pose_options:PlotOptions", "pcavs.animate.pose_tools:plot", ("pose", "out")),
+    "pose preview": Command(
+        "pcavs.animate.pose_options:PreviewOptions", "pcavs.animate.pose_tools:preview", ("pose", "out")
+    ),
     "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
     "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
     "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run"),
@@ -96,10 +104,10 @@ def _command(words: list[str]) -> tuple[str | None, list[str]]:
         name = " ".join(words[:count])
         if name in COMMANDS:
             return name, words[count:]
-    if words[0] == "weights":
+    known = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
+    if known:
         if len(words) == 1 or words[1] in ("-h", "--help"):
             return None, []
-        known = [name for name in COMMANDS if name.startswith("weights ")]
         raise UsageError(f"no such command: {' '.join(words[:2])}; there are {', '.join(known)}; see pcavs --help")
     raise UsageError(unknown_setting(words[0], COMMANDS).replace("setting", "command") + "; see pcavs --help")
 
@@ -209,6 +217,7 @@ def _check(options: Any, command: Command) -> int:
 
 _WORK: Final[dict[str, Callable[[Any, Command], int]]] = {
     "animate": _animate,
+    "batch": _check,
     "doctor": _doctor,
     "weights parity": _check,
     "weights verify": _check,

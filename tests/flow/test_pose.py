@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from pcavs.animate.convention import Corrected
-from pcavs.animate.sources import Eyes, read_pose_source
+from pcavs.animate.motion import read_pose_source
+from pcavs.animate.sources import Eyes
 from pcavs.face.landmarker import FaceLandmarker
 
 

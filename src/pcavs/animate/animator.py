@@ -10,12 +10,18 @@ import pcavs
 from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
 from pcavs.animate.options import Device, FilmOptions, unknown_setting, verify
-from pcavs.animate.sources import Eyes, Watch, read_identity, read_pose_source
+from pcavs.animate.paste import evened, open_backdrop, side_for
+from pcavs.animate.posemap import PoseMap, find_map
+from pcavs.animate.request import MotionReader
+from pcavs.animate.sources import Eyes, Identity, Watch, read_identities
+from pcavs.animate.whom import read_choice
 from pcavs.backends.base import TalkerBackend
 from pcavs.backends.openvino import OpenVinoBackend
 from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.media.audio import SILENCE_PEAK, read_waveform
+from pcavs.media.gate import silence_quiet
+from pcavs.media.image import read_picture
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import read_networks
 from pcavs.weights.shelf import Weights, find_weights
@@ -30,7 +36,14 @@ def _nobody(doing: str, done: int, total: int) -> None:
 class Animator:
     """A talker ready to animate; made by `pcavs.load`, loaded once and used for any number of films."""
 
-    def __init__(self, backend: TalkerBackend, landmarker: FaceLandmarker, name: str, digest: str) -> None:
+    def __init__(
+        self,
+        backend: TalkerBackend,
+        landmarker: FaceLandmarker,
+        name: str,
+        digest: str,
+        poses: PoseMap | None = None,
+    ) -> None:
         """Takes its parts already built.
 
         Args:
@@ -38,10 +51,11 @@ class Animator:
             landmarker: Finds faces.
             name: Of the weights.
             digest: SHA-256 of the weights.
+            poses: How far the talker really turns a head, where that was measured.
         """
         self.backend = backend
         self.name, self.digest = name, digest
-        self._landmarker = landmarker
+        self._landmarker, self._poses = landmarker, poses
 
     def animate(self, identity: str | Path, audio: str | Path, pose: str | Path | None = None, **choices: Any) -> Film:
         """Makes a picture speak.
@@ -49,8 +63,9 @@ class Animator:
         Args:
             identity: Picture of the person, or a film, of which the first frame is taken.
             audio: Any file with sound.
-            pose: Film whose head motion is borrowed; None holds the picture's own pose.
-            choices: `size`, `start`, `end`, `seed` and `compat`, as in `FilmOptions`.
+            pose: Film whose head motion is borrowed, a timeline, a track, a preset's name or degrees; None holds the
+                picture's own pose.
+            choices: The other settings of `FilmOptions`.
 
         Raises:
             InputError: A file cannot be used, or there is no such setting.
@@ -59,6 +74,7 @@ class Animator:
         for name in choices.keys() - known:
             raise InputError(unknown_setting(name, known))
         place = None if pose is None else Path(pose)
+        choices["references"] = tuple(Path(each) for each in choices.get("references", ()))
         return self.film(FilmOptions(identity=Path(identity), audio=Path(audio), pose=place, **choices))
 
     def film(self, options: FilmOptions, watch: Watch = _nobody) -> Film:
@@ -70,39 +86,70 @@ class Animator:
         verify(options)
         spec = self.backend.spec
         convention = choose_convention(options.compat, spec)
-        eyes = Eyes(self.backend, self._landmarker, convention)
-        waveform = read_waveform(options.audio, options.start, options.end)
+        motion = MotionReader(options, self.eyes(options), self._poses, watch)
+        sound = self.sound(options)
+        waveform = read_waveform(sound.path, options.start, options.end)
         num_frames = convention.count_frames(len(waveform), spec.mel)
-        notes = [f"{options.audio} is silent; the mouth will follow silence"] if _is_silent(waveform) else []
+        notes = [f"{sound.path} is silent; the mouth will follow silence"] if _is_silent(waveform) else []
+        if options.gate is not None:
+            silence_quiet(waveform, options.gate)
         mel = convention.mel(waveform, num_frames, spec.mel)
         del waveform  # four megabytes a minute that nobody needs any longer
         side_px = self.side_px(options)
-        identity = read_identity(options.identity, side_px, eyes)
-        notes += identity.notes
-        poses = identity.codes.pose[None]
-        if options.pose is not None:
-            source = read_pose_source(options.pose, convention.count_poses(num_frames), eyes, watch)
-            poses = source.codes
-            notes += source.notes
+        identity = self._identity(options, side_px)
+        backdrop = open_backdrop(options, identity, num_frames)
+        moved = motion.read(identity, mel, num_frames)
         return Film(
             num_frames=num_frames,
             side_px=side_px,
-            notes=tuple(notes),
-            sound=self.sound(options),
+            notes=(*notes, *identity.notes, *moved.notes),
+            sound=sound,
             tags=self.tags(options),
             identity=identity,
-            poses=poses,
+            poses=moved.codes,
             mel=mel,
             backend=self.backend,
             convention=convention,
+            view=moved.view,
+            backdrop=backdrop,
+            heads=moved.asked,
+            faces=moved.faces,
+            size_px=self.size_px(options),
         )
 
+    def eyes(self, options: FilmOptions) -> Eyes:
+        """What looks at the pictures of a film."""
+        return Eyes(self.backend, self._landmarker, choose_convention(options.compat, self.backend.spec))
+
+    def _identity(self, options: FilmOptions, side_px: int) -> Identity:
+        eyes = self.eyes(options)
+        policy = dataclasses.replace(eyes.convention.policy, choice=read_choice(options.face, eyes))
+        return read_identities((options.identity, *options.references), side_px, eyes._replace(policy=policy))
+
     def side_px(self, options: FilmOptions) -> int:
-        """Side of the film."""
-        return options.size or self.backend.spec.sizes.picture_px
+        """Side of what the talker makes: the film's, unless it is put back into the picture."""
+        plain = options.size or self.backend.spec.sizes.picture_px
+        if not options.full_frame:
+            return plain
+        whole = self._identity(options, plain).whole
+        assert whole is not None
+        return side_for(whole, plain)
+
+    def size_px(self, options: FilmOptions) -> tuple[int, int]:
+        """Width and height of the film."""
+        if not options.full_frame:
+            return self.side_px(options), self.side_px(options)
+        height, width = evened(read_picture(options.identity)).shape[:2]
+        return width, height
 
     def sound(self, options: FilmOptions) -> SoundTrack:
-        """Sound of the film."""
+        """Sound of the film.
+
+        Raises:
+            InputError: There is none.
+        """
+        if options.audio is None:
+            raise InputError("there is no audio to speak; give a file with sound")
         return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end)
 
     def tags(self, options: FilmOptions) -> dict[str, str]:
@@ -127,7 +174,7 @@ def load_animator(place: Path | None, device: Device) -> Animator:
     weights = find_weights(place)
     use_torch = device == "cuda" or weights.networks is None
     backend = _torch_backend(weights, device) if use_torch else _openvino_backend(weights)
-    return Animator(backend, FaceLandmarker(), weights.name, weights.digest)
+    return Animator(backend, FaceLandmarker(), weights.name, weights.digest, find_map(weights))
 
 
 def _openvino_backend(weights: Weights) -> TalkerBackend:

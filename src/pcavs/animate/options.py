@@ -10,6 +10,9 @@ from pcavs.errors import InputError
 
 Device = Literal["auto", "cpu", "cuda"]
 Compat = Literal["published"]
+Missing = Literal["interpolate", "hold", "skip", "fail"]
+
+QUIETEST_GATE_DB, LOUDEST_GATE_DB = -90.0, -10.0
 
 LEAST_SIDE_PX = 32
 MOST_SIDE_PX = 2048
@@ -21,11 +24,29 @@ class FilmOptions:
 
     identity: Path
     """Picture of the person to animate (PNG, JPEG, WebP), or a film, of which the first frame is taken."""
-    audio: Path
+    audio: Path | None = None
     """Driving audio: any file with sound. It becomes the film's sound, at its own rate and channels."""
     pose: Path | None = None
-    """Film whose head motion is borrowed, to and fro where it is shorter than the speech; without it the head
-    stays as it is in the identity picture."""
+    """Where the head goes: a film whose head motion is borrowed, to and fro where it is shorter than the speech;
+    a timeline (.json) or a saved track (.npz); a preset (still, listening-nod, lively, slow-turn, presenter); or
+    degrees, such as yaw=20,pitch=-5. Without it the head stays as it is in the identity picture."""
+    relative: bool = False
+    """Begins with the picture's own pose and lets the head move from there."""
+    references: tuple[Path, ...] = ()
+    """More pictures of the same person. The sharpest frontal one is animated; their order means nothing."""
+    face: str = "largest"
+    """Whom to animate where the identity shows several: largest, left, right, a number from the left (0 is the
+    first), or a picture of the person."""
+    pose_face: str = "largest"
+    """Whose motion to borrow where a pose film shows several; as `face`."""
+    missing: Missing = "interpolate"
+    """What to do about frames of a pose film in which no face is seen: interpolate, hold the last pose, skip them,
+    or fail."""
+    full_frame: bool = False
+    """Puts the talking head back into the whole picture, or into the film that the identity is."""
+    gate: float | None = None
+    """Level in dB, against the speech's own, below which sound is taken for silence, so that noise does not move the
+    mouth; such as -30."""
     size: int | None = None
     """Side of the film in pixels, even; without it, as the weights' spec says."""
     start: float = 0.0
@@ -45,6 +66,14 @@ class AnimateOptions(FilmOptions):
 
     out: Path
     """The film to write, an .mp4."""
+    say: str | None = None
+    """A text to speak, instead of driving audio; needs eSpeak NG."""
+    voice: str = "en-us"
+    """Who says it: one of eSpeak NG's voices, with a variant if wanted, such as en-gb+f3."""
+    report: Path | None = None
+    """Writes what was seen in each frame of the pose films, as JSON."""
+    preview: bool = False
+    """Makes the first second and a contact sheet before the whole film, beside it."""
     weights: Path | None = None
     """A .safetensors bundle, or a folder made by `pcavs weights export`; without it, the talker that ships."""
     device: Device = "auto"
@@ -58,7 +87,7 @@ class AnimateOptions(FilmOptions):
 
 
 def verify(options: FilmOptions) -> None:
-    """Refuses a size, seed or compat that no film can have.
+    """Refuses settings that no film can have.
 
     Raises:
         InputError: In one line, the setting and what would do.
@@ -68,6 +97,14 @@ def verify(options: FilmOptions) -> None:
         raise InputError(f"a size of {size} cannot be used; give an even number from {LEAST_SIDE_PX} to {MOST_SIDE_PX}")
     if options.compat not in (None, *get_args(Compat)):
         raise InputError(f"a compat of {options.compat} cannot be used; give published, or leave it out")
+    if options.full_frame and (size is not None or options.compat):
+        other = "compat" if options.compat else "size"
+        raise InputError(f"full_frame takes its size and place from the picture; leave {other} out")
+    gate = options.gate
+    if gate is not None and not QUIETEST_GATE_DB <= gate <= LOUDEST_GATE_DB:
+        raise InputError(f"a gate of {gate:g} dB cannot be used; give {QUIETEST_GATE_DB:g} to {LOUDEST_GATE_DB:g}")
+    if options.missing not in get_args(Missing):
+        raise InputError(f"a missing of {options.missing} cannot be used; give {', '.join(get_args(Missing))}")
     if options.seed < 0:
         raise InputError(f"a seed of {options.seed} cannot be used; give 0 or more")
 

@@ -1,14 +1,18 @@
 """`pcavs animate`: one film, from files to a file."""
 
 import dataclasses
+import json
 import logging
 import time
 from pathlib import Path
 
-from pcavs.animate.animator import load_animator
-from pcavs.animate.film import open_writer
+from pcavs.animate.animator import Animator, load_animator
+from pcavs.animate.film import Film, open_writer
 from pcavs.animate.options import AnimateOptions, verify
+from pcavs.animate.preview import write_preview
+from pcavs.animate.say import with_voice
 from pcavs.animate.sources import Watch
+from pcavs.errors import OutputError
 from pcavs.spec import FRAME_RATE
 
 logger = logging.getLogger(__name__)
@@ -26,7 +30,7 @@ class Summary:
     offset: int
     """Frames by which the picture is early, by construction."""
     size: int
-    """Side in pixels."""
+    """Side in pixels; of what the talker makes, where that is put back into a picture."""
     seed: int
     took_s: float
     """From the command to the finished file, loading included."""
@@ -53,14 +57,28 @@ def run(options: AnimateOptions, watch: Watch) -> Summary:
     """
     started = time.monotonic()
     verify(options)
-    animator = load_animator(options.weights, options.device)
-    side_px = animator.side_px(options)
-    with open_writer(
-        options.out, side_px, animator.sound(options), animator.tags(options), options.overwrite
-    ) as writer:
+    with with_voice(options) as spoken:
+        summary = make(load_animator(spoken.weights, spoken.device), spoken, watch)
+    return dataclasses.replace(summary, took_s=round(time.monotonic() - started, 3))
+
+
+def make(animator: Animator, options: AnimateOptions, watch: Watch) -> Summary:
+    """Makes one film with a talker that is loaded already.
+
+    Raises:
+        PcavsError: A file, a setting or the place of the film cannot be used.
+    """
+    started = time.monotonic()
+    verify(options)
+    sound, tags = animator.sound(options), animator.tags(options)
+    with open_writer(options.out, animator.size_px(options), sound, tags, options.overwrite) as writer:
         film = animator.film(options, watch)
         for note in film.notes:
             logger.warning("%s", note)
+        if options.report is not None:
+            write_report(film, options.report)
+        if options.preview:
+            write_preview(film, options.out)
         began = time.monotonic()
         for number, frame in enumerate(film.frames, start=1):
             writer.write(frame)
@@ -72,7 +90,7 @@ def run(options: AnimateOptions, watch: Watch) -> Summary:
         seconds=film.num_frames / FRAME_RATE,
         fps=FRAME_RATE,
         offset=film.offset,
-        size=side_px,
+        size=film.side_px,
         seed=options.seed,
         took_s=round(ended - started, 3),
         rendered_per_s=round(film.num_frames / max(ended - began, 1e-9), 2),
@@ -81,3 +99,16 @@ def run(options: AnimateOptions, watch: Watch) -> Summary:
         digest=animator.digest,
         notes=film.notes,
     )
+
+
+def write_report(film: Film, path: Path) -> None:
+    """Writes what was seen in each frame of the pose films.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    fields = {"format": "pcavs-faces-1", "films": [face.to_json() for face in film.faces]}
+    try:
+        path.write_text(json.dumps(fields, indent=1) + "\n")
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place") from error

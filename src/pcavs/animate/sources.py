@@ -1,27 +1,30 @@
-"""Reads the two sources of a film's looks: the identity reference and the pose source."""
+"""Reads the pictures of a person: one to animate, and more that tell how the person looks."""
 
-from collections.abc import Callable, Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from pcavs.animate.convention import Convention, PoseCodes
+from pcavs.animate.convention import Convention
+from pcavs.animate.steering import PoseCode, picture_angles
 from pcavs.backends.base import IdentityArrays, TalkerBackend
-from pcavs.face.align import Square, clip_transform
+from pcavs.face.align import Square, apply_transform, clip_transform
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.face.track import track_face, track_picture
+from pcavs.face.pose import pose_code
+from pcavs.face.track import TrackPolicy, track_picture
 from pcavs.media.image import read_picture
-from pcavs.media.timeline import frame_time_s
-from pcavs.media.video import count_pictures, read_frames
-from pcavs.types import Picture
+from pcavs.types import CropTransform, Picture
 
 Watch = Callable[[str, int, int], None]
 """Is told what is being done, how many frames of it are done, and of how many."""
 
-_BATCH = 16
 _VISIBLY_ENLARGED = 1.5
+_TURNED_DEG = 25.0
+"""A reference that is turned by so much counts for a third of a frontal one."""
 
 
 class Eyes(NamedTuple):
@@ -30,6 +33,16 @@ class Eyes(NamedTuple):
     backend: TalkerBackend
     landmarker: FaceLandmarker
     convention: Convention
+    policy: TrackPolicy | None = None
+    """How a face is followed, where the convention's way does not do."""
+
+
+class Whole(NamedTuple):
+    """The picture that a crop was cut from."""
+
+    picture: Picture
+    transform: CropTransform
+    """To pixels of the crop at the film's size."""
 
 
 class Identity(NamedTuple):
@@ -39,14 +52,10 @@ class Identity(NamedTuple):
     picture: UInt8[np.ndarray, "side side 3"]
     """Aligned crop at the film's size, RGB."""
     notes: tuple[str, ...]
-
-
-class PoseSource(NamedTuple):
-    """Head motion to borrow."""
-
-    codes: PoseCodes
-    """One a frame of the source at 25 fps."""
-    notes: tuple[str, ...]
+    seen: PoseCode | None = None
+    """Pose of the picture by its landmarks."""
+    whole: Whole | None = None
+    """Where the crop is from."""
 
 
 def read_identity(path: Path, side_px: int, eyes: Eyes) -> Identity:
@@ -62,61 +71,59 @@ def read_identity(path: Path, side_px: int, eyes: Eyes) -> Identity:
         InputError: It cannot be read.
     """
     picture = read_picture(path)
-    track = track_picture(picture, eyes.landmarker, path.name, eyes.convention.policy)
-    spec = eyes.backend.spec
+    convention, spec = eyes.convention, eyes.backend.spec
+    track = track_picture(picture, eyes.landmarker, path.name, eyes.policy or convention.policy)
 
     def crop(px: int) -> Square:
-        transform = next(eyes.convention.transforms(track.meshes, spec.crop, px))
-        return eyes.convention.cut(picture, transform, px)
+        transform = next(convention.transforms(track.meshes, spec.crop, px))
+        return convention.cut(picture, transform, px)
 
     notes = [*track.notes]
-    enlarged = float(np.sqrt(np.linalg.det(clip_transform(track.meshes, spec.crop, side_px)[:, :2])))
+    transform = clip_transform(track.meshes, spec.crop, side_px)
+    enlarged = float(np.sqrt(np.linalg.det(transform[:, :2])))
     if enlarged > _VISIBLY_ENLARGED:
         notes.append(f"{path.name} holds {side_px / enlarged:.0f} px of what the film shows in {side_px}: enlarged")
-    return Identity(eyes.backend.encode_identity(crop(spec.sizes.frame_px)), crop(side_px), tuple(notes))
+    seen = pose_code(apply_transform(transform, track.meshes), side_px)[0]
+    codes = eyes.backend.encode_identity(crop(spec.sizes.frame_px))
+    return Identity(codes, crop(side_px), tuple(notes), seen, Whole(picture, transform))
 
 
-def read_pose_source(path: Path, most_frames: int, eyes: Eyes, watch: Watch) -> PoseSource:
-    """Reads, aligns and encodes the frames of a pose source as two streams: one to find its place, one to encode.
+def read_identities(paths: Sequence[Path], side_px: int, eyes: Eyes) -> Identity:
+    """Reads one or more pictures of a person as one identity; their order means nothing.
 
-    Args:
-        path: A film; a picture is a pose that is held.
-        most_frames: Frames beyond are not encoded, for the film will not need them.
-        eyes: What looks at it.
-        watch: Is told of the progress.
+    The sharpest, most frontal picture is the one that is animated: a `flow` talker moves its pixels, and its maps
+    and codes are taken as they are. What tells the person apart (for a `paper` talker the maps too) is averaged over
+    all pictures, each weighted by sharpness and pose.
 
     Raises:
-        FaceError: No frame shows a face.
-        InputError: It cannot be read.
+        FaceError: A picture shows no face.
+        InputError: One cannot be read.
     """
-    convention, spec = eyes.convention, eyes.backend.spec
-    end_s = frame_time_s(most_frames)
-    place_s = None if convention.place_s is None else min(end_s, convention.place_s)
-    counts = [count_pictures(path, 0.0, stop) for stop in (place_s, end_s)]
-    total = sum(counts)
-
-    def counted(frames: Iterator[Picture], done: int) -> Iterator[Picture]:
-        for number, frame in enumerate(frames, start=done + 1):
-            yield frame
-            watch("reading the head motion", min(number, total), total)
-
-    frames = counted(read_frames(path, 0.0, place_s, convention.largest_side_px), 0)
-    track = track_face(frames, eyes.landmarker, path.name, convention.policy)
-    frame_px = spec.sizes.frame_px
-    transforms = convention.transforms(track.meshes, spec.crop, frame_px)
-    frames = counted(read_frames(path, 0.0, end_s, convention.largest_side_px), counts[0])
-    # Not strict: a place may be known for fewer frames than there are places, or for ever.
-    crops = (convention.cut(frame, transform, frame_px) for frame, transform in zip(frames, transforms, strict=False))
-    codes = np.concatenate([eyes.backend.encode_pose(np.stack(faces)) for faces in _batches(crops)])
-    return PoseSource(convention.settle(codes), track.notes)
+    # Sums of floats depend on their order, so the order is that of the contents.
+    people = sorted((read_identity(path, side_px, eyes) for path in paths), key=_digest)
+    if len(people) == 1:
+        return people[0]
+    weights = np.array([_worth(person) for person in people])
+    best = people[int(weights.argmax())]
+    share = (weights / weights.sum()).astype(np.float32)
+    vector = np.einsum("n,nd->d", share, np.stack([person.codes.vector for person in people]))
+    maps = best.codes.maps
+    if eyes.backend.spec.kind == "paper":
+        levels = zip(*(person.codes.maps for person in people), strict=True)
+        maps = tuple(np.einsum("n,nchw->chw", share, np.stack(level)) for level in levels)
+    notes = tuple(sorted({note for person in people for note in person.notes}))
+    return best._replace(codes=best.codes._replace(vector=vector.astype(np.float32), maps=maps), notes=notes)
 
 
-def _batches(crops: Iterable[Square]) -> Iterator[list[Square]]:
-    batch: list[Square] = []
-    for crop in crops:
-        batch.append(crop)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _digest(person: Identity) -> bytes:
+    return hashlib.sha256(person.picture.tobytes()).digest()
+
+
+def _worth(person: Identity) -> float:
+    """Sharpness, less the farther the head is turned away."""
+    grey = cv2.cvtColor(person.picture, cv2.COLOR_RGB2GRAY)
+    middle = slice(len(grey) // 6, -len(grey) // 6)
+    sharpness = float(cv2.Laplacian(grey[middle, middle], cv2.CV_32F).std())
+    assert person.seen is not None
+    yaw, pitch, _ = picture_angles(person.seen)
+    return (sharpness + 1e-3) * float(np.exp(-(yaw**2 + pitch**2) / _TURNED_DEG**2))

@@ -3,12 +3,14 @@
 import dataclasses
 import logging
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
 
 from pcavs.errors import FaceError, InputError
+from pcavs.face.choice import FaceChoice, Largest
+from pcavs.face.choice import prominence as prominence
 from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
 from pcavs.face.smooth import smooth_meshes
 from pcavs.media.timeline import frame_time_s
@@ -17,13 +19,20 @@ from pcavs.types import Box, Mesh, Picture
 
 logger = logging.getLogger(__name__)
 
+_CUT_OVERLAP = 0.4
+"""Between the boxes of neighbouring sightings; a head that is followed keeps more."""
 _FAINTEST_SCORE = 0.05
 """Detections down to here are kept for the error message, so that it can name the best one."""
 
 
+Missing = Literal["interpolate", "hold", "skip", "fail"]
+"""What is done about frames in which the face is not seen: straight between those around them; as in the last one;
+left out, so that time closes over them; or nothing is made at all."""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrackPolicy:
-    """When a face counts as found, as the same one, and how much the track is smoothed."""
+    """Whom to follow, when a face counts as found and as the same one, and how much the track is smoothed."""
 
     least_score: float = LEAST_SCORE
     """Of a detection and of a mesh's presence."""
@@ -31,7 +40,12 @@ class TrackPolicy:
     """Between the boxes of two neighbouring frames: a head moves by a tenth of its size a frame, not by itself."""
     search_every: int = 5
     """Frames between the thorough searches while no face has been seen yet."""
+    search_anew_after: int = 25
+    """Frames without the face after which it is looked for anywhere, as at the beginning."""
     smoothed: bool = True
+    missing: Missing = "interpolate"
+    choice: FaceChoice = dataclasses.field(default_factory=Largest)
+    """Who is meant where there are several."""
 
 
 class FaceTrack(NamedTuple):
@@ -40,11 +54,13 @@ class FaceTrack(NamedTuple):
     meshes: Float32[np.ndarray, "time 478 3"]
     """Pixels of the frames; filled in where the face was not found."""
     found: Bool[np.ndarray, " time"]
-    """False where the mesh is interpolated between its neighbours, or held at the ends."""
+    """False where the mesh is filled in, as the policy says; to be skipped, where it says so."""
     num_candidates: int
     """Faces seen in the frame in which this one was chosen."""
     notes: tuple[str, ...]
     """What a user may want to know, one line each."""
+    cuts: tuple[int, ...] = ()
+    """Frames at which the face was somewhere else than in the frame before."""
 
 
 def track_face(
@@ -62,24 +78,10 @@ def track_face(
         policy: Thresholds, where the defaults do not do.
 
     Raises:
-        FaceError: No frame shows a face.
+        FaceError: No frame shows a face; or one does not, and the policy is to fail.
         InputError: There are no frames.
     """
-    policy = policy or TrackPolicy()
-    follower = _Follower(landmarker, policy, source)
-    meshes = [follower.step(frame) for frame in frames]
-    if not meshes:
-        raise InputError(f"{source} has no frames; give a film with at least one")
-    if follower.last is None:
-        raise FaceError(_nothing_found(source, len(meshes), follower.best_score, policy))
-    found = np.array([mesh is not None for mesh in meshes])
-    filled = fill_gaps(meshes)
-    if policy.smoothed:
-        filled = smooth_meshes(filled, FRAME_RATE)
-    notes = list(follower.notes)
-    if not found.all():
-        notes.append(f"the face in {source} was not seen in {(~found).sum()} of {len(found)} frames: filled in")
-    return FaceTrack(filled, found, follower.num_candidates, tuple(notes))
+    return FaceFollower(landmarker, policy or TrackPolicy(), source).follow(frames)
 
 
 def track_picture(
@@ -96,8 +98,13 @@ def track_picture(
     return track_face([picture], landmarker, source, policy)
 
 
-def fill_gaps(meshes: list[Mesh | None]) -> Float32[np.ndarray, "time 478 3"]:
-    """Bridges missing meshes: straight between their neighbours, held before the first and after the last."""
+def fill_gaps(meshes: list[Mesh | None], *, held: bool = False) -> Float32[np.ndarray, "time 478 3"]:
+    """Bridges missing meshes: straight between their neighbours, held before the first and after the last.
+
+    Args:
+        meshes: One a frame.
+        held: Repeats the last one seen instead.
+    """
     seen = [(index, mesh) for index, mesh in enumerate(meshes) if mesh is not None]
     known = [index for index, _ in seen]
     values = np.stack([mesh for _, mesh in seen]).reshape(len(known), -1)
@@ -106,11 +113,13 @@ def fill_gaps(meshes: list[Mesh | None]) -> Float32[np.ndarray, "time 478 3"]:
     before = np.where(np.take(known, after) == time, after, after - 1).clip(0)
     start, end = np.take(known, before), np.take(known, after)
     share = np.where(end > start, (time - start) / np.maximum(end - start, 1), 0).clip(0, 1)[:, None]
+    if held:
+        share = np.floor(share)
     filled = values[before] * (1 - share) + values[after] * share
     return filled.astype(np.float32).reshape(len(meshes), MESH_POINTS, 3)
 
 
-class _Follower:
+class FaceFollower:
     """The state between two frames: which face, where it was last, how long ago."""
 
     def __init__(self, landmarker: FaceLandmarker, policy: TrackPolicy, source: str) -> None:
@@ -121,10 +130,48 @@ class _Follower:
         self.best_score = 0.0
         self.num_candidates = 0
         self.notes: list[str] = []
+        self.cuts: list[int] = []
+
+    def follow(self, frames: Iterable[Picture]) -> FaceTrack:
+        """Follows the face through all frames; `track_face` says how. May be called once; then `step` goes on."""
+        policy, source = self._policy, self._source
+        meshes = [self.step(frame) for frame in frames]
+        if not meshes:
+            raise InputError(f"{source} has no frames; give a film with at least one")
+        self.check_found()
+        found = np.array([mesh is not None for mesh in meshes])
+        filled = fill_gaps(meshes, held=policy.missing == "hold")
+        if policy.smoothed:
+            filled = smooth_meshes(filled, FRAME_RATE)
+        notes = [*self.notes]
+        if not found.all():
+            done = {"hold": "held", "skip": "left out"}.get(policy.missing, "filled in")
+            notes.append(f"the face in {source} was not seen in {(~found).sum()} of {len(found)} frames: {done}")
+        return FaceTrack(filled, found, self.num_candidates, tuple(notes), tuple(self.cuts))
+
+    def check_found(self) -> None:
+        """Refuses what has been seen so far, where no frame showed a face.
+
+        Raises:
+            FaceError: None did.
+        """
+        if self.last is None:
+            raise FaceError(_nothing_found(self._source, self._frames_seen, self.best_score, self._policy))
 
     def step(self, frame: Picture) -> Mesh | None:
-        """Finds the face in the next frame; None where it is not seen."""
+        """Finds the face in the next frame; None where it is not seen.
+
+        Raises:
+            FaceError: It is not seen, and the policy is to fail.
+        """
         mesh = self._first(frame) if self.last is None else self._next(frame, self.last)
+        if mesh is not None and self.last is not None and overlap(box_of(mesh), box_of(self.last)) < _CUT_OVERLAP:
+            self.cuts.append(self._frames_seen)
+        if mesh is None and self._policy.missing == "fail":
+            raise FaceError(
+                f"no face in {self._source} at {frame_time_s(self._frames_seen):.2f} s; cut that part out, or ask to "
+                "interpolate, hold or skip such frames"
+            )
         self._frames_seen += 1
         self._frames_lost = 0 if mesh is not None else self._frames_lost + 1
         if mesh is not None:
@@ -136,8 +183,7 @@ class _Follower:
         for candidates in self._landmarker.search(frame, _FAINTEST_SCORE):
             self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
             good = [candidate for candidate in candidates if candidate.score >= self._policy.least_score]
-            good.sort(key=lambda one: prominence(one.box, frame.shape[1], frame.shape[0]), reverse=True)
-            for choice in good:
+            for choice in self._policy.choice.order(frame, good):
                 landmarks = self._settled(frame, Region.of_detection(choice))
                 if landmarks is not None:
                     self._announce(len(good))
@@ -160,6 +206,8 @@ class _Follower:
             landmarks = self._landmarker.locate(frame, Region.of_mesh(last))
             if self._same(landmarks, last):
                 return landmarks.mesh
+        elif self._frames_lost >= self._policy.search_anew_after:
+            return self._first(frame)
         return self._found_again(frame, last)
 
     def _same(self, landmarks: Landmarks, last: Mesh) -> bool:
@@ -184,19 +232,13 @@ class _Follower:
         return None
 
     def _announce(self, num_candidates: int) -> None:
+        if self.last is not None:
+            return
         self.num_candidates = num_candidates
         if num_candidates > 1:
-            note = f"{self._source} shows {num_candidates} faces; the largest central one is taken"
+            note = f"{self._source} shows {num_candidates} faces; {self._policy.choice.name} is taken"
             self.notes.append(note)
             logger.warning("%s", note)
-
-
-def prominence(box: Box, width: int, height: int) -> float:
-    """Ranks faces: the area, less the farther from the middle (nothing at the corners)."""
-    area = float(np.prod(box[2:] - box[:2]))
-    middle = np.array([width, height]) / 2
-    away = np.linalg.norm((box[:2] + box[2:]) / 2 + 0.5 - middle) / np.linalg.norm(middle)
-    return area * max(0.0, 1 - float(away))
 
 
 def box_of(mesh: Mesh) -> Box:

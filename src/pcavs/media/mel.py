@@ -71,7 +71,7 @@ def padded_mel(waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
     return padded
 
 
-def mel_windows(padded: Mel, frames: range | None = None) -> MelWindows:
+def mel_windows(padded: Mel, frames: Sequence[int] | None = None) -> MelWindows:
     """Cuts one window a frame out of a padded mel spectrogram.
 
     Args:

@@ -59,4 +59,4 @@ def test_every_setting_says_what_it_is():
         for field, after in zip(record.body[1::2], record.body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 14
+    assert len(dataclasses.fields(AnimateOptions)) == 25

@@ -1,0 +1,174 @@
+"""Measures how far a talker turns a head for the degrees that are asked for, and fits the map that corrects it.
+
+    python tools/measure_pose.py fit PICTURE... --out pose.json      turns of the code against turns of the face
+    python tools/measure_pose.py check PICTURE... --audio SPEECH --out check.json     degrees asked against degrees made
+
+`fit` renders each picture with its own mouth and one axis turned by steps, and measures every frame with the face
+tracker. Put the map beside the weights as `pose.json` (docs/formats.md). `check` makes a second of film for each
+picture and pose, as `pcavs animate --pose yaw=..,pitch=..,roll=..` does, and judges its lips as well.
+"""
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pcavs.animate.animator import Animator, load_animator
+from pcavs.animate.compose import make_composer
+from pcavs.animate.options import FilmOptions
+from pcavs.animate.posemap import AXES, fit_map, save_map
+from pcavs.animate.sources import Identity, read_identity
+from pcavs.animate.steering import picture_angles
+from pcavs.errors import FaceError
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.pose import angles_deg, head_pose, rotation_from_angles
+from pcavs.face.regions import lips_shape
+from pcavs.face.track import TrackPolicy, track_face, track_picture
+from pcavs.media.mel import mel_windows
+from pcavs.metrics.crops import mouth_crops
+from pcavs.metrics.sync import SyncJudge
+from pcavs.types import Picture
+
+_STEPS_DEG = np.array([-50.0, -40, -30, -20, -10, 0, 10, 20, 30, 40, 50])
+_ASKED = (
+    *({"yaw": yaw} for yaw in (0, -30, -20, -10, 10, 20, 30)),
+    *({"pitch": pitch} for pitch in (-15, 15)),
+    *({"roll": roll} for roll in (-15, 15)),
+)
+
+
+def main() -> None:
+    """Runs what the words ask for."""
+    logging.basicConfig(level=logging.ERROR)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("fit", "check"))
+    parser.add_argument("pictures", type=Path, nargs="+")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--audio", type=Path)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--out", type=Path, required=True)
+    words = parser.parse_args()
+    animator = load_animator(words.weights, "auto")
+    if words.what == "fit":
+        fit(animator, words.pictures, words.out)
+    else:
+        check(animator, words)
+
+
+def fit(animator: Animator, pictures: list[Path], out: Path) -> None:
+    """Fits and saves the map."""
+    turns = []
+    for path in pictures:
+        try:
+            turns.append(turned(animator, path))
+        except FaceError as error:
+            print(f"left out: {error}", file=sys.stderr)
+            continue
+        print(path.name, *(f"{AXES[n]} {turns[-1][0, n]:.0f}..{turns[-1][-1, n]:.0f}" for n in range(3)), flush=True)
+    poses = fit_map(_STEPS_DEG, np.stack(turns), f"{len(turns)} pictures, their own mouths, one axis at a time")
+    save_map(poses, animator.digest, out)
+    print(np.column_stack([poses.asked_deg, poses.made_deg, poses.error_deg]).round(1))
+
+
+def turned(animator: Animator, path: Path) -> np.ndarray:
+    """For one picture, steps x axes: how far the face turned along the axis that was asked; NaN where it is lost."""
+    options = FilmOptions(identity=path, audio=path)
+    identity = read_identity(path, animator.side_px(options), animator.eyes(options))
+    landmarker = FaceLandmarker()
+    made = np.full((len(_STEPS_DEG), 3), np.nan)
+    base = measured(frame(animator, identity, np.zeros(3)), landmarker)
+    for axis in range(3):
+        for row, step in enumerate(_STEPS_DEG):
+            turn = np.zeros(3)
+            turn[axis] = step
+            try:
+                made[row, axis] = measured(frame(animator, identity, turn), landmarker)[axis] - base[axis]
+            except FaceError:
+                continue
+    return made
+
+
+def frame(animator: Animator, identity: Identity, turn: np.ndarray) -> Picture:
+    """Renders a picture with its own mouth and its head turned."""
+    own = identity.codes.pose
+    start = picture_angles(own)
+    code = own.copy()
+    code[:9] += (rotation_from_angles((start + turn)[None]) - rotation_from_angles(start[None])).reshape(9)
+    rendered = animator.backend.render(identity.codes, identity.codes.content, code.astype(np.float32))
+    return make_composer(animator.backend.spec.kind, identity.picture).frame(rendered)
+
+
+def measured(picture: Picture, landmarker: FaceLandmarker) -> np.ndarray:
+    """Yaw, pitch and roll that the face tracker sees."""
+    track = track_picture(picture, landmarker, "frame", TrackPolicy(smoothed=False))
+    return angles_deg(head_pose(track.meshes).rotation.astype(np.float64))[0]
+
+
+def check(animator: Animator, words: argparse.Namespace) -> None:
+    """Makes the films and writes the figures."""
+    judge, landmarker = SyncJudge(), FaceLandmarker()
+    rows: list[dict[str, Any]] = []
+    for path in words.pictures:
+        for asked in _ASKED:
+            try:
+                rows.append(film_row(animator, words, (path, asked), (judge, landmarker)))
+            except FaceError as error:
+                print(f"lost: {path.name} {asked}: {error}", file=sys.stderr)
+                continue
+            print(json.dumps(rows[-1]), flush=True)
+            words.out.write_text(json.dumps({"weights": animator.digest, "rows": rows, **summary(rows)}, indent=1))
+    print(json.dumps(summary(rows), indent=1))
+
+
+def film_row(
+    animator: Animator,
+    words: argparse.Namespace,
+    what: tuple[Path, dict[str, float]],
+    tools: tuple[SyncJudge, FaceLandmarker],
+) -> dict[str, Any]:
+    """Makes and measures one film."""
+    path, asked = what
+    pose = ",".join(f"{name}={value}" for name, value in asked.items())
+    film = animator.animate(path, words.audio, pose=pose, end=words.seconds)
+    frames = list(film.frames)
+    track = track_face(frames, tools[1], path.name, TrackPolicy(smoothed=False))
+    angles = angles_deg(head_pose(track.meshes).rotation.astype(np.float64)).mean(axis=0)
+    score = tools[0].score(mouth_crops(frames, track.meshes), lips_shape(track.meshes), mel_windows(film.mel))
+    wanted = np.array([asked.get(axis, 0.0) for axis in AXES])
+    assert film.heads is not None
+    return {
+        "picture": path.name,
+        "asked": wanted.tolist(),
+        "taken": film.heads[0, :3].round(1).tolist(),
+        "made": angles.round(1).tolist(),
+        "likeness": round(score.likeness, 4),
+        "confidence": round(score.confidence, 4),
+    }
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Mean errors along the axis that was asked, and how much the lips' likeness to the speech changes."""
+    asked, made = (np.array([row[name] for row in rows]) for name in ("asked", "made"))
+    turned = np.array([np.argmax(np.abs(row)) if np.abs(row).any() else -1 for row in asked])
+    errors = {
+        axis: round(float(np.abs(made - asked)[(turned == n) | (turned == -1), n].mean()), 2)
+        for n, axis in enumerate(AXES)
+        if ((turned == n) | (turned == -1)).any()
+    }
+    ahead = [row["likeness"] for row, axis in zip(rows, turned, strict=True) if axis < 0]
+    away = [row["likeness"] for row, axis in zip(rows, turned, strict=True) if axis >= 0]
+    by_step = {
+        f"{AXES[axis]} {value:g}": round(float(made[(turned == axis) & (asked[:, axis] == value), axis].mean()), 1)
+        for axis in range(3)
+        for value in sorted(set(asked[turned == axis, axis].tolist()))
+    }
+    lips = {"ahead": round(float(np.mean(ahead)), 4), "turned": round(float(np.mean(away)), 4) if away else None}
+    return {"mean_error_deg": errors, "made_deg": by_step, "sync_likeness": lips}
+
+
+if __name__ == "__main__":
+    main()
