@@ -73,7 +73,7 @@ def _indexed(options: PrepareOptions, index: Path) -> Iterator[Source]:
                 facts = {name: row.get(name) or "" for name in ("source", "licence")}
                 facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
                 name = str(path.relative_to(root))
-                key = _key("-".join(Path(row["path"]).with_suffix("").parts))
+                key = _key("-".join(Path(name).with_suffix("").parts))
                 yield Source(path=path, name=name, key=key, facts=facts)
 
 
@@ -101,6 +101,9 @@ def _told_by_place(place: Path, layout: str) -> dict[str, str]:
         # LRW does not say who speaks: each clip counts as a person of its own.
         split = parts[-2] if len(parts) > 1 and parts[-2] in ("train", "val", "test") else "train"
         return {"speaker": place.stem, "split": split, "word": parts[-3] if len(parts) > 2 else ""}
+    # pcavs synth: train / NAME OF THE HEAD / 0001.mp4.
+    if layout == "auto" and len(parts) == 3 and parts[0] in ("train", "val") and place.stem.isdigit():
+        return {"speaker": parts[1], "split": parts[0]}
     speaker = parts[0] if len(parts) > 1 else place.stem
     return {"speaker": speaker, "split": _split_of(speaker)}
 

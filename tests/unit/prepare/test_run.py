@@ -16,7 +16,7 @@ from pcavs.face.pose import pose_code
 from pcavs.media.audio import read_waveform
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.video import read_frames
-from pcavs.prepare import piece
+from pcavs.prepare import piece, sources
 from pcavs.prepare import run as prepare
 from pcavs.prepare.options import PrepareOptions
 from pcavs.spec import CropSpec
@@ -181,6 +181,21 @@ def test_a_long_stretch_is_cut_into_clips(write_film, tmp_path: Path):
         (25, 25),
         (50, 10),
     ]
+
+
+def test_a_long_film_in_parts_is_the_same_film(write_film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sources, "_LONG_BYTES", 10)
+    monkeypatch.setattr(sources, "PART_S", 1)
+    film = write_film(tmp_path / "in" / "long.mp4", frames=60)
+    prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", workers=1))
+    rows = [(row["key"], row["start_frame"], row["frames"]) for row in read_ledger(tmp_path / "out")]
+    assert rows == [("long@p0", 0, 25), ("long@p1", 25, 35)]
+    second = clip_of(tmp_path / "out", "long.mp4", 1)
+    assert second.waveform is not None
+    wanted = read_waveform(film).clip(-1, 1)[25 * 640 : 60 * 640]
+    np.testing.assert_allclose(second.waveform[: len(wanted)], wanted, atol=1e-4)
+    picture = crop_picture(list(read_frames(film))[59], second.transform, 256).astype(int)
+    assert np.abs(decode_pictures(second.film, [34])[0] - picture)[32:-32, 32:-32].mean() < 3
 
 
 def test_limits_are_options(folder: Path, tmp_path: Path):

@@ -85,6 +85,12 @@ def test_lrw_is_known_by_its_folders(tmp_path: Path):
     assert facts["ABOUT/train/ABOUT_00001.mp4"]["speaker"] == "ABOUT_00001"
 
 
+def test_rendered_heads_are_known_by_their_folders(tmp_path: Path):
+    touch(tmp_path, "train/Head_1/0001.mp4", "train/Head_1/0001.wav", "val/Head_2/0001.mp4")
+    facts = [source.facts for source in found(tmp_path)]
+    assert [(fact["speaker"], fact["split"]) for fact in facts] == [("Head_1", "train"), ("Head_2", "val")]
+
+
 def test_the_layout_can_be_said(tmp_path: Path):
     touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4", "x/y/z.mp4")
     assert [s.facts["speaker"] for s in found(tmp_path, layout="folder")] == ["id00012", "x"]
