@@ -23,6 +23,8 @@ from pcavs.types import Waveform
 FORMAT = "pcavs-shard-2"
 _TAR_END_BYTES = 1024
 _BLOCK_BYTES = 512
+_STEPS_A_SIDE = 16384
+"""Landmarks are stored in such shares of the crop side, 1/64 px at 256: as floats they outweighed the film."""
 _NEEDED = {"format", "side_px", "speaker", "split"}
 
 _DAMAGES = (tarfile.TarError, zipfile.BadZipFile, wave.Error, EOFError, KeyError, ValueError, OSError)
@@ -110,10 +112,12 @@ class ShardWriter:
 def parts_of(clip: AlignedClip) -> dict[str, bytes]:
     """Gives the files of a clip by their endings: `h264`, `json`, `npz`, and `wav` where there is sound."""
     arrays = io.BytesIO()
-    np.savez(arrays, ends=clip.film.ends, mesh=clip.mesh, pose=clip.pose, lips=clip.lips, transform=clip.transform)
+    steps = np.round(clip.mesh * (_STEPS_A_SIDE / clip.side_px)).clip(-32768, 32767).astype(np.int16)
+    film = clip.film
+    np.savez(arrays, ends=film.ends, mesh=steps, pose=clip.pose, lips=clip.lips, transform=clip.transform)
     facts = clip.facts | {"side_px": clip.side_px, "format": FORMAT}
     parts = {
-        "h264": clip.film.data,
+        "h264": film.data,
         "json": json.dumps(facts, sort_keys=True).encode(),
         "npz": arrays.getvalue(),
     }
@@ -197,8 +201,9 @@ def _clip_of(key: str, files: dict[str, bytes]) -> AlignedClip:
         counts = f"{len(ends)} faces, {len(mesh)} meshes, {len(pose)} poses, {len(lips)} lips"
         raise ValueError(f"{key}: {counts}, facts missing: {', '.join(missing) or 'none'}")
     waveform = _from_wav(files["wav"]) if "wav" in files else None
-    film = Bitstream(files["h264"], ends)
-    return AlignedClip(key, facts, film, mesh, pose, lips, transform, waveform, facts.pop("side_px"))
+    film, side_px = Bitstream(files["h264"], ends), facts.pop("side_px")
+    places = mesh.astype(np.float32) * np.float32(side_px / _STEPS_A_SIDE)
+    return AlignedClip(key, facts, film, places, pose, lips, transform, waveform, side_px)
 
 
 def _to_wav(waveform: Waveform) -> bytes:

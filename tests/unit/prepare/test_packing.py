@@ -39,7 +39,7 @@ def test_packs_hold_what_training_reads(shards: Path, tmp_path: Path):
     for clip in library.clips:
         source = aligned[clip.key]
         np.testing.assert_allclose(clip.mesh[:, :, :2], (source.mesh[:, :, :2] + 0.5) / 256, atol=1e-3)
-        np.testing.assert_allclose(clip.pose, pose_code(source.mesh, 256), atol=1e-5)
+        np.testing.assert_allclose(clip.pose, pose_code(source.mesh, 256), atol=1e-3)
         face = decode_pictures(source.film, [1])[0]
         small = cv2.resize(face, (64, 64), interpolation=cv2.INTER_AREA)
         assert np.abs(decode_picture(clip.jpegs[1]).astype(int) - small).mean() < 4

@@ -112,7 +112,7 @@ def test_clips_are_aligned_and_labelled(prepared: Path):
     np.testing.assert_allclose(three_points(film.mesh).mean(axis=0), template, atol=8)
     # The head sways inside the crop: one transform a clip leaves its motion in.
     assert np.ptp(film.mesh[:, 1, 0]) > 5
-    np.testing.assert_allclose(film.pose, pose_code(film.mesh, 256), atol=1e-5)
+    np.testing.assert_allclose(film.pose, pose_code(film.mesh, 256), atol=1e-3)
 
 
 def test_crops_are_those_that_the_transform_makes_of_the_film(prepared: Path, folder: Path):
