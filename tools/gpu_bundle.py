@@ -2,8 +2,8 @@
 
     python tools/gpu_bundle.py OUT PACKS...
 
-The machine must have torch, numpy, opencv and safetensors. The folder brings the packs, this package, and the two pure
-Python packages that it imports beside those, as they are installed here; docs/train.md says the rest.
+The machine must have torch, lightning, numpy, opencv and safetensors. The folder brings packs, this package, and the
+two pure Python packages that it imports beside those, as they are installed here; docs/train.md says the rest.
 """
 
 import argparse
@@ -18,7 +18,7 @@ BROUGHT = ("jaxtyping", "wadler-lindig")
 
 
 def gather(out: Path, places: list[Path]) -> None:
-    """Fills a new folder: `site` (packages), `packs` (numbered anew) and `train.py`."""
+    """Fills a new folder: `site` (packages), `packs` (numbered anew), `recipes` and the scripts."""
     out.mkdir(parents=True)
     shutil.copytree(
         ROOT / "src" / "pcavs", out / "site" / "pcavs", ignore=shutil.ignore_patterns("assets", "__pycache__")
@@ -33,6 +33,8 @@ def gather(out: Path, places: list[Path]) -> None:
     for number, pack in enumerate(find_packs(places)):
         shutil.copyfile(pack, out / "packs" / f"pack-{number:03d}.safetensors")
     shutil.copyfile(ROOT / "tools" / "gpu_train.py", out / "train.py")
+    shutil.copyfile(ROOT / "tools" / "gpu_halve.py", out / "halve.py")
+    shutil.copytree(ROOT / "recipes", out / "recipes")
 
 
 def main() -> None:

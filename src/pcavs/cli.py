@@ -28,6 +28,8 @@ class Command(NamedTuple):
     work: str
     positional: tuple[str, ...] = ()
     """Settings that may come first, without their names."""
+    recipe: str | None = None
+    """Turns a recipe among the words into the settings that it holds."""
 
 
 COMMANDS: Final = {
@@ -45,7 +47,8 @@ COMMANDS: Final = {
     ),
     "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
     "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
-    "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run"),
+    "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run", recipe="pcavs.train.recipe:expand"),
+    "adapt": Command("pcavs.adapt.options:AdaptOptions", "pcavs.adapt.run:run"),
     "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
     "weights convert": Command(
         "pcavs.exchange.options:ConvertOptions", "pcavs.exchange.convert:run", ("checkpoints", "out")
@@ -123,6 +126,8 @@ def _parse(name: str, words: list[str]) -> Any:
     """Fills the command's options record."""
     command = COMMANDS[name]
     record = _load(command.options)
+    if command.recipe:
+        words = _load(command.recipe)(words)
     leading = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
     named = list(zip(command.positional, leading, strict=False))
     words = [*(word for name, value in named for word in (f"--{name}", value)), *words[len(named) :]]

@@ -1,4 +1,4 @@
-"""Training on a bare machine: torch, numpy, opencv and safetensors, and what `tools/gpu_bundle.py` puts beside them."""
+"""Training on a bare machine: torch, lightning, numpy, opencv, safetensors, and what `tools/gpu_bundle.py` adds."""
 
 import importlib.util
 import json
@@ -21,6 +21,7 @@ import sys
 ALLOWED = {"torch", "numpy", "cv2", "safetensors", "pcavs"} | HERE | set(sys.stdlib_module_names)
 ALLOWED |= {"typing_extensions", "sympy", "mpmath", "networkx", "jinja2", "markupsafe", "filelock",
             "fsspec", "functorch", "torchgen", "yaml", "triton"}  # torch's own
+ALLOWED |= {"lightning_fabric", "lightning_utilities", "packaging", "tqdm"}  # and Fabric's
 class Only:
     def __init__(self, finder):
         self.finder = finder
@@ -69,7 +70,7 @@ def test_the_refusal_refuses(bundle: Path):
 
 
 def test_the_bundle_is_whole(bundle: Path):
-    assert sorted(place.name for place in bundle.iterdir()) == ["packs", "site", "train.py"]
+    assert sorted(place.name for place in bundle.iterdir()) == ["halve.py", "packs", "recipes", "site", "train.py"]
     for name in ("pcavs/train/run.py", "jaxtyping/__init__.py", "wadler_lindig/__init__.py"):
         assert (bundle / "site" / name).is_file()
     assert any(file.name.startswith("LICENSE") for file in (bundle / "site").rglob("jaxtyping*/**/*"))

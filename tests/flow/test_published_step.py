@@ -12,7 +12,7 @@ from pcavs.data.pack import find_packs
 from pcavs.models.talker import build_talker
 from pcavs.spec import TalkerSpec
 from pcavs.train.options import TrainOptions
-from pcavs.train.run import STAGES
+from pcavs.train.session import STAGES
 from pcavs.train.stage import Scratch, TrainingHeads
 
 TAUGHT = {

@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from pcavs.train.rebuild import mouth_masks, repeat_flow
 from pcavs.train.run import run
 from pcavs.train.stage import Drawn, TrainingHeads
 from pcavs.train.sync import SyncStage
+from pcavs.weights.bundle import load_bundle
 
 OVERFIT_STEPS = 60
 """A quarter of a minute on one core; the flow error is then at a fifth."""
@@ -102,7 +104,10 @@ def test_a_run_leaves_what_it_promises(drawn_packs: Path, tmp_path: Path):
         *("average.safetensors", "done", "heads.safetensors", "optimizers.pt", "position.json", "talker.safetensors")
     ]
     assert (tmp_path / "previews" / "00000004.png").stat().st_size > 1000
-    assert json.loads((tmp_path / "options.json").read_text())["stage"] == "generator"
+    assert tomllib.loads((tmp_path / "options.toml").read_text())["stage"] == "generator"
+    for name in ("best.safetensors", "latest.safetensors"):
+        assert load_bundle(tmp_path / name).provenance["steps"] == "4"
+    assert list((tmp_path / "tensorboard").iterdir())
     rows = journal(tmp_path)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 4]
     assert {"loss", "flow", "zero_flow", "seconds_a_step", "waited_s"} <= set(rows[0])

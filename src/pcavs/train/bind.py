@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pcavs.data.library import Batch
+from pcavs.data.corpus import Batch
 from pcavs.models.motion import Motion
 from pcavs.train.losses import masked_mean, published_contrast, retrieval, retrieval_within
 from pcavs.train.options import TrainOptions
-from pcavs.train.stage import AnyTalker, Drawn, Terms, TrainingHeads
+from pcavs.train.stage import AnyTalker, Crew, Drawn, Terms, TrainingHeads
 
 POSE_WEIGHTS = (1.0,) * 9 + (2.0, 2.0, 2.0)
 """Translation and scale move every pixel, a column of the rotation only some."""
@@ -27,9 +27,10 @@ class Bound(NamedTuple):
 class Binder:
     """Encodes augmented targets and their speech, and measures how well each says what the other does."""
 
-    def __init__(self, talker: AnyTalker, heads: TrainingHeads, options: TrainOptions) -> None:
+    def __init__(self, talker: AnyTalker, heads: TrainingHeads, options: TrainOptions, crew: Crew) -> None:
         """Chooses the contrast and whether the pose is taught."""
         self._talker, self._heads, self._moments = talker, heads, options.moments
+        self._gather = crew.gather
         self._contrast = self._published if options.losses == "published" else self._repaired
         self._pose_taught = options.pose_head == "supervised"
 
@@ -51,24 +52,27 @@ class Binder:
         return Bound(seen, heard, terms)
 
     def _repaired(self, seen: Motion, heard: Tensor, batch: Batch) -> Terms:
-        audible = batch.heard > 0
         scale = self._heads.scale
         terms: Terms = {}
+        # What other processes saw and heard are negatives too.
+        audible = self._gather(batch.heard) > 0
+        all_seen, all_heard = self._gather(seen.content), self._gather(heard)
         if bool(audible.any()):
-            content, sound = seen.content[audible], heard[audible]
+            content, sound = all_seen[audible], all_heard[audible]
             terms["across"], terms["found_across"] = retrieval(content, sound, scale)
             terms["within"], terms["found_within"] = retrieval_within(content, sound, self._moments, scale)
             meet = 1 - functional.cosine_similarity(heard.float(), seen.content.detach().float(), dim=1)
-            terms["meet"] = masked_mean(meet, batch.heard)
-            terms["lips_heard"] = masked_mean(_lips_error(self._heads, heard, batch), batch.heard)
+            share = audible.float()
+            terms["meet"] = masked_mean(self._gather(meet), share)
+            terms["lips_heard"] = masked_mean(self._gather(_lips_error(self._heads, heard, batch)), share)
         terms["lips_seen"] = _lips_error(self._heads, seen.content, batch).mean()
         return terms
 
     def _published(self, seen: Motion, heard: Tensor, batch: Batch) -> Terms:
-        audible = batch.heard > 0
+        audible = self._gather(batch.heard) > 0
         if not bool(audible.any()):
             return {}
-        content, sound = seen.content[audible], heard[audible]
+        content, sound = self._gather(seen.content)[audible], self._gather(heard)[audible]
         clips = (codes.unflatten(0, (-1, self._moments)).flatten(1) for codes in (content, sound))
         across, found = published_contrast(*clips)
         cross_modal = (sound.float() - content.detach().float()).abs().mean()

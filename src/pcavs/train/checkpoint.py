@@ -1,6 +1,7 @@
 """Checkpoints: complete only once `done` exists; talker, running average, heads, optimiser and position."""
 
 import json
+import math
 import pickle
 import shutil
 from collections.abc import Mapping
@@ -73,6 +74,26 @@ class RunFolder:
         for broken in set(self.folder.glob("checkpoint-*")) - set(self.checkpoints()):
             shutil.rmtree(broken, ignore_errors=True)
         return place
+
+
+def keep_weights(folder: Path, spec: TalkerSpec, mean: Mapping[str, Tensor], step: int, score: float) -> bool:
+    """Writes `latest.safetensors`, and `best.safetensors` where no score before was as high; tells whether it was.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    tensors = {name: value.cpu().numpy() for name, value in mean.items()}
+    provenance = {"steps": str(step), "score": f"{score:.6f}"}
+    bundle = Bundle(spec=spec, tensors=tensors, provenance=provenance, licence=LICENCE)
+    save_bundle(bundle, folder / "latest.safetensors")
+    try:
+        before = float(load_bundle(folder / "best.safetensors").provenance["score"])
+    except WeightsError:
+        before = -math.inf
+    if score <= before:
+        return False
+    save_bundle(bundle, folder / "best.safetensors")
+    return True
 
 
 def load_checkpoint(

@@ -6,7 +6,7 @@ import functools
 import torch
 from torch import Tensor, nn
 
-from pcavs.data.library import Library
+from pcavs.data.corpus import Corpus
 from pcavs.models.discriminator import PUBLISHED_WIDTHS, MultiscaleDiscriminator
 from pcavs.models.generator import Codes
 from pcavs.spec import exact_div
@@ -17,8 +17,10 @@ from pcavs.train.options import TrainOptions
 from pcavs.train.perceive import Perception, SpeakerClassifier, perceive_identity, perceive_vgg
 from pcavs.train.rebuild import Rebuilt, make_rebuilder
 from pcavs.train.stage import (
+    ALONE,
     PUBLISHED_LEARNER,
     AnyTalker,
+    Crew,
     Drawn,
     Learner,
     Phase,
@@ -51,16 +53,21 @@ class GeneratorStage:
     as published. Stage `visual` hears nothing: the content seen drives, and reconstruction teaches it.
     """
 
-    def __init__(self, talker: AnyTalker, heads: TrainingHeads, library: Library, options: TrainOptions) -> None:
+    def __init__(
+        self, talker: AnyTalker, heads: TrainingHeads, library: Corpus, options: TrainOptions, crew: Crew = ALONE
+    ) -> None:
         """Trains all parts of the talker, and the judges that the options ask for."""
         self._library, self._options = library, options
         self._weights = weights_of(options.stage, options.kind, options.losses, options.term_weights)
-        self._drawing = drawing(options)
-        self._binder, self._rebuilder = Binder(talker, heads, options), make_rebuilder(talker, options)
-        self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_SIZE))
+        self._drawing = drawing(options, crew)
+        self._binder, self._rebuilder = Binder(talker, heads, options, crew), make_rebuilder(talker, options)
+        self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_SIZE), crew)
         self._judges = build_judges(options, library.frame_px)
         self.modules = nn.ModuleDict({"talker": talker, "heads": heads})
         trained = nn.ModuleDict({"talker": talker, "heads": heads})
+        if options.trained == "face":
+            trained = nn.ModuleDict({"identity": talker.identity, "generator": talker.generator})
+        self._prior = Prior(trained, options.prior) if options.prior > 0 else None
         self._classifier: SpeakerClassifier | None = None
         if self._weights.get("identity", 0) > 0:
             self._classifier = SpeakerClassifier(identity_dim(talker), len(library.speakers), options.margin)
@@ -104,7 +111,11 @@ class GeneratorStage:
         for judge in self._judges:
             terms |= judge.charge(rebuilt.made, batch.target, batch.target_mesh)
         scratch["made"] = rebuilt.made.detach()
-        return weigh(terms, self._weights), terms
+        loss = weigh(terms, self._weights)
+        if self._prior is not None:
+            terms["prior"] = self._prior.distance()
+            loss = loss + self._prior.price * terms["prior"]
+        return loss, terms
 
     def _looks(self, rebuilt: Rebuilt, drawn: Drawn) -> Terms:
         """Whose picture it is, and what a network that stands still sees in it."""
@@ -147,6 +158,24 @@ class GeneratorStage:
             return Codes(content, seen.pose)
         by_truth = second < TRUTH_SHARE
         return Codes(content, torch.where(by_truth[:, None], batch.pose, seen.pose.detach().float()))
+
+
+class Prior:
+    """Where trained weights started, and how far they are from it."""
+
+    def __init__(self, modules: nn.Module, price: float) -> None:
+        """Remembers the weights as they are now."""
+        self.price = price
+        self._parameters = list(modules.parameters())
+        self._starts = [parameter.detach().clone() for parameter in self._parameters]
+        self._size = torch.stack([start.square().sum() for start in self._starts]).sum()
+
+    def distance(self) -> Tensor:
+        """Squared distance from the start, as a share of the start's squared size, in percent."""
+        device = self._parameters[0].device
+        self._starts = [start.to(device) for start in self._starts]
+        apart = [(now - start).square().sum() for now, start in zip(self._parameters, self._starts, strict=True)]
+        return torch.stack(apart).sum() / self._size.to(device) * 100
 
 
 def build_judges(options: TrainOptions, frame_px: int) -> list[Judge]:

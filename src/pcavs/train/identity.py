@@ -3,13 +3,15 @@
 import torch
 from torch import Tensor, nn
 
-from pcavs.data.library import Library
+from pcavs.data.corpus import Corpus
 from pcavs.models.paper import PaperTalker
 from pcavs.train.options import TrainOptions
 from pcavs.train.perceive import SpeakerClassifier
 from pcavs.train.stage import (
+    ALONE,
     PUBLISHED_LEARNER,
     AnyTalker,
+    Crew,
     Drawn,
     Learner,
     Phase,
@@ -25,7 +27,9 @@ from pcavs.train.weights import weights_of
 class IdentityStage:
     """Classification of speakers (Zhou et al., CVPR 2021, section 3.1), on stills and clips alike."""
 
-    def __init__(self, talker: AnyTalker, heads: TrainingHeads, library: Library, options: TrainOptions) -> None:
+    def __init__(
+        self, talker: AnyTalker, heads: TrainingHeads, library: Corpus, options: TrainOptions, crew: Crew = ALONE
+    ) -> None:
         """Trains the identity encoder, and a classifier that the talker does not keep."""
         classifier = SpeakerClassifier(identity_dim(talker), len(library.speakers), options.margin)
         trained = nn.ModuleDict({"identity": talker.identity, "classifier": classifier})
@@ -33,7 +37,7 @@ class IdentityStage:
         self.learners = {"identity": Learner(trained, **(PUBLISHED_LEARNER if options.losses == "published" else {}))}
         self.phases = (Phase("classify", "identity", self.loss),)
         self._talker, self._classifier, self._library = talker, classifier, library
-        self._drawing = drawing(options)
+        self._drawing = drawing(options, crew)
         self._weights = weights_of("identity", options.kind, options.losses, options.term_weights)
 
     def batch(self, step: int) -> Drawn:

@@ -6,17 +6,23 @@ from pathlib import Path
 from typing import Literal
 
 from pcavs.errors import InputError
+from pcavs.spec import POSE_DIM
 from pcavs.train.weights import weights_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Trains one stage of a talker from packs, and can be continued from where it stopped."""
+    """Trains one stage of a talker, and can be continued from where it stopped.
 
-    packs: tuple[Path, ...]
-    """Folders of packs (made by `pcavs pack`), or packs."""
+    A recipe (TOML) or the folder of a run may come first; its settings hold where no other is given.
+    """
+
     run: Path
-    """Folder of the run: journal, previews and checkpoints. An existing run is continued."""
+    """Folder of the run: settings, journal, previews and checkpoints. An existing run is continued."""
+    packs: tuple[Path, ...] = ()
+    """Folders of packs (made by `pcavs pack`), or packs: clips in memory."""
+    shards: tuple[Path, ...] = ()
+    """Folders of shards (made by `pcavs prepare`) instead of packs: clips read when they are drawn."""
     stage: Literal["identity", "visual", "sync", "generator"] = "sync"
     """`identity` tells people apart; `visual` rebuilds frames from what is seen alone; `sync` binds what is heard to
     what is seen; `generator` rebuilds frames, starting from a `sync` run."""
@@ -26,10 +32,12 @@ class TrainOptions:
     """Talker to train: `flow` moves the identity picture, `paper` is the published network, which paints."""
     size: Literal["default", "tiny"] = "default"
     """Spec of a talker that starts from nothing: the one that ships, or the tests' own."""
+    pose_dim: int = POSE_DIM
+    """Length of the pose code of a talker that starts from nothing; other than 12, the pose head must be free."""
     steps: int = 3000
     """Last step; raise it to go on with a finished run."""
     clips: int = 6
-    """Clips a batch."""
+    """Clips a batch, on each device."""
     moments: int = 3
     """Target frames a clip; in the sync stage the other moments of a clip are its hardest negatives."""
     source_weights: tuple[tuple[str, float], ...] = ()
@@ -64,6 +72,18 @@ class TrainOptions:
     """Memory of the running average of the weights."""
     seed: int = 0
     """Batches, augmentation and starting weights follow from it."""
+    trained: Literal["all", "face"] = "all"
+    """Generator: `face` trains the generator and the identity encoder alone, as adapting to a person does."""
+    prior: float = 0.0
+    """Generator: price of the squared distance of the trained weights from those of `start`, by their own size."""
+    frozen_statistics: bool = False
+    """Keeps the normalisations' statistics as they are: for fine-tuning on few faces, and for many devices."""
+    devices: int = 1
+    """Devices of this machine to train on, a process each."""
+    nodes: int = 1
+    """Machines; above 1, start the command with torchrun on each."""
+    readers: int = 1
+    """Threads that draw batches ahead."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is `cuda` where torch finds one."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
@@ -76,12 +96,29 @@ class TrainOptions:
     """Saves and stops after this long, whatever the step."""
 
 
+def frames_a_step(options: TrainOptions) -> int:
+    """Gives the target frames that a step shows, over all devices."""
+    return options.clips * options.moments * options.devices * options.nodes
+
+
 def verify(options: TrainOptions) -> None:
     """Refuses settings that disagree.
 
     Raises:
         InputError: In one line, the two settings and what would do.
     """
+    if bool(options.packs) == bool(options.shards):
+        given = "both" if options.packs else "neither"
+        raise InputError(f"of packs and shards, {given} are given; name one of them: that is the data")
+    if min(options.devices, options.nodes, options.readers) < 1:
+        raise InputError(
+            f"devices {options.devices}, nodes {options.nodes} and readers {options.readers} must be at least 1"
+        )
+    if options.pose_dim != POSE_DIM and options.pose_head == "supervised":
+        raise InputError(
+            f"pose-dim {options.pose_dim} and pose-head supervised disagree: "
+            f"the pose that is taught has {POSE_DIM} numbers; use --pose-head free"
+        )
     if options.steps < 1:
         raise InputError(f"steps {options.steps} must be at least 1")
     if options.warmup_steps + options.decay_steps > options.steps:
@@ -91,10 +128,16 @@ def verify(options: TrainOptions) -> None:
         )
     if options.clips < 1 or options.moments < 1:
         raise InputError(f"clips {options.clips} and moments {options.moments} must both be at least 1")
+    _verify_stage(options)
+
+
+def _verify_stage(options: TrainOptions) -> None:
     if options.stage == "sync" and options.losses == "repaired" and options.moments < 2:
         raise InputError("the sync stage needs moments of at least 2: the others of a clip are its negatives")
     if options.losses == "published" and options.clips < 2 and options.stage in ("sync", "generator"):
         raise InputError("the published contrast needs clips of at least 2: other clips are its negatives")
+    if options.prior > 0 and options.start is None:
+        raise InputError(f"prior {options.prior:g} is a distance from the weights of start; give --start")
     if options.judges and options.stage not in ("visual", "generator"):
         given = " ".join(options.judges)
         raise InputError(f"judges {given} look at rebuilt frames, which stage {options.stage} does not make")

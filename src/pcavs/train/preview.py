@@ -6,14 +6,24 @@ import cv2
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from pcavs.data.library import Batch, Library
+from pcavs.data.corpus import Batch, Corpus
 from pcavs.face.regions import LIPS
 from pcavs.models.generator import Codes, Fields, compose
 from pcavs.models.motion import Motion
+from pcavs.train.identity import identity_vectors
 from pcavs.train.losses import landmark_flow, retrieval_within
 from pcavs.train.rebuild import Rebuilder, mouth_masks
 from pcavs.train.stage import AnyTalker, step_rng
+
+SCORES = {
+    "identity": ("recognised", 1),
+    "visual": ("mouth_seen", -1),
+    "sync": ("found_within", 1),
+    "generator": ("mouth_heard", -1),
+}
+"""By which score a stage's best weights are kept, and its sign for more is better."""
 
 MOMENTS = 8
 CLIPS = 8
@@ -22,7 +32,7 @@ CLIPS = 8
 class Look:
     """A fixed draw of held-out clips, as a talker makes them."""
 
-    def __init__(self, talker: AnyTalker, rebuilder: Rebuilder, library: Library) -> None:
+    def __init__(self, talker: AnyTalker, rebuilder: Rebuilder, library: Corpus) -> None:
         """Draws and encodes."""
         device = next(talker.parameters()).device
         batch = library.batch(step_rng(20_210_412, 0), CLIPS, MOMENTS, heard_only=True)
@@ -42,7 +52,7 @@ class Look:
 
 
 @torch.no_grad()
-def validate(talker: AnyTalker, rebuilder: Rebuilder, library: Library) -> dict[str, float]:
+def validate(talker: AnyTalker, rebuilder: Rebuilder, library: Corpus) -> dict[str, float]:
     """Scores a fixed draw of held-out clips.
 
     `mouth_*` are mean absolute differences in the mouth area, as shares of the identity picture's; of a `flow`
@@ -72,14 +82,26 @@ def validate(talker: AnyTalker, rebuilder: Rebuilder, library: Library) -> dict[
         if fields:
             scores[f"lips_{name}"] = landmarks(fields.flow, lips) / landmarks(still, lips)
             scores[f"face_{name}"] = landmarks(fields.flow, face) / landmarks(still, face)
+    scores |= recognition(talker, batch)
     scores["found_within"] = float(retrieval_within(look.seen.content, look.heard, MOMENTS, torch.tensor(1.0))[1])
     if look.seen.pose.shape == batch.pose.shape:
         scores["pose"] = float((look.seen.pose - batch.pose).abs().mean())
     return {name: round(value, 4) for name, value in scores.items()}
 
 
+def recognition(talker: AnyTalker, batch: Batch) -> dict[str, float]:
+    """Share of targets whose nearest identity frame shows the same speaker, and what guessing would give."""
+    wanted = functional.normalize(identity_vectors(talker, batch.target).float(), dim=1)
+    known = functional.normalize(identity_vectors(talker, batch.identity).float(), dim=1)
+    speakers = batch.speaker.repeat_interleave(len(batch.target) // len(batch.identity))
+    same = speakers[:, None] == batch.speaker[None]
+    nearest = (wanted @ known.T).argmax(dim=1)
+    found = same.gather(1, nearest[:, None]).float().mean()
+    return {"recognised": float(found), "recognised_by_chance": float(same.float().mean())}
+
+
 @torch.no_grad()
-def preview(talker: AnyTalker, rebuilder: Rebuilder, library: Library, path: Path) -> None:
+def preview(talker: AnyTalker, rebuilder: Rebuilder, library: Corpus, path: Path) -> None:
     """Pictures a fixed draw, a row each.
 
     Identity, target, driven by speech, by another clip's speech, under another clip's pose; of a `flow` talker also

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pcavs.data.library import Batch
+from pcavs.data.corpus import Batch
 from pcavs.face.regions import INNER_LIPS, LIPS, OUTER_LIPS
 from pcavs.models.generator import Codes, Fields, compose
 from pcavs.models.identity import IdentityFeatures

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pcavs.data.augment import AUGMENTATIONS, Augmentation
-from pcavs.data.library import Batch, Library
+from pcavs.data.corpus import Batch, Corpus
 from pcavs.models.paper import PaperTalker
 from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
@@ -42,6 +42,21 @@ class Drawn(NamedTuple):
         """Moves every tensor."""
         batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in self.batch))
         return Drawn(batch, self.augmented.to(device, non_blocking=True), self.chance.to(device, non_blocking=True))
+
+
+def _alone(tensor: Tensor) -> Tensor:
+    return tensor
+
+
+class Crew(NamedTuple):
+    """What a stage must know of the other processes."""
+
+    rank: int = 0
+    gather: Callable[[Tensor], Tensor] = _alone
+    """Joins the rows of all processes."""
+
+
+ALONE: Final = Crew()
 
 
 class Learner(NamedTuple):
@@ -117,24 +132,28 @@ class Drawing(NamedTuple):
     moments: int
     augment: Augmentation
     heard_only: bool = False
+    rank: int = 0
+    """Number of this process."""
     deaf: bool = False
     """Every clip counts as one without speech."""
 
-    def draw(self, library: Library, step: int) -> Drawn:
-        """Draws the batch of a step."""
-        batch = library.batch(step_rng(self.seed, step), self.clips, self.moments, heard_only=self.heard_only)
+    def draw(self, library: Corpus, step: int) -> Drawn:
+        """Draws the batch of a step, which differs from process to process."""
+        own = [self.rank] if self.rank else []
+        rng = np.random.default_rng([self.seed, step, *own])
+        batch = library.batch(rng, self.clips, self.moments, heard_only=self.heard_only)
         if self.deaf:
             batch = batch._replace(heard=torch.zeros_like(batch.heard))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + self.rank * 999_999_937)
         augmented = self.augment(batch.target, self.moments, generator)
         return Drawn(batch, augmented, torch.rand(2, len(batch.heard), generator=generator))
 
 
-def drawing(options: TrainOptions, *, heard_only: bool = False) -> Drawing:
+def drawing(options: TrainOptions, crew: Crew, *, heard_only: bool = False) -> Drawing:
     """Draws as the options say."""
     augment = AUGMENTATIONS[options.augmentation]
     deaf = options.stage == "visual"
-    return Drawing(options.seed, options.clips, options.moments, augment, heard_only, deaf)
+    return Drawing(options.seed, options.clips, options.moments, augment, heard_only, crew.rank, deaf)
 
 
 def weigh(terms: Terms, weights: dict[str, float]) -> Tensor:

@@ -13,7 +13,7 @@ from pcavs.models.talker import build_talker
 from pcavs.spec import TINY_PAPER, TalkerSpec
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.options import TrainOptions, verify
-from pcavs.train.run import STAGES
+from pcavs.train.session import STAGES
 from pcavs.train.stage import Phase, Scratch, Stage, TrainingHeads
 from pcavs.train.weights import BINDING, FLOW
 

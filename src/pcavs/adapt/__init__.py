@@ -1,0 +1,1 @@
+"""Fits a talker to one person."""

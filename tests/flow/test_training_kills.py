@@ -1,0 +1,108 @@
+"""Training that is killed, spread over processes, or robbed of its data: what happens then."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from pcavs.data.corpus import Batch
+from pcavs.train.options import TrainOptions
+from pcavs.train.run import run
+from pcavs.train.stage import Drawing, Drawn
+
+SETTINGS = ("--size", "tiny", "--warmup-steps", "1", "--decay-steps", "1", "--moments", "2", "--device", "cpu")
+ALONE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+
+
+def train(*words: object, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "pcavs", "train", *SETTINGS, *(str(word) for word in words)]
+    environment = os.environ | ALONE | (env or {})
+    return subprocess.Popen(command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def wait_for(path: Path, pattern: str, process: subprocess.Popen[str]) -> None:
+    for _ in range(3000):
+        if list(path.glob(pattern)):
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.05)
+    raise AssertionError(f"no {pattern} in {path}")
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("moment", ["step", "save"])
+def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(moment: str, drawn_packs: Path, tmp_path: Path):
+    words = ("--packs", drawn_packs, "--run", tmp_path, "--clips", "2", "--save-minutes", "0", "--log-every", "1")
+    process = train(*words, "--steps", "100000")
+    # While the second checkpoint is being written its folder is there and `done` is not.
+    wait_for(tmp_path, "checkpoint-*/done" if moment == "step" else "checkpoint-00000002", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    whole = sorted(int(done.parent.name[-8:]) for done in tmp_path.glob("checkpoint-*/done"))
+    assert whole
+    again = train(*words, "--steps", whole[-1] + 2)
+    out, errors = again.communicate()
+    assert again.returncode == 0, errors
+    assert out.strip() == str(tmp_path / f"checkpoint-{whole[-1] + 2:08d}")
+    steps = [json.loads(line)["step"] for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert steps[-1] == whole[-1] + 2
+
+
+def doubled(drawing: Drawing, library: object, step: int) -> Drawn:
+    """What the two processes draw, as one batch."""
+    parts = [DRAW(drawing._replace(rank=rank), library, step) for rank in range(2)]  # pyright: ignore
+    batch = Batch(*(torch.cat(pair) for pair in zip(*(part.batch for part in parts), strict=True)))
+    augmented = torch.cat([part.augmented for part in parts])
+    return Drawn(batch, augmented, torch.cat([part.chance for part in parts], dim=1))
+
+
+DRAW = Drawing.draw
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_learn_as_one_with_the_doubled_batch(drawn_packs: Path, tmp_path: Path, monkeypatch):
+    steps = ("--steps", "3", "--log-every", "1", "--clips", "2", "--precision", "32-true", "--frozen-statistics")
+    process = train(*steps, "--devices", "2", "--packs", drawn_packs, "--run", tmp_path / "two")
+    errors = process.communicate()[1]
+    assert process.returncode == 0, errors[-2000:]
+    torch.set_num_threads(1)
+    monkeypatch.setattr(Drawing, "draw", doubled)
+    run(
+        TrainOptions(
+            packs=(drawn_packs,),
+            run=tmp_path / "one",
+            size="tiny",
+            steps=3,
+            warmup_steps=1,
+            decay_steps=1,
+            clips=2,
+            moments=2,
+            device="cpu",
+            precision="32-true",
+            log_every=1,
+            frozen_statistics=True,
+        )
+    )
+    two, one = (rows(tmp_path / name) for name in ("two", "one"))
+    assert [row["step"] for row in two] == [1, 2, 3]
+    for a, b in zip(two, one, strict=True):
+        for name in ("loss", "across", "within", "meet", "lips_heard"):
+            # Terms that a process computes of its own frames are journalled as the first process has them.
+            if name != "loss":
+                assert a[name] == pytest.approx(b[name], abs=1e-4), name
+    weights = [load_file(tmp_path / name / "checkpoint-00000003" / "talker.safetensors") for name in ("two", "one")]
+    for name, value in weights[0].items():
+        np.testing.assert_allclose(value, weights[1][name], atol=1e-4, err_msg=name)
+
+
+def rows(folder: Path) -> list[dict[str, float]]:
+    lines = (json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines())
+    return [row for row in lines if "lr" in row]
