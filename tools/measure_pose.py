@@ -68,25 +68,28 @@ def fit(animator: Animator, pictures: list[Path], out: Path) -> None:
         except FaceError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
-        print(path.name, *(f"{AXES[n]} {turns[-1][0, n]:.0f}..{turns[-1][-1, n]:.0f}" for n in range(3)), flush=True)
+        print(
+            path.name, *(f"{AXES[n]} {turns[-1][0, n, n]:.0f}..{turns[-1][-1, n, n]:.0f}" for n in range(3)), flush=True
+        )
     poses = fit_map(_STEPS_DEG, np.stack(turns), f"{len(turns)} pictures, their own mouths, one axis at a time")
     save_map(poses, animator.digest, out)
-    print(np.column_stack([poses.asked_deg, poses.made_deg, poses.error_deg]).round(1))
+    print("asked; made by yaw; by pitch; by roll; error")
+    print(np.column_stack([poses.asked_deg, poses.made_deg.reshape(-1, 9), poses.error_deg]).round(1))
 
 
 def turned(animator: Animator, path: Path) -> np.ndarray:
-    """For one picture, steps x axes: how far the face turned along the axis that was asked; NaN where it is lost."""
+    """For one picture, steps x axes asked x axes: how far the face turned; NaN where it is lost."""
     options = FilmOptions(identity=path, audio=path)
     identity = read_identity(path, animator.side_px(options), animator.eyes(options))
     landmarker = FaceLandmarker()
-    made = np.full((len(_STEPS_DEG), 3), np.nan)
+    made = np.full((len(_STEPS_DEG), 3, 3), np.nan)
     base = measured(frame(animator, identity, np.zeros(3)), landmarker)
     for axis in range(3):
         for row, step in enumerate(_STEPS_DEG):
             turn = np.zeros(3)
             turn[axis] = step
             try:
-                made[row, axis] = measured(frame(animator, identity, turn), landmarker)[axis] - base[axis]
+                made[row, axis] = measured(frame(animator, identity, turn), landmarker) - base
             except FaceError:
                 continue
     return made

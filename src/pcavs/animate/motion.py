@@ -20,7 +20,7 @@ from pcavs.media.video import count_pictures, read_frames
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
-Rows: TypeAlias = Float[np.ndarray, "time columns"]
+Rows: TypeAlias = Float[np.ndarray, "_ columns"]
 
 _BATCH = 16
 _LARGEST_STEP = np.array([0.052] * 9 + [0.03, 0.03, 0.02])

@@ -6,7 +6,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
 
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.sources import Identity, Whole
@@ -151,7 +151,7 @@ def feathered(side_px: int) -> Float32[np.ndarray, "side side"]:
     return (share * share * (3 - 2 * share)).astype(np.float32)
 
 
-def evened(picture: Picture) -> Picture:
+def evened(picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
     """Leaves out an odd last row or column."""
     height, width = picture.shape[:2]
     return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])

@@ -15,63 +15,76 @@ FORMAT: Final = "pcavs-pose-map-1"
 FILE: Final = "pose.json"
 AXES: Final = ("yaw", "pitch", "roll")
 
+_ROUNDS: Final = 20
+_DAMPING: Final = 0.7
+
 Turns = Float[np.ndarray, "time 3"]
 """Yaw, pitch and roll in degrees, against the identity picture's own."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PoseMap:
-    """For each axis, turns of the code and the turns of the face that came of them."""
+    """For turns of the code about one axis, the turns of the face that came of them, about that axis and the others."""
 
     asked_deg: Float[np.ndarray, " steps"]
     """Turns of the code, rising, the same for every axis; 0 is among them."""
-    made_deg: Float[np.ndarray, "steps 3"]
-    """Median turn of the made face; never falling, 0 at 0."""
+    made_deg: Float[np.ndarray, "steps 3 3"]
+    """Median turn of the made face: step, axis asked, axis made. What was asked for never falls, and all is 0 at 0."""
     error_deg: Float[np.ndarray, "steps 3"]
-    """Mean distance of single faces from that median."""
+    """Mean distance of single faces from that median, along the axis asked."""
     measured: str = ""
     """On what."""
 
     def reach(self) -> Float[np.ndarray, "2 3"]:
-        """The farthest turns that can be made."""
-        return np.stack([self.made_deg[0], self.made_deg[-1]])
+        """The farthest turns that can be made about one axis alone."""
+        return np.stack([np.diagonal(self.made_deg[0]), np.diagonal(self.made_deg[-1])])
 
     def code_turns(self, wanted: Turns) -> Turns:
-        """Gives the turns of the code for which the face turns as wanted, as far as it can."""
-        columns = [_inverse(self.asked_deg, self.made_deg[:, axis], wanted[:, axis]) for axis in range(3)]
-        return np.stack(columns, axis=1)
+        """Gives the turns of the code for which the face turns as wanted, as far as it can.
+
+        The three axes are taken to add up. A face that leans while it turns is told to lean the other way.
+        """
+        straight = self.made_deg[:, range(3), range(3)]
+        turns = np.zeros(wanted.shape)
+        for _ in range(_ROUNDS):
+            aside = sum((self._made(axis, turns[:, axis]) for axis in range(3)), np.zeros(wanted.shape))
+            for axis in range(3):
+                aside[:, axis] -= self._made(axis, turns[:, axis])[:, axis]
+            goal = wanted - aside
+            columns = [_inverse(self.asked_deg, straight[:, axis], goal[:, axis]) for axis in range(3)]
+            turns += _DAMPING * (np.stack(columns, axis=1) - turns)
+        return turns
+
+    def _made(self, axis: int, asked: Float[np.ndarray, " time"]) -> Turns:
+        return np.stack([np.interp(asked, self.asked_deg, self.made_deg[:, axis, made]) for made in range(3)], axis=1)
 
 
 def plain_map(farthest_deg: float = 40.0) -> PoseMap:
     """What weights without a measured map are taken to do: what the code says."""
     ends = np.array([-farthest_deg, 0.0, farthest_deg])
-    made = np.repeat(ends[:, None], 3, axis=1)
-    return PoseMap(asked_deg=ends, made_deg=made, error_deg=np.zeros_like(made))
+    return PoseMap(asked_deg=ends, made_deg=ends[:, None, None] * np.eye(3), error_deg=np.zeros((3, 3)))
 
 
 def fit_map(
-    asked_deg: Float[np.ndarray, " steps"], turns: Float[np.ndarray, "faces steps 3"], measured: str
+    asked_deg: Float[np.ndarray, " steps"], turns: Float[np.ndarray, "faces steps 3 3"], measured: str
 ) -> PoseMap:
-    """Fits a map to measured turns: the median over faces, made to rise, and to be 0 at 0.
+    """Fits a map to measured turns: the median over faces, made to rise along the axis asked, and to be 0 at 0.
 
     Args:
         asked_deg: Turns of the code, rising.
-        turns: Of each face, for each step, how far it turned along the axis that was asked; NaN where unknown.
+        turns: Of each face, for each step and axis asked, how far it turned about each axis; NaN where unknown.
         measured: On what.
     """
-    median = np.nanmedian(turns, axis=0)
+    made = np.nanmedian(turns, axis=0)
     zero = int(np.argmin(np.abs(asked_deg)))
-    median -= median[zero]
-    # What turns back at the far end is a face that falls apart: the farthest turn before it counts.
-    made = np.concatenate(
-        [
-            np.minimum.accumulate(median[: zero + 1][::-1], axis=0)[::-1],
-            np.maximum.accumulate(median[zero:], axis=0)[1:],
-        ]
-    )
-    return PoseMap(
-        asked_deg=asked_deg, made_deg=made, error_deg=np.nanmean(np.abs(turns - made), axis=0), measured=measured
-    )
+    made -= made[zero]
+    for axis in range(3):
+        straight = made[:, axis, axis]
+        # What turns back at the far end is a face that falls apart: the farthest turn before it counts.
+        straight[: zero + 1] = np.minimum.accumulate(straight[: zero + 1][::-1])[::-1]
+        straight[zero:] = np.maximum.accumulate(straight[zero:])
+    error = np.nanmean(np.abs(turns - made), axis=0)[:, range(3), range(3)]
+    return PoseMap(asked_deg=asked_deg, made_deg=made, error_deg=error, measured=measured)
 
 
 def save_map(poses: PoseMap, digest: str, path: Path) -> None:
@@ -83,14 +96,8 @@ def save_map(poses: PoseMap, digest: str, path: Path) -> None:
         }
         for n, axis in enumerate(AXES)
     }
-    fields = {
-        "format": FORMAT,
-        "digest": digest,
-        "measured": poses.measured,
-        "asked_deg": poses.asked_deg.tolist(),
-        **axes,
-    }
-    path.write_text(json.dumps(fields, indent=1) + "\n")
+    facts = {"format": FORMAT, "digest": digest, "measured": poses.measured, "asked_deg": poses.asked_deg.tolist()}
+    path.write_text(json.dumps(facts | axes, indent=1) + "\n")
 
 
 def find_map(weights: Weights) -> PoseMap | None:
@@ -127,9 +134,9 @@ def _read_map(path: Path, digest: str) -> PoseMap | None:
         raise WeightsError(f"{path} is damaged; measure the map again, or remove it") from error
     if (
         len(asked) < 2
-        or made.shape != (len(asked), 3)
+        or made.shape != (len(asked), 3, 3)
         or (np.diff(asked) <= 0).any()
-        or (np.diff(made, axis=0) < 0).any()
+        or (np.diff(made[:, range(3), range(3)], axis=0) < 0).any()
     ):
         raise WeightsError(f"{path} does not rise; measure the map again, or remove it")
     return found

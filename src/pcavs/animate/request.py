@@ -113,12 +113,13 @@ class MotionReader:
     def _steered(self, timeline: Timeline, identity: Identity, rhythm: Rhythm) -> Motion:
         assert identity.seen is not None
         track = lay_out(timeline, len(rhythm), rhythm, self._fetch)
-        if timeline.mode == "relative":
+        is_relative = timeline.mode == "relative"
+        if is_relative:
             track = relative_to(track, picture_angles(identity.seen))
         poses = self._poses or plain_map()
         if self._poses is None:
             self._notes.append("how far these weights turn a head was not measured; the angles are nominal")
-        steered = steer(track, identity.seen, identity.codes.pose, poses)
+        steered = steer(track, identity.seen, identity.codes.pose, poses, anchored=is_relative)
         view = None if self._options.full_frame else steered.view
         notes = tuple(dict.fromkeys([*self._notes, *steered.notes]))
         return Motion(steered.codes, notes, view, steered.asked, tuple(self._faces))

@@ -36,7 +36,7 @@ def picture_angles(code: PoseCode) -> Float[np.ndarray, "3"]:
     return angles_deg(pose_from_code(code[None], 1).rotation.astype(np.float64))[0]
 
 
-def steer(track: HeadTrack, seen: PoseCode, own: PoseCode, poses: PoseMap) -> Steered:
+def steer(track: HeadTrack, seen: PoseCode, own: PoseCode, poses: PoseMap, *, anchored: bool = False) -> Steered:
     """Finds the codes with which a picture's head does what a track says.
 
     What the picture shows already needs no turn, so its own pose gives its own code to the last digit. The average
@@ -47,6 +47,7 @@ def steer(track: HeadTrack, seen: PoseCode, own: PoseCode, poses: PoseMap) -> St
         seen: The identity picture's pose as its landmarks have it.
         own: The same as the motion encoder has it: the code from which the generator starts.
         poses: What turns the talker makes.
+        anchored: Leaves the view alone: the film begins where the picture has the head, and all else is the code's.
     """
     at = picture_angles(seen)
     wanted = track[:, :3] - at
@@ -55,7 +56,7 @@ def steer(track: HeadTrack, seen: PoseCode, own: PoseCode, poses: PoseMap) -> St
     notes = _beyond(wanted, turns, at)
     start = picture_angles(own)
     asked = rotation_from_angles(start + poses.code_turns(turns)) - rotation_from_angles(start[None])
-    moves, middle = _parted(track[:, 3:])
+    moves, middle = (track[:, 3:], np.zeros(3)) if anchored else _parted(track[:, 3:])
     kept = moves.clip(-_LARGEST_MOVE, _LARGEST_MOVE)
     if np.abs(moves - kept).max() > _NO_MOVE:
         notes.append("the head is asked to move farther inside the film than it can: it stops on the way")

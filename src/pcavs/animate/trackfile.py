@@ -61,15 +61,7 @@ def load_track(path: Path) -> HeadTrack:
             head = np.asarray(arrays["head"], np.float64)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror or error}); check the name") from error
-    except (
-        ValueError,
-        KeyError,
-        EOFError,
-        TypeError,
-        AttributeError,
-        NotImplementedError,
-        zipfile.BadZipFile,
-    ) as error:
+    except _DAMAGE as error:
         raise InputError(f"{path} is no head track; make it with pcavs pose extract") from error
     limits = np.array([_LARGEST_ANGLE_DEG] * 3 + [_LARGEST_MOVE] * 3)
     if head.ndim != 2 or not len(head) or head.shape[1] != len(limits) or not (np.abs(head) <= limits).all():

@@ -1,0 +1,167 @@
+"""Pose films that are not perfect: the policies act as documented, and the report says what was seen."""
+
+import json
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from pcavs.animate.convention import Corrected
+from pcavs.animate.motion import measure_film, read_pose_source
+from pcavs.animate.run import write_report
+from pcavs.animate.sources import Eyes
+from pcavs.animate.whom import read_choice
+from pcavs.errors import FaceError, InputError
+from pcavs.face.choice import ByPlace
+from pcavs.face.track import TrackPolicy
+from pcavs.media.film import FilmWriter
+from pcavs.media.image import read_picture
+
+SIDE = 192
+BLANK = {3, 4, 9}
+
+
+@pytest.fixture(scope="module")
+def small(face):
+    return cv2.resize(read_picture(face), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(frames, name="source.mp4"):
+        with FilmWriter(tmp_path / name, frames[0].shape[1::-1]) as writer:
+            for frame in frames:
+                writer.write(np.ascontiguousarray(frame))
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def gappy(small, write):
+    """Fifteen frames of a drifting face, a fifth of them blank."""
+    grey = np.full_like(small, 90)
+    return write([grey if t in BLANK else np.roll(small, t, axis=1) for t in range(15)])
+
+
+def eyes_of(loud_mouth, landmarker, **policy):
+    return Eyes(loud_mouth.backend, landmarker, Corrected(), TrackPolicy(**policy))
+
+
+def read(path, loud_mouth, landmarker, **policy):
+    return read_pose_source(path, 100, eyes_of(loud_mouth, landmarker, **policy), lambda *_: None)
+
+
+@pytest.mark.parametrize(("missing", "length"), [("interpolate", 15), ("hold", 15), ("skip", 12)])
+def test_blank_frames_give_no_pose_of_their_own(loud_mouth, landmarker, gappy, missing, length):
+    """The loud talker's pose is the picture's brightness: a blank frame, 90 of 255, would show as a dip."""
+    source = read(gappy, loud_mouth, landmarker, missing=missing)
+    assert len(source.codes) == length
+    assert np.ptp(source.codes) < 0.02
+    assert source.codes.min() > 90 / 255 + 0.02
+    assert [t for t, seen in enumerate(source.report.found) if not seen] == sorted(BLANK)
+    assert any("was not seen in 3 of 15 frames" in note for note in source.notes)
+
+
+def test_held_frames_are_those_before(landmarker, gappy):
+    held = measure_film(gappy, (0.0, None), landmarker, TrackPolicy(missing="hold"), lambda *_: None)
+    between = measure_film(gappy, (0.0, None), landmarker, TrackPolicy(), lambda *_: None)
+    assert len(held.track) == len(between.track) == 15
+    assert held.track[4, 3] < between.track[4, 3], "the face drifts to the right meanwhile"
+
+
+def test_to_fail_names_the_moment(landmarker, gappy):
+    with pytest.raises(FaceError, match=r"no face in source\.mp4 at 0\.12 s; .*interpolate, hold or skip"):
+        measure_film(gappy, (0.0, None), landmarker, TrackPolicy(missing="fail"), lambda *_: None)
+
+
+def test_the_report_has_a_row_a_frame(loud_mouth, gappy, face, make_wav, tmp_path):
+    film = loud_mouth.animate(face, make_wav(0.6), pose=gappy, missing="hold", size=32)
+    write_report(film, tmp_path / "report.json")
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["format"] == "pcavs-faces-1"
+    (source,) = report["films"]
+    assert (source["source"], source["missing"], source["frames"], source["found"]) == ("source.mp4", "hold", 15, 12)
+    assert source["rows"][3] == {"frame": 3, "time_s": 0.12, "face": "held", "cut": False}
+    assert source["rows"][5]["face"] == "found"
+
+
+def test_two_people_are_told_apart_by_place(landmarker, small, write):
+    beside = cv2.resize(small, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    frames = []
+    for t in range(4):
+        frame = np.full((SIDE, 2 * SIDE, 3), 128, np.uint8)
+        frame[:, :SIDE] = small
+        frame[: len(beside), SIDE + 3 * t :][:, : beside.shape[1]] = beside
+        frames.append(frame)
+    path = write(frames)
+    moves = {
+        index: np.ptp(
+            measure_film(path, (0.0, None), landmarker, TrackPolicy(choice=ByPlace(index)), lambda *_: None).track[:, 3]
+        )
+        for index in (0, 1)
+    }
+    assert moves[1] > 2 * moves[0], "the right one drifts"
+    with pytest.raises(FaceError):
+        measure_film(path, (0.0, None), landmarker, TrackPolicy(choice=ByPlace(2)), lambda *_: None)
+
+
+def test_a_cut_does_not_make_the_head_jump(loud_mouth, landmarker, small, write):
+    moved = cv2.warpAffine(
+        small, np.array([[0.8, 0, 30.0], [0, 0.8, 10]]), (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE
+    )
+    wide = [np.hstack([picture, np.full_like(small, 128)]) for picture in [small] * 6]
+    cut = [np.hstack([np.full_like(small, 128), picture]) for picture in [moved] * 34]
+    measured = measure_film(write(wide + cut), (0.0, None), landmarker, TrackPolicy(), lambda *_: None)
+    assert np.abs(np.diff(measured.track[:, :3], axis=0)).max() <= 3
+    assert np.abs(np.diff(measured.track[:, 3], axis=0)).max() <= 0.041
+    assert measured.report.cuts or not measured.report.found.all()
+    assert measured.notes
+
+
+@pytest.mark.parametrize("words", ["largest", "left", "right", "0", "12"])
+def test_faces_are_chosen_in_words(loud_mouth, landmarker, words):
+    assert read_choice(words, eyes_of(loud_mouth, landmarker)).name
+
+
+def test_a_choice_that_is_none(loud_mouth, landmarker):
+    with pytest.raises(InputError, match="give largest, left, right, a number, or a picture"):
+        read_choice("middle", eyes_of(loud_mouth, landmarker))
+
+
+def test_a_face_is_chosen_by_a_picture_of_the_person(loud_mouth, landmarker, face):
+    assert read_choice(str(face), eyes_of(loud_mouth, landmarker)).name == "the one most like the reference"
+
+
+def write_odd(path, small, times_ms, rotation=0):
+    """A film whose frames are shown at any times; as a phone writes it, lying on its side."""
+    turned = np.rot90(small, rotation // 90) if rotation else small
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=60)
+        stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for number, time in enumerate(times_ms):
+            shifted = np.ascontiguousarray(np.roll(turned, 0 if rotation else number // 2, axis=1))
+            frame = av.VideoFrame.from_ndarray(shifted, format="rgb24")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(
+    "times_ms",
+    [
+        [round(1000 * t / 12) for t in range(6)],
+        [round(1001 * t / 60) for t in range(30)],
+        [0, 15, 90, 100, 180, 260, 270, 300, 410, 455],
+    ],
+    ids=["12 fps", "59.94 fps", "variable rate"],
+)
+def test_any_frame_rate_gives_25_poses_a_second(loud_mouth, landmarker, small, tmp_path, times_ms):
+    path = write_odd(tmp_path / "odd.mp4", small, times_ms)
+    source = read(path, loud_mouth, landmarker)
+    assert len(source.codes) == pytest.approx(25 * (times_ms[-1] + 40) / 1000, abs=1.6)
+    assert source.report.found.all()

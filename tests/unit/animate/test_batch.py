@@ -1,0 +1,92 @@
+"""Lists of jobs: rows become options, mistakes name their row, and no text breaks the reader."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from pcavs.animate.batch import Job, film_options, read_jobs
+from pcavs.errors import InputError
+
+
+def options(folder=Path("jobs"), **fields):
+    return film_options(Job(1, {"identity": "a.jpg", "audio": "b.wav", "out": "c.mp4", **fields}), folder)
+
+
+def test_names_are_relative_to_the_list():
+    made = options(references="d.jpg; e.jpg", report="f.json")
+    assert made.identity == Path("jobs/a.jpg")
+    assert made.references == (Path("jobs/d.jpg"), Path("jobs/e.jpg"))
+    assert (made.out, made.report) == (Path("jobs/c.mp4"), Path("jobs/f.json"))
+
+
+def test_words_become_what_the_setting_is():
+    made = options(size="128", start="0.5", full_frame="yes", relative=False, seed=3, end="", missing="hold")
+    assert (made.size, made.start, made.full_frame, made.relative, made.seed) == (128, 0.5, True, False, 3)
+    assert made.end is None
+    assert made.missing == "hold"
+
+
+def test_a_pose_is_a_file_where_there_is_one_and_words_where_not(tmp_path):
+    assert options(tmp_path, pose="lively").pose == Path("lively")
+    assert options(tmp_path, pose="yaw=20").pose == Path("yaw=20")
+    (tmp_path / "lively").touch()
+    assert options(tmp_path, pose="lively").pose == tmp_path / "lively"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"posee": "x"}, "no such setting: posee; did you mean pose?"),
+        ({"weights": "x"}, "it is the same for all rows"),
+        ({"size": "big"}, "size is 'big'; give a number"),
+        ({"full_frame": "perhaps"}, "full_frame is 'perhaps'"),
+        ({"identity": ""}, "there is no identity"),
+        ({"out": None}, "there is no out"),
+    ],
+)
+def test_a_mistake_is_told(fields, message):
+    with pytest.raises(InputError, match="^[^\n]*$") as error:
+        options(**fields)
+    assert message in str(error.value)
+
+
+def test_csv_and_jsonl_say_the_same(tmp_path):
+    (tmp_path / "jobs.csv").write_text('identity,audio,out\na.jpg,b.wav,c.mp4\n\na.jpg,"d, e.wav",f.mp4\n')
+    (tmp_path / "jobs.jsonl").write_text(
+        '{"identity": "a.jpg", "audio": "b.wav", "out": "c.mp4"}\n\n'
+        '{"identity": "a.jpg", "audio": "d, e.wav", "out": "f.mp4"}\n'
+    )
+    assert list(read_jobs(tmp_path / "jobs.csv")) == list(read_jobs(tmp_path / "jobs.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("jobs.txt", "a", "neither .csv nor .jsonl"),
+        ("jobs.csv", "", "no rows"),
+        ("jobs.csv", "identity,out\n", "no rows"),
+        ("jobs.csv", "identity,out\na\n", "row 1, has 1 columns and the first line 2"),
+        ("jobs.csv", 'identity\n"a', "is not CSV"),
+        ("jobs.jsonl", "{}\n[", "line 2, is not JSON"),
+        ("jobs.jsonl", "3", "line 1, is no object"),
+    ],
+)
+def test_a_list_that_cannot_be_read(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(InputError) as error:
+        list(read_jobs(tmp_path / name))
+    assert message in str(error.value)
+
+
+@given(st.binary(max_size=200), st.sampled_from([".csv", ".jsonl"]))
+@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_bytes_break_the_reader(tmp_path, data, ending):
+    path = tmp_path / f"jobs{ending}"
+    path.write_bytes(data)
+    with contextlib.suppress(InputError):
+        for job in read_jobs(path):
+            with contextlib.suppress(InputError):
+                film_options(job, tmp_path)

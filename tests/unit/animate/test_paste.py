@@ -1,0 +1,89 @@
+"""Paste-back: nothing changes outside of the mask, and the seam is no edge."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pcavs.animate.paste import FilmBackdrop, Paster, StillBackdrop, evened, feathered, side_for
+from pcavs.animate.sources import Whole
+from pcavs.errors import InputError
+from pcavs.face.align import crop_picture
+from pcavs.media.film import FilmWriter
+from pcavs.media.image import read_picture
+
+SIDE = 128
+
+
+@pytest.fixture(scope="module")
+def whole(examples):
+    """The example, with a crop that is turned by ten degrees."""
+    picture = cv2.resize(read_picture(examples / "face.jpg"), (301, 301), interpolation=cv2.INTER_AREA)
+    turn = cv2.getRotationMatrix2D((150, 140), 10, 0.7)
+    turn[:, 2] += SIDE / 2 - np.array([150, 140])
+    return Whole(picture, turn)
+
+
+@pytest.fixture(scope="module")
+def crop(whole):
+    return crop_picture(whole.picture, whole.transform, SIDE)
+
+
+def edge_strength(picture, where):
+    grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return float(np.hypot(cv2.Sobel(grey, -1, 1, 0), cv2.Sobel(grey, -1, 0, 1))[where].mean())
+
+
+def placed_mask(whole):
+    height, width = evened(whole.picture).shape[:2]
+    back = cv2.invertAffineTransform(whole.transform)
+    return cv2.warpAffine(feathered(SIDE), back, (width, height))
+
+
+def test_outside_of_the_mask_the_picture_stays_to_the_last_bit(whole, crop):
+    background = evened(whole.picture)
+    frame = Paster(whole, SIDE, crop).paste(255 - crop, background)
+    outside = placed_mask(whole) == 0
+    assert outside.mean() > 0.3
+    assert np.array_equal(frame[outside], background[outside])
+    assert np.abs(frame.astype(int) - background)[placed_mask(whole) > 0.99].mean() > 20
+
+
+def test_a_head_that_does_nothing_is_the_picture(whole, crop):
+    frame = Paster(whole, SIDE, crop).paste(crop, evened(whole.picture))
+    assert np.abs(frame.astype(int) - evened(whole.picture)).mean() < 1.5
+
+
+def test_the_seam_is_no_sharper_than_the_picture(whole, crop):
+    """A head in another light, as a `paper` talker may paint it: matched, and blended over a wide band."""
+    darker = (crop * 0.8).astype(np.uint8)
+    frame = Paster(whole, SIDE, darker).paste(darker, evened(whole.picture))
+    mask = placed_mask(whole)
+    seam = (mask > 0.02) & (mask < 0.98)
+    assert edge_strength(frame, seam) <= 1.2 * edge_strength(evened(whole.picture), seam)
+    level = frame[mask > 0.99].mean()
+    assert abs(level - evened(whole.picture)[mask > 0.99].mean()) < 8, "colours are matched"
+
+
+def test_odd_pictures_lose_a_row_and_a_column(whole):
+    assert evened(whole.picture).shape == (300, 300, 3)
+    assert [frame.shape for frame in StillBackdrop(whole.picture).frames(2)] == [(300, 300, 3)] * 2
+
+
+def test_the_side_is_that_of_the_picture(whole):
+    assert side_for(whole, SIDE) == 2 * round(SIDE / 0.7 / 2)
+    tiny = whole._replace(transform=whole.transform * 100)
+    assert side_for(tiny, SIDE) == 64
+
+
+def test_a_film_of_the_person_must_last(tmp_path):
+    path = tmp_path / "person.mp4"
+    with FilmWriter(path, (64, 64)) as writer:
+        for level in range(5):
+            writer.write(np.full((64, 64, 3), 40 * level, np.uint8))
+    film = FilmBackdrop(path, 64)
+    film.check(5)
+    with pytest.raises(InputError, match=r"lasts 0\.20 s and the speech 0\.24 s; give a longer film"):
+        film.check(6)
+    levels = [float(frame.mean()) for frame in film.frames(7)]
+    assert len(levels) == 7
+    assert levels[4] == levels[6] > levels[3] > levels[0]

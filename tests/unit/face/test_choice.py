@@ -1,0 +1,45 @@
+"""Whom to follow among several faces."""
+
+import numpy as np
+
+from pcavs.face.choice import ByPlace, Largest, Likest
+from pcavs.face.landmarker import Detection
+
+PICTURE = np.zeros((400, 600, 3), np.uint8)
+
+
+def face(left, size, top=150):
+    box = np.array([left, top, left + size, top + size], np.float32)
+    return Detection(box, np.zeros((6, 2), np.float32), 0.9)
+
+
+LEFT, MIDDLE, RIGHT = face(10, 100), face(250, 90), face(480, 60)
+FACES = [MIDDLE, RIGHT, LEFT]
+
+
+def test_the_largest_central_face_comes_first_and_all_are_tried():
+    assert Largest().order(PICTURE, FACES) == [MIDDLE, LEFT, RIGHT]
+
+
+def test_faces_are_counted_from_the_left():
+    assert ByPlace(0).order(PICTURE, FACES) == [LEFT]
+    assert ByPlace(2).order(PICTURE, FACES) == [RIGHT]
+    assert ByPlace(-1).order(PICTURE, FACES) == [RIGHT]
+
+
+def test_another_face_is_never_taken_for_one_that_is_not_there():
+    assert ByPlace(3).order(PICTURE, FACES) == []
+    assert ByPlace(0).order(PICTURE, []) == []
+
+
+def test_the_likest_comes_first_and_a_single_face_is_not_measured():
+    asked = []
+
+    def likeness(picture, one):
+        asked.append(one)
+        return float(-one.box[2] + one.box[0])
+
+    assert Likest(likeness).order(PICTURE, FACES) == [RIGHT, MIDDLE, LEFT]
+    asked.clear()
+    assert Likest(likeness).order(PICTURE, [LEFT]) == [LEFT]
+    assert asked == []
