@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from pcavs.adapt.options import AdaptOptions
+from pcavs.data.ledger import read_ledger
 from pcavs.errors import DataError, InputError, OutputError, WeightsError
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.run import run as prepare
@@ -63,7 +64,8 @@ def _prepared(video: Path, folder: Path) -> Path:
         raise OutputError(f"cannot write {folder}: {error}; choose another --run") from error
     counts = prepare(PrepareOptions(source=source, out=shards, index=source / "index.csv", longest_s=CLIP_S, workers=1))
     if counts.kept == 0:
-        raise DataError(f"no clip of {video} could be used; {shards / 'report.html'} says why")
+        reason = next(row["reason"] for row in read_ledger(shards) if not row["kept"])
+        raise DataError(f"no clip of {video} could be used ({reason}); {shards / 'report.html'} tells of each")
     logger.info("%d clips of %s", counts.kept, video.name)
     return shards
 
