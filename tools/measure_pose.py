@@ -2,6 +2,7 @@
 
     python tools/measure_pose.py fit PICTURE... --out pose.json      turns of the code against turns of the face
     python tools/measure_pose.py check PICTURE... --audio SPEECH --out check.json     degrees asked against degrees made
+    python tools/measure_pose.py follow PICTURE --pose POSE --audio SPEECH --out curves.png   the same over a timeline
 
 `fit` renders each picture with its own mouth and one axis turned by steps, and measures every frame with the face
 tracker. Put the map beside the weights as `pose.json` (docs/formats.md). `check` makes a second of film for each
@@ -15,11 +16,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
 from pcavs.animate.animator import Animator, load_animator
 from pcavs.animate.compose import make_composer
 from pcavs.animate.options import FilmOptions
+from pcavs.animate.pose_tools import draw_curves
 from pcavs.animate.posemap import AXES, fit_map, save_map
 from pcavs.animate.sources import Identity, read_identity
 from pcavs.animate.steering import picture_angles
@@ -45,16 +48,19 @@ def main() -> None:
     """Runs what the words ask for."""
     logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("fit", "check"))
+    parser.add_argument("what", choices=("fit", "check", "follow"))
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--audio", type=Path)
+    parser.add_argument("--pose")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--out", type=Path, required=True)
     words = parser.parse_args()
     animator = load_animator(words.weights, "auto")
     if words.what == "fit":
         fit(animator, words.pictures, words.out)
+    elif words.what == "follow":
+        follow(animator, words)
     else:
         check(animator, words)
 
@@ -125,6 +131,21 @@ def check(animator: Animator, words: argparse.Namespace) -> None:
             print(json.dumps(rows[-1]), flush=True)
             words.out.write_text(json.dumps({"weights": animator.digest, "rows": rows, **summary(rows)}, indent=1))
     print(json.dumps(summary(rows), indent=1))
+
+
+def follow(animator: Animator, words: argparse.Namespace) -> None:
+    """Draws what a timeline asked for and what the film shows, and prints the largest steps of both."""
+    film = animator.animate(words.pictures[0], words.audio, pose=words.pose)
+    assert film.heads is not None
+    track = track_face(film.frames, FaceLandmarker(), "film", TrackPolicy(smoothed=True))
+    made = angles_deg(head_pose(track.meshes).rotation.astype(np.float64))
+    asked = film.heads[:, :3]
+    picture = draw_curves({"asked": asked, "made": made})
+    cv2.imwrite(str(words.out), picture[:, :, ::-1])
+    for name, curve in (("asked", asked), ("made", made)):
+        print(name, "largest step a frame:", np.abs(np.diff(curve, axis=0)).max(axis=0).round(2))
+    print("mean difference:", np.abs(made - asked).mean(axis=0).round(2), "first frame:", (made - asked)[0].round(2))
+    print("correlation:", [round(float(np.corrcoef(asked[:, n], made[:, n])[0, 1]), 3) for n in range(3)])
 
 
 def film_row(
