@@ -76,21 +76,20 @@ class RunFolder:
         return place
 
 
-def keep_weights(folder: Path, spec: TalkerSpec, mean: Mapping[str, Tensor], step: int, score: float) -> bool:
-    """Writes `latest.safetensors`, and `best.safetensors` where no score before was as high; tells whether it was.
+def keep_weights(folder: Path, spec: TalkerSpec, mean: Mapping[str, Tensor], facts: dict[str, str]) -> bool:
+    """Writes `latest.safetensors`, and `best.safetensors` where no `score` before was as high; tells whether it was.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     tensors = {name: value.cpu().numpy() for name, value in mean.items()}
-    provenance = {"steps": str(step), "score": f"{score:.6f}"}
-    bundle = Bundle(spec=spec, tensors=tensors, provenance=provenance, licence=LICENCE)
+    bundle = Bundle(spec=spec, tensors=tensors, provenance=facts, licence=LICENCE)
     save_bundle(bundle, folder / "latest.safetensors")
     try:
         before = float(load_bundle(folder / "best.safetensors").provenance["score"])
     except WeightsError:
         before = -math.inf
-    if score <= before:
+    if float(facts["score"]) <= before:
         return False
     save_bundle(bundle, folder / "best.safetensors")
     return True

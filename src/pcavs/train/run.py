@@ -15,6 +15,7 @@ from pcavs.train.journal import Journal
 from pcavs.train.machine import Machine, begin_training
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.preview import SCORES, preview, validate
+from pcavs.train.probe import probe_pose
 from pcavs.train.session import Session, start
 from pcavs.train.stage import AnyTalker, Drawn, Stage
 
@@ -137,9 +138,11 @@ def _look(session: Session, journal: Journal, step: int) -> None:
     talker.load_state_dict(session.average, strict=False)
     talker.eval()
     scores = validate(talker, session.rebuilder, session.seen)
+    facts = {"pose_probe": probe_pose(talker, session.seen).text()}
     preview(talker, session.rebuilder, session.seen, folder / "previews" / f"{step:08d}.png")
     talker.load_state_dict(live)
     begin_training(session.live, frozen=session.options.frozen_statistics)
     name, better = SCORES[session.options.stage]
-    best = keep_weights(folder, session.spec, session.average, step, scores[name] * better)
+    facts |= {"steps": str(step), "score": f"{scores[name] * better:.6f}"}
+    best = keep_weights(folder, session.spec, session.average, facts)
     journal.row({"step": step, "validation": scores} | ({"best": name} if best else {}))

@@ -1,0 +1,40 @@
+"""The linear reading of degrees from a pose code."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pcavs.data.library import Library
+from pcavs.data.pack import find_packs
+from pcavs.face.pose import angles_deg, rotation_from_angles
+from pcavs.models.talker import build_talker
+from pcavs.train.probe import fit_probe, probe_pose
+
+
+def test_degrees_are_read_from_a_rotation():
+    """The rows of a small turn's rotation are nearly linear in its angles."""
+    rng = np.random.default_rng(0)
+    angles = rng.uniform(-15, 15, (192, 3))
+    rotation = rotation_from_angles(angles).reshape(-1, 9)
+    probe = fit_probe(rotation, angles_deg(rotation.reshape(-1, 3, 3)))
+    assert probe.error_deg.max() < 1
+    assert probe.read(rotation) == pytest.approx(angles, abs=3)
+
+
+def test_a_code_that_says_nothing_has_the_error_of_guessing():
+    rng = np.random.default_rng(1)
+    angles = rng.uniform(-15, 15, (192, 3))
+    probe = fit_probe(rng.normal(size=(192, 12)), angles)
+    assert probe.error_deg.min() > 5
+
+
+def test_a_talker_is_probed(drawn_packs, tiny_spec):
+    torch.manual_seed(0)
+    library = Library.load(find_packs([drawn_packs]), "train")
+    probe = probe_pose(build_talker(tiny_spec).eval(), library)
+    assert probe.weights.shape == (13, 3)
+    told = json.loads(probe.text())
+    assert np.array(told["weights"]).shape == (13, 3)
+    assert len(told["error_deg"]) == 3
