@@ -23,6 +23,8 @@ BASE_ROOMS = [
     "pcavs.face",
     "pcavs.weights",
     "pcavs.backends.openvino",
+    "pcavs.metrics",
+    "pcavs.evaluate",
     "pcavs.animate",
     "pcavs.doctor",
     "pcavs.cli",
