@@ -135,15 +135,14 @@ def test_a_face_is_chosen_by_a_picture_of_the_person(loud_mouth, landmarker, fac
     assert read_choice(str(face), eyes_of(loud_mouth, landmarker)).name == "the one most like the reference"
 
 
-def write_odd(path, small, times_ms, rotation=0):
-    """A film whose frames are shown at any times; as a phone writes it, lying on its side."""
-    turned = np.rot90(small, rotation // 90) if rotation else small
+def write_odd(path, small, times_ms):
+    """A film whose frames are shown at any times."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=60)
         stream.width, stream.height, stream.pix_fmt = SIDE, SIDE, "yuv420p"
         stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
         for number, time in enumerate(times_ms):
-            shifted = np.ascontiguousarray(np.roll(turned, 0 if rotation else number // 2, axis=1))
+            shifted = np.ascontiguousarray(np.roll(small, number // 2, axis=1))
             frame = av.VideoFrame.from_ndarray(shifted, format="rgb24")
             frame.pts, frame.time_base = time, Fraction(1, 1000)
             container.mux(stream.encode(frame))

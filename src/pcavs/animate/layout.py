@@ -14,7 +14,8 @@ from pcavs.spec import FRAME_RATE
 Fetch = Callable[[FilmSegment | TrackSegment, int], HeadTrack]
 """Reads the material of a segment; no more than so many frames of it are needed."""
 
-_LONGEST_FADE = 12 * FRAME_RATE
+_LONGEST_FADE = 3 * FRAME_RATE
+"""How far a piece is read beyond its end, to go on under a fade; where a fade is longer, it then stays."""
 
 
 def lay_out(timeline: Timeline, num_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:

@@ -113,7 +113,7 @@ def draw_curves(curves: dict[str, Float[np.ndarray, "time 3"]]) -> Picture:
     reach = max(10.0, *(10 * float(np.ceil(np.nanmax(np.abs(track)) / 10)) for track in curves.values()))
     length = max(len(track) for track in curves.values())
 
-    def place(t: float, value: float) -> tuple[int, int]:
+    def place(t: float | int, value: float) -> tuple[int, int]:
         x = _LEFT + t / max(length - 1, 1) * (_WIDTH - _LEFT - 20)
         return round(x), round((_HEIGHT - _FOOT) / 2 * (1 - value / reach) + 10)
 
@@ -121,7 +121,7 @@ def draw_curves(curves: dict[str, Float[np.ndarray, "time 3"]]) -> Picture:
         cv2.line(picture, place(0, value), place(length - 1, value), (225, 225, 225), 1)
         _say(picture, f"{value:.0f}", (8, place(0, value)[1] + 5), (90, 90, 90))
     for second in np.linspace(0, frame_time_s(length), 7):
-        _say(picture, f"{second:.1f} s", (place(second * FRAME_RATE, 0)[0] - 20, _HEIGHT - 28), (90, 90, 90))
+        _say(picture, f"{second:.1f} s", (place(second * FRAME_RATE, 0.0)[0] - 20, _HEIGHT - 28), (90, 90, 90))
     for number, (name, track) in enumerate(curves.items()):
         for axis, colour in enumerate(_COLOURS):
             points = [place(t, value) for t, value in enumerate(track[:, axis]) if np.isfinite(value)]

@@ -109,7 +109,7 @@ def _wander(num_frames: int, period_s: float, size: float, rng: np.random.Genera
 
 def _beats(rhythm: Rhythm) -> list[int]:
     """Frames that are louder than those around them: where a speaker would nod."""
-    smooth = np.convolve(rhythm, np.ones(5) / 5, "same")
+    smooth = np.convolve(rhythm, np.ones(5) / 5, "same")[: len(rhythm)]  # of a short rhythm it gives five
     peaks = [
         t for t in range(2, len(smooth) - 2) if smooth[t] > 0.45 and smooth[t] == smooth[max(0, t - 4) : t + 5].max()
     ]

@@ -208,6 +208,12 @@ def test_a_preset_starts_ahead_and_stays_within_reason(name):
     assert (np.abs(track).max() == 0) == (name == "still")
 
 
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("num_frames", range(1, 8))
+def test_a_preset_may_be_as_short_as_a_frame(name, num_frames):
+    assert preset(name, np.ones(num_frames), 0).shape == (num_frames, 6)
+
+
 def test_seeds_differ():
     assert not np.array_equal(preset("lively", RHYTHM, 1), preset("lively", RHYTHM, 2))
 

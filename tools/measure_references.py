@@ -1,0 +1,91 @@
+"""Measures what further pictures of a person are worth: likeness to frames that no reference was taken from.
+
+    python tools/measure_references.py FILM... --audio SPEECH --judges FOLDER --out references.json
+
+Of each film four frames of its first half are references. A film is made of each alone, and one of all four; its frames
+are compared with frames of the second half by an independent face embedding (`tools/fetch_judges.py`).
+"""
+
+import argparse
+import json
+import logging
+import tempfile
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pcavs.animate.animator import Animator, load_animator
+from pcavs.face.align import clip_transform, crop_picture
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.track import track_picture
+from pcavs.media.video import read_frames
+from pcavs.metrics.identity import FaceEmbedder, find_embedders, mean_cosine
+from pcavs.types import Picture
+
+_NUM_REFERENCES, _NUM_TRUE, _MADE_EVERY = 4, 4, 5
+
+
+def main() -> None:
+    """Measures all films and prints the means."""
+    logging.basicConfig(level=logging.ERROR)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("films", type=Path, nargs="+")
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--audio", type=Path, required=True)
+    parser.add_argument("--judges", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    words = parser.parse_args()
+    animator, landmarker, embedder = (
+        load_animator(words.weights, "auto"),
+        FaceLandmarker(),
+        find_embedders(words.judges)[0],
+    )
+    rows = []
+    for film in words.films:
+        with tempfile.TemporaryDirectory() as folder:
+            rows.append(
+                {"film": film.name, **measured(animator, film, words.audio, (landmarker, embedder, Path(folder)))}
+            )
+        print(json.dumps(rows[-1]), flush=True)
+        words.out.write_text(json.dumps({"embedding": embedder.name, "rows": rows}, indent=1))
+    one, four = (float(np.mean([np.mean(row[name]) for row in rows])) for name in ("one", "four"))
+    wins = sum(row["four"] > np.mean(row["one"]) for row in rows)
+    print(f"cosine of one {one:.4f}, of four {four:.4f}; four are better in {wins} of {len(rows)}")
+
+
+def measured(
+    animator: Animator, film: Path, audio: Path, tools: tuple[FaceLandmarker, FaceEmbedder, Path]
+) -> dict[str, object]:
+    """Mean cosine with true frames: of a film of each reference alone, and of one of all."""
+    landmarker, embedder, folder = tools
+    frames = list(read_frames(film, 0.0, 12.0, 1280))
+    half = len(frames) // 2
+    true = [
+        embedded(frames[t], landmarker, embedder) for t in np.linspace(half, len(frames) - 1, _NUM_TRUE).astype(int)
+    ]
+    references = []
+    for number, t in enumerate(np.linspace(0, half - 1, _NUM_REFERENCES).astype(int)):
+        references.append(folder / f"{number}.png")
+        cv2.imwrite(str(references[-1]), frames[t][:, :, ::-1])
+
+    def likeness(first: Path, more: list[Path]) -> float:
+        made = list(animator.animate(first, audio, references=more, end=0.8).frames)[::_MADE_EVERY]
+        embeddings = [embedded(frame, landmarker, embedder) for frame in made]
+        return float(np.mean([mean_cosine(embeddings, one) for one in true]))
+
+    return {
+        "one": [round(likeness(reference, []), 4) for reference in references],
+        "four": round(likeness(references[0], references[1:]), 4),
+    }
+
+
+def embedded(picture: Picture, landmarker: FaceLandmarker, embedder: FaceEmbedder) -> np.ndarray:
+    """Aligns and embeds the face of a picture."""
+    track = track_picture(picture, landmarker, "frame")
+    transform = clip_transform(track.meshes, embedder.crop, embedder.side_px)
+    return embedder.embed(crop_picture(picture, transform, embedder.side_px))
+
+
+if __name__ == "__main__":
+    main()
