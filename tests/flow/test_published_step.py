@@ -28,7 +28,7 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("stage", ["identity", "sync", "generator"])
 def test_a_published_stage_takes_a_step(stage: str, packs: Path):
     spec = TalkerSpec(kind="paper")

@@ -1,5 +1,6 @@
 """Training from packs: exact resume, survival, and the overfit test that every generator must pass."""
 
+import dataclasses
 import itertools
 import json
 import logging
@@ -16,15 +17,17 @@ from helpers.drawn import drawn_clip
 from pcavs.data.augment import destroy_identity
 from pcavs.data.library import Library
 from pcavs.data.pack import write_packs
+from pcavs.errors import DataError, OutputError
 from pcavs.models.generator import Codes, compose
 from pcavs.models.talker import build_talker
 from pcavs.spec import TalkerSpec
 from pcavs.train import run as train_run
+from pcavs.train.checkpoint import RunFolder
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.options import TrainOptions
 from pcavs.train.rebuild import mouth_masks, repeat_flow
 from pcavs.train.run import run
-from pcavs.train.stage import Drawn, TrainingHeads
+from pcavs.train.stage import Drawing, Drawn, TrainingHeads
 from pcavs.train.sync import SyncStage
 from pcavs.weights.bundle import load_bundle
 
@@ -62,13 +65,19 @@ def journal(folder: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
 
 
-JUDGED = {"stage": "generator", "judges": ("mouth", "face")}
+EXACT = {
+    "identity": {"stage": "identity", "precision": "32-true", "margin": 0.2},
+    "visual": {"stage": "visual", "precision": "32-true", "pose_head": "free", "pose_dim": 3},
+    "sync": {"stage": "sync", "precision": "bf16-mixed"},
+    "sync f32": {"stage": "sync", "precision": "32-true"},
+    "generator": {"stage": "generator", "precision": "bf16-mixed", "judges": ("mouth", "face"), "sync_every": 2},
+    "generator f32": {"stage": "generator", "precision": "32-true"},
+    "paper": {"stage": "generator", "kind": "paper", "precision": "32-true", "judges": ("mouth", "face")},
+}
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
-@pytest.mark.parametrize("chosen", [{"stage": "sync"}, {"stage": "generator"}, JUDGED], ids=["sync", "flow", "judged"])
-def test_two_steps_and_two_more_are_four(chosen, precision, drawn_packs: Path, tmp_path: Path, monkeypatch):
-    chosen = {**chosen, "precision": precision}
+@pytest.mark.parametrize("chosen", EXACT.values(), ids=EXACT.keys())
+def test_two_steps_and_two_more_are_four(chosen, drawn_packs: Path, tmp_path: Path, monkeypatch):
     whole = run(tiny(drawn_packs, tmp_path / "whole", **chosen))
     with monkeypatch.context() as patched:
         take = train_run._take
@@ -106,12 +115,62 @@ def test_a_run_leaves_what_it_promises(drawn_packs: Path, tmp_path: Path):
     assert (tmp_path / "previews" / "00000004.png").stat().st_size > 1000
     assert tomllib.loads((tmp_path / "options.toml").read_text())["stage"] == "generator"
     for name in ("best.safetensors", "latest.safetensors"):
-        assert load_bundle(tmp_path / name).provenance["steps"] == "4"
+        provenance = load_bundle(tmp_path / name).provenance
+        assert provenance["steps"] == "4"
+        assert len(json.loads(provenance["pose_probe"])["weights"]) == 13
     assert list((tmp_path / "tensorboard").iterdir())
     rows = journal(tmp_path)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 4]
     assert {"loss", "flow", "zero_flow", "seconds_a_step", "waited_s"} <= set(rows[0])
     assert {"lips_heard", "lips_shifted", "mouth_heard"} <= set(rows[-1]["validation"])  # pyright: ignore
+
+
+def test_a_contrast_at_the_chance_level_is_said_once(drawn_packs: Path, tmp_path: Path, monkeypatch, caplog):
+    monkeypatch.setattr("pcavs.train.journal.ALARM_STEP", 2)
+    monkeypatch.setattr("pcavs.train.journal.CHANCE_LEFT", 10.0)
+    with caplog.at_level(logging.WARNING):
+        run(tiny(drawn_packs, tmp_path, stage="sync"))
+    assert caplog.text.count("is at the chance level, 0.500, after 2 steps") == 1
+    assert [row["step"] for row in journal(tmp_path) if "alarm" in row] == [2]
+
+
+def test_shards_without_a_ledger_are_one_line(tmp_path: Path):
+    options = dataclasses.replace(tiny(tmp_path, tmp_path / "run"), packs=(), shards=(tmp_path,))
+    with pytest.raises(DataError, match="no ledger in .*; `pcavs prepare` makes shards with one") as caught:
+        run(options)
+    assert "\n" not in str(caught.value)
+
+
+def test_data_that_go_while_training_cost_no_checkpoint(drawn_packs: Path, tmp_path: Path, monkeypatch):
+    """What a shard that was deleted says, in the thread that draws ahead, is what the run says."""
+    whole = Drawing.draw
+
+    def gone(drawing: Drawing, library: object, step: int) -> Drawn:
+        if step == 3:
+            raise DataError("shard-000.tar is gone")
+        return whole(drawing, library, step)  # pyright: ignore[reportArgumentType]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Drawing, "draw", gone)
+        with pytest.raises(DataError, match="shard-000.tar is gone"):
+            run(tiny(drawn_packs, tmp_path, save_minutes=0.0))
+    assert RunFolder(tmp_path).checkpoints()[-1].name == "checkpoint-00000002"
+    assert run(tiny(drawn_packs, tmp_path)).name == "checkpoint-00000004"
+
+
+def test_a_full_disk_is_one_line_and_costs_no_run(drawn_packs: Path, tmp_path: Path, monkeypatch):
+    before = run(tiny(drawn_packs, tmp_path, steps=2, decay_steps=0))
+    with monkeypatch.context() as patched:
+
+        def full(*_: object, **__: object):
+            raise OSError(28, "No space left on device")
+
+        patched.setattr("pcavs.weights.bundle.save_file", full)
+        with pytest.raises(OutputError, match="No space left on device") as caught:
+            run(tiny(drawn_packs, tmp_path))
+    assert "\n" not in str(caught.value)
+    assert RunFolder(tmp_path).checkpoints() == [before]
+    assert run(tiny(drawn_packs, tmp_path)).name == "checkpoint-00000004"
 
 
 def test_a_stage_starts_from_the_run_before_it(drawn_packs: Path, tmp_path: Path):
