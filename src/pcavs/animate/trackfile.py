@@ -1,5 +1,7 @@
 """Head tracks as files: measured in a film once, used for any number of films."""
 
+import lzma
+import struct
 import zipfile
 import zlib
 from pathlib import Path
@@ -22,7 +24,12 @@ _DAMAGE = (
     EOFError,
     TypeError,
     AttributeError,
-    NotImplementedError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,  # an entry that says it is encrypted, or packed in an unknown way
+    struct.error,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     zlib.error,
 )

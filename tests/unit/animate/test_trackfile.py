@@ -67,6 +67,17 @@ def test_what_is_no_track(tmp_path, arrays):
         load_track(tmp_path / "odd.npz")
 
 
+def test_a_track_that_says_it_is_encrypted(saved):
+    """Found by fuzzing: zipfile raises a bare RuntimeError."""
+    data = bytearray(saved.read_bytes())
+    entry = data.rindex(b"PK\x01\x02", 0, data.index(b"head.npy", data.index(b"PK\x01\x02")))
+    data[entry + 8] |= 1
+    data[data.rindex(b"PK\x03\x04", 0, data.index(b"head.npy")) + 6] |= 1
+    saved.write_bytes(data)
+    with pytest.raises(InputError, match="no head track"):
+        load_track(saved)
+
+
 def test_no_pickle_is_ever_read(tmp_path):
     np.savez(tmp_path / "odd.npz", format="pcavs-track-1", frame_rate=25, head=np.array([print], object))
     with pytest.raises(InputError, match="no head track"):
