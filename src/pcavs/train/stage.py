@@ -119,9 +119,9 @@ class TrainingHeads(nn.Module):
         return self.lips(functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5)
 
 
-def step_rng(seed: int, step: int) -> np.random.Generator:
-    """The randomness of one step, the same however often training was interrupted before it."""
-    return np.random.default_rng([seed, step])
+def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
+    """The randomness of one step of one process, the same however often training was interrupted before it."""
+    return np.random.default_rng([seed, step, rank] if rank else [seed, step])
 
 
 class Drawing(NamedTuple):
@@ -139,8 +139,7 @@ class Drawing(NamedTuple):
 
     def draw(self, library: Corpus, step: int) -> Drawn:
         """Draws the batch of a step, which differs from process to process."""
-        own = [self.rank] if self.rank else []
-        rng = np.random.default_rng([self.seed, step, *own])
+        rng = step_rng(self.seed, step, self.rank)
         batch = library.batch(rng, self.clips, self.moments, heard_only=self.heard_only)
         if self.deaf:
             batch = batch._replace(heard=torch.zeros_like(batch.heard))
