@@ -4,7 +4,7 @@ import json
 import math
 import zlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,15 +20,17 @@ from pcavs.face.track import fill_gaps, track_picture
 from pcavs.media.bitstream import encode_pictures
 from pcavs.media.image import read_picture
 from pcavs.media.video import read_frames
+from pcavs.prepare.drivers import draw_drivers
 from pcavs.prepare.follow import FaceClip, Follower
 from pcavs.prepare.gates import NO_SOUND_DB, Rejection, judge
 from pcavs.prepare.offset import sync_measures
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source
+from pcavs.prepare.speaking import can_speak, spoken_pictures
 from pcavs.prepare.stills import turned_pictures
 from pcavs.prepare.tape import Tape
 from pcavs.spec import FRAME_RATE, CropSpec
-from pcavs.types import CropTransform, Picture, Waveform
+from pcavs.types import CropTransform, Mesh, Picture, Waveform
 
 _SHARPNESS_PX = 128
 """Side of the face at which sharpness is measured, so that it does not depend on the crop's size."""
@@ -136,24 +138,29 @@ def _prepare_picture(
     side, picture = options.crop_px, read_picture(source.path)
     track = track_picture(picture, landmarker, source.path.name)
     transform = clip_transform(track.meshes, CropSpec(), side)
-    mesh = apply_transform(transform, track.meshes)[0]
-    measures = {
-        "face-size": _face_size(track.meshes),
-        "sharpness": _sharpness([crop_picture(picture, transform, side)]),
-    }
+    mesh, crop = apply_transform(transform, track.meshes)[0], crop_picture(picture, transform, side)
+    measures = {"face-size": _face_size(track.meshes), "sharpness": _sharpness([crop])}
     rejection = judge(measures, limits)
     if rejection is not None:
         yield Outcome(source.key, 1, 0, measures, rejection)
         return
     rng = np.random.default_rng(zlib.crc32(source.key.encode()))
-    turned = list(turned_pictures(picture, transform, mesh, side, options.turned, rng))
-    meshes = np.stack([mesh for _, mesh in turned])
     facts = source.facts | {"file": source.name, "start_frame": 0, "measures": rounded(measures), "truth": False}
-    facts["turned"] = len(turned) > 1
-    film = encode_pictures([crop for crop, _ in turned])
-    pose, lips = pose_code(meshes, side), lips_shape(meshes)
-    clip = AlignedClip(source.key, facts, film, meshes, pose, lips, transform, None, side)
-    yield Outcome(source.key, len(turned), 0, measures, clip)
+
+    def outcome(key: str, faces: list[tuple[Picture, Mesh]], more: dict[str, Any], sound: Waveform | None) -> Outcome:
+        meshes = np.stack([mesh for _, mesh in faces])
+        film = encode_pictures([face for face, _ in faces])
+        pose, lips = pose_code(meshes, side), lips_shape(meshes)
+        clip = AlignedClip(key, facts | more, film, meshes, pose, lips, transform, sound, side)
+        return Outcome(key, len(faces), 0, measures, clip)
+
+    turned = list(turned_pictures(crop, mesh, options.turned, rng))
+    yield outcome(source.key, turned, {"turned": len(turned) > 1}, None)
+    if not options.drivers or not can_speak(mesh):
+        return
+    for number, driver in enumerate(draw_drivers(options.drivers, source.facts["split"], options.spoken, rng), 1):
+        faces = list(spoken_pictures(crop, mesh, driver.mouth, rng))
+        yield outcome(f"{source.key}@{number}", faces, driver.facts, driver.sound)
 
 
 def exact_pose(

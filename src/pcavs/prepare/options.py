@@ -28,6 +28,11 @@ class PrepareOptions:
     """Longer stretches of a face are cut into clips of this length; memory grows with it."""
     turned: int = 24
     """Frames made of each picture by turning its face in space; 1 keeps the picture alone."""
+    drivers: tuple[Path, ...] = ()
+    """Folders of shards of people who speak: each picture with a shut mouth then also speaks as some of them do, with
+    their sound; a clip of the picture's own split each time."""
+    spoken: int = 4
+    """Clips made of each such picture."""
     engine: Literal["local", "ray"] = "local"
     """`local` works in processes here; `ray` on a Ray cluster whose machines all see `source` and `out`."""
     address: str = "auto"

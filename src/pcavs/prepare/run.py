@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from pcavs.data.ledger import ledger_path, read_ledger
 from pcavs.data.shard import ShardWriter
 from pcavs.errors import InputError, OutputError
+from pcavs.prepare.drivers import find_drivers
 from pcavs.prepare.engines import spread
 from pcavs.prepare.gates import limits_of
 from pcavs.prepare.options import PrepareOptions
@@ -55,9 +56,12 @@ def run(options: PrepareOptions, watch: Watch = logger.info) -> Counts:
 
     Raises:
         InputError: There is nothing to prepare, a gate has no such name, or the folder was begun otherwise.
+        DataError: A folder of drivers holds no clips with sound.
         OutputError: The folder cannot be written, or another run is writing it.
     """
     limits_of(options.limits)
+    for folder in options.drivers:
+        find_drivers(folder)
     if options.longest_s < 1 or options.workers < 1:
         raise InputError(f"longest-s {options.longest_s:g} and workers {options.workers} must both be at least 1")
     sources = find_sources(options)
@@ -87,7 +91,9 @@ def _alone(folder: Path) -> Generator[None]:
 
 def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
     """Refuses to go on with other settings or other files: shards of two kinds would lie side by side."""
-    chosen = {name: getattr(options, name) for name in ("crop_px", "longest_s", "turned")}
+    chosen = {name: getattr(options, name) for name in ("crop_px", "longest_s", "turned", "spoken")}
+    if not options.drivers:
+        chosen["spoken"] = 0
     files = zlib.crc32(repr([(s.key, s.name, s.facts, s.start_s) for s in sources]).encode())
     now = chosen | {"limits": limits_of(options.limits), "sources": len(sources), "files": f"{files:08x}"}
     path = options.out / "prepare.json"

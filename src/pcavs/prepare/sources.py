@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
@@ -63,18 +64,23 @@ def find_sources(options: PrepareOptions) -> list[Source]:
 def _indexed(options: PrepareOptions, index: Path) -> Iterator[Source]:
     if not index.is_file():
         raise InputError(f"no index at {index}; leave it out to search {options.source}")
-    root = options.source.resolve()
+    # Not resolved: data sets are often gathered by links.
+    root = _plain(options.source)
     with index.open(newline="", encoding="utf-8") as file:
         for row in csv.DictReader(file):
             if not row.get("path"):
                 raise InputError(f"{index} has a row without a path; give it a column named path, filled everywhere")
-            path = (index.parent / row["path"]).resolve()
+            path = _plain(index.parent / row["path"])
             if path.suffix.lower() in PICTURES | FILMS and path.is_relative_to(root):
                 facts = {name: row.get(name) or "" for name in ("source", "licence")}
                 facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
                 name = str(path.relative_to(root))
                 key = _key("-".join(Path(name).with_suffix("").parts))
                 yield Source(path=path, name=name, key=key, facts=facts)
+
+
+def _plain(path: Path) -> Path:
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _searched(options: PrepareOptions) -> Iterator[Source]:

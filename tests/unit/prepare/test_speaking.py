@@ -1,0 +1,160 @@
+"""A picture that speaks: the driver's lips move it, the driver's mouth is seen in it, the rest of it stays."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pcavs.data.ledger import read_ledger
+from pcavs.data.shard import AlignedClip, ShardWriter, Span, read_clip, read_shard
+from pcavs.errors import DataError
+from pcavs.face.align import crop_picture
+from pcavs.face.pose import head_frame, rotation_from_angles
+from pcavs.face.regions import INNER_LIPS, lips_shape, mouth_opening
+from pcavs.face.track import track_picture
+from pcavs.media.bitstream import decode_pictures, encode_pictures
+from pcavs.prepare import run as prepare
+from pcavs.prepare.options import PrepareOptions
+from pcavs.prepare.speaking import Driver, can_drive, can_speak, head_movement, mouth_movement, spoken_pictures
+
+FRAMES = 24
+UPPER, LOWER = INNER_LIPS[1:10], INNER_LIPS[11:]
+
+
+@pytest.fixture(scope="module")
+def crop(portrait):
+    picture, _, transform = portrait
+    return crop_picture(picture, transform, 256)
+
+
+@pytest.fixture(scope="module")
+def shut(portrait):
+    """The portrait's landmarks with the lips put together."""
+    mesh = portrait[1].copy()
+    for upper, lower in zip(UPPER, reversed(LOWER), strict=True):
+        mesh[[upper, lower]] = mesh[[upper, lower]].mean(axis=0)
+    return mesh
+
+
+@pytest.fixture(scope="module")
+def driver(shut) -> Driver:
+    """Someone with a blue mouth whose lower lip and chin go down and up again, thrice."""
+    gap = 14 * np.sin(np.linspace(0, 3 * np.pi, FRAMES)) ** 2
+    meshes = np.repeat(shut[None], FRAMES, axis=0)
+    meshes[:, [*LOWER, 152, 148, 377], 1] += gap[:, None]
+    picture = np.full((256, 256, 3), 200, np.uint8)
+    picture[:, :, :2] = np.where(meshes[0, 0, 1] - 8 < np.arange(256)[:, None, None], 20, 200)
+    return Driver([picture] * FRAMES, meshes.astype(np.float32))
+
+
+@pytest.fixture(scope="module")
+def spoken(crop, shut, driver):
+    return list(spoken_pictures(crop, shut, driver, np.random.default_rng(1)))
+
+
+def test_the_mouth_opens_as_far_as_the_drivers(spoken, driver):
+    made = mouth_opening(np.stack([mesh for _, mesh in spoken]))
+    np.testing.assert_allclose(made, mouth_opening(driver.meshes), atol=0.01)
+    assert made.max() > 0.1
+
+
+def test_the_tracker_sees_what_the_landmarks_say(spoken, landmarker):
+    seen = np.stack([track_picture(face, landmarker, "made").meshes[0] for face, _ in spoken[::3]])
+    told = np.stack([mesh for _, mesh in spoken[::3]])
+    openings = mouth_opening(seen), mouth_opening(told)
+    assert np.corrcoef(*openings)[0, 1] > 0.9
+    assert np.linalg.norm((seen - told)[:, [1, 33, 263, 152], :2], axis=2).mean() < 4.0
+
+
+def test_only_the_mouths_inside_shows_the_driver(spoken, crop):
+    blue = [(face[:, :, 2].astype(int) - face[:, :, 0] > 60) for face, _ in spoken]
+    assert not blue[0].any()
+    widest = int(np.argmax(mouth_opening(np.stack([mesh for _, mesh in spoken]))))
+    lips = np.zeros((256, 256), np.uint8)
+    cv2.fillPoly(lips, [np.round(spoken[widest][1][list(INNER_LIPS), :2]).astype(np.int32)], 1)
+    inside = cv2.erode(lips, np.ones((3, 3))) > 0
+    assert blue[widest][inside].mean() > 0.95
+    assert not blue[widest][cv2.dilate(lips, np.ones((5, 5))) == 0].any()
+
+
+def test_nothing_above_the_nose_moves_with_the_mouth(driver):
+    moved = np.abs(mouth_movement(driver.meshes)).max(axis=(0, 2))
+    assert moved[[10, 33, 263, 159, 168, 4]].max() == 0
+    assert moved[14] > 0.5
+
+
+def test_a_turned_driver_moves_the_lips_the_same_way(driver):
+    turned = driver.meshes @ rotation_from_angles(np.array([[20.0, 5.0, -8.0]]))[0].T.astype(np.float32)
+    np.testing.assert_allclose(mouth_movement(turned), mouth_movement(driver.meshes), atol=0.03)
+
+
+def test_who_can_drive_and_who_can_speak(driver, shut):
+    assert can_drive(driver.meshes)
+    assert can_speak(shut)
+    widest = driver.meshes[mouth_opening(driver.meshes).argmax()]
+    assert not can_speak(widest)
+    assert not can_drive(np.repeat(shut[None], FRAMES, axis=0)), "never opens"
+    assert not can_drive(np.repeat(widest[None], FRAMES, axis=0)), "never shuts"
+    away = driver.meshes @ rotation_from_angles(np.array([[45.0, 0.0, 0.0]]))[0].T.astype(np.float32)
+    assert not can_drive(away)
+
+
+def test_the_head_moves_smoothly(shut):
+    moves = list(head_movement(200, shut, 256, np.random.default_rng(3)))
+    places = np.stack([move(shut.astype(np.float64)) for move in moves])
+    steps = np.linalg.norm(np.diff(places[:, 4, :2], axis=0), axis=1)
+    assert steps.max() < 4.0, "pixels of 256 a frame"
+    assert np.ptp(places[:, 4, 0]) > 2.0
+
+
+def drivers_at(folder, driver: Driver, split: str) -> None:
+    """A prepared folder of one clip with sound, as `pcavs prepare` leaves it."""
+    folder.mkdir()
+    facts = {"speaker": "ann", "source": "test", "split": split, "licence": "CC0", "truth": False}
+    sound = np.sin(np.arange(FRAMES * 640) * 0.1).astype(np.float32) * 0.3
+    meshes, film = driver.meshes, encode_pictures(driver.pictures)
+    pose = np.zeros((FRAMES, 12), np.float32)
+    clip = AlignedClip("ann-1", facts, film, meshes, pose, lips_shape(meshes), np.eye(2, 3), sound, 256)
+    with ShardWriter(folder / "shard-00000-0.tar") as shard:
+        span = shard.write(clip)
+    row = f'{{"kept": true, "heard": true, "split": "{split}", "shard": "shard-00000-0.tar", "frames": {FRAMES}, '
+    row += f'"offset": {span.offset}, "bytes": {span.size}}}'
+    (folder / "shard-00000.jsonl").write_text(row + "\n")
+
+
+@pytest.fixture
+def pictures(crop, tmp_path):
+    place = tmp_path / "pictures"
+    place.mkdir()
+    wide = cv2.copyMakeBorder(crop, 30, 30, 30, 30, cv2.BORDER_REPLICATE)
+    cv2.imwrite(str(place / "look.png"), cv2.cvtColor(wide, cv2.COLOR_RGB2BGR))
+    return place
+
+
+def test_prepare_makes_pictures_speak(pictures, driver, tmp_path, monkeypatch):
+    monkeypatch.setattr("pcavs.prepare.clip.can_speak", lambda mesh: True)
+    drivers_at(tmp_path / "train", driver, "train")
+    drivers_at(tmp_path / "val", driver, "val")
+    out = [tmp_path / name for name in ("first", "again")]
+    for folder in out:
+        given = (tmp_path / "train", tmp_path / "val")
+        prepare.run(PrepareOptions(source=pictures, out=folder, turned=2, drivers=given, workers=1))
+    still, speaks = read_shard(out[0] / "shard-00000-0.tar")
+    assert still.waveform is None
+    assert speaks.key == f"{still.key}@1"
+    assert speaks.facts["spoken_by"] == "ann-1"
+    assert speaks.facts["spoken_licence"] == "CC0"
+    assert len(speaks.film.ends) == FRAMES == len(speaks.mesh)
+    assert speaks.waveform is not None
+    assert len(speaks.waveform) == FRAMES * 640
+    assert len(decode_pictures(speaks.film)) == FRAMES
+    assert np.ptp(head_frame(speaks.mesh)[:, 14, 1]) > 0.5
+    (row,) = [row for row in read_ledger(out[0]) if row["key"] == speaks.key]
+    with (out[0] / row["shard"]).open("rb") as file:
+        assert read_clip(file, Span(row["offset"], row["bytes"])).key == speaks.key
+    assert (out[0] / "shard-00000-0.tar").read_bytes() == (out[1] / "shard-00000-0.tar").read_bytes()
+
+
+def test_drivers_without_sound_are_refused(pictures, tmp_path):
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="no clips with sound"):
+        prepare.run(PrepareOptions(source=pictures, out=tmp_path / "out", drivers=(tmp_path / "none",), workers=1))
