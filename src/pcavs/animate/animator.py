@@ -164,8 +164,13 @@ class Animator:
         return {"title": "Synthetic talking face", "comment": comment}
 
 
-def load_animator(place: Path | None, device: Device) -> Animator:
+def load_animator(place: Path | None, device: Device, threads: int = 0) -> Animator:
     """Loads weights for a device, and the face networks.
+
+    Args:
+        place: A bundle or a network folder; None is the talker that ships.
+        device: Where it runs.
+        threads: Of the processor, where OpenVINO runs it; 0 takes what the machine has.
 
     Raises:
         WeightsError: There are no such weights, or they are damaged.
@@ -173,14 +178,14 @@ def load_animator(place: Path | None, device: Device) -> Animator:
     """
     weights = find_weights(place)
     use_torch = device == "cuda" or weights.networks is None
-    backend = _torch_backend(weights, device) if use_torch else _openvino_backend(weights)
+    backend = _torch_backend(weights, device) if use_torch else _openvino_backend(weights, threads)
     return Animator(backend, FaceLandmarker(), weights.name, weights.digest, find_map(weights))
 
 
-def _openvino_backend(weights: Weights) -> TalkerBackend:
+def _openvino_backend(weights: Weights, threads: int) -> TalkerBackend:
     assert weights.networks is not None
     folder = read_networks(weights.networks)
-    return OpenVinoBackend(folder.path, folder.spec)
+    return OpenVinoBackend(folder.path, folder.spec, threads=threads)
 
 
 def _torch_backend(weights: Weights, device: Device) -> TalkerBackend:
