@@ -193,9 +193,9 @@ def _read_truth(source: Source) -> Float[np.ndarray, "time 3"] | None:
         return None
     try:
         angles = np.array(json.loads(path.read_text())["yaw_pitch_roll_deg"], np.float64)
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, OverflowError, RecursionError):
         return None
-    return angles if angles.ndim == 2 and angles.shape[1] == 3 else None
+    return angles if angles.ndim == 2 and angles.shape[1] == 3 and np.isfinite(angles).all() else None
 
 
 def _through(transform: CropTransform, place: CropTransform) -> CropTransform:

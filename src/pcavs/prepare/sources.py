@@ -1,6 +1,5 @@
 """What there is to prepare: films and pictures of a folder, who is in them, and in which split they belong."""
 
-import csv
 import dataclasses
 import os
 import re
@@ -9,7 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from pcavs.data.table import read_table
 from pcavs.errors import InputError
+from pcavs.media.source import is_there
 from pcavs.media.video import probe_video
 from pcavs.prepare.options import PrepareOptions
 
@@ -66,17 +67,16 @@ def _indexed(options: PrepareOptions, index: Path) -> Iterator[Source]:
         raise InputError(f"no index at {index}; leave it out to search {options.source}")
     # Not resolved: data sets are often gathered by links.
     root = _plain(options.source)
-    with index.open(newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            if not row.get("path"):
-                raise InputError(f"{index} has a row without a path; give it a column named path, filled everywhere")
-            path = _plain(index.parent / row["path"])
-            if path.suffix.lower() in PICTURES | FILMS and path.is_relative_to(root):
-                facts = {name: row.get(name) or "" for name in ("source", "licence")}
-                facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
-                name = str(path.relative_to(root))
-                key = _key("-".join(Path(name).with_suffix("").parts))
-                yield Source(path=path, name=name, key=key, facts=facts)
+    for row in read_table(index, ["path"]):
+        if not row["path"]:
+            raise InputError(f"{index} has a row without a path; fill the column named path everywhere")
+        path = _plain(index.parent / row["path"])
+        if path.suffix.lower() in PICTURES | FILMS and path.is_relative_to(root):
+            facts = {name: row.get(name) or "" for name in ("source", "licence")}
+            facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
+            name = str(path.relative_to(root))
+            key = _key("-".join(Path(name).with_suffix("").parts))
+            yield Source(path=path, name=name, key=key, facts=facts)
 
 
 def _plain(path: Path) -> Path:
@@ -150,7 +150,7 @@ def _parts(source: Source) -> Iterator[Source]:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+    return path.stat().st_size if is_there(path) and path.is_file() else 0
 
 
 def _key(text: str) -> str:

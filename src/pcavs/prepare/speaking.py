@@ -27,6 +27,7 @@ FARTHEST_YAW_DEG: Final = 30.0
 
 _NOSE_TIP, _UPPER_LIP = 4, 0
 _LEAST_MOUTH_PX2: Final = 6.0
+_MARGIN_PX: Final = 4
 _LIGHT_POWER: Final = 0.5
 """How much of the difference in brightness of two faces is taken for light; the rest is their skin."""
 
@@ -142,15 +143,21 @@ def _with_mouth_inside(
     picture: Picture, mesh: Mesh, other: Picture, others_mesh: Mesh, light: Float32[np.ndarray, "3"]
 ) -> Picture:
     """Fills what lies between the lips with what lies between another's."""
-    side = picture.shape[0]
-    inside = _polygon(mesh[list(INNER_LIPS), :2], side)
+    own, theirs = mesh[list(LIPS), :2].astype(np.float64), others_mesh[list(LIPS), :2].astype(np.float64)
+    left, top = np.maximum(own.min(axis=0).astype(int) - _MARGIN_PX, 0)
+    side = int(np.ptp(own, axis=0).max()) + 2 * _MARGIN_PX
+    corner = np.array([left, top])
+    inside = _polygon(mesh[list(INNER_LIPS), :2] - corner.astype(np.float32), side)
     if inside.sum() < _LEAST_MOUTH_PX2:
         return picture
-    lips = list(LIPS)
-    mouth = sample(other, others_mesh[lips, :2].astype(np.float64), mesh[lips, :2].astype(np.float64), side)
-    lit = np.clip(mouth.astype(np.float32) * light, 0, 255)
-    soft = cv2.GaussianBlur(inside, (0, 0), side / 320)[..., None]
-    return np.round(picture * (1 - soft) + lit * soft).astype(np.uint8)
+    lit = np.clip(sample(other, theirs, own - corner, side).astype(np.float32) * light, 0, 255)
+    soft = cv2.GaussianBlur(inside, (0, 0), picture.shape[0] / 320)[..., None]
+    whole = picture.copy()
+    window = whole[top : top + side, left : left + side]
+    height, width = window.shape[:2]
+    soft, lit = soft[:height, :width], lit[:height, :width]
+    window[:] = np.round(window * (1 - soft) + lit * soft).astype(np.uint8)
+    return whole
 
 
 def _polygon(points: Float32[np.ndarray, "points 2"], side_px: int) -> Float32[np.ndarray, "side side"]:

@@ -50,7 +50,7 @@ def thin_plate(points: Points, values: Points, side_px: int, slack: float) -> Fl
     """
 
     def kernel(a: Float[np.ndarray, "a 2"], b: Float[np.ndarray, "b 2"]) -> Float[np.ndarray, "a b"]:
-        squared = ((a[:, None] - b[None]) ** 2).sum(axis=2)
+        squared = (a[:, :1] - b[:, 0]) ** 2 + (a[:, 1:] - b[:, 1]) ** 2
         return squared * np.log(squared + 1e-12)
 
     count = len(points)
