@@ -2,7 +2,7 @@
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 
 from pcavs.types import Picture
 
@@ -29,7 +29,9 @@ def warp_picture(picture: Picture, sources: Points, targets: Points, slack: floa
     return sample(picture, np.concatenate([sources, border]), np.concatenate([targets, border]), side, slack)
 
 
-def sample(picture: Picture, sources: Points, targets: Points, side_px: int, slack: float = 1e-3) -> Picture:
+def sample(
+    picture: Picture, sources: Points, targets: Points, side_px: int, slack: float = 1e-3
+) -> UInt8[np.ndarray, "side side 3"]:
     """Gives a square view of a picture in which each source lies at its target; beyond them the warp goes on."""
     unit = float(side_px)
     places = thin_plate(targets / unit, (sources - targets) / unit, side_px, slack) * unit

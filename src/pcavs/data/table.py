@@ -1,0 +1,33 @@
+"""Tables that users write: CSV with a first line of names."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from pcavs.errors import InputError
+
+
+def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Reads the rows of a CSV; what a short row lacks is empty, and what a long one has too much is left out.
+
+    Args:
+        path: The file, in UTF-8, with or without a byte-order mark.
+        columns: Names that the first line must have; it may have more.
+
+    Raises:
+        InputError: The file cannot be read, is no such text, or lacks a column.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True, restval="")
+            lacking = [name for name in columns if name not in (reader.fieldnames or ())]
+            rows = [{name: row[name] for name in reader.fieldnames or ()} for row in reader] if not lacking else []
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not text in UTF-8; save it so") from error
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{path} is not CSV ({error}); check its quotes and commas") from error
+    if lacking:
+        raise InputError(f"{path} has no column {' or '.join(lacking)}; its first line must name {', '.join(columns)}")
+    return rows
