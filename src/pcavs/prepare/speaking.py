@@ -26,7 +26,7 @@ FARTHEST_YAW_DEG: Final = 30.0
 """Beyond, the tracker guesses one half of the mouth."""
 
 _NOSE_TIP, _UPPER_LIP = 4, 0
-_LEAST_MOUTH_PX2: Final = 6.0
+_LEAST_MOUTH_PX2: Final = 10.0
 _MARGIN_PX: Final = 4
 _LIGHT_POWER: Final = 0.5
 """How much of the difference in brightness of two faces is taken for light; the rest is their skin."""
@@ -147,10 +147,13 @@ def _with_mouth_inside(
     left, top = np.maximum(own.min(axis=0).astype(int) - _MARGIN_PX, 0)
     side = int(np.ptp(own, axis=0).max()) + 2 * _MARGIN_PX
     corner = np.array([left, top])
-    inside = _polygon(mesh[list(INNER_LIPS), :2] - corner.astype(np.float32), side)
-    if inside.sum() < _LEAST_MOUTH_PX2:
+    opening = mesh[list(INNER_LIPS), :2] - corner.astype(np.float32)
+    if cv2.contourArea(opening) < _LEAST_MOUTH_PX2:
         return picture
+    inside = _polygon(opening, side)
     lit = np.clip(sample(other, theirs, own - corner, side).astype(np.float32) * light, 0, 255)
+    # Skin is no grey card: a driver of warm skin, not in warm light, would get blue teeth.
+    lit = np.minimum.accumulate(lit, axis=2)
     soft = cv2.GaussianBlur(inside, (0, 0), picture.shape[0] / 320)[..., None]
     whole = picture.copy()
     window = whole[top : top + side, left : left + side]

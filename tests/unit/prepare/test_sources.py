@@ -37,8 +37,8 @@ def test_an_index_says_who_and_which_split(tmp_path: Path):
 def test_indexes_that_cannot_be_used_are_one_line(tmp_path: Path):
     with pytest.raises(InputError, match="no index at .*; leave it out to search"):
         found(tmp_path, index=tmp_path / "none.csv")
-    (tmp_path / "index.csv").write_text("file,identity\na.mp4,Ann\n")
-    with pytest.raises(InputError, match="has a row without a path; give it a column named path"):
+    (tmp_path / "index.csv").write_text("path,identity\n,Ann\n")
+    with pytest.raises(InputError, match="has a row without a path; fill the column named path"):
         found(tmp_path, index=tmp_path / "index.csv")
 
 
@@ -96,6 +96,29 @@ def test_the_layout_can_be_said(tmp_path: Path):
     assert [s.facts["speaker"] for s in found(tmp_path, layout="folder")] == ["id00012", "x"]
     assert [s.facts["speaker"] for s in found(tmp_path, layout="voxceleb2")] == ["id00012", "x"]
     assert [s.facts["speaker"] for s in found(tmp_path / "x", layout="lrw")] == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"path\n\xff.mp4\n", "is not text in UTF-8"),
+        (b"file\na.mp4\n", "has no column path"),
+        (b"path,who\n,Ann\n", "has a row without a path"),
+    ],
+)
+def test_an_index_that_cannot_be_read_is_one_line(tmp_path: Path, data: bytes, message: str):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "index.csv").write_bytes(data)
+    with pytest.raises(InputError, match="^[^\n]*$") as error:
+        found(tmp_path, index=tmp_path / "index.csv")
+    assert message in str(error.value)
+
+
+def test_a_name_of_the_index_that_no_file_can_have_is_left_to_its_row(tmp_path: Path):
+    touch(tmp_path, "a.mp4")
+    (tmp_path / "index.csv").write_text(f"path\n{'b' * 400}.mp4\n")
+    (source,) = found(tmp_path, index=tmp_path / "index.csv")
+    assert source.path.name.startswith("bbb")
 
 
 def test_long_films_come_in_parts(tmp_path: Path, write_film, monkeypatch: pytest.MonkeyPatch):

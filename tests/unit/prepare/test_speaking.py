@@ -37,12 +37,12 @@ def shut(portrait):
 
 @pytest.fixture(scope="module")
 def driver(shut) -> Driver:
-    """Someone with a blue mouth whose lower lip and chin go down and up again, thrice."""
+    """Someone with a dark mouth whose lower lip and chin go down and up again, thrice."""
     gap = 14 * np.sin(np.linspace(0, 3 * np.pi, FRAMES)) ** 2
     meshes = np.repeat(shut[None], FRAMES, axis=0)
     meshes[:, [*LOWER, 152, 148, 377], 1] += gap[:, None]
     picture = np.full((256, 256, 3), 200, np.uint8)
-    picture[:, :, :2] = np.where(meshes[0, 0, 1] - 8 < np.arange(256)[:, None, None], 20, 200)
+    picture[round(float(shut[0, 1])) - 8 :] = (60, 40, 40)
     return Driver([picture] * FRAMES, meshes.astype(np.float32))
 
 
@@ -65,15 +65,28 @@ def test_the_tracker_sees_what_the_landmarks_say(spoken, landmarker):
     assert np.linalg.norm((seen - told)[:, [1, 33, 263, 152], :2], axis=2).mean() < 4.0
 
 
-def test_only_the_mouths_inside_shows_the_driver(spoken, crop):
-    blue = [(face[:, :, 2].astype(int) - face[:, :, 0] > 60) for face, _ in spoken]
-    assert not blue[0].any()
-    widest = int(np.argmax(mouth_opening(np.stack([mesh for _, mesh in spoken]))))
+def test_only_the_mouths_inside_shows_the_driver(spoken, crop, shut, driver):
+    lighter = [np.where(face == 40, 160, face).astype(np.uint8) for face in driver.pictures]
+    others = list(spoken_pictures(crop, shut, driver._replace(pictures=lighter), np.random.default_rng(1)))
+    changed = [np.abs(a.astype(int) - b).max(axis=2) > 8 for (a, _), (b, _) in zip(spoken, others, strict=True)]
+    assert not changed[0].any()
+    widest = int(np.argmax(mouth_opening(driver.meshes)))
     lips = np.zeros((256, 256), np.uint8)
     cv2.fillPoly(lips, [np.round(spoken[widest][1][list(INNER_LIPS), :2]).astype(np.int32)], 1)
     inside = cv2.erode(lips, np.ones((3, 3))) > 0
-    assert blue[widest][inside].mean() > 0.95
-    assert not blue[widest][cv2.dilate(lips, np.ones((5, 5))) == 0].any()
+    assert changed[widest][inside].mean() > 0.95
+    assert not changed[widest][cv2.dilate(lips, np.ones((5, 5))) == 0].any()
+
+
+def test_teeth_are_never_blue(crop, shut, driver):
+    warm = [np.where(face == 200, np.array([230, 120, 60]), 180).astype(np.uint8) for face in driver.pictures]
+    made = list(spoken_pictures(crop, shut, driver._replace(pictures=warm), np.random.default_rng(1)))
+    widest = int(np.argmax(mouth_opening(driver.meshes)))
+    face, mesh = made[widest]
+    x, y = mesh[[13, 14], :2].mean(axis=0).round().astype(int)
+    red, green, blue = face[y, x].astype(int)
+    assert red >= green - 2
+    assert green >= blue - 2
 
 
 def test_nothing_above_the_nose_moves_with_the_mouth(driver):

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from pcavs.data.ledger import read_ledger
 from pcavs.data.shard import AlignedClip, read_shard
@@ -30,6 +31,18 @@ def test_a_renders_truth_becomes_the_pose(write_film, tmp_path: Path):
     turned = clip.pose[:, :9].reshape(-1, 3, 3)
     between = [np.degrees(np.arccos((np.trace(a @ b.T) - 1) / 2)) for a, b in itertools.pairwise(turned)]
     np.testing.assert_allclose(between, 120 / 11, atol=0.1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 5000, "{", '{"yaw_pitch_roll_deg": 3}', f'{{"yaw_pitch_roll_deg": [[NaN, 0, 0]{", [0, 0, 0]" * 11}]}}'],
+)
+def test_a_truth_that_is_none_is_not_believed(write_film, tmp_path: Path, text: str):
+    """A number that is none ended the fit of rotations, and with it the clip."""
+    write_film(tmp_path / "in" / "told.mp4")
+    (tmp_path / "in" / "told.json").write_text(text)
+    prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", workers=1))
+    assert only_clip(tmp_path / "out").facts["truth"] is False
 
 
 def test_truth_of_another_length_is_not_believed(write_film, tmp_path: Path):
