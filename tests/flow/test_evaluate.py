@@ -1,5 +1,6 @@
 """`pcavs evaluate` and `pcavs compare` from films to a report, with a talker that exists at once."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from helpers.sounds import write_wav
+from pcavs.animate.animator import load_animator
 from pcavs.cli import main
 from pcavs.errors import InputError
 from pcavs.evaluate import run as evaluation
@@ -17,6 +19,7 @@ from pcavs.evaluate.summary import checks
 from pcavs.evaluate.work import LONG_FIRST, LONG_LAST, MISMATCHED, SELF, SHIFTED, TRUTH
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
+from pcavs.weights.shelf import find_weights
 
 pytestmark = pytest.mark.slow
 
@@ -131,6 +134,39 @@ def test_clips_that_are_out_of_sync_themselves_are_left_out():
     with pytest.raises(InputError, match="1 clips are in sync themselves, 2 are needed; or add --any-sync"):
         evaluation._parted(rows[:2], options)
     assert len(evaluation._parted(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
+
+
+def test_an_ablation_s_encoder_is_audited_beside_finished_weights(
+    report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch
+):
+    """A run's folder is enough; no film is made for it, and none is made again."""
+    run = tmp_path / "no-augmentation" / "0"
+    run.mkdir(parents=True)
+    shutil.copy(tiny_bundle, run / "latest.safetensors")
+    monkeypatch.setattr(
+        evaluation, "animator_of", lambda place, device: load_animator(place, "cpu") if place else loud_mouth
+    )
+    monkeypatch.setattr(work, "make_film", None)
+    evaluation.run(dataclasses.replace(options, audit=(run,)))
+    leakage = json.loads((options.out / "report.json").read_text())["leakage"]
+    assert list(leakage) == [*report["weights"], "no-augmentation-0"]
+    assert leakage["no-augmentation-0"]["weights"] == find_weights(tiny_bundle).digest
+    probes = [set(each["probes"]) for each in leakage.values()]
+    assert probes[0] == probes[1]
+    assert leakage["no-augmentation-0"]["probes"] != next(iter(leakage.values()))["probes"]
+    assert "no-augmentation-0" in (options.out / "report.html").read_text()
+
+
+def test_the_best_weights_of_a_run_are_taken(tiny_bundle, tmp_path):
+    run = tmp_path / "a" / "1"
+    run.mkdir(parents=True)
+    for name in ("latest", "best"):
+        shutil.copy(tiny_bundle, run / f"{name}.safetensors")
+    assert evaluation._named((run, tiny_bundle, tiny_bundle)) == (
+        ("a-1", run / "best.safetensors"),
+        ("tiny", tiny_bundle),
+        ("tiny (3)", tiny_bundle),
+    )
 
 
 def test_one_clip_is_not_enough(clips, tmp_path, loud):

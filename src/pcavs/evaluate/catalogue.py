@@ -32,6 +32,8 @@ METRICS: Final[dict[str, Metric]] = {
     "mouth_error": Metric("mouth area error", "grey levels", "lower"),
     "ssim": Metric("SSIM", "", "higher", 3),
     "psnr": Metric("PSNR", "dB", "higher", 1),
+    "lpips-alex": Metric("LPIPS, AlexNet", "", "lower", 3),
+    "lpips-vgg": Metric("LPIPS, VGG16", "", "lower", 3),
     "cpbd": Metric("CPBD", "", "as truth", 3),
     "mouth_sharpness": Metric("mouth sharpness", "grey levels", "as truth", 1),
     "flicker": Metric("flicker along the flow", "grey levels", "as truth"),
@@ -54,6 +56,68 @@ METRICS: Final[dict[str, Metric]] = {
     "yaw_range": Metric("the source's own yaw spread", "deg", "", 1),
     "found": Metric("frames with a face", "share", "higher"),
 }
+
+GROUPS: Final[dict[str, tuple[str, ...]]] = {
+    "Speech": (
+        "sync_confidence",
+        "sync_distance",
+        "sync_offset",
+        "sync_likeness",
+        "unheard_sync_confidence",
+        "unheard_sync_distance",
+        "opening_follows",
+        "opening_lag",
+    ),
+    "Lips": (
+        "opening_mean",
+        "opening_spread",
+        "silent_lips_cm_s",
+        "mouth_lmd_px",
+        "mouth_lmd",
+        "mouth_shape_mm",
+        "mouth_error",
+        "mouth_sharpness",
+    ),
+    "Picture": ("ssim", "psnr", "lpips-alex", "lpips-vgg", "cpbd", "flicker", "jitter", "face_lmd", "blinks", "found"),
+    "Person": ("identity faceres-deep", "identity dlib-resnet-v1", "cosine faceres-deep", "cosine dlib-resnet-v1"),
+    "Head": (
+        "yaw_error",
+        "pitch_error",
+        "roll_error",
+        "yaw_motion_error",
+        "pitch_motion_error",
+        "roll_motion_error",
+        "yaw_follows",
+        "pitch_follows",
+        "roll_follows",
+        "yaw_lag",
+        "yaw_range",
+    ),
+}
+"""The report's tables: all numbers of all films would be fifty columns in one."""
+
+GLANCE: Final = (
+    "opening_follows",
+    "sync_confidence",
+    "sync_offset",
+    "silent_lips_cm_s",
+    "mouth_error",
+    "mouth_lmd",
+    "ssim",
+    "lpips-alex",
+    "lpips-vgg",
+    "mouth_sharpness",
+    "flicker",
+    "jitter",
+    "identity faceres-deep",
+    "identity dlib-resnet-v1",
+    "yaw_motion_error",
+    "pitch_motion_error",
+)
+"""What the report shows first."""
+
+MEDIANS: Final = ("sync_offset", "opening_lag", "yaw_lag", "pitch_lag", "roll_lag")
+"""Places of a peak: one clip without any would move their mean by many frames."""
 
 PAPER: Final = ("ssim", "cpbd", "mouth_lmd_px", "sync_confidence")
 """Columns of the paper's table, in its order: SSIM, CPBD, LMD, Sync."""

@@ -23,7 +23,7 @@ from pcavs.media.bitstream import decode_pictures
 from pcavs.media.timeline import count_samples
 from pcavs.media.video import probe_video, read_frames
 from pcavs.spec import FRAME_RATE, CropSpec
-from pcavs.types import Picture
+from pcavs.types import Picture, Waveform
 
 SIDE_PX: Final = 256
 """Side of everything that is measured, so that talkers of any size compare."""
@@ -185,6 +185,12 @@ def load_case(path: Path) -> Case:
         faces = np.stack([_decoded(piece) for piece in pieces])
         film = path.parent.parent / str(stored["film"])
         return Case(path.stem, str(stored["person"]), faces, stored["waveform"], film, stored["raw"])
+
+
+def load_speech(path: Path) -> Waveform:
+    """Reads only the sound of what `save_case` kept."""
+    with np.load(path, allow_pickle=False) as stored:
+        return stored["waveform"]
 
 
 def _decoded(piece: UInt8[np.ndarray, " bytes"]) -> Picture:

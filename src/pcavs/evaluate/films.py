@@ -26,12 +26,16 @@ ENCODING = "H.264 and AAC as pcavs animate writes them, 256 px, 25 frames a seco
 _BATCH = 16
 
 
+PoseCodes = Float32[np.ndarray, "time pose"]
+
+
 class Recipe(NamedTuple):
     """Who, saying what, moving how."""
 
     identity: UInt8[np.ndarray, "256 256 3"]
     waveform: Waveform
-    poses: Faces
+    poses: PoseCodes
+    """Of the pose source, as `encode_poses` gives them."""
 
 
 def make_film(animator: Animator, recipe: Recipe, path: Path) -> Faces:
@@ -43,12 +47,20 @@ def make_film(animator: Animator, recipe: Recipe, path: Path) -> Faces:
         InputError: The talker was trained on another crop than this evaluation makes.
     """
     if not path.exists():
-        spec = animator.backend.spec
-        if spec.crop != CropSpec():
-            raise InputError(f"{animator.name} knows another crop than the house's; evaluation has no truth for it")
+        check_crop(animator)
         film = _film(animator, recipe, path)
         write_film(film.frames, recipe.waveform, path, film.tags)
     return read_film(path)
+
+
+def check_crop(animator: Animator) -> None:
+    """Makes sure that a talker sees faces as this evaluation cuts them.
+
+    Raises:
+        InputError: It was trained on another crop.
+    """
+    if animator.backend.spec.crop != CropSpec():
+        raise InputError(f"{animator.name} knows another crop than the house's; evaluation has no truth for it")
 
 
 def write_film(frames: Iterable[Picture], waveform: Waveform, path: Path, tags: dict[str, str]) -> None:
@@ -69,11 +81,11 @@ def read_film(path: Path) -> Faces:
 
 @functools.lru_cache(maxsize=4)
 def animator_of(weights: Path | None, device: Device) -> Animator:
-    """Loads weights once in each process."""
-    return load_animator(weights, device)
+    """Loads weights once in each process; clips are spread over processes, so each keeps to one core."""
+    return load_animator(weights, device, threads=1)
 
 
-def encode_poses(animator: Animator, faces: Faces) -> Float32[np.ndarray, "time pose"]:
+def encode_poses(animator: Animator, faces: Faces) -> PoseCodes:
     """Encodes where the head is, as the encoder says it."""
     small = frames_for(animator.backend.spec, faces)
     parts = [animator.backend.encode_pose(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
@@ -97,7 +109,7 @@ def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
         sound=SoundTrack(path=path, start_s=0.0, end_s=None),
         tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
         identity=Identity(codes=animator.backend.encode_identity(face), picture=recipe.identity, notes=()),
-        poses=convention.settle(encode_poses(animator, recipe.poses)),
+        poses=convention.settle(recipe.poses),
         mel=convention.mel(recipe.waveform, num_frames, spec.mel),
         backend=animator.backend,
         convention=convention,

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float32, Int64
 
 from pcavs.animate.animator import Animator
 from pcavs.evaluate.clips import Case
-from pcavs.evaluate.films import encode_poses, frames_for
+from pcavs.evaluate.films import check_crop, encode_poses, frames_for
 from pcavs.metrics.mouth import correlation
 
 _RIDGE: Final = 1e-2
@@ -36,7 +36,12 @@ class CodesOf(NamedTuple):
 
 
 def codes_of(animator: Animator, case: Case, opening: list[float]) -> CodesOf:
-    """Encodes every third frame of a clip; the opening is the tracker's of the true film."""
+    """Encodes every third frame of a clip; the opening is the tracker's of the true film.
+
+    Raises:
+        InputError: The encoders were trained on another crop than this evaluation makes.
+    """
+    check_crop(animator)
     faces = case.faces[::_EVERY]
     small = frames_for(animator.backend.spec, faces)
     lips = [animator.backend.encode_lips(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]

@@ -31,7 +31,7 @@ from pcavs.metrics.mouth import area_error, area_mask
 from pcavs.metrics.sync import Embeddings, compare
 
 _FACE: Final = [*FACE_OVAL, *LIPS, *LEFT_EYE_SIX, *RIGHT_EYE_SIX, *RIGID]
-_EVERY_CPBD: Final = 5
+_EVERY_PICTURE: Final = 5
 _MM_PER_CM: Final = 10
 
 Row = dict[str, float]
@@ -52,11 +52,19 @@ class Expected(NamedTuple):
     """Embeddings of the identity reference, by embedder."""
 
 
-def measure(film: Seen, expected: Expected, tools: Tools) -> Row:
-    """Measures everything that can be measured of a film (docs/evaluate.md says what each number is)."""
-    row = _by_itself(film)
+def measure(film: Seen, expected: Expected, tools: Tools, alone: Row | None = None) -> Row:
+    """Measures everything that can be measured of a film (docs/evaluate.md says what each number is).
+
+    Args:
+        film: As it is seen.
+        expected: What it should be like.
+        tools: The judges.
+        alone: What `measure_alone` says of a film with the same pictures, where that is known.
+    """
+    row = dict(alone or measure_alone(film))
     if expected.truth is not None:
         row |= _against_truth(film, expected.truth)
+        row |= _unlike(film, expected.truth, tools)
     if expected.angles is not None:
         row |= _head(film, expected.angles)
     if expected.heard is not None:
@@ -69,12 +77,13 @@ def measure(film: Seen, expected: Expected, tools: Tools) -> Row:
     return row
 
 
-def _by_itself(film: Seen) -> Row:
+def measure_alone(film: Seen) -> Row:
+    """Measures what needs nothing to compare with."""
     eyes = interocular_distance(film.meshes)[:, None, None]
     lids = np.minimum(lid_opening(film.meshes[:, LEFT_EYE_SIX]), lid_opening(film.meshes[:, RIGHT_EYE_SIX]))
     return {
         "found": film.found,
-        "cpbd": float(np.mean([cpbd(face) for face in film.faces[::_EVERY_CPBD]])),
+        "cpbd": float(np.mean([cpbd(face) for face in film.faces[::_EVERY_PICTURE]])),
         "mouth_sharpness": float(np.mean(_mouth_sharpness(film))),
         "flicker": flicker(film.faces),
         "jitter": jitter((film.raw / eyes)[:, list(RIGID), :2]),
@@ -86,7 +95,7 @@ def _by_itself(film: Seen) -> Row:
 
 def _mouth_sharpness(film: Seen) -> list[float]:
     side = film.faces[0].shape[0]
-    frames = range(0, len(film.faces), _EVERY_CPBD)
+    frames = range(0, len(film.faces), _EVERY_PICTURE)
     return [laplacian_spread(film.faces[t], area_mask(film.meshes[t], OUTER_LIPS, side)) for t in frames]
 
 
@@ -110,6 +119,14 @@ def _against_truth(film: Seen, truth: Seen) -> Row:
         "mouth_shape_mm": float(shape_distance(*shapes).mean()) * _MM_PER_CM,
         "opening_follows": opened.correlation,
         "opening_lag": float(opened.lag_frames),
+    }
+
+
+def _unlike(film: Seen, truth: Seen, tools: Tools) -> Row:
+    frames = range(0, min(len(film.faces), len(truth.faces)), _EVERY_PICTURE)
+    return {
+        each.name: float(np.mean([each.distance(film.faces[t], truth.faces[t]) for t in frames]))
+        for each in tools.distances
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
@@ -17,6 +18,7 @@ from pcavs.face.smooth import smooth_meshes
 from pcavs.face.track import TrackPolicy, track_face
 from pcavs.metrics.crops import MouthCrops, mouth_crops
 from pcavs.metrics.identity import Embedding, FaceEmbedder, find_embedders
+from pcavs.metrics.perceptual import PerceptualDistance, find_distances
 from pcavs.metrics.sync import SyncJudge
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
@@ -33,6 +35,7 @@ class Tools(NamedTuple):
     landmarker: FaceLandmarker
     judge: SyncJudge
     embedders: tuple[FaceEmbedder, ...]
+    distances: tuple[PerceptualDistance, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -56,8 +59,10 @@ class Seen(NamedTuple):
 
 @functools.lru_cache(maxsize=4)
 def load_tools(judges: Path) -> Tools:
-    """Loads the tracker, the sync judge and whichever identity networks the folder has."""
-    return Tools(FaceLandmarker(threads=1), SyncJudge(), tuple(find_embedders(judges)))
+    """Loads the tracker, the sync judge and whichever other judges the folder has."""
+    # Clips are spread over processes; OpenCV's own threads would only get into each other's way.
+    cv2.setNumThreads(1)
+    return Tools(FaceLandmarker(threads=1), SyncJudge(), tuple(find_embedders(judges)), tuple(find_distances(judges)))
 
 
 def judges_folder(given: Path | None) -> Path:

@@ -15,8 +15,11 @@ class EvaluateOptions:
     out: Path
     """Folder of report.json, report.html and the films; a stopped evaluation goes on there."""
     weights: tuple[Path, ...] = ()
-    """Bundles or network folders; the first is judged, the others stand beside it. Without it, the talker that
+    """Bundles, network folders or runs; the first is judged, the others stand beside it. Without it, the talker that
     ships."""
+    audit: tuple[Path, ...] = ()
+    """Further bundles, network folders or runs whose codes alone are probed beside those of the weights: the ablation
+    without augmentation, say. May be given to an evaluation that is finished."""
     index: Path | None = None
     """CSV with the columns `path` and `identity`, for films: who is in which. Without it, each film is somebody
     else."""

@@ -1,10 +1,11 @@
 """`pcavs evaluate`: from weights and clips to report.json and report.html."""
 
 import contextlib
+import itertools
 import json
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
@@ -13,7 +14,7 @@ import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
 from pcavs.evaluate.clips import Source, case_path, find_clips, load_case, partners, read_case, save_case
 from pcavs.evaluate.films import ENCODING, animator_of, read_film, write_film
-from pcavs.evaluate.leakage import audit, codes_of
+from pcavs.evaluate.leakage import CodesOf, audit, codes_of
 from pcavs.evaluate.observe import judges_folder, load_tools, observe
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.report import write_report
@@ -41,7 +42,8 @@ def run(options: EvaluateOptions) -> Path:
         WeightsError: Weights are missing or damaged.
         OutputError: The folder cannot be written.
     """
-    weights = _named(options.weights)
+    judged = options.weights or (None,)
+    weights = _named(judged)
     settings = _settings(options, weights)
     try:
         _claim(options.out, settings)
@@ -49,7 +51,7 @@ def run(options: EvaluateOptions) -> Path:
             spread = _spread(options.workers, stack)
             kept = _prepare(find_clips(options), options, spread)
             rows, unfit = _parted(_measured(_jobs(kept, options, weights), spread), options)
-        leaks = _leakage(rows, options, weights)
+            leaks = _leakage(rows, options, _named((*judged, *options.audit)), spread)
         summary = summarise(rows, [name for name, _ in weights])
         report = settings | summary | {"left_out": unfit, "leakage": leaks, "rows": rows}
         (options.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -58,13 +60,19 @@ def run(options: EvaluateOptions) -> Path:
         raise OutputError(f"cannot write {options.out}: {error}; choose a folder with space") from error
 
 
-def _named(places: tuple[Path, ...]) -> tuple[tuple[str, Path | None], ...]:
-    """Gives each of the weights a name of its own."""
+def _named(places: Sequence[Path | None]) -> tuple[tuple[str, Path | None], ...]:
+    """Gives each of the weights a name of its own; of a run, its last two folders."""
     named: dict[str, Path | None] = {}
-    for place in places or (None,):
-        name = find_weights(place).name
-        named[name if name not in named else f"{name} ({len(named) + 1})"] = place
+    for place in places:
+        found = _of_run(place) if place else None
+        name = f"{found.parent.parent.name}-{found.parent.name}" if found else find_weights(place).name
+        named[name if name not in named else f"{name} ({len(named) + 1})"] = found or place
     return tuple(named.items())
+
+
+def _of_run(place: Path) -> Path | None:
+    """The best weights of a run of `pcavs train`, or its latest; None where it is none."""
+    return next(filter(Path.is_file, (place.absolute() / f"{name}.safetensors" for name in ("best", "latest"))), None)
 
 
 def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]) -> dict[str, Any]:
@@ -76,6 +84,7 @@ def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], 
         "weights": {name: find_weights(place).digest for name, place in weights},
         "judge": {key: tools.judge.facts.get(key) for key in ("name", "files", "trained_on", "held_out")},
         "embedders": [embedder.name for embedder in tools.embedders],
+        "distances": {distance.name: distance.facts for distance in tools.distances},
         "encoding": ENCODING,
         "clips_from": options.clips.name,
         "split": options.split,
@@ -183,12 +192,21 @@ def _parted(
 
 
 def _leakage(
-    rows: list[dict[str, Any]], options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]
+    rows: list[dict[str, Any]],
+    options: EvaluateOptions,
+    weights: tuple[tuple[str, Path | None], ...],
+    spread: _Spread,
 ) -> dict[str, Any]:
-    openings = {row["key"]: row["opening"][TRUTH] for row in rows}
+    count = len(rows)
     reports = {}
     for name, place in weights:
-        animator = animator_of(place, options.device)
-        cases = (load_case(case_path(options.out, key)) for key in openings)
-        reports[name] = audit([codes_of(animator, case, openings[case.key]) for case in cases])
+        logger.info("codes of %s are probed", name)
+        codes = spread(_codes, itertools.repeat(place, count), itertools.repeat(options, count), rows)
+        digest = {"weights": find_weights(place).digest}
+        reports[name] = digest | audit(list(codes))
     return reports
+
+
+def _codes(place: Path | None, options: EvaluateOptions, row: dict[str, Any]) -> CodesOf:
+    case = load_case(case_path(options.out, row["key"]))
+    return codes_of(animator_of(place, options.device), case, row["opening"][TRUTH])

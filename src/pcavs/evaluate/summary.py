@@ -1,10 +1,11 @@
 """From rows of clips to tables: means with intervals, paired differences, and whether the obvious tricks fail."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
+from pcavs.evaluate.catalogue import MEDIANS
 from pcavs.evaluate.measure import Row
 from pcavs.evaluate.work import COPIED, CROSS, FROZEN, MISMATCHED, SELF, SHIFT_FRAMES, SHIFTED, TRUTH
 from pcavs.metrics.curves import Exchange
@@ -64,17 +65,20 @@ def _table(rows: Rows, film: str) -> dict[str, Any]:
     """Mean of every metric with its interval over clips and over people."""
     found = [(row["person"], row["films"].get(film, {})) for row in rows]
     keys = sorted({key for _, values in found for key in values})
-    return {key: _interval([(person, values.get(key)) for person, values in found]) for key in keys}
+    middles = {key: np.median if key in MEDIANS else np.mean for key in keys}
+    return {key: _interval([(person, values.get(key)) for person, values in found], middles[key]) for key in keys}
 
 
-def _interval(values: Iterable[tuple[str, float | None]]) -> dict[str, Any]:
+def _interval(
+    values: Iterable[tuple[str, float | None]], middle: Callable[..., np.ndarray] = np.mean
+) -> dict[str, Any]:
     known = [(person, value) for person, value in values if value is not None]
     people: dict[str, list[float]] = {}
     for person, value in known:
         people.setdefault(person, []).append(value)
     rng = np.random.default_rng(0)
-    over_clips = bootstrap(np.array([value for _, value in known]), rng, _DRAWS)
-    over_people = bootstrap(np.array([np.mean(own) for own in people.values()]), rng, _DRAWS)
+    over_clips = bootstrap(np.array([value for _, value in known]), rng, _DRAWS, middle)
+    over_people = bootstrap(np.array([middle(own) for own in people.values()]), rng, _DRAWS, middle)
     return {"clips": _rounded(over_clips), "people": _rounded(over_people), "n": [len(known), len(people)]}
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from pcavs.animate.animator import Animator
 from pcavs.animate.options import Device
-from pcavs.evaluate.clips import Case, case_path, load_case, resized
-from pcavs.evaluate.films import Recipe, animator_of, make_film, read_film
-from pcavs.evaluate.measure import Expected, Row, measure, measure_sync
+from pcavs.evaluate.clips import Case, case_path, load_case, load_speech, resized
+from pcavs.evaluate.films import PoseCodes, Recipe, animator_of, encode_poses, make_film, read_film
+from pcavs.evaluate.measure import Expected, Row, measure, measure_alone, measure_sync
 from pcavs.evaluate.observe import Seen, Tools, identity_of, load_tools, observe, seen_as
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.media.timeline import bounce_index, count_samples
@@ -37,6 +37,7 @@ OTHER_POSE, OTHER_FACE = "other pose", "other face"
 LONG_FIRST, LONG_LAST = "looped speech, first seconds", "looped speech, last seconds"
 
 _THUMB_PX: Final = 112
+_TITLE_PX: Final = 18
 _STRIP_FRAMES: Final = 8
 
 
@@ -88,9 +89,11 @@ def run_job(job: Job) -> dict[str, Any]:
     shifts = {TRUTH: _shift_curve(scene.truth, scene.heard, tools)}
     exchanges: dict[str, Any] = {}
     for name, place in job.weights:
-        seen = _made(animator_of(place, job.device), name, scene, tools, job)
+        animator = animator_of(place, job.device)
+        poses = encode_poses(animator, scene.case.faces)
+        seen = _made(animator, name, scene, poses, tools, job)
         films |= {f"{name}: {protocol}": _measured(protocol, film, scene, tools) for protocol, film in seen.items()}
-        films |= _long_films(animator_of(place, job.device), name, scene, tools, job)
+        films |= _long_films(animator, name, scene, poses, tools, job)
         exchanges[name] = _exchanges(seen)
         faces |= {f"{name}: {protocol}": film.faces for protocol, film in seen.items()}
         curves[name] = seen[SELF].opening.tolist()
@@ -121,7 +124,7 @@ def _scene(job: Job, tools: Tools) -> Scene:
     count = len(case.faces)
     truth = _true_film(case, range(count))
     other_pose = _true_film(lender, [bounce_index(t, len(lender.faces)) for t in range(count)])
-    speech = np.resize(load_case(case_path(job.out, job.lends_speech)).waveform, len(case.waveform))
+    speech = np.resize(load_speech(case_path(job.out, job.lends_speech)), len(case.waveform))
     heard, other_heard = (tools.judge.heard(_windows(sound, count)) for sound in (case.waveform, speech))
     first = seen_as(truth.faces[:1], truth.raw[:1])
     identity = {embedder.name: identity_of(first, embedder, [0])[0] for embedder in tools.embedders}
@@ -148,26 +151,28 @@ def _baselines(scene: Scene, tools: Tools) -> tuple[dict[str, Row], dict[str, Se
     frozen = seen_as([truth.faces[0]] * count, np.repeat(truth.raw[:1], count, axis=0))
     # What a talker would show that copies its pose source's film instead of speaking.
     as_cross = Expected(None, scene.other_pose.angles, scene.other_heard, None, scene.own.identity)
+    # By itself a late film is the film, and a frozen one is any three of its frames.
+    alone, still = measure_alone(truth), measure_alone(seen_as(frozen.faces[:3], frozen.raw[:3]))
     rows = {
-        TRUTH: measure(truth, scene.own, tools),
-        SHIFTED: measure(shifted, scene.own, tools),
-        FROZEN: measure(frozen, scene.own, tools),
+        TRUTH: measure(truth, scene.own, tools, alone),
+        SHIFTED: measure(shifted, scene.own, tools, alone),
+        FROZEN: measure(frozen, scene.own, tools, still),
         COPIED: measure(scene.other_pose, as_cross, tools),
     }
     return rows, {TRUTH: truth.faces, COPIED: scene.other_pose.faces}
 
 
-def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
+def _made(animator: Animator, name: str, scene: Scene, poses: PoseCodes, tools: Tools, job: Job) -> dict[str, Seen]:
     """Makes the films of one talker: the protocols, and those in which one source only is exchanged."""
     case, other = scene.case, scene.lender
-    face, speech, pose = case.faces[0], case.waveform, case.faces
+    face, speech, lent = case.faces[0], case.waveform, encode_poses(animator, other.faces)
     recipes = {
-        SELF: Recipe(face, speech, pose),
-        CROSS: Recipe(face, scene.other_speech, other.faces),
-        SILENCE: Recipe(face, np.zeros_like(speech), pose),
-        MISMATCHED: Recipe(face, scene.other_speech, pose),
-        OTHER_POSE: Recipe(face, speech, other.faces),
-        OTHER_FACE: Recipe(other.faces[0], speech, pose),
+        SELF: Recipe(face, speech, poses),
+        CROSS: Recipe(face, scene.other_speech, lent),
+        SILENCE: Recipe(face, np.zeros_like(speech), poses),
+        MISMATCHED: Recipe(face, scene.other_speech, poses),
+        OTHER_POSE: Recipe(face, speech, lent),
+        OTHER_FACE: Recipe(other.faces[0], speech, poses),
     }
     folder = job.out / "films" / case.key
     return {
@@ -180,14 +185,16 @@ def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -
     }
 
 
-def _long_films(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Row]:
+def _long_films(
+    animator: Animator, name: str, scene: Scene, poses: PoseCodes, tools: Tools, job: Job
+) -> dict[str, Row]:
     """Loops the clip's speech and measures the beginning and the end: what drifts, drifts here."""
     count, length = round(job.long_s * FRAME_RATE), len(scene.case.faces)
     if count < 2 * length:
         return {}
     speech = np.resize(scene.case.waveform, count_samples(count))
     path = job.out / "films" / job.key / f"{name}-long.mp4"
-    faces = make_film(animator, Recipe(scene.case.faces[0], speech, scene.case.faces), path)
+    faces = make_film(animator, Recipe(scene.case.faces[0], speech, poses), path)
     windows = _windows(speech, count)
     rows = {}
     for part, first in ((LONG_FIRST, 0), (LONG_LAST, count - length)):
@@ -236,9 +243,13 @@ def _shift_curve(film: Seen, heard: Embeddings, tools: Tools) -> list[float]:
 
 
 def _strip(films: dict[str, Sequence[np.ndarray]], path: Path) -> None:
-    """Eight moments of each film, one film a row, for the report."""
+    """Eight moments of each film, one film a row under its name, for the report."""
     count = min(len(faces) for faces in films.values())
     moments = np.linspace(0, count - 1, _STRIP_FRAMES).round().astype(int)
-    rows = [np.hstack([resized(faces[t], _THUMB_PX) for t in moments]) for faces in films.values()]
+    rows = []
+    for name, faces in films.items():
+        title = np.full((_TITLE_PX, _STRIP_FRAMES * _THUMB_PX, 3), 255, np.uint8)
+        cv2.putText(title, name, (4, _TITLE_PX - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        rows += [title, np.hstack([resized(faces[t], _THUMB_PX) for t in moments])]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     path.write_bytes(cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 82])[1].tobytes())

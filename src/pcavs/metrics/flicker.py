@@ -18,17 +18,19 @@ def flicker(frames: Iterable[Picture]) -> float:
     flow of Kroeger et al., "Fast optical flow using dense inverse search", ECCV 2016.
     """
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-    errors, before = [], None
+    errors, before, places = [], None, None
     for frame in frames:
         now = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
         if before is not None:
-            errors.append(_moved_error(search.calc(now, before, np.zeros((*now.shape, 2), np.float32)), before, now))
+            if places is None:
+                places = np.mgrid[0 : now.shape[0], 0 : now.shape[1]].astype(np.float32)
+            flow = search.calc(now, before, np.zeros((*now.shape, 2), np.float32))
+            errors.append(_moved_error(flow, places, before, now))
         before = now
     return float(np.mean(errors)) if errors else 0.0
 
 
-def _moved_error(flow: np.ndarray, before: np.ndarray, now: np.ndarray) -> float:
-    height, width = now.shape
-    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
-    moved = cv2.remap(before, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
+def _moved_error(flow: np.ndarray, places: np.ndarray, before: np.ndarray, now: np.ndarray) -> float:
+    rows, columns = places[0] + flow[..., 1], places[1] + flow[..., 0]
+    moved = cv2.remap(before, columns, rows, cv2.INTER_LINEAR, None, cv2.BORDER_REPLICATE)
     return float(cv2.absdiff(moved, now).mean())

@@ -137,9 +137,12 @@ def _edge_widths(levels: np.ndarray) -> np.ndarray:
 
 def _runs(steps: Bool[np.ndarray, "height steps"]) -> np.ndarray:
     """Length of the unbroken run of steps on both sides of each pixel together."""
+    return _run_before(steps) + _run_before(steps[:, ::-1])[:, ::-1]
+
+
+def _run_before(steps: Bool[np.ndarray, "height steps"]) -> np.ndarray:
+    """Length of the unbroken run of steps that ends at each pixel."""
     height, count = steps.shape
-    left, right = np.zeros((height, count + 1), np.int32), np.zeros((height, count + 1), np.int32)
-    for x in range(count):
-        left[:, x + 1] = (left[:, x] + 1) * steps[:, x]
-        right[:, count - 1 - x] = (right[:, count - x] + 1) * steps[:, count - 1 - x]
-    return left + right
+    places = np.arange(1, count + 1, dtype=np.int32)
+    broken = np.maximum.accumulate(np.where(steps, 0, places), axis=1)
+    return np.concatenate([np.zeros((height, 1), np.int32), places - broken], axis=1)

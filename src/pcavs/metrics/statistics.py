@@ -1,5 +1,6 @@
-"""How sure a mean is."""
+"""How sure a mean or a median is."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -7,22 +8,28 @@ from jaxtyping import Float
 
 
 class Interval(NamedTuple):
-    """A mean with its 95 % interval."""
+    """A mean, or a median, with its 95 % interval."""
 
-    mean: float
+    middle: float
     low: float
     high: float
 
 
-def bootstrap(values: Float[np.ndarray, " n"], rng: np.random.Generator, draws: int = 10_000) -> Interval:
+def bootstrap(
+    values: Float[np.ndarray, " n"],
+    rng: np.random.Generator,
+    draws: int = 10_000,
+    middle: Callable[..., np.ndarray] = np.mean,
+) -> Interval:
     """Resamples values with replacement (percentile bootstrap, Efron 1979); give it differences for a paired test.
 
     Args:
         values: One a clip (or a person): the unit that is independent of the others.
         rng: The source of randomness.
         draws: Resamples.
+        middle: `np.mean` or `np.median`.
     """
     picks = rng.integers(len(values), size=(draws, len(values)))
-    means = np.asarray(values)[picks].mean(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
-    return Interval(float(np.mean(values)), float(low), float(high))
+    middles = middle(np.asarray(values)[picks], axis=1)
+    low, high = np.percentile(middles, [2.5, 97.5])
+    return Interval(float(middle(values)), float(low), float(high))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.evaluate.catalogue import METRICS
+from pcavs.evaluate.catalogue import GLANCE, GROUPS, METRICS
 from pcavs.evaluate.charts import line_chart, mean_curve
 from pcavs.evaluate.report import write_report
 from pcavs.evaluate.summary import summarise
@@ -42,7 +42,7 @@ def page(rows, tmp_path):
         "embedders": [],
         "encoding": "H.264",
         "clips_from": "<b>clips</b>",
-        "leakage": {"A": {"probes": {"person from pose code": probe}}},
+        "leakage": {name: {"probes": {"person from pose code": probe}} for name in ("A", "no-augmentation-0")},
         "rows": rows,
         **summarise(rows, ["A"]),
     }
@@ -74,6 +74,31 @@ def test_the_page_says_what_it_must(page, said):
 
 def test_missing_identity_judges_are_said(page):
     assert "none here (tools/fetch_judges.py fetches them)" in page
+
+
+def test_encoders_stand_side_by_side(page):
+    """The ablation is audited beside the weights, in the same table."""
+    assert "<th>A</th><th>no-augmentation-0</th>" in page
+    assert page.count("0.50<small>chance 0.25</small>") == 2
+
+
+def test_the_worst_clips_come_before_the_tables_and_the_rest_unfolds(page, rows):
+    worst, details = page.index("<figure>"), page.index("<details>")
+    assert page.index("At a glance") < worst < details < page.index("All films")
+    assert page[worst:details].count("<figure>") == 3
+    assert f"The next {len(rows) - 3}" in page
+
+
+def test_every_number_is_in_one_table():
+    grouped = [key for keys in GROUPS.values() for key in keys]
+    assert sorted(grouped) == sorted(METRICS)
+    assert set(GLANCE) <= set(METRICS)
+
+
+def test_the_first_table_has_the_judged_film_beside_the_truth(page):
+    table = page[page.index("At a glance") : page.index("Do the obvious tricks")]
+    assert table.index("ground truth") < table.index("A: self-driven") < table.index("frozen first frame")
+    assert "mouth opening follows the truth" in table
 
 
 def test_every_metric_has_a_direction_that_exists():

@@ -71,3 +71,10 @@ def test_a_trick_on_one_clip_alone_does_not_hide(rows):
 
 def test_worst_clips_come_first(rows):
     assert [row["key"] for row in worst_first(rows, "A")] == ["clip-0", "clip-1", "clip-2", "clip-3"]
+
+
+def test_one_clip_without_a_peak_does_not_move_the_offset(rows):
+    rows[0]["films"][TRUTH]["sync_offset"] = 15.0
+    found = summarise(rows, ["A"])["films"]
+    assert found[TRUTH]["sync_offset"]["clips"][0] == 0
+    assert found[TRUTH]["sync_confidence"]["clips"][0] == pytest.approx(0.4)

@@ -33,5 +33,10 @@ def test_correlation_of_a_frozen_mouth_is_zero():
 def test_the_interval_holds_the_mean_and_narrows_with_clips():
     rng = np.random.default_rng(0)
     few, many = bootstrap(rng.normal(2, 1, 10), rng, 2000), bootstrap(rng.normal(2, 1, 1000), rng, 2000)
-    assert few.low < few.mean < few.high
+    assert few.low < few.middle < few.high
     assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
+
+
+def test_a_median_is_not_moved_by_one_value_far_away():
+    values = np.array([0.0] * 9 + [15.0])
+    assert bootstrap(values, np.random.default_rng(0), 500, np.median)[:2] == (0, 0)
