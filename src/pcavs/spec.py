@@ -206,23 +206,27 @@ class TalkerSpec:
         """
         try:
             fields = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f"the spec inside the weights is not JSON: {error}") from error
+        if not isinstance(fields, dict):
+            raise WeightsError("the spec inside the weights is damaged: it is no object; fetch or make them again")
         kind = fields.get("kind")
-        if kind not in _SIZES:
+        if kind not in ("flow", "paper"):
             raise WeightsError(f"the weights are of kind {kind}; this version knows {' and '.join(_SIZES)}")
         return cls(
             kind=kind,
-            mel=_build(MelSpec, fields["mel"]),
-            crop=_build(CropSpec, fields["crop"]),
-            **{kind: _build(_SIZES[kind], fields[kind])},
+            mel=_build(MelSpec, fields.get("mel")),
+            crop=_build(CropSpec, fields.get("crop")),
+            **{kind: _build(_SIZES[kind], fields.get(kind))},
         )
 
 
 _SIZES: Final[dict[str, type]] = {"flow": FlowSpec, "paper": PaperSpec}
 
 
-def _build(cls: type, fields: dict[str, Any]) -> Any:
+def _build(cls: type, fields: Any) -> Any:
+    if not isinstance(fields, dict):
+        raise WeightsError(f"the weights say nothing of their {cls.__name__}; fetch or make them again")
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(fields) - known)
     if unknown:

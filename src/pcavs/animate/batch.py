@@ -16,6 +16,7 @@ from pcavs.animate.options import AnimateOptions, unknown_setting
 from pcavs.animate.run import make
 from pcavs.animate.say import with_voice
 from pcavs.errors import InputError, OutputError, PcavsError
+from pcavs.media.source import is_there
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def run(options: BatchOptions) -> Report:
         digest = _digest(job)
         try:
             film = film_options(job, options.jobs.parent)
-            if digest in done and film.out.exists():
+            if digest in done and is_there(film.out):
                 passed_over += 1
                 continue
             animator = animator or load_animator(options.weights, options.device)
@@ -125,8 +126,8 @@ def film_options(job: Job, folder: Path) -> AnimateOptions:
 
 def _converted(name: str, kind: Any, value: Any, folder: Path) -> Any:
     if name in ("pose", "face", "pose_face"):
-        there = folder / str(value) if "\0" not in str(value) else Path()
-        word = str(there) if there.is_file() else str(value)
+        there = folder / str(value)
+        word = str(there) if is_there(there) and there.is_file() else str(value)
         return Path(word) if name == "pose" else word
     if name == "references":
         words = value if isinstance(value, list) else str(value).split(";")
@@ -192,7 +193,7 @@ def _done(journal: Path) -> set[str]:
     for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             fields = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(fields, dict) and fields.get("done") is True:
             done.add(str(fields.get("digest")))

@@ -130,11 +130,13 @@ def _read_map(path: Path, digest: str) -> PoseMap | None:
             for name in ("made_deg", "error_deg")
         )
         found = PoseMap(asked_deg=asked, made_deg=made, error_deg=error, measured=str(fields["measured"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged; measure the map again, or remove it") from error
     if (
-        len(asked) < 2
+        asked.ndim != 1
+        or len(asked) < 2
         or made.shape != (len(asked), 3, 3)
+        or not (np.isfinite(asked).all() and np.isfinite(made).all())
         or (np.diff(asked) <= 0).any()
         or (np.diff(made[:, range(3), range(3)], axis=0) < 0).any()
     ):

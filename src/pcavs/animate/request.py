@@ -21,6 +21,7 @@ from pcavs.animate.whom import read_choice
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
 from pcavs.media.imageheader import read_header
+from pcavs.media.source import is_there
 from pcavs.media.timeline import frame_time_s, nearest_index
 from pcavs.spec import FRAME_RATE
 from pcavs.types import CropTransform, Mel
@@ -41,16 +42,16 @@ def read_pose(pose: Path, *, relative: bool) -> Timeline | None:
     Raises:
         InputError: It is none of these.
     """
-    text = str(pose)
-    if not pose.exists() and text in PRESETS:
+    text, is_named = str(pose), is_there(pose)
+    if not is_named and text in PRESETS:
         return Timeline(segments=(PresetSegment(name=text),), mode="relative")
-    if not pose.exists() and "=" in text:
+    if not is_named and "=" in text:
         timeline = _angles(text)
     elif pose.suffix == ".json":
         timeline = read_timeline(pose)
     elif pose.suffix == ".npz":
         timeline = Timeline(segments=(TrackSegment(path=pose),), beyond="bounce")
-    elif not pose.exists() and not pose.suffix and len(pose.parts) == 1:
+    elif not is_named and not pose.suffix and len(pose.parts) == 1:
         close = difflib.get_close_matches(text, PRESETS, n=1)
         meant = f"did you mean {close[0]}?" if close else f"there are the presets {', '.join(PRESETS)}"
         raise InputError(f"no pose named {text}; {meant}")

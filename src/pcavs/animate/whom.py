@@ -12,6 +12,7 @@ from pcavs.face.choice import ByPlace, FaceChoice, Largest, Likest
 from pcavs.face.landmarker import Detection, Region
 from pcavs.face.track import track_picture
 from pcavs.media.image import read_picture
+from pcavs.media.source import is_there
 from pcavs.types import Mesh, Picture
 
 _MOST_FACES = 100
@@ -33,7 +34,7 @@ def read_choice(words: str, eyes: Eyes) -> FaceChoice:
             raise InputError(f"a face of {words} cannot be chosen; give 0 to {_MOST_FACES - 1}, counted from the left")
         return ByPlace(int(words))
     reference = Path(words)
-    if not reference.is_file():
+    if not is_there(reference) or not reference.is_file():
         raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")
     return Likest(_likeness(reference, eyes))
 

@@ -23,5 +23,5 @@ def read_ledger(folder: Path) -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8") as file:
             try:
                 yield from map(json.loads, file)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path} is damaged ({error}); delete it and run `pcavs prepare` again") from error

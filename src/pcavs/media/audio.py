@@ -33,6 +33,9 @@ SILENCE_PEAK = 1e-4
 _PLAIN_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 """What FFmpeg calls the channels of a wav file that says only how many there are."""
 
+_MOST_CHANNELS = 8
+"""PyAV finds the planes of eight; of more it would read memory that is not the frame's."""
+
 # Half a frame. Matroska rounds times to milliseconds and recorders jitter; larger jumps are missing sound.
 _JUMP_S = 0.02
 
@@ -94,7 +97,8 @@ class AudioReader:
 
     Attributes:
         rate_hz: Samples a second, as decoded.
-        layout: FFmpeg's name of the channel layout, such as "stereo".
+        layout: FFmpeg's name of the channel layout, such as "stereo"; of more than eight channels the average is
+            given, as "mono".
     """
 
     def __init__(self, path: Path) -> None:
@@ -119,6 +123,8 @@ class AudioReader:
             self._first = first
             self.rate_hz, self._stored_layout = first.sample_rate, first.layout.name
             self.layout = _PLAIN_LAYOUTS.get(self._stored_layout) or self._stored_layout
+            if len(first.layout.channels) > _MOST_CHANNELS:
+                self.layout = "mono"
             self._stack = stack.pop_all()
         return self
 
@@ -163,7 +169,7 @@ class AudioReader:
             if frame.pts is not None:
                 time = frame.pts * Fraction(frame.time_base or 0)
                 jump = nearest_index(time - origin, self.rate_hz) - position
-            block = np.nan_to_num(frame.to_ndarray(), posinf=0.0, neginf=0.0)
+            block = np.nan_to_num(self._samples(frame), posinf=0.0, neginf=0.0)
             if self._is_plausible_gap(jump, position):
                 yield from _silence(block.shape[0], jump, self.rate_hz)
                 position += jump
@@ -172,6 +178,13 @@ class AudioReader:
             position += block.shape[1]
             yield block
 
+    def _samples(self, frame: AudioFrame) -> Block:
+        values = frame.to_ndarray()
+        if frame.format.is_planar:
+            return values
+        channels = len(frame.layout.channels)
+        return values.reshape(-1, channels).mean(axis=1, dtype=np.float32)[None]
+
     def _is_plausible_gap(self, jump: int, position: int) -> bool:
         if jump <= _JUMP_S * self.rate_hz:
             return False
@@ -179,7 +192,9 @@ class AudioReader:
         return position + jump <= length_s * self.rate_hz
 
     def _converted(self) -> Iterator[AudioFrame]:
-        resampler = av.AudioResampler(format="fltp", layout=self.layout, rate=self.rate_hz)
+        planar = len(self._first.layout.channels) <= _MOST_CHANNELS
+        layout = self.layout if planar else self._stored_layout
+        resampler = av.AudioResampler(format="fltp" if planar else "flt", layout=layout, rate=self.rate_hz)
         yield from resampler.resample(self._first)
         for frame in self._frames:
             # A stream may change its own rate or channels on the way; a resampler may not.

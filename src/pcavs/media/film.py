@@ -82,7 +82,8 @@ class FilmWriter:
 
     def __enter__(self) -> "FilmWriter":
         """Opens the part file and the driving audio."""
-        self._check_target()
+        with self._output_errors():
+            self._check_target()
         self._stack = ExitStack()
         try:
             with self._output_errors():
@@ -139,6 +140,8 @@ class FilmWriter:
 
     def _check_target(self) -> None:
         folder = self._path.parent
+        if "\0" in str(self._path):
+            raise OutputError(f"{str(self._path)!r} is no name that a file can have; choose another")
         if not folder.is_dir():
             raise OutputError(f"{self._path} cannot be written: {folder} is not a folder; make it or choose another")
         if self._path.is_dir():

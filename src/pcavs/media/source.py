@@ -33,7 +33,9 @@ def open_media(path: Path) -> Generator[InputContainer]:
     _check_file(path)
     try:
         # The absolute path keeps FFmpeg from reading "12:30.mp4" as a protocol named 12.
-        with av.open(str(path.resolve()), "r", options={"protocol_whitelist": "file"}) as container:
+        # Titles are not always in UTF-8; nobody reads them here.
+        name, options = str(path.resolve()), {"protocol_whitelist": "file"}
+        with av.open(name, "r", options=options, metadata_errors="replace") as container:
             if container.format.name in _REFUSED_FORMATS:
                 raise InputError(f"{path} is text or a playlist, not audio or video; give a media file")
             yield container
@@ -42,22 +44,37 @@ def open_media(path: Path) -> Generator[InputContainer]:
 
 
 def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise InputError(f"{path} is a folder; give a file")
     try:
+        if path.is_dir():
+            raise InputError(f"{path} is a folder; give a file")
         size = path.stat().st_size
         with path.open("rb"):
             pass
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no name that a file can have; check it") from error
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes); give a file with content")
 
 
+def is_there(path: Path) -> bool:
+    """Whether a file or folder has this name; False for what no file can be called."""
+    try:
+        return path.exists()
+    except OSError:  # such as a name of a thousand letters
+        return False
+
+
 def real_streams(container: InputContainer, kind: str) -> list[Any]:
-    """Lists the streams of a kind ("audio" or "video"), without cover pictures."""
+    """Lists the streams of a kind ("audio" or "video") that can be decoded, without cover pictures."""
     pictures = Disposition.attached_pic
-    return [stream for stream in container.streams if stream.type == kind and not stream.disposition & pictures]
+    streams: list[Any] = list(container.streams)
+    return [
+        stream
+        for stream in streams
+        if stream.type == kind and stream.codec_context is not None and not stream.disposition & pictures
+    ]
 
 
 def time_origin(container: InputContainer) -> Fraction:
@@ -73,7 +90,7 @@ def decode(container: InputContainer, stream: Any, path: Path) -> Generator[Any]
     Raises:
         InputError: The file cannot be read on.
     """
-    damaged = 0
+    damaged, kind = 0, stream.type  # asked for now: the file may be closed before this ends
     packets = container.demux(stream)
     try:
         while damaged < _MAX_DAMAGED_PACKETS:
@@ -95,7 +112,7 @@ def decode(container: InputContainer, stream: Any, path: Path) -> Generator[Any]
             yield from frames
     finally:
         if damaged:
-            logger.warning("%s: passed over %d damaged packets of its %s", path, damaged, stream.type)
+            logger.warning("%s: passed over %d damaged packets of its %s", path, damaged, kind)
 
 
 def _unreadable(path: Path, error: FFmpegError) -> InputError:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pcavs.data.table import read_table
 from pcavs.errors import InputError, OutputError
 from pcavs.media.film import FilmWriter
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
@@ -118,11 +119,7 @@ def _heads(options: SynthOptions) -> dict[str, list[Path]]:
 
 
 def _held_out(index: Path) -> set[str]:
-    try:
-        with index.open(newline="", encoding="utf-8") as file:
-            return {Path(row["path"]).stem for row in csv.DictReader(file) if row["split"] == "val"}
-    except (OSError, KeyError) as error:
-        raise InputError(f"{index} is not a CSV with the columns path and split: {error}") from error
+    return {Path(row["path"]).stem for row in read_table(index, ("path", "split")) if row["split"] == "val"}
 
 
 def _spread(workers: int, stack: contextlib.ExitStack) -> Callable[..., Iterable[Path]]:

@@ -1,6 +1,5 @@
 """Who speaks in a clip: eSpeak NG, a recording of a real person, or a Piper voice."""
 
-import csv
 import dataclasses
 import logging
 from collections.abc import Sequence
@@ -8,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pcavs.data.table import read_table
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
+from pcavs.media.source import is_there
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth import piper
 from pcavs.synth.alignment import aligned, trimmed
@@ -58,23 +59,18 @@ def read_voices(table: Path) -> tuple[VoiceFile, ...]:
     Raises:
         InputError: The table cannot be read, lacks a column, or names a file that is not there.
     """
-    try:
-        with table.open(newline="", encoding="utf-8") as file:
-            voices = tuple(
-                VoiceFile(
-                    path=table.parent / row["path"],
-                    speaker=row["speaker"],
-                    split=row["split"],
-                    language=row["language"],
-                    text=row["text"],
-                )
-                for row in csv.DictReader(file)
-            )
-    except (OSError, KeyError, TypeError, UnicodeDecodeError) as error:
-        columns = "path, speaker, split, language, text"
-        raise InputError(f"{table} is not a CSV with the columns {columns}: {error}") from error
+    voices = tuple(
+        VoiceFile(
+            path=table.parent / row["path"],
+            speaker=row["speaker"],
+            split=row["split"],
+            language=row["language"],
+            text=row["text"],
+        )
+        for row in read_table(table, ("path", "speaker", "split", "language", "text"))
+    )
     for voice in voices:
-        if not voice.path.exists():
+        if not is_there(voice.path):
             raise InputError(f"{table} names {voice.path.name}, which is not there; paths are relative to the table")
     return voices
 

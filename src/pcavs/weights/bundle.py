@@ -74,10 +74,14 @@ def load_bundle(path: Path) -> Bundle:
     tensors = {
         name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in tensors.items()
     }
+    try:
+        provenance = json.loads(metadata["provenance"])
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is damaged: its provenance is not JSON; fetch or make it again") from error
     return Bundle(
         spec=TalkerSpec.from_json(metadata["spec"]),
         tensors=tensors,
-        provenance=json.loads(metadata["provenance"]),
+        provenance=provenance,
         licence=metadata["licence"],
     )
 

@@ -95,9 +95,12 @@ def _facts(path: Path) -> dict[str, Any]:
         facts = json.loads((path / FACTS).read_text())
     except OSError as error:
         raise WeightsError(f"no weights at {path}; `pcavs doctor` lists the ones that are here") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path / FACTS} is not JSON ({error}); export the weights again") from error
     found = facts.get("format") if isinstance(facts, dict) else None
     if found != FORMAT:
         raise WeightsError(f"{path / FACTS} has format {found}, {FORMAT} is needed; export the weights again")
+    missing = sorted({"spec", "digest", "provenance", "licence", "files"} - set(facts))
+    if missing or not isinstance(facts["files"], dict):
+        raise WeightsError(f"{path / FACTS} has no {', '.join(missing) or 'files'}; export the weights again")
     return facts

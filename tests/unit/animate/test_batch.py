@@ -7,7 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pcavs.animate.batch import Job, film_options, read_jobs
+from pcavs.animate.batch import Job, film_options, read_jobs, run
+from pcavs.animate.batch_options import BatchOptions
+from pcavs.animate.request import read_pose
 from pcavs.errors import InputError
 
 
@@ -79,6 +81,22 @@ def test_a_list_that_cannot_be_read(tmp_path, name, text, message):
     with pytest.raises(InputError) as error:
         list(read_jobs(tmp_path / name))
     assert message in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 400, "\ud800"])
+def test_a_pose_that_no_file_can_be_called_is_words(tmp_path, name):
+    assert options(tmp_path, pose=name).pose == Path(name)
+    with pytest.raises(InputError):
+        read_pose(Path(name), relative=False)
+
+
+def test_a_journal_of_anything_is_read(tmp_path):
+    jobs = tmp_path / "jobs.jsonl"
+    jobs.write_text('{"identity": "none.jpg"}\n')
+    journal = tmp_path / "journal.jsonl"
+    journal.write_bytes(b"[" * 5000 + b"\n\xff\n3\n")
+    report = run(BatchOptions(jobs=jobs, journal=journal))
+    assert (report.made, report.failed) == (0, 1)
 
 
 @given(st.binary(max_size=200), st.sampled_from([".csv", ".jsonl"]))

@@ -126,7 +126,18 @@ def test_a_map_is_kept_beside_its_weights(tmp_path):
     assert find_map(weights._replace(digest="other")) is None, "measured with other weights"
 
 
-@pytest.mark.parametrize("change", [{"format": "x"}, {"asked_deg": [1]}, {"asked_deg": [3, 2, 1, 0, -1]}, {"yaw": 3}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "x"},
+        {"asked_deg": [1]},
+        {"asked_deg": 3},
+        {"asked_deg": [3, 2, 1, 0, -1]},
+        {"asked_deg": [-1, 0, 10**400]},
+        {"asked_deg": [-1, 0, float("nan")]},
+        {"yaw": 3},
+    ],
+)
 def test_a_damaged_map_is_refused(tmp_path, change):
     (tmp_path / "talker").mkdir()
     file = tmp_path / "talker" / "pose.json"

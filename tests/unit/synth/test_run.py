@@ -120,5 +120,5 @@ def test_val_clips_need_held_out_heads(heads: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_index_is_named(heads: Path, tmp_path: Path) -> None:
     (heads / "index.csv").write_text("file\nx\n")
-    with pytest.raises(InputError, match="columns path and split"):
+    with pytest.raises(InputError, match="no column path or split"):
         run(options(heads, tmp_path))

@@ -33,7 +33,7 @@ def test_a_table_is_read_beside_its_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [("path,text\na,b\n", "columns path, speaker, split"), (f"{HEADER}gone.wav,a,train,en,\n", "gone.wav")],
+    [("path,text\na,b\n", "must name path, speaker, split"), (f"{HEADER}gone.wav,a,train,en,\n", "gone.wav")],
 )
 def test_a_wrong_table_is_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "voices.csv").write_text(content)

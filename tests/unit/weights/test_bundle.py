@@ -112,6 +112,25 @@ def test_a_setting_of_a_later_version_is_refused(bundle: Bundle, tmp_path: Path)
         load_bundle(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize(
+    "spec", ["[", "3", '"flow"', "{}", '{"kind": []}', '{"kind": "flow"}', '{"kind": "flow", "mel": 3}', "[" * 5000]
+)
+def test_a_spec_that_is_none_is_refused(spec: str, tmp_path: Path):
+    metadata = {"format": FORMAT, "spec": spec, "provenance": "{}", "licence": ""}
+    save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(WeightsError) as caught:
+        read_spec(tmp_path / "a.safetensors")
+    one_line(caught.value)
+
+
+def test_a_provenance_that_is_no_json_is_refused(bundle: Bundle, tmp_path: Path):
+    metadata = {"format": FORMAT, "spec": bundle.spec.to_json(), "provenance": "{", "licence": ""}
+    save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(WeightsError, match="its provenance is not JSON") as caught:
+        load_bundle(tmp_path / "a.safetensors")
+    one_line(caught.value)
+
+
 def test_a_failing_write_leaves_the_old_file_and_no_half_one(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -85,6 +85,9 @@ def test_a_folder_of_another_format(place):
     (place / "tiny" / FACTS).write_text('{"format": "pcavs-networks-9"}')
     with pytest.raises(WeightsError, match="has format pcavs-networks-9, pcavs-networks-1 is needed"):
         read_facts(place / "tiny")
+    (place / "tiny" / FACTS).write_text('{"format": "pcavs-networks-1", "spec": {}, "digest": ""}')
+    with pytest.raises(WeightsError, match="has no files, licence, provenance; export"):
+        read_facts(place / "tiny")
     (place / "tiny" / FACTS).write_text("[")
     with pytest.raises(WeightsError, match="is not JSON"):
         read_facts(place / "tiny")
