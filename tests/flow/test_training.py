@@ -122,7 +122,7 @@ def test_a_run_leaves_what_it_promises(drawn_packs: Path, tmp_path: Path):
     rows = journal(tmp_path)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 4]
     assert {"loss", "flow", "zero_flow", "seconds_a_step", "waited_s"} <= set(rows[0])
-    assert {"lips_heard", "lips_shifted", "mouth_heard"} <= set(rows[-1]["validation"])  # pyright: ignore
+    assert {"lips_heard", "lips_shifted", "mouth_heard", "found_of_32"} <= set(rows[-1]["validation"])  # pyright: ignore
 
 
 def test_a_contrast_at_the_chance_level_is_said_once(drawn_packs: Path, tmp_path: Path, monkeypatch, caplog):

@@ -25,7 +25,7 @@ Faces: TypeAlias = UInt8[np.ndarray, "time side side 3"]
 
 
 class Batch(NamedTuple):
-    """`clips` identity frames and, of each, `moments` target frames; targets are ordered clip by clip."""
+    """`clips` identity frames and, of each, `moments` times `joined` targets, ordered by clip, then by time."""
 
     identity: Float[Tensor, "clips 3 side side"]
     target: Float[Tensor, "targets 3 side side"]
@@ -102,19 +102,23 @@ class Corpus(abc.ABC):
     def open_clip(self, clip: int) -> OpenClip:
         """Gives what a batch needs of a clip."""
 
-    def batch(self, rng: np.random.Generator, clips: int, moments: int, *, heard_only: bool = False) -> Batch:
+    def batch(
+        self, rng: np.random.Generator, clips: int, moments: int, *, joined: int = 1, heard_only: bool = False
+    ) -> Batch:
         """Draws identity frames and, of the same clips, targets that differ from them.
 
         Args:
             rng: The source of randomness.
             clips: Clips a batch.
-            moments: Targets a clip, distinct where the clip is long enough.
+            moments: Moments a clip, distinct where the clip is long enough.
+            joined: Consecutive targets a moment; a clip that is shorter repeats its last.
             heard_only: Leaves clips without speech out.
         """
         drawn = [self._draw_clip(rng, heard_only) for _ in range(clips)]
         firsts = [0 if rng.random() < 0.5 else int(rng.integers(self.entries[clip].frames)) for clip in drawn]
         opened = [self.open_clip(clip) for clip in drawn]
-        targets = [draw_targets(rng, clip.mesh, first, moments) for clip, first in zip(opened, firsts, strict=True)]
+        starts = [draw_targets(rng, clip.mesh, first, moments) for clip, first in zip(opened, firsts, strict=True)]
+        targets = [followed(each, joined, len(clip.mesh)) for clip, each in zip(opened, starts, strict=True)]
         faces = [clip.faces([first, *f]) for clip, first, f in zip(opened, firsts, targets, strict=True)]
         pairs = list(zip(opened, targets, strict=True))
         heard, truth = ([float(getattr(self.entries[c], name)) for c in drawn] for name in ("heard", "truth"))
@@ -126,9 +130,9 @@ class Corpus(abc.ABC):
             lips=_floats([clip.lips[frames] - clip.mean_lips for clip, frames in pairs]),
             pose=_floats([clip.pose[frames] for clip, frames in pairs]),
             mel=_floats([clip.windows(frames) for clip, frames in pairs]),
-            heard=torch.tensor(heard).repeat_interleave(moments),
+            heard=torch.tensor(heard).repeat_interleave(moments * joined),
             speaker=torch.tensor([self._speaker_index[self.entries[clip].speaker] for clip in drawn]),
-            truth=torch.tensor(truth).repeat_interleave(moments),
+            truth=torch.tensor(truth).repeat_interleave(moments * joined),
         )
 
     def _draw_clip(self, rng: np.random.Generator, heard_only: bool) -> int:
@@ -154,6 +158,12 @@ def draw_targets(
         odds = apart.mean(axis=(1, 2)) + 1e-4
         targets.append(int(frames[int(rng.choice(CANDIDATES, p=odds / odds.sum()))]))
     return targets
+
+
+def followed(starts: list[int], joined: int, length: int) -> list[int]:
+    """Gives each frame with those that follow it; one too near the end of its clip of `length` begins earlier."""
+    earlier = (min(start, max(0, length - joined)) for start in starts)
+    return [min(start + step, length - 1) for start in earlier for step in range(joined)]
 
 
 def silence(frames: Sequence[int]) -> Float32[np.ndarray, "time 1 80 20"]:

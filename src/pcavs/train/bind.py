@@ -3,13 +3,14 @@
 from typing import NamedTuple
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
 from pcavs.data.corpus import Batch
 from pcavs.models.motion import Motion
 from pcavs.train.losses import masked_mean, published_contrast, retrieval, retrieval_within
-from pcavs.train.options import TrainOptions
+from pcavs.train.options import TrainOptions, joined_frames
 from pcavs.train.stage import AnyTalker, Crew, Drawn, Terms, TrainingHeads
 
 POSE_WEIGHTS = (1.0,) * 9 + (2.0, 2.0, 2.0)
@@ -29,7 +30,8 @@ class Binder:
 
     def __init__(self, talker: AnyTalker, heads: TrainingHeads, options: TrainOptions, crew: Crew) -> None:
         """Chooses the contrast and whether the pose is taught."""
-        self._talker, self._heads, self._moments = talker, heads, options.moments
+        self._talker, self._heads = talker, heads
+        self._moments, self._joined = options.moments, joined_frames(options)
         self._gather = crew.gather
         self._contrast = self._published if options.losses == "published" else self._repaired
         self._pose_taught = options.pose_head == "supervised"
@@ -37,7 +39,8 @@ class Binder:
     def bind(self, drawn: Drawn) -> Bound:
         """Gives codes and terms.
 
-        Repaired: `across` and `within` (contrast against everything, and against other moments of the same clip),
+        Repaired: `across` and `within` (contrast against everything, and against other moments of the same clip; the
+        frames of a moment are contrasted as one, their embeddings in a row),
         `meet` (speech regresses the content seen), `lips_seen` and `lips_heard` (lip shape read from content).
         Published: `across` (contrast between clips) and `cross_modal`. Both: `pose` (the twelve numbers) where the
         pose head is supervised.
@@ -58,7 +61,7 @@ class Binder:
         audible = self._gather(batch.heard) > 0
         all_seen, all_heard = self._gather(seen.content), self._gather(heard)
         if bool(audible.any()):
-            content, sound = all_seen[audible], all_heard[audible]
+            content, sound = (joined(codes[audible], self._joined) for codes in (all_seen, all_heard))
             terms["across"], terms["found_across"] = retrieval(content, sound, scale)
             terms["within"], terms["found_within"] = retrieval_within(content, sound, self._moments, scale)
             meet = 1 - functional.cosine_similarity(heard.float(), seen.content.detach().float(), dim=1)
@@ -73,10 +76,15 @@ class Binder:
         if not bool(audible.any()):
             return {}
         content, sound = self._gather(seen.content)[audible], self._gather(heard)[audible]
-        clips = (codes.unflatten(0, (-1, self._moments)).flatten(1) for codes in (content, sound))
+        clips = (joined(codes, self._moments * self._joined) for codes in (content, sound))
         across, found = published_contrast(*clips)
         cross_modal = (sound.float() - content.detach().float()).abs().mean()
         return {"across": across, "found_across": found, "cross_modal": cross_modal}
+
+
+def joined(codes: Float[Tensor, "frames content"], count: int) -> Float[Tensor, "moments joined_content"]:
+    """Lays the codes of every `count` consecutive frames in a row."""
+    return codes.unflatten(0, (-1, count)).flatten(1)
 
 
 def _lips_error(heads: TrainingHeads, content: Tensor, batch: Batch) -> Tensor:

@@ -33,7 +33,7 @@ from pcavs.train.stage import (
 from pcavs.train.sync import SyncStage
 from pcavs.train.weights import weights_of
 
-SYNC_SIZE = {"clips": 4, "moments": 16}
+SYNC_STEP = {"stage": "sync", "clips": 4, "moments": 16}
 """Of the sync steps between: few moments a clip teach who speaks, many teach when."""
 
 SPEECH_SHARE = 0.6
@@ -60,8 +60,8 @@ class GeneratorStage:
         self._library, self._options = library, options
         self._weights = weights_of(options.stage, options.kind, options.losses, options.term_weights)
         self._drawing = drawing(options, crew)
-        self._binder, self._rebuilder = Binder(talker, heads, options, crew), make_rebuilder(talker, options)
-        self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_SIZE), crew)
+        self._binder, self._rebuilder = Binder(talker, heads, options, crew), make_rebuilder(talker, options, crew)
+        self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_STEP), crew)
         self._judges = build_judges(options, library.frame_px)
         self.modules = nn.ModuleDict({"talker": talker, "heads": heads})
         trained = nn.ModuleDict({"talker": talker, "heads": heads})

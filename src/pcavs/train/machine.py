@@ -80,6 +80,14 @@ class Machine:
             self._average(parameters)
         return nn.utils.clip_grad_norm_(parameters, LARGEST_GRADIENT)
 
+    def mean(self, values: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Averages scalars over processes, so that the journal tells of all frames shown."""
+        if self.world == 1 or not values:
+            return values
+        message = torch.stack([value.detach().float().to(self.device) for value in values.values()])
+        message = self._fabric.all_reduce(message, reduce_op="mean")
+        return dict(zip(values, message.unbind(), strict=True))
+
     def wait(self) -> None:
         """Waits for all processes."""
         self._fabric.barrier()

@@ -40,6 +40,9 @@ class TrainOptions:
     """Clips a batch, on each device."""
     moments: int = 3
     """Target frames a clip; in the sync stage the other moments of a clip are its hardest negatives."""
+    joined_frames: int = 1
+    """Consecutive frames of a moment whose embeddings are joined where sound and sight are contrasted; of stage
+    `sync` and of the sync steps between, and of stage `generator` with published losses."""
     source_weights: tuple[tuple[str, float], ...] = ()
     """Share of draws of each source, for example `renders 2`; sources left out weigh 1."""
     lr: float = 5e-4
@@ -97,8 +100,14 @@ class TrainOptions:
 
 
 def frames_a_step(options: TrainOptions) -> int:
-    """Gives the target frames that a step shows, over all devices."""
-    return options.clips * options.moments * options.devices * options.nodes
+    """Gives the target frames that a step of the stage itself shows, over all devices."""
+    return options.clips * options.moments * joined_frames(options) * options.devices * options.nodes
+
+
+def joined_frames(options: TrainOptions) -> int:
+    """Gives the consecutive frames of a moment: a rebuilt frame says little that its neighbour did not."""
+    contrasted = options.stage == "sync" or (options.stage == "generator" and options.losses == "published")
+    return options.joined_frames if contrasted else 1
 
 
 def verify(options: TrainOptions) -> None:
@@ -128,6 +137,8 @@ def verify(options: TrainOptions) -> None:
         )
     if options.clips < 1 or options.moments < 1:
         raise InputError(f"clips {options.clips} and moments {options.moments} must both be at least 1")
+    if options.joined_frames < 1:
+        raise InputError(f"joined-frames {options.joined_frames} must be at least 1; 1 contrasts single frames")
     _verify_stage(options)
 
 

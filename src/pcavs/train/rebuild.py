@@ -18,7 +18,7 @@ from pcavs.models.talker import IdentityCode, Talker
 from pcavs.spec import MESH_POINTS
 from pcavs.train.losses import edge_distance, landmark_flow, roughness
 from pcavs.train.options import TrainOptions
-from pcavs.train.stage import AnyTalker, Terms
+from pcavs.train.stage import ALONE, AnyTalker, Crew, Terms
 
 LIP_WEIGHT = 8.0
 """Lips are a tenth of the landmarks and most of what a listener watches."""
@@ -51,23 +51,25 @@ class Rebuilder(Protocol):
         ...
 
 
-def make_rebuilder(talker: AnyTalker, options: TrainOptions) -> Rebuilder:
+def make_rebuilder(talker: AnyTalker, options: TrainOptions, crew: Crew = ALONE) -> Rebuilder:
     """Chooses by the kind of talker."""
-    return PaperRebuilder(talker) if isinstance(talker, PaperTalker) else FlowRebuilder(talker, options)
+    if isinstance(talker, PaperTalker):
+        return PaperRebuilder(talker, crew)
+    return FlowRebuilder(talker, options, crew)
 
 
 class PaperRebuilder:
     """Rebuilds by painting: the picture is all that there is to compare."""
 
-    def __init__(self, talker: PaperTalker) -> None:
+    def __init__(self, talker: PaperTalker, crew: Crew = ALONE) -> None:
         """Takes the talker whose identity encoder and generator learn."""
-        self._talker = talker
+        self._talker, self._crew = talker, crew
 
     def rebuild(self, batch: Batch, driving: Codes, step: int) -> Rebuilt:
         """Paints the targets."""
         identity = self._talker.encode_identity(batch.identity)
         made = self._talker.render(repeat_paper(identity, len(batch.target) // len(batch.identity)), driving)
-        return Rebuilt(made, identity.vector, picture_terms(made.float(), batch))
+        return Rebuilt(made, identity.vector, picture_terms(made.float(), batch, mouth_areas(batch, self._crew)))
 
     def show(self, faces: Tensor, driving: Codes) -> tuple[Tensor, Fields | None]:
         """Paints."""
@@ -77,9 +79,9 @@ class PaperRebuilder:
 class FlowRebuilder:
     """Rebuilds by moving the identity picture: flow is taught at the landmarks, the mask has a price."""
 
-    def __init__(self, talker: Talker, options: TrainOptions) -> None:
+    def __init__(self, talker: Talker, options: TrainOptions, crew: Crew = ALONE) -> None:
         """Charges the mask in full until `colour_from_step`."""
-        self._talker, self._moments, self._colour_from_step = talker, options.moments, options.colour_from_step
+        self._talker, self._colour_from_step, self._crew = talker, options.colour_from_step, crew
         self._pose_free = options.pose_head == "free"
         self._lip_weights = torch.ones(MESH_POINTS)
         self._lip_weights[list(LIPS)] = LIP_WEIGHT
@@ -87,13 +89,15 @@ class FlowRebuilder:
     def rebuild(self, batch: Batch, driving: Codes, step: int) -> Rebuilt:
         """Moves the identity pictures."""
         identity = self._talker.encode_identity(batch.identity)
-        many = repeat_flow(identity, self._moments, pose_free=self._pose_free)
+        times = len(batch.target) // len(batch.identity)
+        many = repeat_flow(identity, times, pose_free=self._pose_free)
         fields, flows = self._talker.generator(many.features, many.own, driving)
-        picture = batch.identity.repeat_interleave(self._moments, dim=0)
+        picture = batch.identity.repeat_interleave(times, dim=0)
         made = compose(picture, fields)
         charge = 1.0 if step < self._colour_from_step else COLOUR_CHARGE
-        terms = picture_terms(made, batch) | mask_terms(fields, batch, charge) | self._flow_terms(flows, batch)
-        return Rebuilt(made, identity.features.vector, terms)
+        areas = mouth_areas(batch, self._crew)
+        terms = picture_terms(made, batch, areas) | mask_terms(fields, batch, areas, charge)
+        return Rebuilt(made, identity.features.vector, terms | self._flow_terms(flows, batch))
 
     def show(self, faces: Tensor, driving: Codes) -> tuple[Tensor, Fields | None]:
         """Moves, and gives the fields too."""
@@ -101,7 +105,7 @@ class FlowRebuilder:
         return compose(faces, fields), fields
 
     def _flow_terms(self, flows: tuple[Tensor, ...], batch: Batch) -> Terms:
-        origin = batch.identity_mesh.repeat_interleave(self._moments, dim=0)
+        origin = batch.identity_mesh.repeat_interleave(len(batch.target) // len(batch.identity), dim=0)
         weights = self._lip_weights.to(origin.device)
         errors = [landmark_flow(flow, origin, batch.target_mesh, weights).mean() for flow in flows]
         still = landmark_flow(torch.zeros_like(flows[0]), origin, batch.target_mesh, weights).mean()
@@ -129,31 +133,47 @@ def repeat_paper(identity: PaperIdentity, times: int) -> PaperIdentity:
     return PaperIdentity(*(part.repeat_interleave(times, dim=0) for part in identity))
 
 
-def picture_terms(made: Tensor, batch: Batch) -> Terms:
+class MouthAreas(NamedTuple):
+    """Where the mouths of a batch are, and how much of it they take."""
+
+    inside: Float[Tensor, "targets 1 side side"]
+    """1 between the lips, else 0."""
+    mouth: Float[Tensor, "targets 1 side side"]
+    """1 on the mouth and the skin around it, else 0."""
+    weight: Float[Tensor, "targets 1 side side"]
+    """Six times as much on the mouth as elsewhere, 1 on average."""
+    inside_px: Float[Tensor, ""]
+    mouth_px: Float[Tensor, ""]
+
+
+def mouth_areas(batch: Batch, crew: Crew = ALONE) -> MouthAreas:
+    """Draws the areas of the targets; averages and sizes are over all processes, so that these learn as one."""
+    inside, mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])
+    weight = 1 + 5 * mouth
+    sizes = (crew.mean(area.sum()) for area in (inside, mouth))
+    return MouthAreas(inside, mouth, weight / crew.mean(weight.mean()), *sizes)
+
+
+def picture_terms(made: Tensor, batch: Batch, areas: MouthAreas) -> Terms:
     """Compares rebuilt with real targets, the mouth weighted; and the mouth alone, for watching."""
     picture = batch.identity.repeat_interleave(len(batch.target) // len(batch.identity), dim=0)
-    mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])[1]
-    weight = 1 + 5 * mouth
-    weight = weight / weight.mean()
     return {
-        "pixels": ((made - batch.target).abs() * weight).mean(),
+        "pixels": ((made - batch.target).abs() * areas.weight).mean(),
         "edges": edge_distance(made, batch.target),
-        "mouth_pixels": ((made - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
-        "zero_mouth_pixels": ((picture - batch.target).abs() * mouth).sum() / (3 * mouth.sum()),
+        "mouth_pixels": ((made - batch.target).abs() * areas.mouth).sum() / (3 * areas.mouth_px),
+        "zero_mouth_pixels": ((picture - batch.target).abs() * areas.mouth).sum() / (3 * areas.mouth_px),
     }
 
 
-def mask_terms(fields: Fields, batch: Batch, charge: float) -> Terms:
+def mask_terms(fields: Fields, batch: Batch, areas: MouthAreas, charge: float) -> Terms:
     """Compares the colours by themselves, and charges for opening the mask outside the mouth."""
-    inside, mouth = mouth_masks(batch.target_mesh, batch.target.shape[-1])
-    weight = 1 + 5 * mouth
-    weight = weight / weight.mean()
+    inside, inside_px = areas.inside, areas.inside_px.clamp(min=1)
     return {
-        "colours": ((fields.colours - batch.target).abs() * weight).mean(),
+        "colours": ((fields.colours - batch.target).abs() * areas.weight).mean(),
         "opening": ((1 - fields.mask) * (1 - inside)).mean() * charge,
         # Between the lips the picture has nothing to move; a saturated mask would never find out by itself.
-        "inside": -((1 - fields.mask).clamp(min=1e-4).log() * inside).sum() / inside.sum().clamp(min=1),
-        "open_inside": ((1 - fields.mask) * inside).sum() / inside.sum().clamp(min=1),
+        "inside": -((1 - fields.mask).clamp(min=1e-4).log() * inside).sum() / inside_px,
+        "open_inside": ((1 - fields.mask) * inside).sum() / inside_px,
     }
 
 

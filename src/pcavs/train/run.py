@@ -17,7 +17,7 @@ from pcavs.train.options import TrainOptions, verify
 from pcavs.train.preview import SCORES, preview, validate
 from pcavs.train.probe import probe_pose
 from pcavs.train.session import Session, start
-from pcavs.train.stage import AnyTalker, Drawn, Stage
+from pcavs.train.stage import RANK_SEEDS, AnyTalker, Drawn, Stage
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _take(session: Session, drawn: Drawn, step: int, rate: float) -> dict[str, T
         session.live.requires_grad_(False)
         learner.modules.requires_grad_(True)
         # Dropout and the paper generator's noise draw from the global state, so that a resumed step draws the same.
-        torch.manual_seed(session.options.seed * 1_000_003 + step)
+        torch.manual_seed(session.options.seed * 1_000_003 + step + session.machine.rank * RANK_SEEDS)
         with session.machine.autocast():
             loss, terms = phase.loss(drawn, step, scratch)
         optimizer.zero_grad(set_to_none=True)
@@ -119,7 +119,7 @@ def _take(session: Session, drawn: Drawn, step: int, rate: float) -> dict[str, T
         optimizer.step()
         first = not values
         values |= ({"loss": loss, "gradient": norm} if first else {f"{phase.name}_gradient": norm}) | terms
-    return values
+    return session.machine.mean(values)
 
 
 @torch.no_grad()

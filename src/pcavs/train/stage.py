@@ -15,10 +15,13 @@ from pcavs.data.corpus import Batch, Corpus
 from pcavs.models.paper import PaperTalker
 from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
-from pcavs.train.options import TrainOptions
+from pcavs.train.options import TrainOptions, joined_frames
 
 MAX_SCALE = 50.0
 """Bound of the inverse temperature: above it a batch's noise decides."""
+
+RANK_SEEDS = 999_999_937
+"""Between the seeds of two processes: a prime that no run's seed and step reach."""
 
 AnyTalker: TypeAlias = Talker | PaperTalker
 
@@ -54,6 +57,10 @@ class Crew(NamedTuple):
     rank: int = 0
     gather: Callable[[Tensor], Tensor] = _alone
     """Joins the rows of all processes."""
+
+    def mean(self, value: Tensor) -> Tensor:
+        """Averages a scalar that needs no gradient over the processes."""
+        return self.gather(value.detach()[None]).mean()
 
 
 ALONE: Final = Crew()
@@ -134,25 +141,35 @@ class Drawing(NamedTuple):
     heard_only: bool = False
     rank: int = 0
     """Number of this process."""
+    joined: int = 1
+    """Consecutive frames of a moment."""
     deaf: bool = False
     """Every clip counts as one without speech."""
 
     def draw(self, library: Corpus, step: int) -> Drawn:
         """Draws the batch of a step, which differs from process to process."""
         rng = step_rng(self.seed, step, self.rank)
-        batch = library.batch(rng, self.clips, self.moments, heard_only=self.heard_only)
+        batch = library.batch(rng, self.clips, self.moments, joined=self.joined, heard_only=self.heard_only)
         if self.deaf:
             batch = batch._replace(heard=torch.zeros_like(batch.heard))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + self.rank * 999_999_937)
-        augmented = self.augment(batch.target, self.moments, generator)
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + self.rank * RANK_SEEDS)
+        augmented = self.augment(batch.target, self.moments * self.joined, generator)
         return Drawn(batch, augmented, torch.rand(2, len(batch.heard), generator=generator))
 
 
 def drawing(options: TrainOptions, crew: Crew, *, heard_only: bool = False) -> Drawing:
     """Draws as the options say."""
     augment = AUGMENTATIONS[options.augmentation]
-    deaf = options.stage == "visual"
-    return Drawing(options.seed, options.clips, options.moments, augment, heard_only, crew.rank, deaf)
+    return Drawing(
+        seed=options.seed,
+        clips=options.clips,
+        moments=options.moments,
+        augment=augment,
+        heard_only=heard_only,
+        rank=crew.rank,
+        joined=joined_frames(options),
+        deaf=options.stage == "visual",
+    )
 
 
 def weigh(terms: Terms, weights: dict[str, float]) -> Tensor:

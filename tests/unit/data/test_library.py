@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from helpers.drawn import drawn_clip
+from pcavs.data.corpus import followed
 from pcavs.data.library import Batch, Library
 from pcavs.data.pack import PackedClip, write_packs
 from pcavs.errors import DataError
@@ -92,6 +93,21 @@ def test_targets_of_a_clip_are_different_moments():
 def test_moments_beyond_a_clips_length_repeat():
     batch = Library([flat_clip("a", 20, frames=2)], 8).batch(step(1), 2, 5)
     assert batch.target.shape[0] == 10
+
+
+def test_joined_targets_follow_each_other():
+    """Clips of six frames: two moments of two frames each, ordered in time, none beyond the end."""
+    batch = Library([flat_clip("a", 20)], 8).batch(step(1), 8, 2, joined=2)
+    frames = batch.pose[:, 0].unflatten(0, (8, 2, 2))
+    assert torch.equal(frames[:, :, 1], frames[:, :, 0] + 1)
+    assert int(frames.max()) == 5
+    assert len(set(frames[:, :, 0].flatten().tolist())) > 2
+    assert batch.mel.shape[0] == batch.heard.shape[0] == batch.truth.shape[0] == 32
+
+
+def test_joined_targets_of_a_short_clip_repeat_its_last():
+    assert followed([0, 1], 3, 2) == [0, 1, 1, 0, 1, 1]
+    assert followed([0, 4], 3, 5) == [0, 1, 2, 2, 3, 4]
 
 
 def test_meshes_span_minus_one_to_one_by_half_pixels():

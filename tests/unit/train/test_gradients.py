@@ -1,6 +1,7 @@
 """Who learns from what: every network of a stage, and the pose and content heads from no picture."""
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from pcavs.data.pack import find_packs
 from pcavs.models.talker import build_talker
 from pcavs.spec import TINY_PAPER, TalkerSpec
 from pcavs.train.generator import GeneratorStage
+from pcavs.train.losses import retrieval
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.session import STAGES
 from pcavs.train.stage import Phase, Scratch, Stage, TrainingHeads
@@ -136,6 +138,37 @@ def test_each_term_of_the_pose_reaches_the_pose_head_alone(make_stage):
     motion = stage.modules.get_submodule("talker.motion")
     assert share_of_weights(motion.get_submodule("pose_head")) > 1e-6
     assert share_of_weights(motion.get_submodule("content_head")) == 0
+
+
+def test_the_frames_of_a_moment_are_contrasted_as_one(make_stage):
+    """Untrained codes are at chance: the logarithm of the number of moments, however many frames are joined."""
+    stage = make_stage(stage="sync", clips=3, moments=4, joined_frames=3)
+    drawn = stage.batch(1)
+    assert drawn.augmented.shape[0] == drawn.batch.mel.shape[0] == 36
+    with torch.no_grad():
+        _, terms = stage.loss(drawn, 1, Scratch())
+        motion, speech = (stage.modules.get_submodule(f"talker.{name}") for name in ("motion", "speech"))
+        codes = [motion(drawn.augmented).content, speech(drawn.batch.mel)]
+    rows = [torch.stack([code[0::3], code[1::3], code[2::3]], dim=1).flatten(1) for code in codes]
+    scale = stage.modules.get_submodule("heads").scale
+    torch.testing.assert_close(terms["across"], retrieval(rows[0], rows[1], scale)[0])
+    assert float(terms["within"]) == pytest.approx(math.log(4), abs=0.4)
+    assert float(terms["across"]) == pytest.approx(math.log(12), abs=0.8)
+
+
+def test_sync_steps_between_join_frames_and_rebuilding_does_not(make_stage):
+    stage = make_stage(stage="generator", sync_every=2, joined_frames=2)
+    assert stage.batch(1).batch.target.shape[0] == 3 * 2
+    assert stage.batch(2).batch.target.shape[0] == 4 * 16 * 2
+    for step in (1, 2):
+        due = next(each for each in stage.phases if each.due(step))
+        assert bool(torch.isfinite(due.loss(stage.batch(step), step, Scratch())[0]))
+
+
+def test_published_losses_contrast_and_rebuild_the_same_joined_frames(make_stage):
+    stage = make_stage(stage="generator", judges=("face",), clips=2, moments=1, joined_frames=3, **PUBLISHED)
+    assert stage.batch(1).batch.target.shape[0] == 6
+    assert "face_judge" in taught_networks(stage)
 
 
 def test_meeting_moves_speech_towards_sight_and_not_back(make_stage):

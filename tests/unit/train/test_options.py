@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pcavs.errors import DataError, InputError
-from pcavs.train.options import TrainOptions, verify
+from pcavs.train.options import TrainOptions, frames_a_step, verify
 from pcavs.train.run import learning_rate, run
 
 
@@ -28,6 +28,7 @@ def test_defaults_agree():
         ),
         ({"clips": 0}, "clips 0 and moments 3 must both be at least 1"),
         ({"moments": 0}, "clips 6 and moments 0 must both be at least 1"),
+        ({"joined_frames": 0}, "joined-frames 0 must be at least 1; 1 contrasts single frames"),
         ({"moments": 1}, "the sync stage needs moments of at least 2: the others of a clip are its negatives"),
         (
             {"clips": 1, "losses": "published"},
@@ -48,6 +49,13 @@ def test_settings_that_disagree_are_refused(changes: dict[str, object], message:
     with pytest.raises(InputError) as caught:
         verify(options(**changes))
     assert str(caught.value) == message
+
+
+def test_frames_are_joined_where_they_are_contrasted():
+    """A rebuilt frame says little that its neighbour did not, so rebuilding draws single ones."""
+    assert frames_a_step(options(clips=2, moments=3, joined_frames=4)) == 24
+    assert frames_a_step(options(stage="generator", clips=2, moments=3, joined_frames=4)) == 6
+    assert frames_a_step(options(stage="generator", losses="published", clips=2, moments=3, joined_frames=4)) == 24
 
 
 def test_the_rate_rises_holds_and_falls():
