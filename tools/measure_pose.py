@@ -3,10 +3,13 @@
     python tools/measure_pose.py fit PICTURE... --out pose.json      turns of the code against turns of the face
     python tools/measure_pose.py check PICTURE... --audio SPEECH --out check.json     degrees asked against degrees made
     python tools/measure_pose.py follow PICTURE --pose POSE --audio SPEECH --out curves.png   the same over a timeline
+    python tools/measure_pose.py relative PICTURE... --sources FILM... --audio SPEECH --out relative.json
 
 `fit` renders each picture with its own mouth and one axis turned by steps, and measures every frame with the face
 tracker. Put the map beside the weights as `pose.json` (docs/formats.md). `check` makes a second of film for each
-picture and pose, as `pcavs animate --pose yaw=..,pitch=..,roll=..` does, and judges its lips as well.
+picture and pose, as `pcavs animate --pose yaw=..,pitch=..,roll=..` does, and judges its lips as well. `relative` makes
+a fifth of a second of film for each picture and pose source with `--relative`, and compares its first frame's pose with
+the picture's own.
 """
 
 import argparse
@@ -21,6 +24,7 @@ import numpy as np
 
 from pcavs.animate.animator import Animator, load_animator
 from pcavs.animate.compose import make_composer
+from pcavs.animate.motion import measure_film
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.pose_tools import draw_curves
 from pcavs.animate.posemap import AXES, fit_map, save_map
@@ -48,11 +52,12 @@ def main() -> None:
     """Runs what the words ask for."""
     logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("fit", "check", "follow"))
+    parser.add_argument("what", choices=("fit", "check", "follow", "relative"))
     parser.add_argument("pictures", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--pose")
+    parser.add_argument("--sources", nargs="+", default=[])
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--out", type=Path, required=True)
     words = parser.parse_args()
@@ -61,6 +66,8 @@ def main() -> None:
         fit(animator, words.pictures, words.out)
     elif words.what == "follow":
         follow(animator, words)
+    elif words.what == "relative":
+        relative(animator, words)
     else:
         check(animator, words)
 
@@ -146,6 +153,39 @@ def follow(animator: Animator, words: argparse.Namespace) -> None:
         print(name, "largest step a frame:", np.abs(np.diff(curve, axis=0)).max(axis=0).round(2))
     print("mean difference:", np.abs(made - asked).mean(axis=0).round(2), "first frame:", (made - asked)[0].round(2))
     print("correlation:", [round(float(np.corrcoef(asked[:, n], made[:, n])[0, 1]), 3) for n in range(3)])
+
+
+def relative(animator: Animator, words: argparse.Namespace) -> None:
+    """Writes how far the first frames of relative films are from their pictures' own poses."""
+    landmarker = FaceLandmarker()
+    rows: list[dict[str, Any]] = []
+    for picture in words.pictures:
+        for source in words.sources:
+            film = animator.animate(picture, words.audio, pose=source, relative=True, end=0.2)
+            own = measured(film.identity.picture, landmarker)
+            off = measured(next(iter(film.frames)), landmarker) - own
+            rows.append(
+                {
+                    "picture": picture.name,
+                    "source": Path(source).name,
+                    "own": own.round(1).tolist(),
+                    "source_begins": begins(source),
+                    "off": off.round(2).tolist(),
+                }
+            )
+            print(json.dumps(rows[-1]), flush=True)
+    off = np.abs([row["off"] for row in rows])
+    told = {"mean": off.mean(axis=0).round(2).tolist(), "largest": off.max(axis=0).round(2).tolist()}
+    words.out.write_text(json.dumps({"weights": animator.digest, "rows": rows, **told}, indent=1))
+    print(json.dumps(told))
+
+
+def begins(source: str) -> list[float] | None:
+    """The pose with which a film begins; None where the source is none."""
+    if not Path(source).is_file() or Path(source).suffix in (".json", ".npz"):
+        return None
+    track = measure_film(Path(source), (0.0, 0.2), FaceLandmarker(), TrackPolicy(), lambda *_: None).track
+    return track[0, :3].round(1).tolist()
 
 
 def film_row(

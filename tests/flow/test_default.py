@@ -1,5 +1,7 @@
 """The talker that ships, whatever its quality: it loads, it moves, and its mouth keeps the time of the speech."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ import pcavs
 from helpers.sounds import write_wav
 from pcavs.errors import WeightsError
 from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.regions import mouth_opening
-from pcavs.face.track import TrackPolicy, track_face
+from pcavs.face.track import TrackPolicy, track_face, track_picture
 from pcavs.media.audio import read_waveform
 from pcavs.media.video import read_frames
 from pcavs.spec import SAMPLES_PER_FRAME
@@ -39,6 +42,25 @@ def openings(talker, examples, tmp_path_factory):
         return mouth_opening(track.meshes)
 
     return opening(speech, "speech"), opening(delayed, "delayed")
+
+
+@pytest.mark.parametrize("start_s", [0.8, 3.0])
+def test_relative_begins_with_the_pictures_pose_as_seen_in_the_film(talker, examples, tmp_path, start_s):
+    """The source is turned by 25 degrees where it begins, to one side and to the other."""
+    film_part = {"kind": "film", "path": str(examples / "pose.mp4"), "start_s": start_s}
+    pose = tmp_path / "turned.json"
+    pose.write_text(json.dumps({"format": "pcavs-pose-1", "mode": "relative", "segments": [film_part]}))
+    film = talker.animate(examples / "face.jpg", examples / "speech.wav", pose=pose, end=0.2)
+    begin = seen_deg(next(iter(film.frames)))
+    source = seen_deg(next(read_frames(examples / "pose.mp4", start_s)))
+    assert np.abs(begin - seen_deg(film.identity.picture)).max() <= 2
+    assert np.abs(begin - source)[0] > 15
+
+
+def seen_deg(picture):
+    """Yaw, pitch and roll that the face tracker sees."""
+    track = track_picture(picture, FaceLandmarker(), "picture", TrackPolicy(smoothed=False))
+    return angles_deg(head_pose(track.meshes).rotation.astype(np.float64))[0]
 
 
 def test_the_mouth_moves(openings):

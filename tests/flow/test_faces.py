@@ -50,6 +50,10 @@ def eyes_of(loud_mouth, landmarker, **policy):
     return Eyes(loud_mouth.backend, landmarker, Corrected(), TrackPolicy(**policy))
 
 
+def measured(path, landmarker, **policy):
+    return measure_film(path, (0.0, None), landmarker, TrackPolicy(**policy), lambda *_: None)
+
+
 def read(path, loud_mouth, landmarker, **policy):
     return read_pose_source(path, 100, eyes_of(loud_mouth, landmarker, **policy), lambda *_: None)
 
@@ -88,7 +92,9 @@ def test_the_report_has_a_row_a_frame(loud_mouth, gappy, face, make_wav, tmp_pat
     assert source["rows"][5]["face"] == "found"
 
 
-def test_two_people_are_told_apart_by_place(landmarker, small, write):
+@pytest.fixture
+def pair(small, write):
+    """Two people, the right one smaller and drifting."""
     beside = cv2.resize(small, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
     frames = []
     for t in range(4):
@@ -96,16 +102,22 @@ def test_two_people_are_told_apart_by_place(landmarker, small, write):
         frame[:, :SIDE] = small
         frame[: len(beside), SIDE + 3 * t :][:, : beside.shape[1]] = beside
         frames.append(frame)
-    path = write(frames)
-    moves = {
-        index: np.ptp(
-            measure_film(path, (0.0, None), landmarker, TrackPolicy(choice=ByPlace(index)), lambda *_: None).track[:, 3]
-        )
-        for index in (0, 1)
-    }
+    return write(frames)
+
+
+def test_two_people_are_told_apart_by_place(landmarker, pair):
+    moves = {index: np.ptp(measured(pair, landmarker, choice=ByPlace(index)).track[:, 3]) for index in (0, 1)}
     assert moves[1] > 2 * moves[0], "the right one drifts"
     with pytest.raises(FaceError):
-        measure_film(path, (0.0, None), landmarker, TrackPolicy(choice=ByPlace(2)), lambda *_: None)
+        measured(pair, landmarker, choice=ByPlace(2))
+
+
+def test_the_report_says_how_many_there_were_and_who_was_followed(loud_mouth, pair, face, make_wav, tmp_path):
+    film = loud_mouth.animate(face, make_wav(0.2), pose=pair, size=32)
+    write_report(film, tmp_path / "report.json")
+    (source,) = json.loads((tmp_path / "report.json").read_text())["films"]
+    assert (source["faces"], source["chosen"], source["found"]) == (2, "the largest central one", 4)
+    assert any("shows 2 faces; the largest central one is taken" in note for note in film.notes)
 
 
 def test_a_cut_does_not_make_the_head_jump(loud_mouth, landmarker, small, write):
@@ -114,11 +126,13 @@ def test_a_cut_does_not_make_the_head_jump(loud_mouth, landmarker, small, write)
     )
     wide = [np.hstack([picture, np.full_like(small, 128)]) for picture in [small] * 6]
     cut = [np.hstack([np.full_like(small, 128), picture]) for picture in [moved] * 34]
-    measured = measure_film(write(wide + cut), (0.0, None), landmarker, TrackPolicy(), lambda *_: None)
-    assert np.abs(np.diff(measured.track[:, :3], axis=0)).max() <= 3
-    assert np.abs(np.diff(measured.track[:, 3], axis=0)).max() <= 0.041
-    assert measured.report.cuts or not measured.report.found.all()
-    assert measured.notes
+    seen = measured(write(wide + cut), landmarker)
+    assert np.abs(np.diff(seen.track[:, :3], axis=0)).max() <= 3
+    assert np.abs(np.diff(seen.track[:, 3], axis=0)).max() <= 0.041
+    rows = seen.report.to_json()["rows"]
+    assert all(row["face"] == "found" and not row["cut"] for row in rows[:6])
+    assert any(row["cut"] or row["face"] != "found" for row in rows[6:])
+    assert seen.notes
 
 
 @pytest.mark.parametrize("words", ["largest", "left", "right", "0", "12"])
@@ -163,4 +177,33 @@ def test_any_frame_rate_gives_25_poses_a_second(loud_mouth, landmarker, small, t
     path = write_odd(tmp_path / "odd.mp4", small, times_ms)
     source = read(path, loud_mouth, landmarker)
     assert len(source.codes) == pytest.approx(25 * (times_ms[-1] + 40) / 1000, abs=1.6)
-    assert source.report.found.all()
+    rows = source.report.to_json()["rows"]
+    assert [row["time_s"] for row in rows] == [frame / 25 for frame in range(len(source.codes))]
+    assert all(row["face"] == "found" for row in rows)
+
+
+@pytest.mark.parametrize("degrees", [90, -90, 180])
+def test_a_telephone_held_upright_gives_the_poses_of_an_upright_film(landmarker, small, tmp_path, degrees):
+    """A portrait film is stored sideways, with a matrix that says how to turn it; read as stored, roll would be 90."""
+    tall = np.vstack([small, np.full((64, SIDE, 3), 128, np.uint8)])
+    upright = [np.roll(tall, 2 * t, axis=1) for t in range(8)]
+    wanted = measured(store(tmp_path / "upright.mp4", upright), landmarker)
+    stored = [np.rot90(frame, -degrees // 90) for frame in upright]
+    seen = measured(store(tmp_path / "telephone.mp4", stored, degrees), landmarker)
+    assert seen.report.to_json()["found"] == 8
+    np.testing.assert_allclose(seen.track[:, :3], wanted.track[:, :3], atol=1.5)
+    np.testing.assert_allclose(seen.track[:, 3:], wanted.track[:, 3:], atol=0.02)
+    assert seen.track[-1, 3] - seen.track[0, 3] > 0.05, "the face drifts to the right as shown"
+
+
+def store(path, frames, degrees=0):
+    """A film with a display matrix, `degrees` counterclockwise as FFmpeg counts them."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "12"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.set_display_rotation(degrees)
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode(None))
+    return path

@@ -37,6 +37,10 @@ class FaceReport(NamedTuple):
     missing: Missing
     found: Bool[np.ndarray, " time"]
     cuts: tuple[int, ...]
+    num_faces: int
+    """Faces in the frame in which the one to follow was chosen."""
+    chosen: str
+    """Which of them."""
 
     def notes(self) -> list[str]:
         """What a user may want to know, one line each."""
@@ -58,8 +62,9 @@ class FaceReport(NamedTuple):
             {"frame": t, "time_s": frame_time_s(t), "face": "found" if seen else done, "cut": t in self.cuts}
             for t, seen in enumerate(self.found.tolist())
         ]
+        who = {"faces": self.num_faces, "chosen": self.chosen}
         counts = {"frames": len(rows), "found": int(self.found.sum()), "cuts": len(self.cuts)}
-        return {"source": self.source, "missing": self.missing, **counts, "rows": rows}
+        return {"source": self.source, "missing": self.missing, **who, **counts, "rows": rows}
 
 
 class PoseSource(NamedTuple):
@@ -123,7 +128,7 @@ def read_pose_source(path: Path, most_frames: int, eyes: Eyes, watch: Watch) -> 
                 yield convention.cut(frame, transform, frame_px)
 
     seen = np.concatenate([eyes.backend.encode_pose(np.stack(faces)) for faces in _batches(crops())])
-    report = FaceReport(path.name, policy.missing, np.array(found), tuple(follower.cuts))
+    report = _report(path, policy, follower, found)
     codes = _completed(seen, report)
     if _is_broken(report):
         codes = limited(codes, _LARGEST_STEP).astype(np.float32)
@@ -157,11 +162,16 @@ def measure_film(
             heads.append(head_pose(mesh[None]))  # twelve numbers a frame, where meshes would take six kilobytes
         watch("reading the head motion", number, total)
     follower.check_found()
-    report = FaceReport(path.name, policy.missing, np.array(found), tuple(follower.cuts))
+    report = _report(path, policy, follower, found)
     track = from_heads(HeadPose(*(np.concatenate(values) for values in zip(*heads, strict=True))))
     track = limited(_completed(track, report)) if _is_broken(report) else track
     notes = (*follower.notes, *report.notes())
     return Measured(smoothed(track, _SMOOTHING_S, FRAME_RATE), notes, report)
+
+
+def _report(path: Path, policy: TrackPolicy, follower: FaceFollower, found: list[bool]) -> FaceReport:
+    cuts, chosen = tuple(follower.cuts), policy.choice.name
+    return FaceReport(path.name, policy.missing, np.array(found), cuts, follower.num_candidates, chosen)
 
 
 def _is_broken(report: FaceReport) -> bool:
