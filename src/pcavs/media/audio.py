@@ -36,6 +36,9 @@ _PLAIN_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 _MOST_CHANNELS = 8
 """PyAV finds the planes of eight; of more it would read memory that is not the frame's."""
 
+_LONGEST_GAP_S = 3600
+"""More missing sound at once is a damaged clock."""
+
 # Half a frame. Matroska rounds times to milliseconds and recorders jitter; larger jumps are missing sound.
 _JUMP_S = 0.02
 
@@ -186,7 +189,7 @@ class AudioReader:
         return values.reshape(-1, channels).mean(axis=1, dtype=np.float32)[None]
 
     def _is_plausible_gap(self, jump: int, position: int) -> bool:
-        if jump <= _JUMP_S * self.rate_hz:
+        if not _JUMP_S < jump / self.rate_hz <= _LONGEST_GAP_S:
             return False
         length_s = Fraction(self._container.duration or 0, av.time_base) + 1
         return position + jump <= length_s * self.rate_hz

@@ -26,6 +26,8 @@ MAX_PIXELS = 100_000_000
 
 # Before this time decoding from the start costs less than a seek can go wrong.
 _SEEK_FROM_S = 5
+# A longer time between two frames is a damaged clock, not a still: a file of 40 kB would give hours of one frame.
+_LONGEST_STILL_S = 600
 _UNSPECIFIED_COLOUR = 2
 _STANDARD_DEFINITION_LINES = 576
 _EXTREME_PIXEL_SHAPE = 4
@@ -103,14 +105,14 @@ def read_frames(
         max_side_px: Larger frames are reduced until the longer side has this many pixels.
 
     Raises:
-        InputError: The file cannot be read, has no picture, or ends before `start_s`.
+        InputError: The file cannot be read, has no picture, ends before `start_s`, or stands still for ten minutes.
     """
     check_range(start_s, end_s)
     start, end = Fraction(start_s), None if end_s is None else Fraction(end_s)
     last: tuple[_Stored, Picture] | None = None
     reformatter = VideoReformatter()  # a frame's own would set up a scaler, with its threads, for every frame
     with ExitStack() as stack:
-        timed = _timed_frames(path, start, stack)
+        timed = _plausible(_timed_frames(path, start, stack), path, start, end)
         for stored in resample_nearest(timed, start, end):
             if last is None or stored is not last[0]:
                 last = stored, _to_picture(stored, max_side_px, reformatter)
@@ -169,6 +171,20 @@ def _timed_frames(path: Path, start: Fraction, stack: ExitStack) -> Iterator[_Ti
     if first is None:
         raise InputError(f"{path} holds no frame that can be decoded; check that it plays, or convert it")
     return chain([first], frames)
+
+
+def _plausible(frames: Iterator[_Timed], path: Path, start: Fraction, end: Fraction | None) -> Iterator[_Timed]:
+    """Refuses what stands still for too long between `start` and `end`, and shortens such a last frame."""
+    last = start
+    for shown, until, stored in frames:
+        still_s = (shown if end is None else min(shown, end)) - last
+        if still_s > _LONGEST_STILL_S:
+            raise InputError(
+                f"{path} stands still for {float(still_s):.0f} s from {float(last):.2f} s on, as if its clock were "
+                f"damaged; at most {_LONGEST_STILL_S} s are taken: convert it, or cut that part out"
+            )
+        last = max(last, shown)
+        yield shown, min(until, last + _LONGEST_STILL_S), stored
 
 
 def _decoded(path: Path, seek: Fraction | None, stack: ExitStack) -> Iterator[_Timed]:

@@ -180,6 +180,18 @@ def test_text_is_no_film(tmp_path: Path, read: Callable[[Path], object]):
         read(path)
 
 
+def test_a_damaged_clock_is_refused_where_it_matters(make_film: FilmMaker):
+    """A film of 40 kB gave 147,967 frames: one time stamp was wrong."""
+    times = [*steady(Fraction(25), 10), *(6000 + time for time in steady(Fraction(25), 10))]
+    path = make_film("film.mkv", times, numbered)
+    with pytest.raises(InputError, match=r"film\.mkv stands still for 6000 s from 0\.36 s on"):
+        list(read_frames(path))
+    assert numbers(path, end_s=0.4) == list(range(10))
+    assert len(numbers(path, start_s=0.2, end_s=60.0)) == 1495
+    late = make_film("late.mkv", [0, *(500 + time for time in steady(Fraction(25), 10))], numbered)
+    assert len(numbers(late)) == 12_510, "a still of minutes is a still"
+
+
 def test_closing_early_closes_the_file(make_film: FilmMaker):
     frames = read_frames(make_film("film.mp4", steady(Fraction(25), 50), numbered))
     next(frames)
