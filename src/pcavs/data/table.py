@@ -28,6 +28,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
         raise InputError(f"{path} is not text in UTF-8; save it so") from error
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path} is not CSV ({error}); check its quotes and commas") from error
+    if any("\0" in value for row in rows for value in row.values()):
+        raise InputError(f"{path} holds zeros among its text; save it as text in UTF-8")
     if lacking:
         raise InputError(f"{path} has no column {' or '.join(lacking)}; its first line must name {', '.join(columns)}")
     return rows

@@ -1,6 +1,5 @@
 """The clips of an evaluation: faces in the aligned crop, with their sound and who they are."""
 
-import csv
 import itertools
 import math
 import re
@@ -13,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from pcavs.data.shard import AlignedClip, read_shard
+from pcavs.data.table import read_table
 from pcavs.errors import FaceError, InputError
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.face.align import clip_transform, crop_picture
@@ -102,8 +102,7 @@ def _of_films(options: EvaluateOptions) -> list[Source]:
 def _people(index: Path) -> dict[Path, str]:
     if not index.is_file():
         raise InputError(f"no index at {index}; leave it out if each film shows somebody else")
-    with index.open(newline="", encoding="utf-8") as file:
-        rows = [(row.get("path"), row.get("identity")) for row in csv.DictReader(file)]
+    rows = [(row["path"], row["identity"]) for row in read_table(index, ("path", "identity"))]
     return {(index.parent / path).resolve(): person for path, person in rows if path and person}
 
 

@@ -21,6 +21,7 @@ def test_rows_are_read_by_name(tmp_path: Path):
         (b"", "has no column path; its first line must name path"),
         (b"file,who\na,b\n", "has no column path"),
         (b"path\n\xff\xfe\n", "is not text in UTF-8"),
+        (b"path\na\0b.mp4\n", "holds zeros among its text"),
         (b'path\n"a', "is not CSV"),
     ],
 )

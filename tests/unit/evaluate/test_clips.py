@@ -56,6 +56,13 @@ def test_an_empty_folder_is_refused(tmp_path):
         find_clips(options(tmp_path))
 
 
+@pytest.mark.parametrize("data", [b"path,identity\n\xff,ann\n", b"path,identity\na\0b,ann\n", b"path\na.mp4\n"])
+def test_an_index_that_cannot_be_read_is_refused(films, data):
+    (films / "odd.csv").write_bytes(data)
+    with pytest.raises(InputError, match=r"^[^\n]*odd\.csv [^\n]*$"):
+        find_clips(options(films, index=films / "odd.csv"))
+
+
 def test_a_missing_index_is_refused(films):
     with pytest.raises(InputError, match="no index at"):
         find_clips(options(films, index=films / "other.csv"))
