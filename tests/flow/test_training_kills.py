@@ -127,8 +127,8 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(
     for a, b in zip(two, one, strict=True):
         assert a.keys() == b.keys()
         for name in a.keys() - TIMES:
-            # Norms of gradients are tens: six digits of them.
-            near = pytest.approx(b[name], abs=1e-4, rel=2e-5 if "gradient" in name else 0)
+            # Norms of gradients are tens; and Adam makes a step of the last digit of a gradient that is almost none.
+            near = pytest.approx(b[name], abs=1e-4, rel=1e-4 if "gradient" in name or a["step"] > 1 else 0)
             assert a[name] == near, (a["step"], name)
     if chosen.stage == "sync":
         weights = [load_file(tmp_path / name / "checkpoint-00000003" / "talker.safetensors") for name in ("two", "one")]
