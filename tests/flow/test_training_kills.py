@@ -70,6 +70,20 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(moment: str, drawn_
     assert steps[-1] == whole[-1] + 2
 
 
+@pytest.mark.timeout(600)
+def test_a_run_that_is_asked_to_end_saves_first(drawn_packs: Path, tmp_path: Path):
+    words = (*SETTINGS, "--packs", drawn_packs, "--run", tmp_path, "--clips", "2", "--save-minutes", "1000")
+    process = train(*words, "--steps", "100000", "--log-every", "1")
+    wait_for(tmp_path, "journal.jsonl", process)
+    process.send_signal(signal.SIGTERM)
+    out, errors = process.communicate()
+    assert process.returncode == 143, errors
+    assert not out
+    (done,) = tmp_path.glob("checkpoint-*/done")
+    rows = [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+    assert int(done.parent.name[-8:]) == max(row["step"] for row in rows)
+
+
 def doubled(drawing: Drawing, library: object, step: int) -> Drawn:
     """What the two processes draw, as one batch."""
     parts = [DRAW(drawing._replace(rank=rank), library, step) for rank in range(2)]  # pyright: ignore

@@ -1,9 +1,12 @@
 """Training, one flat recipe: read it from top to bottom."""
 
+import contextlib
 import logging
+import signal
+import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +28,8 @@ logger = logging.getLogger(__name__)
 def run(options: TrainOptions) -> Path:
     """Trains one stage and gives its last checkpoint; an existing run goes on where it was saved.
 
+    Asked to end (SIGTERM, as by a queue that needs the machine), it finishes its step and saves before it does.
+
     Raises:
         InputError: Two settings disagree.
         DataError: The data are missing, damaged or of another size than the talker.
@@ -36,6 +41,13 @@ def run(options: TrainOptions) -> Path:
     session = start(options, machine)
     journal = Journal(options) if machine.leads else None
 
+    with _told_to_end() as ending:
+        _train(session, journal, ending)
+    return session.folder.checkpoints()[-1]
+
+
+def _train(session: Session, journal: Journal | None, ending: threading.Event) -> None:
+    options, machine = session.options, session.machine
     done, seconds = session.position
     step = done
     began = saved = time.monotonic()
@@ -50,7 +62,8 @@ def run(options: TrainOptions) -> Path:
             journal.skip(step, rate)
 
         now = time.monotonic()
-        stop = machine.any(options.stop_minutes is not None and now - began > options.stop_minutes * 60)
+        late = options.stop_minutes is not None and now - began > options.stop_minutes * 60
+        stop = machine.any(late or ending.is_set())
         if stop or machine.any(now - saved > options.save_minutes * 60) or step == options.steps:
             saved = now
             if journal:
@@ -61,7 +74,22 @@ def run(options: TrainOptions) -> Path:
         if stop:
             break
     logger.info("stopped at step %d of %d", step, options.steps)
-    return session.folder.checkpoints()[-1]
+
+
+@contextlib.contextmanager
+def _told_to_end() -> Generator[threading.Event]:
+    """Notes the system's wish to end this process, and grants it afterwards."""
+    ending = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield ending  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    try:
+        yield ending
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    if ending.is_set():
+        signal.raise_signal(signal.SIGTERM)
 
 
 def learning_rate(options: TrainOptions, step: int) -> float:
