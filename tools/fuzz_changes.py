@@ -1,5 +1,6 @@
 """Changes to whole files, small and odd, for `fuzz_readers.py`."""
 
+import copy
 import json
 import struct
 from collections.abc import Callable
@@ -114,4 +115,4 @@ def _change_inside(tree: Any, rng: np.random.Generator) -> None:
     elif isinstance(tree, dict) and rng.random() < 0.2:
         tree[str(_ODD_VALUES[int(rng.integers(len(_ODD_VALUES)))])] = tree.pop(name)
     else:
-        tree[name] = _ODD_VALUES[int(rng.integers(len(_ODD_VALUES)))]
+        tree[name] = copy.deepcopy(_ODD_VALUES[int(rng.integers(len(_ODD_VALUES)))])

@@ -45,6 +45,7 @@ from pcavs.errors import InputError, PcavsError
 from pcavs.evaluate import clips as evaluate_clips
 from pcavs.media.audio import read_waveform
 from pcavs.media.image import read_picture
+from pcavs.media.source import is_there
 from pcavs.media.video import count_pictures, probe_video, read_frames
 from pcavs.prepare import clip as prepare_clip
 from pcavs.prepare.options import PrepareOptions
@@ -87,7 +88,7 @@ def _read_jobs(path: Path) -> None:
             options = batch.film_options(job, path.parent)
             verify(options)
             for use in (
-                lambda o=options: o.out.exists(),
+                lambda o=options: is_there(o.out),
                 lambda o=options: read_picture(o.identity),
                 lambda o=options: [read_picture(other) for other in o.references],
                 lambda o=options: o.audio and read_waveform(o.audio, o.start, o.end),
