@@ -32,10 +32,10 @@ CLIPS = 8
 class Look:
     """A fixed draw of held-out clips, as a talker makes them."""
 
-    def __init__(self, talker: AnyTalker, rebuilder: Rebuilder, library: Corpus) -> None:
-        """Draws and encodes."""
+    def __init__(self, talker: AnyTalker, rebuilder: Rebuilder, library: Corpus, draw: int = 0) -> None:
+        """Draws and encodes; another `draw` gives other clips."""
         device = next(talker.parameters()).device
-        batch = library.batch(step_rng(20_210_412, 0), CLIPS, MOMENTS, heard_only=True)
+        batch = library.batch(step_rng(20_210_412, draw), CLIPS, MOMENTS, heard_only=True)
         self.batch = Batch(*(tensor.to(device) for tensor in batch))
         self.picture = self.batch.identity.repeat_interleave(MOMENTS, dim=0)
         self.heard = talker.encode_speech(self.batch.mel)
@@ -52,7 +52,7 @@ class Look:
 
 
 @torch.no_grad()
-def validate(talker: AnyTalker, rebuilder: Rebuilder, library: Corpus) -> dict[str, float]:
+def validate(talker: AnyTalker, rebuilder: Rebuilder, library: Corpus, draw: int = 0) -> dict[str, float]:
     """Scores a fixed draw of held-out clips.
 
     `mouth_*` are mean absolute differences in the mouth area, as shares of the identity picture's; of a `flow`
@@ -60,7 +60,7 @@ def validate(talker: AnyTalker, rebuilder: Rebuilder, library: Corpus) -> dict[s
     another moment of the same clip: where it is no worse than the right one, the mouth does not listen. `found_within`
     is how often the right speech is found among the eight moments of a clip, `found_of_32` among four of each clip.
     """
-    look = Look(talker, rebuilder, library)
+    look = Look(talker, rebuilder, library, draw)
     batch = look.batch
     origin = batch.identity_mesh.repeat_interleave(MOMENTS, dim=0)
     face = torch.ones(origin.shape[1], device=origin.device)
