@@ -4,8 +4,6 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import pcavs
 from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
@@ -19,9 +17,8 @@ from pcavs.backends.base import TalkerBackend
 from pcavs.backends.openvino import OpenVinoBackend
 from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.media.audio import SILENCE_PEAK, read_waveform
-from pcavs.media.gate import silence_quiet
 from pcavs.media.image import read_picture
+from pcavs.media.speech import MelStream, Speech
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import read_networks
 from pcavs.weights.shelf import Weights, find_weights
@@ -88,13 +85,10 @@ class Animator:
         convention = choose_convention(options.compat, spec)
         motion = MotionReader(options, self.eyes(options), self._poses, watch)
         sound = self.sound(options)
-        waveform = read_waveform(sound.path, options.start, options.end)
-        num_frames = convention.count_frames(len(waveform), spec.mel)
-        notes = [f"{sound.path} is silent; the mouth will follow silence"] if _is_silent(waveform) else []
-        if options.gate is not None:
-            silence_quiet(waveform, options.gate)
-        mel = convention.mel(waveform, num_frames, spec.mel)
-        del waveform  # four megabytes a minute that nobody needs any longer
+        speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate)
+        num_frames = convention.count_frames(speech.survey.num_samples, spec.mel)
+        notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.survey.is_silent else []
+        mel = MelStream(speech, num_frames, convention.lead_bins)
         side_px = self.side_px(options)
         identity = self._identity(options, side_px)
         backdrop = open_backdrop(options, identity, num_frames)
@@ -204,7 +198,3 @@ def _torch_backend(weights: Weights, device: Device) -> TalkerBackend:
     talker = build_talker(bundle.spec)
     fill(talker, bundle.tensors, str(weights.bundle))
     return TorchBackend(plain_networks(talker), bundle.spec, chosen)
-
-
-def _is_silent(waveform: np.ndarray) -> bool:
-    return max(float(waveform.max()), -float(waveform.min())) < SILENCE_PEAK

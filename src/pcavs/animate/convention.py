@@ -16,6 +16,7 @@ from pcavs.face.align import Square, clip_transform, crop_picture, published_cro
 from pcavs.face.track import TrackPolicy
 from pcavs.media.mel import count_mel_bins, padded_mel, published_mel
 from pcavs.media.timeline import (
+    MEL_LEAD_BINS,
     PUBLISHED_LEAD_FRAMES,
     bounce_index,
     count_frames,
@@ -43,6 +44,8 @@ class Convention(Protocol):
     """How a face is followed."""
     place_s: float | None
     """How much of a pose source decides where the crop lies; None is all of it."""
+    lead_bins: int
+    """Silent bins of mel in front of the speech: frame k's window begins at bin 4 k."""
     largest_side_px: int | None
     """To which a pose source's frames are reduced; None leaves them."""
 
@@ -99,6 +102,7 @@ class Corrected:
     policy = TrackPolicy()
     place_s: float | None = 60.0
     """The crop's place is that of the face over the first minute: longer films would need their whole track at once."""
+    lead_bins = MEL_LEAD_BINS
     largest_side_px: int | None = 1280
     """A face need not be larger than the networks' crop."""
 
@@ -144,6 +148,7 @@ class Published:
     remark = "published timing and alignment"
     policy = TrackPolicy(smoothed=False)
     place_s: float | None = None
+    lead_bins = 0
     largest_side_px: int | None = None
 
     def count_frames(self, num_samples: int, spec: MelSpec) -> int:

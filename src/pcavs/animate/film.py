@@ -16,7 +16,7 @@ from pcavs.animate.sources import Identity
 from pcavs.animate.steering import look
 from pcavs.backends.base import TalkerBackend
 from pcavs.media.film import FilmWriter
-from pcavs.media.mel import mel_windows
+from pcavs.media.mel import LazyMel, mel_windows
 from pcavs.types import CropTransform, Mel, Picture
 
 _CHUNK = 64
@@ -48,8 +48,8 @@ class Film:
     identity: Identity
     poses: PoseCodes
     """Codes to walk to and fro over."""
-    mel: Mel
-    """Frame k's window begins at bin 4 k."""
+    mel: Mel | LazyMel
+    """Frame k's window begins at bin 4 k; a lazy one is read while the film is rendered."""
     backend: TalkerBackend
     convention: Convention
     view: CropTransform | None = None

@@ -21,10 +21,9 @@ from pcavs.face.choice import ByPlace, FaceChoice, Largest
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import canonical_face, rotation_from_angles
 from pcavs.face.track import TrackPolicy
-from pcavs.media.audio import read_waveform
 from pcavs.media.film import FilmWriter
-from pcavs.media.mel import padded_mel
-from pcavs.media.timeline import count_frames, frame_time_s, nearest_index
+from pcavs.media.speech import MelStream, Speech
+from pcavs.media.timeline import MEL_LEAD_BINS, count_frames, frame_time_s, nearest_index
 from pcavs.spec import FRAME_RATE, MelSpec
 from pcavs.types import Picture
 
@@ -152,9 +151,9 @@ def wire_head(row: Float[np.ndarray, "6"]) -> Picture:
 
 def _rhythm(options: DrawOptions) -> Rhythm:
     if options.audio is not None:
-        waveform = read_waveform(options.audio)
-        num_frames = count_frames(len(waveform))
-        return rhythm_of(padded_mel(waveform, num_frames, MelSpec()), num_frames)
+        speech = Speech(options.audio, 0.0, None, MelSpec())
+        num_frames = count_frames(speech.survey.num_samples)
+        return rhythm_of(MelStream(speech, num_frames, MEL_LEAD_BINS), num_frames)
     if not FRAME_RATE**-1 <= options.seconds <= _LONGEST_S:
         raise InputError(f"a length of {options.seconds:g} s cannot be drawn; give 0.04 to {_LONGEST_S:g}")
     beats = np.arange(nearest_index(options.seconds, FRAME_RATE)) / FRAME_RATE

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pcavs.animate.headtrack import HeadTrack, eased, still
+from pcavs.media.mel import LazyMel, frame_levels
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Mel
 
@@ -21,10 +22,9 @@ _BEAT_REST_FRAMES = 9
 """Stresses come at most every third of a second or so; closer ones are one."""
 
 
-def rhythm_of(mel: Mel, num_frames: int) -> Rhythm:
+def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
     """Measures the loudness of each frame in a mel spectrogram in which frame k's window begins at bin 4 k."""
-    bins = np.arange(num_frames)[:, None] * 4 + np.arange(8, 12)
-    level = mel.mean(axis=0, dtype=np.float64)[bins.clip(max=mel.shape[1] - 1)].mean(axis=1)
+    level = frame_levels(mel, num_frames)
     low, high = np.percentile(level, [10, 95])
     return ((level - low) / max(high - low, 0.05)).clip(0, 1)
 

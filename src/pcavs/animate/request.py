@@ -21,6 +21,7 @@ from pcavs.animate.whom import read_choice
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
 from pcavs.media.imageheader import read_header
+from pcavs.media.mel import LazyMel
 from pcavs.media.source import is_there
 from pcavs.media.timeline import frame_time_s, nearest_index
 from pcavs.spec import FRAME_RATE
@@ -93,7 +94,7 @@ class MotionReader:
                 "give a film whose motion is to be borrowed, or a flow talker's weights"
             )
 
-    def read(self, identity: Identity, mel: Mel, num_frames: int) -> Motion:
+    def read(self, identity: Identity, mel: Mel | LazyMel, num_frames: int) -> Motion:
         """Reads the motion of a whole film.
 
         Raises:

@@ -59,30 +59,53 @@ def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) 
     Raises:
         InputError: The file cannot be read, has no sound, or the range holds less than 0.2 s.
     """
-    check_range(start_s, end_s)
-    with AudioReader(path) as reader:
-        samples = _Growing()
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ)
-        native = 0
-        for block in reader.blocks(start_s, end_s):
-            mono = block.mean(axis=0, keepdims=True, dtype=np.float32)
-            for frame in resampler.resample(make_frame(mono, reader.rate_hz, "mono", native)):
-                samples.append(frame.to_ndarray()[0])
-            native += block.shape[1]
-        if native:
-            for frame in resampler.resample(None):
-                samples.append(frame.to_ndarray()[0])
-        waveform = samples.finish(resampled_count(native, reader.rate_hz, SAMPLE_RATE_HZ))
-    _check_waveform(waveform, path, start_s)
+    samples, peak = _Growing(), 0.0
+    for piece in stream_waveform(path, start_s, end_s):
+        samples.append(piece)
+        peak = max(peak, float(np.abs(piece).max(initial=0.0)))
+    waveform = samples.finish()
+    check_speech(path, len(waveform), peak, start_s)
     return waveform
 
 
-def _check_waveform(waveform: Waveform, path: Path, start_s: float) -> None:
-    if len(waveform) < LEAST_SPEECH_SAMPLES:
-        seconds = len(waveform) / SAMPLE_RATE_HZ
+def stream_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Waveform]:
+    """Streams the samples of `read_waveform` in pieces; memory does not grow with their number.
+
+    Raises:
+        InputError: The file cannot be read or has no sound.
+    """
+    check_range(start_s, end_s)
+    with AudioReader(path) as reader:
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ)
+        native = given = 0
+        for block in reader.blocks(start_s, end_s):
+            mono = block.mean(axis=0, keepdims=True, dtype=np.float32)
+            for frame in resampler.resample(make_frame(mono, reader.rate_hz, "mono", native)):
+                given += frame.samples
+                yield frame.to_ndarray()[0]
+            native += block.shape[1]
+        if not native:
+            return
+        missing = resampled_count(native, reader.rate_hz, SAMPLE_RATE_HZ) - given
+        for frame in resampler.resample(None):
+            last = frame.to_ndarray()[0][: max(0, missing)]
+            missing -= len(last)
+            yield last
+        if missing > 0:
+            yield np.zeros(missing, np.float32)
+
+
+def check_speech(path: Path, num_samples: int, peak: float, start_s: float) -> None:
+    """Refuses too little sound, and warns of silence.
+
+    Raises:
+        InputError: There is less than 0.2 s.
+    """
+    if num_samples < LEAST_SPEECH_SAMPLES:
+        seconds = num_samples / SAMPLE_RATE_HZ
         where = f" from {start_s:g} s on" if start_s else ""
         raise InputError(f"{path} holds {seconds:.2f} s of sound{where}; at least {LEAST_SPEECH_S} s is needed")
-    if max(float(waveform.max()), -float(waveform.min())) < SILENCE_PEAK:
+    if peak < SILENCE_PEAK:
         logger.warning("%s is silent; the mouth will follow silence", path)
 
 
@@ -231,7 +254,6 @@ class _Growing:
         self._buffer[self._used : needed] = samples
         self._used = needed
 
-    def finish(self, length: int) -> Waveform:
-        self._buffer[self._used :] = 0.0
-        self._buffer.resize(length, refcheck=False)
+    def finish(self) -> Waveform:
+        self._buffer.resize(self._used, refcheck=False)
         return self._buffer

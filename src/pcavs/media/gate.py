@@ -3,11 +3,12 @@
 from typing import Final
 
 import numpy as np
+from jaxtyping import Float, Float32
 
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Waveform
 
-_BLOCK: Final = SAMPLE_RATE_HZ // 100
+GATE_BLOCK: Final = SAMPLE_RATE_HZ // 100
 """Samples whose level is one: 10 ms."""
 _HANG_BLOCKS: Final = 12
 """Blocks for which the gate stays open around what is loud: ends of words are quiet."""
@@ -17,9 +18,7 @@ _HEARD_SHARE: Final = 0.9
 
 
 def silence_quiet(waveform: Waveform, gate_db: float) -> int:
-    """Silences, in place, what lies further than `gate_db` below the speech's own level for a quarter second.
-
-    Memory beside the waveform: a number for each 10 ms.
+    """Silences, in place, what `gate_gains` says.
 
     Args:
         waveform: Speech at 16 kHz; is changed.
@@ -28,18 +27,33 @@ def silence_quiet(waveform: Waveform, gate_db: float) -> int:
     Returns:
         Samples that were silenced altogether.
     """
-    whole = len(waveform) // _BLOCK
+    whole = len(waveform) // GATE_BLOCK
     if not whole:
         return 0
-    blocks = waveform[: whole * _BLOCK].reshape(whole, _BLOCK)
-    level = np.sqrt(np.mean(np.square(blocks), axis=1))
+    blocks = waveform[: whole * GATE_BLOCK].reshape(whole, GATE_BLOCK)
+    gain = gate_gains(np.sqrt(np.mean(np.square(blocks), axis=1)), gate_db)
+    blocks *= gain[:, None]
+    waveform[whole * GATE_BLOCK :] *= gain[-1]
+    return int((gain == 0).sum()) * GATE_BLOCK
+
+
+def gate_gains(level: Float[np.ndarray, " blocks"], gate_db: float) -> Float32[np.ndarray, " blocks"]:
+    """Finds factors that silence what lies further than `gate_db` below the speech's own level for a quarter second.
+
+    Args:
+        level: Root mean square of each whole block of `GATE_BLOCK` samples.
+        gate_db: Below 0.
+
+    Returns:
+        For each block, 0 to 1; the samples after the last whole block are meant to take the last factor.
+    """
+    whole = len(level)
+    if not whole:
+        return np.ones(0, np.float32)
     is_open = level >= np.quantile(level, _HEARD_SHARE) * 10 ** (gate_db / 20)
     near = np.convolve(is_open, np.ones(2 * _HANG_BLOCKS + 1), "same")[:whole] > 0
     ramp = np.convolve(np.pad(near.astype(np.float64), _RAMP_BLOCKS, mode="edge"), _hann(2 * _RAMP_BLOCKS + 1), "valid")
-    gain = np.where(near, 1.0, ramp).astype(np.float32)
-    blocks *= gain[:, None]
-    waveform[whole * _BLOCK :] *= gain[-1]
-    return int((gain == 0).sum()) * _BLOCK
+    return np.where(near, 1.0, ramp).astype(np.float32)
 
 
 def _hann(length: int) -> np.ndarray:

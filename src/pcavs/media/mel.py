@@ -5,10 +5,11 @@ closed form: window 0.5 sin(pi (n + 0.5) / 1280), hop 160, 1120 zeros before the
 """
 
 import functools
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 
 from pcavs.media.timeline import MEL_LEAD_BINS, count_padded_bins, window_bins
 from pcavs.spec import HOP_SAMPLES, MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, SAMPLE_RATE_HZ, MelSpec
@@ -71,19 +72,42 @@ def padded_mel(waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
     return padded
 
 
-def mel_windows(padded: Mel, frames: Sequence[int] | None = None) -> MelWindows:
+class LazyMel(ABC):
+    """A mel spectrogram that is made piece by piece when it is asked for: `pcavs.media.speech.MelStream`."""
+
+    @abstractmethod
+    def windows(self, frames: Sequence[int] | None) -> MelWindows:
+        """Gives what `mel_windows` gives."""
+
+    @abstractmethod
+    def levels(self, num_frames: int) -> Float64[np.ndarray, " time"]:
+        """Gives what `frame_levels` gives."""
+
+
+def mel_windows(padded: Mel | LazyMel, frames: Sequence[int] | None = None) -> MelWindows:
     """Cuts one window a frame out of a padded mel spectrogram.
 
     Args:
-        padded: What `padded_mel` or `published_mel` made.
+        padded: What `padded_mel` or `published_mel` made, or will make.
         frames: The frames wanted; None is all of them (6.4 kB a frame).
     """
+    if isinstance(padded, LazyMel):
+        return padded.windows(frames)
     if frames is None:
         frames = range((padded.shape[1] - MEL_WINDOW_BINS) // MEL_BINS_PER_FRAME + 1)
     windows = np.empty((len(frames), 1, padded.shape[0], MEL_WINDOW_BINS), np.float32)
     for row, frame in enumerate(frames):
         windows[row, 0] = padded[:, window_bins(frame)]
     return windows
+
+
+def frame_levels(padded: Mel | LazyMel, num_frames: int) -> Float64[np.ndarray, " time"]:
+    """Measures how loud each frame is, 0 to 1: the mean of the four bins in the middle of its window."""
+    if isinstance(padded, LazyMel):
+        return padded.levels(num_frames)
+    middle = (MEL_WINDOW_BINS - MEL_BINS_PER_FRAME) // 2
+    bins = np.arange(num_frames)[:, None] * MEL_BINS_PER_FRAME + np.arange(middle, middle + MEL_BINS_PER_FRAME)
+    return padded.mean(axis=0, dtype=np.float64)[bins.clip(max=padded.shape[1] - 1)].mean(axis=1)
 
 
 def windows_at(waveform: Waveform, frames: Sequence[int], spec: MelSpec) -> MelWindows:
@@ -137,26 +161,38 @@ def _fill(mel: Mel, waveform: Waveform, gain: float, spec: MelSpec) -> None:
         mel[:, first:stop] = _bins(waveform, range(first, stop), gain, spec)
 
 
-def _bins(waveform: Waveform, bins: range, gain: float, spec: MelSpec) -> Float[np.ndarray, "mel bins"]:
+def bin_samples(bins: range, spec: MelSpec) -> range:
+    """Gives the samples that some neighbouring bins look at."""
+    return range(bins.start * HOP_SAMPLES - (spec.fft_samples - HOP_SAMPLES), bins.stop * HOP_SAMPLES)
+
+
+def mel_bins(samples: Waveform, gain: float, spec: MelSpec) -> Float[np.ndarray, "mel bins"]:
+    """Makes neighbouring bins of the samples that `bin_samples` names, scaled by a gain; silence gives exactly 0."""
     window = 0.5 * np.sin(np.pi * (np.arange(spec.fft_samples) + 0.5) / spec.fft_samples)
-    frames = _stft_frames(waveform, bins, gain, spec.fft_samples)
+    scaled = (samples * np.float32(gain)).astype(np.float64)
+    frames = np.lib.stride_tricks.sliding_window_view(scaled, spec.fft_samples)[::HOP_SAMPLES]
     magnitude = np.abs(np.fft.rfft(frames * window, axis=1))
     level_db = 20.0 * np.log10(np.maximum(_LEAST_MAGNITUDE, mel_filters(spec) @ magnitude.T)) - spec.reference_db
     return np.clip((level_db - spec.floor_db) / -spec.floor_db, 0.0, 1.0)
 
 
-def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
-    starts = range(0, len(waveform), _ENERGY_CHUNK)
-    energy = sum(float(np.square(waveform[at : at + _ENERGY_CHUNK], dtype=np.float64).sum()) for at in starts)
-    rms = np.sqrt(energy / max(1, len(waveform)))
+def loudness_gain(energy: float, num_samples: int, spec: MelSpec) -> float:
+    """Gives the factor that brings samples of a summed square to a root mean square of `spec.loudness_rms`."""
+    rms = float(np.sqrt(energy / max(1, num_samples)))
     return spec.loudness_rms / max(_LEAST_RMS, rms)
 
 
-def _stft_frames(waveform: Waveform, bins: range, gain: float, fft_samples: int) -> Float[np.ndarray, "frames fft"]:
-    """The samples of some STFT frames, scaled; beyond the waveform there is silence."""
-    begin = bins.start * HOP_SAMPLES - (fft_samples - HOP_SAMPLES)
-    part = np.zeros(bins.stop * HOP_SAMPLES - begin)
-    inside = waveform[max(0, begin) : bins.stop * HOP_SAMPLES]
-    offset = max(0, -begin)
-    part[offset : offset + len(inside)] = inside * np.float32(gain)
-    return np.lib.stride_tricks.sliding_window_view(part, fft_samples)[::HOP_SAMPLES]
+def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
+    starts = range(0, len(waveform), _ENERGY_CHUNK)
+    energy = sum(float(np.square(waveform[at : at + _ENERGY_CHUNK], dtype=np.float64).sum()) for at in starts)
+    return loudness_gain(energy, len(waveform), spec)
+
+
+def _bins(waveform: Waveform, bins: range, gain: float, spec: MelSpec) -> Float[np.ndarray, "mel bins"]:
+    """Some bins of a waveform, beyond which there is silence."""
+    wanted = bin_samples(bins, spec)
+    part = np.zeros(len(wanted), np.float32)
+    inside = waveform[max(0, wanted.start) : max(0, wanted.stop)]
+    offset = max(0, -wanted.start)
+    part[offset : offset + len(inside)] = inside
+    return mel_bins(part, gain, spec)

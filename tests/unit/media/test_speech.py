@@ -1,0 +1,120 @@
+"""Speech that is never held gives what the whole of it gives, in any order, and in little memory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from helpers.sounds import write_noise, write_wav
+from pcavs.errors import InputError
+from pcavs.media.audio import read_waveform, stream_waveform
+from pcavs.media.gate import silence_quiet
+from pcavs.media.mel import frame_levels, mel_windows, padded_mel, published_mel
+from pcavs.media.speech import MelStream, Speech
+from pcavs.media.timeline import MEL_LEAD_BINS, count_frames, count_whole_windows
+from pcavs.spec import MelSpec
+from unit.media.making import SoundMaker, tone_with_click
+
+SPEC = MelSpec()
+
+
+@pytest.fixture(scope="module")
+def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Seven seconds of noise that swells, fades and pauses, of no whole number of anything."""
+    folder = tmp_path_factory.mktemp("spoken")
+    waveform = read_waveform(write_noise(folder / "noise.wav", 7.3))[:-77]
+    waveform[40_000:60_000] *= 0.01
+    return write_wav(folder / "speech.wav", waveform)
+
+
+def stream_of(path: Path, gate_db: float | None = None) -> MelStream:
+    speech = Speech(path, 0.0, None, SPEC, gate_db)
+    return MelStream(speech, count_frames(speech.survey.num_samples), MEL_LEAD_BINS)
+
+
+@pytest.mark.parametrize("gate_db", [None, -12.0])
+def test_all_windows_are_those_of_the_whole(spoken: Path, gate_db: float | None):
+    waveform = read_waveform(spoken)
+    if gate_db is not None:
+        assert silence_quiet(waveform, gate_db) > 0
+    stream = stream_of(spoken, gate_db)
+    wanted = mel_windows(padded_mel(waveform, stream.num_frames, SPEC))
+    assert stream.num_frames == count_frames(len(waveform)) == len(wanted)
+    made = np.concatenate([stream.windows(range(at, min(at + 16, len(wanted)))) for at in range(0, len(wanted), 16)])
+    np.testing.assert_allclose(made, wanted, atol=2e-6)
+    whole = padded_mel(waveform, stream.num_frames, SPEC)
+    np.testing.assert_allclose(frame_levels(stream, 40), frame_levels(whole, 40), atol=2e-6)
+    np.testing.assert_allclose(frame_levels(stream, len(wanted)), frame_levels(whole, len(wanted)), atol=2e-6)
+    np.testing.assert_allclose(frame_levels(whole, 9), wanted[:9, 0, :, 8:12].mean(axis=(1, 2)), atol=1e-6)
+
+
+@given(st.lists(st.integers(0, 181), min_size=1, max_size=6))
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_windows_may_be_asked_for_in_any_order(spoken: Path, frames: list[int]):
+    stream = stream_of(spoken)
+    wanted = mel_windows(padded_mel(read_waveform(spoken), stream.num_frames, SPEC), frames)
+    half = len(frames) // 2
+    made = [stream.windows(part) for part in (frames[:half], frames[half:])]
+    np.testing.assert_allclose(np.concatenate(made), wanted, atol=2e-6)
+
+
+def test_without_a_lead_it_is_the_published_way(spoken: Path):
+    mel = published_mel(read_waveform(spoken), SPEC)
+    stream = MelStream(Speech(spoken, 0.0, None, SPEC), count_whole_windows(mel.shape[1]), 0)
+    np.testing.assert_allclose(mel_windows(stream), mel_windows(mel), atol=2e-6)
+
+
+@pytest.mark.parametrize("name", ["speech.wav", "speech.mp3", "speech.m4a", "speech.flac"])
+@pytest.mark.parametrize("rate_hz", [16_000, 44_100])
+def test_pieces_are_the_whole(make_sound: SoundMaker, name: str, rate_hz: int):
+    path = make_sound(name, tone_with_click(1.23, rate_hz), rate_hz)
+    whole = read_waveform(path, 0.2)
+    np.testing.assert_array_equal(np.concatenate(list(stream_waveform(path, 0.2))), whole)
+    assert Speech(path, 0.2, None, SPEC).survey.num_samples == len(whole)
+
+
+def test_too_little_is_refused_and_silence_is_known(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    with pytest.raises(InputError, match=r"0\.10 s of sound; at least 0\.2 s"):
+        Speech(write_noise(tmp_path / "click.wav", 0.1), 0.0, None, SPEC)
+    speech = Speech(write_wav(tmp_path / "quiet.wav", np.zeros(8000)), 0.0, None, SPEC, -30.0)
+    assert speech.survey.is_silent
+    assert "is silent" in caplog.text
+    assert not MelStream(speech, 12, MEL_LEAD_BINS).windows(range(12)).any()
+
+
+MEASURE = """
+import json, pathlib, sys
+from pcavs.media.speech import MelStream, Speech
+from pcavs.media.timeline import MEL_LEAD_BINS, count_frames
+from pcavs.spec import MelSpec
+speech = Speech(pathlib.Path(sys.argv[1]), 0.0, None, MelSpec(), -30.0)
+stream = MelStream(speech, count_frames(speech.survey.num_samples), MEL_LEAD_BINS)
+stream.levels(stream.num_frames)
+total = sum(float(stream.windows(range(at, min(at + 64, stream.num_frames))).sum())
+            for at in range(0, stream.num_frames, 64))
+facts = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
+print(json.dumps([stream.num_frames, int(facts["VmHWM"].split()[0]) / 1024, total]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of memory")
+def test_eight_minutes_take_the_memory_of_half_a_minute(tmp_path: Path):
+    """Whole, eight minutes would be 31 MB of samples and 15 MB of mel."""
+
+    def peak_mb(seconds: int) -> float:
+        path = write_noise(tmp_path / f"{seconds}.wav", seconds)
+        words = [sys.executable, "-c", MEASURE, str(path)]
+        ran = subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ)
+        frames, peak, total = json.loads(ran.stdout)
+        assert frames == 25 * seconds
+        assert total > 0
+        return peak
+
+    short, long = peak_mb(30), peak_mb(480)
+    assert long - short < 10, f"{short:.0f} MB for half a minute, {long:.0f} MB for eight"
