@@ -1,6 +1,7 @@
 """Makes judges of published weights that the user brings, where their terms suit him; `pcavs evaluate` finds them.
 
     python tools/convert_judges.py lpips --network alex --backbone alexnet.pth --linear alex.pth --out JUDGES
+    python tools/convert_judges.py syncnet --network syncnet_v2.model --out JUDGES
 
 `--backbone` is torchvision's file of AlexNet's or VGG16's weights (alexnet-owt-7be5be79.pth, vgg16-397923af.pth),
 `--linear` the one of that network in `weights/v0.1` of the package lpips 0.1.4. Files are read as tensors and nothing
@@ -19,7 +20,9 @@ import openvino as ov
 import torch
 from torch import Tensor, nn
 
+from pcavs.metrics.syncnet import SYNCNET
 from pcavs.models.lpips import Lpips
+from pcavs.models.syncnet import SyncNet
 
 
 def main(words: list[str] | None = None) -> None:
@@ -31,8 +34,14 @@ def main(words: list[str] | None = None) -> None:
     lpips.add_argument("--backbone", type=Path, required=True)
     lpips.add_argument("--linear", type=Path, required=True)
     lpips.add_argument("--out", type=Path, required=True)
+    syncnet = kinds.add_parser("syncnet")
+    syncnet.add_argument("--network", type=Path, required=True)
+    syncnet.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args(words)
     arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.kind == "syncnet":
+        convert_syncnet(arguments.network, arguments.out)
+        return
     convert_lpips(arguments.network, arguments.backbone, arguments.linear, arguments.out)
 
 
@@ -45,7 +54,22 @@ def convert_lpips(network: str, backbone: Path, linear: Path, out: Path) -> Path
         told = " ".join(str(error).split())[:160]
         raise SystemExit(f"{backbone} and {linear} do not make lpips-{network}: {told}") from error
     example = torch.zeros(1, 3, 256, 256)
-    return save(model, [example, example], out / f"lpips-{network}", {"backbone": backbone, "linear": linear})
+    # One by one: a batch of other sizes than the example's would need shapes that are not known.
+    shape = [1, 3, -1, -1]
+    place = out / f"lpips-{network}"
+    return save(model, {"made": (example, shape), "truth": (example, shape)}, place, [backbone, linear])
+
+
+def convert_syncnet(published: Path, out: Path) -> None:
+    """Writes both towers of the published SyncNet."""
+    model = SyncNet()
+    try:
+        model.load(read_tensors(published))
+    except (KeyError, RuntimeError) as error:
+        raise SystemExit(f"{published} is not SyncNet: {' '.join(str(error).split())[:160]}") from error
+    faces, sound = torch.zeros(1, 3, 5, 224, 224), torch.zeros(1, 1, 13, 20)
+    save(model.voice, {"cepstra": (sound, list(sound.shape))}, out / f"{SYNCNET}-voice", [published])
+    save(model.mouth, {"faces": (faces, list(faces.shape))}, out / f"{SYNCNET}-mouth", [published])
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -59,20 +83,21 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     return {name: value.float() for name, value in state.items() if value.is_floating_point()}
 
 
-def save(model: nn.Module, example: list[Tensor], place: Path, sources: dict[str, Path]) -> Path:
-    """Writes a network for pictures of any size, and the facts of its weights."""
-    # One by one: a batch of other sizes than the example's would need shapes that are not known.
-    shapes = [ov.PartialShape([1, 3, -1, -1]) for _ in example]
-    network = ov.convert_model(model.eval(), example_input=tuple(example), input=shapes)
+def save(model: nn.Module, inputs: dict[str, tuple[Tensor, list[int]]], place: Path, sources: list[Path]) -> Path:
+    """Writes a network, and the facts of its weights.
+
+    Args:
+        model: What is written.
+        inputs: An example of each and its shape; -1 where any size will do.
+        place: Of the files, without their endings.
+        sources: Files that the weights came from.
+    """
+    shapes = [ov.PartialShape(shape) for _, shape in inputs.values()]
+    examples = tuple(example for example, _ in inputs.values())
+    network = ov.convert_model(model.eval(), example_input=examples, input=shapes)
     ov.save_model(network, place.with_suffix(".xml"), compress_to_fp16=False)
-    facts = {
-        "name": place.name,
-        "made_of": {
-            part: {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-            for part, path in sources.items()
-        },
-    }
-    place.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+    made_of = [{"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()} for path in sources]
+    place.with_suffix(".json").write_text(json.dumps({"name": place.name, "made_of": made_of}, indent=1) + "\n")
     print(place.with_suffix(".xml"))
     return place.with_suffix(".xml")
 

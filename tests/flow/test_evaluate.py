@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from helpers.sounds import write_wav
+from helpers.talkers import write_bundle
 from pcavs.animate.animator import load_animator
 from pcavs.cli import main
 from pcavs.errors import InputError
+from pcavs.evaluate import protocols, work
 from pcavs.evaluate import run as evaluation
-from pcavs.evaluate import work
 from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.scene import LONG_FIRST, LONG_LAST, MISMATCHED, SELF, SHIFTED, TRUTH
 from pcavs.evaluate.summary import checks
-from pcavs.evaluate.work import LONG_FIRST, LONG_LAST, MISMATCHED, SELF, SHIFTED, TRUTH
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
 from pcavs.weights.shelf import find_weights
@@ -56,7 +57,7 @@ def options(clips, loud_mouth, tmp_path_factory):
 
 @pytest.fixture
 def loud(loud_mouth, monkeypatch):
-    for module in (work, evaluation):
+    for module in (protocols, evaluation):
         monkeypatch.setattr(module, "animator_of", lambda weights, device: loud_mouth)
 
 
@@ -86,6 +87,19 @@ def test_the_truth_is_perfect_and_a_late_film_is_late(report):
     assert "unheard_sync_confidence" in films[f"{name}: {MISMATCHED}"]
 
 
+def test_films_that_show_who_drives_what_are_brief(options, loud, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocols, "BRIEF_S", 0.6)
+    evaluation.run(dataclasses.replace(options, out=tmp_path / "brief", long_s=0.0))
+    row = json.loads((tmp_path / "brief" / "report.json").read_text())["rows"][0]
+    lengths = {
+        film.stem.rpartition("-")[2]: len(list(read_frames(film)))
+        for film in (tmp_path / "brief" / "films" / row["key"]).glob("*.mp4")
+    }
+    assert {name: lengths[name] for name in ("silence", "pose", "face")} == {"silence": 15, "pose": 15, "face": 15}
+    assert lengths["driven"] == lengths["speech"] == FRAMES
+    assert row["films"][next(name for name in row["films"] if name.endswith("silence"))]["opening_follows"] >= -1
+
+
 def test_looped_speech_is_measured_at_both_ends(report):
     name = next(iter(report["weights"]))
     first, last = (report["films"][f"{name}: {part}"]["sync_likeness"]["clips"][0] for part in (LONG_FIRST, LONG_LAST))
@@ -109,7 +123,7 @@ def test_an_interrupted_evaluation_goes_on(report, options, loud, monkeypatch):
     kept = json.loads(row.read_text())
     row.write_text(json.dumps(kept | {"person": "kept from before"}))
     (options.out / "report.json").unlink()
-    monkeypatch.setattr(work, "make_film", None)
+    monkeypatch.setattr(protocols, "make_film", None)
     evaluation.run(options)
     again = json.loads((options.out / "report.json").read_text())
     row.write_text(json.dumps(kept))
@@ -136,6 +150,26 @@ def test_clips_that_are_out_of_sync_themselves_are_left_out():
     assert len(evaluation._parted(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
 
 
+def test_more_weights_join_a_finished_evaluation(report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch):
+    """Neither the truth nor the weights that were there are judged again; a name with other weights is refused."""
+    out = tmp_path / "joined"
+    shutil.copytree(options.out, out)
+    name = next(iter(report["weights"]))
+    added = shutil.copy(tiny_bundle, tmp_path / "added.safetensors")
+    for module in (protocols, evaluation):
+        monkeypatch.setattr(module, "animator_of", lambda place, device: loud_mouth)
+    monkeypatch.setattr(work, "_baselines", None)
+    shipped = find_weights(None).networks
+    evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added), shipped), long_s=2.2))
+    joined = json.loads((out / "report.json").read_text())
+    assert list(joined["weights"]) == ["added", name]
+    assert joined["films"][f"{name}: {SELF}"] == report["films"][f"{name}: {SELF}"]
+    assert f"added: {SELF}" in joined["films"]
+    shutil.copy(write_bundle(tmp_path / "other.safetensors", seed=1), added)
+    with pytest.raises(InputError, match="holds an evaluation of other weights"):
+        evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added),)))
+
+
 def test_an_ablation_s_encoder_is_audited_beside_finished_weights(
     report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch
 ):
@@ -146,7 +180,7 @@ def test_an_ablation_s_encoder_is_audited_beside_finished_weights(
     monkeypatch.setattr(
         evaluation, "animator_of", lambda place, device: load_animator(place, "cpu") if place else loud_mouth
     )
-    monkeypatch.setattr(work, "make_film", None)
+    monkeypatch.setattr(protocols, "make_film", None)
     evaluation.run(dataclasses.replace(options, audit=(run,)))
     leakage = json.loads((options.out / "report.json").read_text())["leakage"]
     assert list(leakage) == [*report["weights"], "no-augmentation-0"]

@@ -20,6 +20,9 @@ METRICS: Final[dict[str, Metric]] = {
     "sync_likeness": Metric("sync cosine (our judge)", "", "higher", 3),
     "unheard_sync_confidence": Metric("... with the speech that was not used", "", "", 3),
     "unheard_sync_distance": Metric("... distance to the speech that was not used", "", "", 3),
+    "syncnet_confidence": Metric("SyncNet confidence (LSE-C, our cut)", "", "higher"),
+    "syncnet_distance": Metric("SyncNet distance (LSE-D, our cut)", "", "lower"),
+    "syncnet_offset": Metric("SyncNet best offset", "frames", "as truth", 1),
     "opening_follows": Metric("mouth opening follows the truth", "r", "higher"),
     "opening_lag": Metric("... lag", "frames", "as truth", 1),
     "opening_mean": Metric("mouth opening", "of eye distance", "as truth", 3),
@@ -63,6 +66,9 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "sync_distance",
         "sync_offset",
         "sync_likeness",
+        "syncnet_confidence",
+        "syncnet_distance",
+        "syncnet_offset",
         "unheard_sync_confidence",
         "unheard_sync_distance",
         "opening_follows",
@@ -116,7 +122,7 @@ GLANCE: Final = (
 )
 """What the report shows first."""
 
-MEDIANS: Final = ("sync_offset", "opening_lag", "yaw_lag", "pitch_lag", "roll_lag")
+MEDIANS: Final = ("sync_offset", "syncnet_offset", "opening_lag", "yaw_lag", "pitch_lag", "roll_lag")
 """Places of a peak: one clip without any would move their mean by many frames."""
 
 PAPER: Final = ("ssim", "cpbd", "mouth_lmd_px", "sync_confidence")

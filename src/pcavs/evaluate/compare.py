@@ -10,7 +10,7 @@ from pcavs.errors import InputError
 from pcavs.evaluate.catalogue import METRICS
 from pcavs.evaluate.clips import Case, Source, read_case
 from pcavs.evaluate.measure import Expected, Row, measure
-from pcavs.evaluate.observe import Seen, Tools, identity_of, judges_folder, load_tools, observe, seen_as
+from pcavs.evaluate.observe import Seen, Tools, hear, identity_of, judges_folder, load_tools, observe, seen_as
 from pcavs.evaluate.options import CompareOptions
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.sound import silent_frames
@@ -68,7 +68,7 @@ def compare(options: CompareOptions) -> Comparison:
         case, film = _observed(path, tools)
         count = len(case.faces)
         windows = mel_windows(padded_mel(case.waveform, count, MelSpec()))
-        expected = Expected(heard=tools.judge.heard(windows), silent=silent_frames(case.waveform)[:count])
+        expected = Expected(heard=hear(windows, case.waveform, tools), silent=silent_frames(case.waveform)[:count])
         if truth is not None:
             true = truth[1]
             first = seen_as(true.faces[:1], true.raw[:1])

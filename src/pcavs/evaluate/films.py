@@ -15,11 +15,11 @@ from pcavs.animate.film import Film, SoundTrack
 from pcavs.animate.options import Device
 from pcavs.animate.sources import Identity
 from pcavs.errors import InputError
-from pcavs.evaluate.clips import SIDE_PX, Faces, resized
+from pcavs.evaluate.clips import SIDE_PX, Case, Faces, resized
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
 from pcavs.spec import SAMPLE_RATE_HZ, CropSpec, TalkerSpec
-from pcavs.types import Picture, Waveform
+from pcavs.types import Mesh, Picture, Waveform
 
 ENCODING = "H.264 and AAC as pcavs animate writes them, 256 px, 25 frames a second, decoded again before measuring"
 
@@ -29,13 +29,27 @@ _BATCH = 16
 PoseCodes = Float32[np.ndarray, "time pose"]
 
 
+class Person(NamedTuple):
+    """An identity reference that is aligned already."""
+
+    picture: UInt8[np.ndarray, "256 256 3"]
+    mesh: Mesh
+    """Its landmarks, in pixels."""
+
+
 class Recipe(NamedTuple):
     """Who, saying what, moving how."""
 
-    identity: UInt8[np.ndarray, "256 256 3"]
+    identity: Person
     waveform: Waveform
     poses: PoseCodes
     """Of the pose source, as `encode_poses` gives them."""
+
+
+def person_of(case: Case) -> Person:
+    """Takes the first frame of a clip, and what the tracker sees in it."""
+    assert case.raw is not None
+    return Person(case.faces[0], case.raw[0])
 
 
 def make_film(animator: Animator, recipe: Recipe, path: Path) -> Faces:
@@ -100,17 +114,19 @@ def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side s
 def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
     spec = animator.backend.spec
     convention = choose_convention(None, spec)
-    face = resized(recipe.identity, spec.sizes.frame_px)
+    face = resized(recipe.identity.picture, spec.sizes.frame_px)
     num_frames = convention.count_frames(len(recipe.waveform), spec.mel)
+    mel = convention.mel(recipe.waveform, num_frames, spec.mel)
+    codes = animator.backend.encode_identity(face)
     return Film(
         num_frames=num_frames,
         side_px=SIDE_PX,
         notes=(),
         sound=SoundTrack(path=path, start_s=0.0, end_s=None),
         tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
-        identity=Identity(codes=animator.backend.encode_identity(face), picture=recipe.identity, notes=()),
+        identity=Identity(codes=codes, picture=recipe.identity.picture, notes=()),
         poses=convention.settle(recipe.poses),
-        mel=convention.mel(recipe.waveform, num_frames, spec.mel),
+        mel=mel,
         backend=animator.backend,
         convention=convention,
     )

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float
 
-from pcavs.evaluate.observe import Seen, Tools, identity_of
+from pcavs.evaluate.observe import Heard, Seen, Tools, identity_of
 from pcavs.face.regions import (
     FACE_OVAL,
     LEFT_EYE_SIX,
@@ -28,7 +28,8 @@ from pcavs.metrics.landmark import (
     shape_distance,
 )
 from pcavs.metrics.mouth import area_error, area_mask
-from pcavs.metrics.sync import Embeddings, compare
+from pcavs.metrics.sync import compare
+from pcavs.metrics.syncnet import compare_published, syncnet_faces
 
 _FACE: Final = [*FACE_OVAL, *LIPS, *LEFT_EYE_SIX, *RIGHT_EYE_SIX, *RIGID]
 _EVERY_PICTURE: Final = 5
@@ -44,8 +45,8 @@ class Expected(NamedTuple):
     """The same moments on film."""
     angles: Float[np.ndarray, "time 3"] | None = None
     """Head pose of its pose source, as that source's own film has it, degrees."""
-    heard: Embeddings | None = None
-    """The sync judge's embeddings of its sound."""
+    heard: Heard | None = None
+    """Its sound."""
     silent: Bool[np.ndarray, " time"] | None = None
     """Frames whose sound is silent."""
     identity: dict[str, Embedding] | None = None
@@ -70,7 +71,8 @@ def measure(film: Seen, expected: Expected, tools: Tools, alone: Row | None = No
     if expected.heard is not None:
         row |= measure_sync(film, expected.heard, tools)
     if expected.silent is not None:
-        row["silent_lips_cm_s"] = motion_rms(film.lips.reshape(len(film.lips), -1, 2), expected.silent)
+        silent = expected.silent[: len(film.lips)]
+        row["silent_lips_cm_s"] = motion_rms(film.lips.reshape(len(film.lips), -1, 2), silent)
     for embedder in tools.embedders:
         if expected.identity and embedder.name in expected.identity:
             row[f"cosine {embedder.name}"] = mean_cosine(identity_of(film, embedder), expected.identity[embedder.name])
@@ -143,13 +145,18 @@ def _head(film: Seen, angles: Float[np.ndarray, "time 3"]) -> Row:
     return row
 
 
-def measure_sync(film: Seen, heard: Embeddings, tools: Tools) -> Row:
+def measure_sync(film: Seen, heard: Heard, tools: Tools) -> Row:
     """Judges a film with a sound alone."""
-    count = min(len(film.crops), len(heard) + 4)
-    score = compare(tools.judge.seen(film.crops[:count], film.lips[:count]), heard[: count - 4])
-    return {
+    count = min(len(film.crops), len(heard.ours) + 4)
+    score = compare(tools.judge.seen(film.crops[:count], film.lips[:count]), heard.ours[: count - 4])
+    row = {
         "sync_confidence": score.confidence,
         "sync_distance": score.distance,
         "sync_offset": float(score.offset_frames),
         "sync_likeness": score.likeness,
     }
+    if tools.syncnet is not None and heard.syncnet is not None:
+        published = compare_published(tools.syncnet.seen(syncnet_faces(film.faces, film.meshes)), heard.syncnet)
+        row["syncnet_confidence"], row["syncnet_distance"] = published.confidence, published.distance
+        row["syncnet_offset"] = float(published.offset_frames)
+    return row

@@ -19,9 +19,10 @@ from pcavs.face.track import TrackPolicy, track_face
 from pcavs.metrics.crops import MouthCrops, mouth_crops
 from pcavs.metrics.identity import Embedding, FaceEmbedder, find_embedders
 from pcavs.metrics.perceptual import PerceptualDistance, find_distances
-from pcavs.metrics.sync import SyncJudge
+from pcavs.metrics.sync import Embeddings, SyncJudge
+from pcavs.metrics.syncnet import SyncNetEmbeddings, SyncNetJudge, find_syncnet
 from pcavs.spec import FRAME_RATE
-from pcavs.types import Picture
+from pcavs.types import MelWindows, Picture, Waveform
 
 Meshes = Float32[np.ndarray, "time 478 3"]
 
@@ -36,6 +37,14 @@ class Tools(NamedTuple):
     judge: SyncJudge
     embedders: tuple[FaceEmbedder, ...]
     distances: tuple[PerceptualDistance, ...] = ()
+    syncnet: SyncNetJudge | None = None
+
+
+class Heard(NamedTuple):
+    """A sound as the sync judges hear it."""
+
+    ours: Embeddings
+    syncnet: SyncNetEmbeddings | None = None
 
 
 class Seen(NamedTuple):
@@ -62,13 +71,24 @@ def load_tools(judges: Path) -> Tools:
     """Loads the tracker, the sync judge and whichever other judges the folder has."""
     # Clips are spread over processes; OpenCV's own threads would only get into each other's way.
     cv2.setNumThreads(1)
-    return Tools(FaceLandmarker(threads=1), SyncJudge(), tuple(find_embedders(judges)), tuple(find_distances(judges)))
+    return Tools(
+        landmarker=FaceLandmarker(threads=1),
+        judge=SyncJudge(),
+        embedders=tuple(find_embedders(judges)),
+        distances=tuple(find_distances(judges)),
+        syncnet=find_syncnet(judges),
+    )
 
 
 def judges_folder(given: Path | None) -> Path:
     """Where identity networks lie unless the user says otherwise."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return given or cache / "pcavs" / "judges"
+
+
+def hear(windows: MelWindows, waveform: Waveform, tools: Tools) -> Heard:
+    """Lets the sync judges hear a sound, given as it is and as windows of its mel spectrogram."""
+    return Heard(tools.judge.heard(windows), tools.syncnet.heard(waveform) if tools.syncnet else None)
 
 
 def observe(faces: Sequence[Picture], tools: Tools, name: str) -> Seen:

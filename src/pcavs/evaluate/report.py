@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from pcavs.evaluate.catalogue import GLANCE, GROUPS, METRICS, PAPER, PAPER_SAYS, Metric
 from pcavs.evaluate.charts import line_chart, mean_curve
+from pcavs.evaluate.scene import FROZEN, MISMATCHED, SELF, SHIFTED, TRUTH
+from pcavs.evaluate.strips import strip_path
 from pcavs.evaluate.summary import worst_first
-from pcavs.evaluate.work import FROZEN, MISMATCHED, SELF, SHIFTED, TRUTH
 from pcavs.spec import FRAME_RATE
 
 _STRIPS: Final = 12
@@ -58,7 +59,7 @@ def write_report(report: dict[str, Any], out: Path) -> Path:
 def page(report: dict[str, Any], out: Path) -> str:
     """Gives the whole page."""
     names = list(report["weights"])
-    worst = [_strip(row, names[0], out) for row in worst_first(report["rows"], names[0])[:_STRIPS]]
+    worst = [_strip(row, names, out) for row in worst_first(report["rows"], names[0])[:_STRIPS]]
     body = [
         f"<h1>Evaluation of {escape(names[0])}</h1>",
         _facts(report),
@@ -247,11 +248,12 @@ def _paper(report: dict[str, Any]) -> str:
     return note + _table(["", "SSIM", "CPBD", "LMD, px", "Sync"], rows)
 
 
-def _strip(row: dict[str, Any], name: str, out: Path) -> str:
-    follows = row["films"][f"{name}: {SELF}"].get("opening_follows", 0)
-    data = base64.b64encode((out / "work" / f"{row['key']}.jpg").read_bytes()).decode()
+def _strip(row: dict[str, Any], names: list[str], out: Path) -> str:
+    follows = row["films"][f"{names[0]}: {SELF}"].get("opening_follows", 0)
     told = f"{row['key']} ({row['person']}): mouth follows {follows:.2f}"
-    return (
-        f"<figure><figcaption>{escape(told)}</figcaption>"
-        f'<div><img alt="{escape(told)}" loading=lazy src="data:image/jpeg;base64,{data}"></div></figure>'
-    )
+    images = []
+    for name in ("", *names):
+        data = base64.b64encode(strip_path(out, row["key"], name).read_bytes()).decode()
+        alt = escape(f"{row['key']}: {name or 'the truth'}")
+        images.append(f'<img alt="{alt}" loading=lazy src="data:image/jpeg;base64,{data}">')
+    return f"<figure><figcaption>{escape(told)}</figcaption><div>{''.join(images)}</div></figure>"

@@ -18,8 +18,9 @@ from pcavs.evaluate.leakage import CodesOf, audit, codes_of
 from pcavs.evaluate.observe import judges_folder, load_tools, observe
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.report import write_report
+from pcavs.evaluate.scene import TRUTH, Job
 from pcavs.evaluate.summary import summarise
-from pcavs.evaluate.work import TRUTH, Job, run_job
+from pcavs.evaluate.work import run_job
 from pcavs.weights.shelf import find_weights
 
 logger = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], 
         "judge": {key: tools.judge.facts.get(key) for key in ("name", "files", "trained_on", "held_out")},
         "embedders": [embedder.name for embedder in tools.embedders],
         "distances": {distance.name: distance.facts for distance in tools.distances},
+        "syncnet": tools.syncnet and tools.syncnet.facts,
         "encoding": ENCODING,
         "clips_from": options.clips.name,
         "split": options.split,
@@ -97,12 +99,19 @@ def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], 
 
 
 def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Goes on with an interrupted run of the same settings; refuses to mix two evaluations."""
+    """Goes on with an evaluation of the same settings, also with more weights; refuses to mix two evaluations."""
     (out / "work").mkdir(parents=True, exist_ok=True)
     place = out / "work" / "settings.json"
-    if place.exists() and json.loads(place.read_text()) != json.loads(json.dumps(settings)):
-        raise InputError(f"{out} holds an evaluation of other weights, clips or settings; choose another folder")
-    place.write_text(json.dumps(settings, indent=1))
+    claimed = json.loads(json.dumps(settings))
+    if place.exists():
+        kept = json.loads(place.read_text())
+        # Films of one name lie in one place, so a name must mean the same weights.
+        known = claimed["weights"] | kept["weights"]
+        same = claimed | {"weights": known} == kept | {"weights": known}
+        if not same or known != kept["weights"] | claimed["weights"]:
+            raise InputError(f"{out} holds an evaluation of other weights, clips or settings; choose another folder")
+        claimed["weights"] = known
+    place.write_text(json.dumps(claimed, indent=1))
 
 
 def _spread(workers: int, stack: contextlib.ExitStack) -> _Spread:

@@ -7,7 +7,7 @@ import numpy as np
 
 from pcavs.evaluate.catalogue import MEDIANS
 from pcavs.evaluate.measure import Row
-from pcavs.evaluate.work import COPIED, CROSS, FROZEN, MISMATCHED, SELF, SHIFT_FRAMES, SHIFTED, TRUTH
+from pcavs.evaluate.scene import COPIED, CROSS, FROZEN, MISMATCHED, SELF, SHIFT_FRAMES, SHIFTED, TRUTH
 from pcavs.metrics.curves import Exchange
 from pcavs.metrics.identity import likeness
 from pcavs.metrics.statistics import bootstrap

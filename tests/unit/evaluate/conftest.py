@@ -2,7 +2,7 @@
 
 import pytest
 
-from pcavs.evaluate.work import (
+from pcavs.evaluate.scene import (
     COPIED,
     CROSS,
     FROZEN,
@@ -61,7 +61,6 @@ def make_row(index, person):
         },
         "opening": {TRUTH: [0.1, 0.2, 0.3], "A": [0.1, 0.2, 0.25]},
         "shifts": {TRUTH: [1.2, 0.9, 1.2], "A": [1.2, 1.0, 1.1], f"A: {MISMATCHED}": [1.2, 1.2, 1.2]},
-        "rows_of_strip": [TRUTH, f"A: {SELF}"],
     }
 
 

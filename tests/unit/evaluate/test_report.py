@@ -10,6 +10,7 @@ import pytest
 from pcavs.evaluate.catalogue import GLANCE, GROUPS, METRICS
 from pcavs.evaluate.charts import line_chart, mean_curve
 from pcavs.evaluate.report import write_report
+from pcavs.evaluate.strips import strip_path
 from pcavs.evaluate.summary import summarise
 
 _VOID = {"meta", "br", "img", "link", "path", "polyline"}
@@ -33,7 +34,8 @@ class Balanced(HTMLParser):
 def page(rows, tmp_path):
     (tmp_path / "work").mkdir()
     for row in rows:
-        cv2.imwrite(str(tmp_path / "work" / f"{row['key']}.jpg"), np.zeros((8, 8, 3), np.uint8))
+        for name in ("", "A"):
+            cv2.imwrite(str(strip_path(tmp_path, row["key"], name)), np.zeros((8, 8, 3), np.uint8))
     probe = {"read": 0.5, "chance": 0.25}
     report = {
         "weights": {"A": "0" * 64},
@@ -57,7 +59,7 @@ def test_the_page_is_balanced(page):
 
 def test_the_page_needs_nothing_beside_it(page):
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
-    assert page.count("data:image/jpeg;base64,") == 4
+    assert page.count("data:image/jpeg;base64,") == 8
 
 
 def test_names_from_outside_are_escaped(page):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from pcavs.evaluate.scene import COPIED, CROSS, FROZEN, MISMATCHED, SELF, SHIFTED, TRUTH
 from pcavs.evaluate.summary import checks, summarise, worst_first
-from pcavs.evaluate.work import COPIED, CROSS, FROZEN, MISMATCHED, SELF, SHIFTED, TRUTH
 
 
 def test_means_carry_intervals_over_clips_and_over_people(rows):
