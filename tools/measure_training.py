@@ -46,7 +46,6 @@ class Way(NamedTuple):
 
 WAYS = (
     Way("f32", half=False, channels_last=False),
-    Way("f32 channels_last", half=False, channels_last=True),
     Way("bf16", half=True, channels_last=False),
     Way("bf16 channels_last", half=True, channels_last=True),
     Way("bf16 channels_last compiled", half=True, channels_last=True, compiled=True),
@@ -88,8 +87,8 @@ def stage_lines(
         for way in ways:
             with set_to(session, way):
                 moved = session._replace(machine=machines[way.half])
-                # A first step compiles and fills caches; only those after it count.
-                times[way.name].append(step_seconds(moved, 2 * number + 1, warm=number == 0))
+                # The first round compiles and fills caches; only those after it count.
+                times[way.name].append(step_seconds(moved, number + 2))
     drawing = statistics.median(seconds(lambda step=step: session.stage.batch(step)) for step in range(1, 5))
     work = operations(session)
     waited = share_waited(session._replace(machine=machines[True]), words.loop_steps)
@@ -120,11 +119,9 @@ def set_to(session: Session, way: Way) -> Iterator[None]:
         network._compiled_call_impl = None
 
 
-def step_seconds(session: Session, step: int, *, warm: bool) -> float:
+def step_seconds(session: Session, step: int) -> float:
     """Processor seconds of a step without its drawing."""
     drawn = session.stage.batch(step)
-    if warm:
-        _take(session, drawn, step, 1e-5)
     return seconds(lambda: _take(session, drawn, step, 1e-5))
 
 

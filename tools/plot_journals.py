@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 
 WIDTH, HEIGHT = 480, 300
-LEFT, TOP, RIGHT, FOOT = 52, 54, 14, 26
+LEFT, TOP, RIGHT, FOOT = 52, 54, 24, 26
 COLOURS = ((40, 90, 190), (200, 80, 30), (30, 140, 80), (140, 60, 150))
+FONT = (cv2.FONT_HERSHEY_SIMPLEX, 0.42)
 INK, GRID = (70, 70, 70), (225, 225, 225)
 
 Curve = list[tuple[float, float]]
@@ -79,11 +80,13 @@ def draw(panel: Panel) -> np.ndarray:
         say(picture, f"{last * share:.0f}", (place(last * share, 0)[0] - 10, HEIGHT - 8), INK)
     if panel.chance is not None:
         dashes(picture, place(0, panel.chance), place(last, panel.chance))
+    left = LEFT
     for number, (name, curve) in enumerate(panel.curves.items()):
         points = np.array([place(*point) for point in curve], np.int32)
         cv2.polylines(picture, [points], False, COLOURS[number], 2, cv2.LINE_AA)
         label = name.replace("validation.", "held out: ")
-        say(picture, label, (LEFT + 150 * number, 38), COLOURS[number])
+        say(picture, label, (left, 38), COLOURS[number])
+        left += cv2.getTextSize(label, *FONT, 1)[0][0] + 16
     return picture
 
 
@@ -101,7 +104,7 @@ def dashes(picture: np.ndarray, start: tuple[int, int], stop: tuple[int, int]) -
 
 def say(picture: np.ndarray, text: str, place: tuple[int, int], colour: tuple[int, int, int]) -> None:
     """Writes small."""
-    cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+    cv2.putText(picture, text, place, *FONT, colour, 1, cv2.LINE_AA)
 
 
 if __name__ == "__main__":
