@@ -6,7 +6,6 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pcavs.spec import SAMPLE_RATE_HZ
-from pcavs.types import Waveform
 
 GATE_BLOCK: Final = SAMPLE_RATE_HZ // 100
 """Samples whose level is one: 10 ms."""
@@ -15,26 +14,6 @@ _HANG_BLOCKS: Final = 12
 _RAMP_BLOCKS: Final = 3
 _HEARD_SHARE: Final = 0.9
 """The speech's level is that of its louder blocks: this quantile."""
-
-
-def silence_quiet(waveform: Waveform, gate_db: float) -> int:
-    """Silences, in place, what `gate_gains` says.
-
-    Args:
-        waveform: Speech at 16 kHz; is changed.
-        gate_db: Below 0.
-
-    Returns:
-        Samples that were silenced altogether.
-    """
-    whole = len(waveform) // GATE_BLOCK
-    if not whole:
-        return 0
-    blocks = waveform[: whole * GATE_BLOCK].reshape(whole, GATE_BLOCK)
-    gain = gate_gains(np.sqrt(np.mean(np.square(blocks), axis=1)), gate_db)
-    blocks *= gain[:, None]
-    waveform[whole * GATE_BLOCK :] *= gain[-1]
-    return int((gain == 0).sum()) * GATE_BLOCK
 
 
 def gate_gains(level: Float[np.ndarray, " blocks"], gate_db: float) -> Float32[np.ndarray, " blocks"]:

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 import numpy as np
 
+from pcavs.media.gate import GATE_BLOCK, gate_gains
+
 SoundMaker: TypeAlias = Callable[..., Path]
 FilmMaker: TypeAlias = Callable[..., Path]
 
@@ -39,3 +41,13 @@ def number_of(picture: np.ndarray) -> int:
     height, width = picture.shape[:2]
     bar = (width // 2 if width > 128 else width) // 10
     return sum(int(picture[height // 2, bit * bar + bar // 2, 1] > 127) << bit for bit in range(10))
+
+
+def silence_quiet(waveform: np.ndarray, gate_db: float) -> int:
+    """Applies a gate to a whole waveform, in place; gives the number of samples that it silenced altogether."""
+    whole = len(waveform) // GATE_BLOCK
+    blocks = waveform[: whole * GATE_BLOCK].reshape(whole, GATE_BLOCK)
+    gain = gate_gains(np.sqrt(np.mean(np.square(blocks), axis=1)), gate_db)
+    blocks *= gain[:, None]
+    waveform[whole * GATE_BLOCK :] *= gain[-1] if whole else 1
+    return int((gain == 0).sum()) * GATE_BLOCK

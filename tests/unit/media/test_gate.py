@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcavs.media.gate import silence_quiet
 from pcavs.spec import SAMPLE_RATE_HZ
+from unit.media.making import silence_quiet
 
 
 @pytest.fixture

@@ -14,12 +14,11 @@ from hypothesis import strategies as st
 from helpers.sounds import write_noise, write_wav
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform, stream_waveform
-from pcavs.media.gate import silence_quiet
 from pcavs.media.mel import frame_levels, mel_windows, padded_mel, published_mel
 from pcavs.media.speech import MelStream, Speech
 from pcavs.media.timeline import MEL_LEAD_BINS, count_frames, count_whole_windows
 from pcavs.spec import MelSpec
-from unit.media.making import SoundMaker, tone_with_click
+from unit.media.making import SoundMaker, silence_quiet, tone_with_click
 
 SPEC = MelSpec()
 
