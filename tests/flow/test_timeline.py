@@ -94,9 +94,9 @@ def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speec
 
 
 def test_a_head_that_is_asked_aside_moves_the_films_view(posed, face, speech):
-    film = posed.animate(face, speech, pose="x=0.2", size=64)
+    film = posed.animate(face, speech, pose="x=0.2", size=64, turn="learned")
     assert film.view is not None
-    plain = posed.animate(face, speech, size=64)
+    plain = posed.animate(face, speech, size=64, turn="learned")
     moved, still = next(iter(film.frames)), next(iter(plain.frames))
     shift = round(64 * 0.2 * 15.33 / 20 * np.exp(-0.1))
     assert np.abs(moved[:, shift:].astype(int) - still[:, : 64 - shift]).mean() < 6
@@ -130,7 +130,7 @@ def test_a_paper_talker_knows_no_degrees(loud_face, face, speech):
 
 
 def test_without_a_measured_map_it_says_so(landmarker, face, speech):
-    film = Animator(Posed(), landmarker, "posed", "0" * 64).animate(face, speech, pose="yaw=5", size=32)
+    film = Animator(Posed(), landmarker, "posed", "0" * 64).animate(face, speech, pose="yaw=5", turn="learned")
     assert any("was not measured" in note for note in film.notes)
 
 

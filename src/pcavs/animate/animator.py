@@ -7,10 +7,13 @@ from typing import Any
 import pcavs
 from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
+from pcavs.animate.lids import blink_track
 from pcavs.animate.options import Device, FilmOptions, unknown_setting, verify
 from pcavs.animate.paste import evened, open_backdrop, side_for
 from pcavs.animate.posemap import PoseMap, find_map
 from pcavs.animate.request import MotionReader
+from pcavs.animate.rest import rest_share
+from pcavs.animate.solid import solid_turns
 from pcavs.animate.sources import Eyes, Identity, Watch, read_identities
 from pcavs.animate.whom import read_choice
 from pcavs.backends.base import TalkerBackend
@@ -83,7 +86,7 @@ class Animator:
         verify(options)
         spec = self.backend.spec
         convention = choose_convention(options.compat, spec)
-        motion = MotionReader(options, self.eyes(options), self._poses, watch)
+        motion = MotionReader(options, self.eyes(options), self._turns(options), watch)
         sound = self.sound(options)
         speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate)
         num_frames = convention.count_frames(speech.survey.num_samples, spec.mel)
@@ -109,7 +112,14 @@ class Animator:
             heads=moved.asked,
             faces=moved.faces,
             size_px=self.size_px(options),
+            turn=options.turn,
+            rest=rest_share(mel, num_frames) if options.compat is None else None,
+            closed=None if options.no_blinks else blink_track(num_frames, options.seed),
         )
+
+    def _turns(self, options: FilmOptions) -> PoseMap | None:
+        """How far heads turn: solid ones as they are told, others as was measured."""
+        return solid_turns() if options.turn == "solid" else self._poses
 
     def eyes(self, options: FilmOptions) -> Eyes:
         """What looks at the pictures of a film."""

@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.animate.compose import make_composer
 from pcavs.animate.convention import Convention, PoseCodes
 from pcavs.animate.headtrack import HeadTrack
 from pcavs.animate.motion import FaceReport
-from pcavs.animate.paste import Backdrop, Paster
+from pcavs.animate.options import Turn
+from pcavs.animate.paste import Backdrop, Paster, StillBackdrop
+from pcavs.animate.performer import Performer, make_performer
 from pcavs.animate.sources import Identity
 from pcavs.animate.steering import look
 from pcavs.backends.base import TalkerBackend
@@ -62,6 +63,12 @@ class Film:
     """What was seen in the pose films."""
     size_px: tuple[int, int] | None = None
     """Width and height where they are not `side_px`."""
+    turn: Turn = "solid"
+    """Who turns the head."""
+    rest: Float32[np.ndarray, " frames"] | None = None
+    """How far the mouth rests in each frame, 0 to 1."""
+    closed: Float32[np.ndarray, " frames"] | None = None
+    """How far the eyes are closed in each frame, 0 to 1."""
 
     @property
     def shown_px(self) -> tuple[int, int]:
@@ -76,30 +83,45 @@ class Film:
     @property
     def frames(self) -> Iterator[Picture]:
         """Renders the frames one after the other, from the first, RGB; memory does not grow with their number."""
-        heads = self.rendered(range(self.num_frames))
         if self.backdrop is None:
-            yield from heads
+            yield from self.rendered(range(self.num_frames))
             return
-        paster = self._paster()
+        # What surrounds the crop may move with the head where it is known to hold still otherwise.
+        performer = self._performer(wide=isinstance(self.backdrop, StillBackdrop))
+        paster = self._paster(performer)
+        heads = self._performed(performer, range(self.num_frames))
         for head, background in zip(heads, self.backdrop.frames(self.num_frames), strict=True):
             yield paster.paste(head, background)
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
         """Renders some frames, without what they are put back into."""
-        composer = make_composer(self.backend.spec.kind, self.identity.picture)
+        for frame in self._performed(self._performer(), frames):
+            yield look(frame, self.view)
+
+    def _performer(self, *, wide: bool = False) -> Performer:
+        return make_performer(self.backend, self.identity, self.turn, wide=wide)
+
+    def _performed(self, performer: Performer, frames: Sequence[int]) -> Iterator[Picture]:
         for first in range(0, len(frames), _CHUNK):
             chunk = frames[first : first + _CHUNK]
-            contents = self.backend.encode_speech(mel_windows(self.mel, chunk))
-            for t, content in zip(chunk, contents, strict=True):
+            for t, content in zip(chunk, self._contents(chunk), strict=True):
                 pose = self.poses[self.convention.pose_index(t, len(self.poses))]
-                yield look(composer.frame(self.backend.render(self.identity.codes, content, pose)), self.view)
+                yield performer.frame(content, pose, 0.0 if self.closed is None else float(self.closed[t]))
 
-    def _paster(self) -> Paster:
-        whole, codes = self.identity.whole, self.identity.codes
+    def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
+        """What is said in some frames; where the mouth rests, what is heard in silence."""
+        heard = self.backend.encode_speech(mel_windows(self.mel, frames))
+        if self.rest is None:
+            return heard
+        silent = self.backend.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
+        share = self.rest[list(frames)][:, None]
+        return heard + share * (silent - heard)
+
+    def _paster(self, performer: Performer) -> Paster:
+        whole = self.identity.whole
         assert whole is not None
-        composer = make_composer(self.backend.spec.kind, self.identity.picture)
-        own = composer.frame(self.backend.render(codes, self._own_content(), codes.pose))
-        return Paster(whole, self.side_px, own)
+        own = performer.frame(self._own_content(), self.identity.codes.pose)
+        return Paster(whole.widened(performer.margin_px), self.side_px + 2 * performer.margin_px, own)
 
     def _own_content(self) -> Float32[np.ndarray, " content"]:
         """What the picture shows to be said; a `paper` talker does not know it, and any will do."""

@@ -11,6 +11,7 @@ from pcavs.errors import InputError
 Device = Literal["auto", "cpu", "cuda"]
 Compat = Literal["published"]
 Missing = Literal["interpolate", "hold", "skip", "fail"]
+Turn = Literal["solid", "learned"]
 
 QUIETEST_GATE_DB, LOUDEST_GATE_DB = -90.0, -10.0
 
@@ -34,6 +35,9 @@ class FilmOptions:
     """Begins with the picture's own pose and lets the head move from there."""
     references: tuple[Path, ...] = ()
     """More pictures of the same person. The sharpest frontal one is animated; their order means nothing."""
+    turn: Turn = "solid"
+    """Who turns the head of a `flow` talker's film: `solid` turns the photograph's head by the depth of its landmarks,
+    `learned` leaves it to the talker."""
     face: str = "largest"
     """Whom to animate where the identity shows several: largest, left, right, a number from the left (0 is the
     first), or a picture of the person."""
@@ -53,8 +57,10 @@ class FilmOptions:
     """Where in the driving audio to begin, in seconds."""
     end: float | None = None
     """Where in the driving audio to stop, in seconds; without it, at its end."""
+    no_blinks: bool = False
+    """Keeps the eyes open. Otherwise they blink, where heads turn as solids."""
     seed: int = 0
-    """Noted in the film; no talker draws random numbers, so every seed gives the same frames."""
+    """Says when the eyes blink; noted in the film. The talkers draw no random numbers."""
     compat: Compat | None = None
     """`published` repeats the published code's timing and alignment, defects included, to compare with it: the
     picture is 80 ms early and lacks frames. For `paper` talkers only."""
@@ -105,6 +111,8 @@ def verify(options: FilmOptions) -> None:
         raise InputError(f"a gate of {gate:g} dB cannot be used; give {QUIETEST_GATE_DB:g} to {LOUDEST_GATE_DB:g}")
     if options.missing not in get_args(Missing):
         raise InputError(f"a missing of {options.missing} cannot be used; give {', '.join(get_args(Missing))}")
+    if options.turn not in get_args(Turn):
+        raise InputError(f"a turn of {options.turn} cannot be used; give {' or '.join(get_args(Turn))}")
     if options.seed < 0:
         raise InputError(f"a seed of {options.seed} cannot be used; give 0 or more")
 

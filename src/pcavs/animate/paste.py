@@ -137,9 +137,12 @@ def open_backdrop(options: FilmOptions, identity: Identity, num_frames: int) -> 
 
 
 def side_for(whole: Whole, side_px: int) -> int:
-    """Gives the even side at which a pixel of the crop is one of the picture, for a transform to `side_px`."""
+    """Gives the side at which a pixel of the crop is one of the picture, for a transform to `side_px`.
+
+    A multiple of four: the margin that may surround the crop is a quarter of it.
+    """
     spanned = side_px / float(np.sqrt(np.linalg.det(whole.transform[:, :2])))
-    return 2 * round(min(max(spanned, LEAST_SIDE_PX), MOST_SIDE_PX) / 2)
+    return 4 * round(min(max(spanned, LEAST_SIDE_PX), MOST_SIDE_PX) / 4)
 
 
 def feathered(side_px: int) -> Float32[np.ndarray, "side side"]:

@@ -1,6 +1,6 @@
 """Head motion that nobody had to film: five habits, moved by the rhythm of the speech where that fits.
 
-None of them blinks: the talkers have no code for the eyelids yet.
+None of them blinks: `lids` does that.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import pose_code
 from pcavs.face.track import TrackPolicy, track_picture
 from pcavs.media.image import read_picture
-from pcavs.types import CropTransform, Picture
+from pcavs.types import CropTransform, Mesh, Picture
 
 Watch = Callable[[str, int, int], None]
 """Is told what is being done, how many frames of it are done, and of how many."""
@@ -44,6 +44,12 @@ class Whole(NamedTuple):
     transform: CropTransform
     """To pixels of the crop at the film's size."""
 
+    def widened(self, margin_px: int) -> "Whole":
+        """The same for a crop with a margin around it."""
+        transform = self.transform.copy()
+        transform[:, 2] += margin_px
+        return self._replace(transform=transform)
+
 
 class Identity(NamedTuple):
     """The person to animate."""
@@ -56,6 +62,8 @@ class Identity(NamedTuple):
     """Pose of the picture by its landmarks."""
     whole: Whole | None = None
     """Where the crop is from."""
+    mesh: Mesh | None = None
+    """Landmarks of the picture, in pixels of the crop."""
 
 
 def read_identity(path: Path, side_px: int, eyes: Eyes) -> Identity:
@@ -83,9 +91,10 @@ def read_identity(path: Path, side_px: int, eyes: Eyes) -> Identity:
     enlarged = float(np.sqrt(np.linalg.det(transform[:, :2])))
     if enlarged > _VISIBLY_ENLARGED:
         notes.append(f"{path.name} holds {side_px / enlarged:.0f} px of what the film shows in {side_px}: enlarged")
-    seen = pose_code(apply_transform(transform, track.meshes), side_px)[0]
+    meshes = apply_transform(transform, track.meshes)
+    seen = pose_code(meshes, side_px)[0]
     codes = eyes.backend.encode_identity(crop(spec.sizes.frame_px))
-    return Identity(codes, crop(side_px), tuple(notes), seen, Whole(picture, transform))
+    return Identity(codes, crop(side_px), tuple(notes), seen, Whole(picture, transform), meshes[0])
 
 
 def read_identities(paths: Sequence[Path], side_px: int, eyes: Eyes) -> Identity:

@@ -38,6 +38,13 @@ def test_an_unknown_way_of_laying_things_out():
         verify(wrong)
 
 
+def test_an_unknown_way_of_turning():
+    wrong = options()
+    object.__setattr__(wrong, "turn", "liquid")
+    with pytest.raises(InputError, match="a turn of liquid cannot be used; give solid or learned"):
+        verify(wrong)
+
+
 def test_an_unknown_setting_of_the_python_call():
     animator = Animator.__new__(Animator)
     with pytest.raises(InputError, match="no such setting: sise; did you mean size?"):
@@ -59,4 +66,4 @@ def test_every_setting_says_what_it_is():
         for field, after in zip(record.body[1::2], record.body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 25
+    assert len(dataclasses.fields(AnimateOptions)) == 27

@@ -70,7 +70,7 @@ def test_odd_pictures_lose_a_row_and_a_column(whole):
 
 
 def test_the_side_is_that_of_the_picture(whole):
-    assert side_for(whole, SIDE) == 2 * round(SIDE / 0.7 / 2)
+    assert side_for(whole, SIDE) == 4 * round(SIDE / 0.7 / 4)
     tiny = whole._replace(transform=whole.transform * 100)
     assert side_for(tiny, SIDE) == 64
 

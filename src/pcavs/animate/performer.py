@@ -1,0 +1,120 @@
+"""From what is said and where the head is to the frame: who moves what.
+
+A `paper` talker paints all of it. A `flow` talker says how the picture's pixels move; either also how they turn
+(`learned`), or only how they speak, while the head is turned as a solid (`solid`, decision 0060).
+"""
+
+from typing import Final, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Float32
+
+from pcavs.animate.compose import make_composer
+from pcavs.animate.lids import Lids
+from pcavs.animate.options import Turn
+from pcavs.animate.solid import CELLS, MARGIN, SolidHead
+from pcavs.animate.sources import Identity
+from pcavs.animate.speaking import SpeechFields
+from pcavs.backends.base import FieldArrays, TalkerBackend
+from pcavs.face.align import crop_picture
+from pcavs.types import Picture
+
+Content = Float32[np.ndarray, " content"]
+Pose = Float32[np.ndarray, " pose"]
+
+
+@runtime_checkable
+class Performer(Protocol):
+    """One person, ready to speak and to turn."""
+
+    margin_px: int
+    """By how much its frames are larger than the crop, on each side."""
+
+    def frame(self, content: Content, pose: Pose, closed: float = 0.0) -> Picture:
+        """Gives the frame in which that is said, the head is there and the eyes are closed by a share."""
+        ...
+
+
+def make_performer(backend: TalkerBackend, identity: Identity, turn: Turn, *, wide: bool = False) -> Performer:
+    """Chooses once a film who turns the head.
+
+    Args:
+        backend: The talker.
+        identity: The person.
+        turn: Who turns the head of a `flow` talker. Without landmarks, as where faces come aligned, it is the talker.
+        wide: Frames may show more than the crop.
+    """
+    if backend.spec.kind != "flow" or turn == "learned" or identity.mesh is None:
+        return PlainPerformer(backend, identity)
+    return SolidPerformer(backend, identity, wide=wide)
+
+
+class PlainPerformer:
+    """Leaves everything to the talker, which knows of no lids."""
+
+    margin_px = 0
+
+    def __init__(self, backend: TalkerBackend, identity: Identity) -> None:
+        """Takes the talker and the person."""
+        self._backend, self._codes = backend, identity.codes
+        self._composer = make_composer(backend.spec.kind, identity.picture)
+
+    def frame(self, content: Content, pose: Pose, closed: float = 0.0) -> Picture:
+        """Gives the frame in which that is said and the head is there."""
+        return self._composer.frame(self._backend.render(self._codes, content, pose))
+
+
+class SolidPerformer:
+    """Lets the talker move the face of a head that does not turn, and turns the head with it.
+
+    The talker always sees the picture's own pose, where it speaks best, so no pose reaches the lips. Pixels are fetched
+    from the photograph in one go, through both motions at once.
+    """
+
+    def __init__(self, backend: TalkerBackend, identity: Identity, *, wide: bool) -> None:
+        """Prepares the head; takes a quarter of a second."""
+        assert identity.mesh is not None
+        self._backend, self._codes = backend, identity.codes
+        self._side = identity.picture.shape[0]
+        self._head = SolidHead(identity.mesh, self._side, identity.codes.pose)
+        self._room_px = -(-self._side * MARGIN // CELLS)
+        self._lids = Lids(_roomy(identity, self._room_px), identity.mesh, self._room_px)
+        self.margin_px = self._room_px if wide else 0
+        self._margin = MARGIN if wide else 0
+        at_rest = backend.render(self._codes, self._codes.content, self._codes.pose)
+        assert isinstance(at_rest, FieldArrays)
+        self._speech = SpeechFields(identity.mesh, identity.picture, at_rest)
+        size = self._side + 2 * self.margin_px
+        self._rows, self._columns = (axis.astype(np.float32) for axis in np.mgrid[0:size, 0:size])
+
+    def frame(self, content: Content, pose: Pose, closed: float = 0.0) -> Picture:
+        """Gives the frame in which that is said, the head is there and the eyes are closed by a share."""
+        fields = self._backend.render(self._codes, content, self._codes.pose)
+        assert isinstance(fields, FieldArrays)
+        places = self._head.sources(pose, self._margin)
+        sources = places + self._speech.motion(fields, places)
+        return self._speech.painted(self._moved(sources, closed), fields, places, sources, self.margin_px)
+
+    def _moved(self, places: Float32[np.ndarray, "rows columns 2"], closed: float) -> Picture:
+        """Fetches every pixel from its place."""
+        cells = len(places)
+        pixels = self._side / CELLS
+        shift = np.arange(cells, dtype=np.float32) + (MARGIN - self._margin)
+        motion = np.dstack([places[..., 0] - shift[None], places[..., 1] - shift[:, None]]) * np.float32(pixels)
+        size = len(self._rows)
+        motion = cv2.resize(motion, (size, size), interpolation=cv2.INTER_CUBIC)
+        room = np.float32(self._room_px - self.margin_px)
+        columns, rows = self._columns + motion[..., 0] + room, self._rows + motion[..., 1] + room
+        return cv2.remap(self._lids.closed(closed), columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
+
+
+_SAMPLING: Final = cv2.INTER_CUBIC
+
+
+def _roomy(identity: Identity, room_px: int) -> Picture:
+    """The crop with what is around it in the picture it was cut from; without one, its edge is repeated."""
+    if identity.whole is None:
+        return cv2.copyMakeBorder(identity.picture, room_px, room_px, room_px, room_px, cv2.BORDER_REPLICATE)
+    whole = identity.whole.widened(room_px)
+    return crop_picture(whole.picture, whole.transform, identity.picture.shape[0] + 2 * room_px)

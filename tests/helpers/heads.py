@@ -1,0 +1,27 @@
+"""A head that nobody has: the canonical face in the middle of a crop, and a smooth picture to put on it."""
+
+import cv2
+import numpy as np
+
+from pcavs.face.pose import canonical_face, pose_code, rotation_from_angles
+
+CM_A_CROP = 24.7
+"""What the house's template makes of an average face."""
+
+
+def average_mesh(side, yaw=0.0, pitch=0.0, roll=0.0, relief=1.0):
+    """The canonical face, turned, with irises on its eyes, in pixels of a crop; `relief` exaggerates its depth."""
+    rotation = rotation_from_angles(np.array([[yaw, pitch, roll]], np.float64))[0]
+    points = (canonical_face().vertices_cm * np.array([1, 1, relief])) @ rotation.T * side / CM_A_CROP
+    points[:, :2] += np.array([0.5, 0.42]) * side - 0.5
+    irises = np.repeat([points[[33, 133]].mean(axis=0), points[[362, 263]].mean(axis=0)], 5, axis=0)
+    return np.concatenate([points, irises]).astype(np.float32)
+
+
+def average_code(side=128, **angles):
+    return pose_code(average_mesh(side, **angles)[None], side)[0]
+
+
+def smooth_picture(side, seed=0):
+    noise = np.random.default_rng(seed).integers(40, 216, (9, 9, 3)).astype(np.float32)
+    return cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)

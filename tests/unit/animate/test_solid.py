@@ -1,0 +1,103 @@
+"""A head that turns as a solid: where its points go, that it never folds, and what holds still."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from helpers.heads import average_code, average_mesh
+from pcavs.animate.solid import CELLS, MARGIN, RELIEF, SolidHead, solid_turns
+
+SIDE = 256
+NOSE, CHIN, CORNER = 4, 152, 33
+FARTHEST = ((35, 0, 0), (-35, 0, 0), (0, 20, 0), (0, -20, 0), (0, 0, 25))
+
+
+@pytest.fixture(scope="module")
+def head():
+    return SolidHead(average_mesh(SIDE), SIDE, average_code())
+
+
+def grid(margin=0):
+    axis = np.arange(MARGIN - margin, MARGIN + CELLS + margin, dtype=np.float32)
+    return np.dstack(np.meshgrid(axis, axis))
+
+
+def cells(point):
+    """A point of a mesh, in cells of the crop and its margin."""
+    return (point[:2] + 0.5) * CELLS / SIDE - 0.5 + MARGIN
+
+
+@pytest.mark.parametrize("margin", [0, MARGIN])
+def test_the_pictures_own_pose_moves_nothing(head, margin):
+    assert np.array_equal(head.sources(average_code(), margin), grid(margin))
+
+
+@pytest.mark.parametrize("point", [NOSE, CHIN, CORNER, 61, 151])
+@pytest.mark.parametrize(
+    "angles", [{"yaw": 20}, {"yaw": -20}, {"pitch": 12}, {"pitch": -12}, {"roll": 20}, {"yaw": 10, "pitch": 8}]
+)
+def test_points_of_the_face_go_where_a_turn_brings_them(head, point, angles):
+    turned = cells(average_mesh(SIDE, **angles, relief=RELIEF)[point])
+    column, row = np.rint(turned).astype(int) - MARGIN
+    source = head.sources(average_code(**angles))[row, column]
+    wanted = cells(average_mesh(SIDE)[point]) + (np.rint(turned) - turned)
+    # Slopes are limited and softened, so that tips are a little blunt: 0.6 cells are a millimetre.
+    assert np.abs(source - wanted).max() < 1.6, f"{source} instead of {wanted}"
+    assert np.abs(turned - cells(average_mesh(SIDE)[point])).max() > 0.5 or point == CHIN
+
+
+def test_a_moved_and_grown_head_is_where_the_code_has_it(head):
+    code = average_code()
+    code[9] += 0.1
+    code[11] += 0.1
+    nose, origin = cells(average_mesh(SIDE)[NOSE]), cells(np.array([0.5, 0.42]) * SIDE - 0.5)
+    there = origin + np.exp(0.1) * (nose - origin) + [0.1 * CELLS / 2, 0]
+    column, row = np.rint(there).astype(int) - MARGIN
+    assert np.abs(head.sources(code)[row, column] - nose).max() < 1
+
+
+@pytest.mark.parametrize(
+    "angles",
+    [
+        *itertools.product((-25, 0, 25), (-12, 12), (-12, 12)),
+        (35, 0, 0),
+        (-35, 0, 0),
+        (0, 20, 0),
+        (0, -20, 0),
+        (0, 0, 35),
+    ],
+)
+def test_no_turn_that_people_make_folds(head, angles):
+    yaw, pitch, roll = angles
+    sources = head.sources(average_code(yaw=yaw, pitch=pitch, roll=roll), MARGIN)
+    assert np.isfinite(sources).all()
+    across, down = np.gradient(sources, axis=1), np.gradient(sources, axis=0)
+    area = across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]
+    assert (area[MARGIN:-MARGIN, MARGIN:-MARGIN] <= 0).mean() < 0.001
+    assert (area <= 0).mean() < 0.01
+
+
+def test_shoulders_and_background_hold_still(head):
+    sources = head.sources(average_code(yaw=25, pitch=10), MARGIN)
+    away = np.abs(sources - grid(MARGIN)).max(axis=-1)
+    assert away[-MARGIN // 2 :].max() < 0.01
+    assert away[len(away) // 2 :, : MARGIN // 2].max() < 0.01
+    assert away[MARGIN + CELLS // 3, MARGIN + CELLS // 2] > 3
+
+
+def test_what_is_beyond_reach_is_approached_and_not_passed(head):
+    def nose_shift(yaw):
+        sources = head.sources(average_code(yaw=yaw))
+        distance = np.abs(sources - cells(average_mesh(SIDE)[NOSE])).sum(axis=-1)
+        return np.unravel_index(distance.argmin(), distance.shape)[1] - CELLS / 2
+
+    assert 0 < nose_shift(10) < nose_shift(20) < nose_shift(35)
+    assert nose_shift(60) - nose_shift(40) <= 2
+    assert nose_shift(80) == nose_shift(70)
+
+
+def test_solid_heads_turn_as_they_are_told():
+    wanted = np.array([[30.0, -18, 22], [-35, 0, 0], [3, 20, -25]])
+    assert np.allclose(solid_turns().code_turns(wanted), wanted)
+    assert solid_turns().reach().tolist() == [[-35, -20, -25], [35, 20, 25]]
