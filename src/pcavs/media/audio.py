@@ -36,6 +36,9 @@ _PLAIN_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
 _MOST_CHANNELS = 8
 """PyAV finds the planes of eight; of more it would read memory that is not the frame's."""
 
+_LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1000, 1_000_000
+"""Resamplers take memory with the rate: a header that says two thousand million would fill any."""
+
 _LONGEST_GAP_S = 3600
 """More missing sound at once is a damaged clock."""
 
@@ -146,6 +149,11 @@ class AudioReader:
             first = next(self._frames, None)
             if first is None:
                 raise InputError(f"{self._path} has a sound stream without any sound; give another file")
+            if not _LOWEST_RATE_HZ <= first.sample_rate <= _HIGHEST_RATE_HZ:
+                raise InputError(
+                    f"{self._path} says that it has {first.sample_rate} samples a second; {_LOWEST_RATE_HZ} to "
+                    f"{_HIGHEST_RATE_HZ} are taken: convert it"
+                )
             self._first = first
             self.rate_hz, self._stored_layout = first.sample_rate, first.layout.name
             self.layout = _PLAIN_LAYOUTS.get(self._stored_layout) or self._stored_layout

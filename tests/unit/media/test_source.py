@@ -77,6 +77,18 @@ def test_a_stream_without_a_decoder_is_none(make_film: FilmMaker):
         probe_video(path)
 
 
+@pytest.mark.parametrize("rate_hz", [7, 2_130_706_466])
+def test_a_rate_that_no_sound_has_is_refused(tmp_path: Path, rate_hz: int):
+    path = tmp_path / "odd.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(1)
+        file.setframerate(rate_hz)
+        file.writeframes(bytes(9000))
+    with pytest.raises(InputError, match=rf"odd\.wav says that it has {rate_hz} samples a second; [^\n]*$"):
+        read_waveform(path)
+
+
 def test_sixteen_channels_are_heard_as_one(tmp_path: Path):
     """PyAV reads eight planes; the ninth was somebody else's memory."""
     path = tmp_path / "choir.wav"
