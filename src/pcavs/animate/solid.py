@@ -25,7 +25,7 @@ Places = Float32[np.ndarray, "rows columns 2"]
 """x and y, in cells of the crop and its margin."""
 Moves = Float32[np.ndarray, "wide wide 2"]
 
-_FARTHEST_DEG: Final = np.array([38.0, 24.0, 28.0])
+_FARTHEST_DEG: Final = np.array([32.0, 22.0, 28.0])
 """Yaw, pitch and roll against the picture's own that are approached and never passed: beyond, the hidden side shows."""
 _FREE_SHARE: Final = 0.7
 """Share of that up to which the head turns as it is told."""
@@ -33,11 +33,12 @@ _EAR_DEPTH_CM: Final = -2.5
 """Depth of all that surrounds the face: ears, hair, neck. As deep as the head's sides, so that its outline stays."""
 _FALL_CM: Final = 4.0
 """Distance from the face's outline at which that depth is reached."""
-RELIEF: Final = 1.4
+RELIEF: Final = 1.3
 """Depths are exaggerated: slopes are limited and nothing is hidden, so the tracker sees only 0.65 of a turn with the
-landmarks' own depth, and 0.82 with this (docs/LOG.md)."""
-_STEEPEST: Final = 1.4
-"""Depth that may be lost a centimetre: what is steeper folds over at turns of 35 degrees. Wings of noses are filled."""
+landmarks' own depth, and 0.75 with this (docs/LOG.md)."""
+_STEEPEST: Final = 1.15
+"""Depth that may be lost a centimetre: what is steeper folds over at turns of 40 degrees, and noses are pinched before.
+Wings of noses are filled."""
 _STEEP_CELLS: Final = 60
 _SOFT_CM: Final = 0.35
 _HIDDEN: Final = -99.0
@@ -63,7 +64,7 @@ class _Depths(NamedTuple):
 
 def solid_turns() -> PoseMap:
     """Says that a solid head turns by the degrees that it is asked for, and how far."""
-    yaw, pitch, roll = 35.0, 20.0, 25.0
+    yaw, pitch, roll = 30.0, 20.0, 25.0
     asked = np.array([-yaw, -roll, -pitch, 0.0, pitch, roll, yaw])
     made = np.stack([asked, asked.clip(-pitch, pitch), asked.clip(-roll, roll)], axis=1)[:, :, None] * np.eye(3)
     return PoseMap(asked_deg=asked, made_deg=made, error_deg=np.zeros((len(asked), 3)))

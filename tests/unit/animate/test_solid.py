@@ -98,6 +98,6 @@ def test_what_is_beyond_reach_is_approached_and_not_passed(head):
 
 
 def test_solid_heads_turn_as_they_are_told():
-    wanted = np.array([[30.0, -18, 22], [-35, 0, 0], [3, 20, -25]])
+    wanted = np.array([[29.0, -18, 22], [-30, 0, 0], [3, 20, -25]])
     assert np.allclose(solid_turns().code_turns(wanted), wanted)
-    assert solid_turns().reach().tolist() == [[-35, -20, -25], [35, 20, 25]]
+    assert solid_turns().reach().tolist() == [[-30, -20, -25], [30, 20, 25]]
