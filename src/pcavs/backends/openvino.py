@@ -8,6 +8,7 @@ import openvino as ov
 from jaxtyping import Float32
 
 from pcavs.backends.base import CONVENTIONS, Face, Faces, IdentityArrays, Rendered
+from pcavs.backends.processor import processor_settings
 from pcavs.errors import WeightsError
 from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
@@ -40,9 +41,7 @@ class OpenVinoBackend:
             precision = "bf16" if cpu_has_bf16() else "f32"
         self.spec = spec
         self.description = f"openvino CPU {precision}"
-        settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = str(threads)
+        settings = processor_settings(precision, threads)
         core = ov.Core()
         self._identity, self._motion, self._speech, generator = (
             _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech", "generator")

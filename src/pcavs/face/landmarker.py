@@ -14,6 +14,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32
 
+from pcavs.backends.processor import processor_settings
 from pcavs.face.align import Square, crop_picture, invert
 from pcavs.types import Box, Mesh, Picture
 
@@ -157,17 +158,12 @@ def overlap(first: Box, second: Box) -> float:
     return float(shared / max(areas - shared, 1e-9))
 
 
-def _compiled(name: str, side_px: int, threads: int, precision: str) -> ov.CompiledModel:
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-        "INFERENCE_PRECISION_HINT": precision,
-    }
+def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "bf16"]) -> ov.CompiledModel:
     core = ov.Core()
     with resources.as_file(resources.files("pcavs") / "assets" / "face" / name) as path:
         model = core.read_model(path)
     model.reshape([1, side_px, side_px, 3])
-    return core.compile_model(model, "CPU", settings)
+    return core.compile_model(model, "CPU", processor_settings(precision, threads))
 
 
 @functools.cache

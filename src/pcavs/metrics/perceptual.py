@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 import openvino as ov
 
+from pcavs.backends.processor import processor_settings
 from pcavs.errors import WeightsError
 from pcavs.types import Picture
 
@@ -31,7 +32,7 @@ class PerceptualDistance:
         try:
             self.facts = json.loads(network.with_suffix(".json").read_text())
             core = ov.Core()
-            settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "1"}
+            settings = processor_settings()
             self._network = core.compile_model(core.read_model(network), "CPU", settings)
         except (OSError, ValueError, RuntimeError) as error:
             raise WeightsError(

@@ -15,6 +15,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32
 
+from pcavs.backends.processor import processor_settings
 from pcavs.errors import InputError, WeightsError
 from pcavs.metrics.crops import MouthCrops, without_light
 from pcavs.spec import MEL_WINDOW_FRAMES
@@ -62,7 +63,7 @@ class SyncJudge:
         """
         folder = folder or shipped_judge()
         self.facts = _checked_facts(folder)
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": str(threads)}
+        settings = processor_settings(threads=threads)
         core = ov.Core()
         self._mouth, self._voice = (
             core.compile_model(core.read_model(folder / f"{name}.xml"), "CPU", settings) for name in ("mouth", "voice")

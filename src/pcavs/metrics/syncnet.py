@@ -14,6 +14,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32, Float64, UInt8
 
+from pcavs.backends.processor import processor_settings
 from pcavs.errors import InputError, WeightsError
 from pcavs.metrics.sync import REACH_FRAMES, SyncScore
 from pcavs.spec import SAMPLE_RATE_HZ
@@ -56,7 +57,7 @@ class SyncNetJudge:
         Raises:
             WeightsError: A tower is damaged or missing.
         """
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": "1"}
+        settings = processor_settings()
         core = ov.Core()
         try:
             self.facts = json.loads((folder / f"{SYNCNET}-mouth.json").read_text())

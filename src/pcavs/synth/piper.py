@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from pcavs.backends.processor import processor_settings
 from pcavs.errors import InputError
 from pcavs.synth.speech import SILENCE, Phoneme, Utterance, resampled, transcribed
 
@@ -118,5 +119,4 @@ def _load(path: Path) -> _Voice:
     if len(durations) != 1 or len(model.inputs) != 3:
         raise InputError(f"{path} is not a Piper voice of one speaker; take another")
     model.add_outputs(durations[0].output(0))
-    hints = {"INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
-    return _Voice(core.compile_model(model, "CPU", hints), config)
+    return _Voice(core.compile_model(model, "CPU", processor_settings()), config)
