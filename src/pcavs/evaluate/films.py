@@ -12,7 +12,9 @@ from jaxtyping import Float32, UInt8
 from pcavs.animate.animator import Animator, load_animator
 from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
+from pcavs.animate.lids import blink_track
 from pcavs.animate.options import Device
+from pcavs.animate.rest import rest_share
 from pcavs.animate.sources import Identity
 from pcavs.errors import InputError
 from pcavs.evaluate.clips import SIDE_PX, Case, Faces, resized
@@ -124,11 +126,13 @@ def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
         notes=(),
         sound=SoundTrack(path=path, start_s=0.0, end_s=None),
         tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
-        identity=Identity(codes=codes, picture=recipe.identity.picture, notes=()),
+        identity=Identity(codes=codes, picture=recipe.identity.picture, notes=(), mesh=recipe.identity.mesh),
         poses=convention.settle(recipe.poses),
         mel=mel,
         backend=animator.backend,
         convention=convention,
+        rest=rest_share(mel, num_frames),
+        closed=blink_track(num_frames, seed=0),
     )
 
 

@@ -16,6 +16,7 @@ from pcavs.exchange.verify import Report, run
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 from pcavs.weights.networks import file_digest
+from pcavs.weights.shelf import DEFAULT
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,7 @@ def test_the_list_names_what_ships_and_what_a_folder_holds(bundle: Path, release
     (folder / "broken.safetensors").write_bytes(b"broken")
     rows = listing(ListOptions(folder=folder))
     assert rows[0] == "in the package:"
-    assert any(row.startswith("  pcavs-flow-128-v0b: flow, faces 128 px, film 256 px; networks ") for row in rows)
+    assert any(row.startswith(f"  {DEFAULT}: flow, faces 128 px, film 256 px; networks ") for row in rows)
     mine = rows[rows.index(f"{folder}:") + 1 :]
     assert [row.split(":")[0] for row in mine] == ["  broken", "  published", "  tiny"]
     assert mine[0].startswith("  broken: unreadable: ")
