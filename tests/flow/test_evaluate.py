@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from helpers.sounds import write_wav
-from helpers.talkers import write_bundle
-from pcavs.animate.animator import load_animator
+from helpers.talkers import LoudMouth, write_bundle
+from pcavs.animate.animator import Animator, load_animator
+from pcavs.backends.base import IdentityArrays
 from pcavs.cli import main
 from pcavs.errors import InputError
 from pcavs.evaluate import protocols, work
@@ -25,6 +26,23 @@ from pcavs.weights.shelf import find_weights
 pytestmark = pytest.mark.slow
 
 FRAMES = 26
+STRAIGHT = np.array([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], np.float32)
+"""The pose code of a head that looks into the camera."""
+
+
+class StillHead(LoudMouth):
+    """Sees every head straight, so that solid turns leave the film's head as it is."""
+
+    def encode_identity(self, face: np.ndarray) -> IdentityArrays:
+        return super().encode_identity(face)._replace(pose=STRAIGHT)
+
+    def encode_pose(self, faces: np.ndarray) -> np.ndarray:
+        return np.repeat(STRAIGHT[None], len(faces), axis=0)
+
+
+@pytest.fixture(scope="module")
+def loud_mouth(landmarker):
+    return Animator(StillHead(), landmarker, "loud-mouth", "0" * 64)
 
 
 @pytest.fixture(scope="module")
