@@ -91,9 +91,8 @@ def _alone(folder: Path) -> Generator[None]:
 
 def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
     """Refuses to go on with other settings or other files: shards of two kinds would lie side by side."""
-    chosen = {name: getattr(options, name) for name in ("crop_px", "longest_s", "turned", "spoken")}
-    if not options.drivers:
-        chosen["spoken"] = 0
+    names = ("crop_px", "longest_s", "turned", *(("spoken",) if options.drivers else ()))
+    chosen = {name: getattr(options, name) for name in names}
     files = zlib.crc32(repr([(s.key, s.name, s.facts, s.start_s) for s in sources]).encode())
     now = chosen | {"limits": limits_of(options.limits), "sources": len(sources), "files": f"{files:08x}"}
     path = options.out / "prepare.json"
@@ -101,8 +100,8 @@ def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
         write_text(path, json.dumps(now, indent=1, sort_keys=True) + "\n")
         return
     before = json.loads(path.read_text(encoding="utf-8"))
-    for name in (name for name in now if before.get(name) != now[name]):
-        what = "other files" if name in ("files", "sources") else f"{name} {before.get(name)}, now {now[name]}"
+    for name in (name for name in before | now if before.get(name) != now.get(name)):
+        what = "other files" if name in ("files", "sources") else f"{name} {before.get(name)}, now {now.get(name)}"
         raise InputError(f"{options.out} was begun with {what}; choose another --out, or delete it")
 
 
