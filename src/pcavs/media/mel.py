@@ -130,18 +130,26 @@ def mel_filters(spec: MelSpec) -> Float[np.ndarray, "mel frequencies"]:
 
     Reference: Slaney, Auditory Toolbox, 1998: linear to 1000 Hz (3 mel in 200 Hz), then logarithmic.
     """
-    edges_mel = np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mel_channels + 2)
-    edges_hz = _mel_to_hz(edges_mel)
+    edges_hz = _edges_hz(spec)
     left, centre, right = edges_hz[:-2, None], edges_hz[1:-1, None], edges_hz[2:, None]
     frequencies = np.fft.rfftfreq(spec.fft_samples, 1 / SAMPLE_RATE_HZ)
     triangles = np.minimum((frequencies - left) / (centre - left), (right - frequencies) / (right - centre))
     return np.maximum(0.0, triangles) * (2.0 / (right - left))
 
 
+def mel_centres(spec: MelSpec) -> Float[np.ndarray, " mel"]:
+    """Gives the frequency at which each band's filter peaks, in Hz."""
+    return _edges_hz(spec)[1:-1]
+
+
 _BREAK_HZ = 1000.0
 _HZ_PER_MEL = 200.0 / 3.0
 _BREAK_MEL = _BREAK_HZ / _HZ_PER_MEL
 _LOG_STEP = np.log(6.4) / 27.0
+
+
+def _edges_hz(spec: MelSpec) -> Float[np.ndarray, " edges"]:
+    return _mel_to_hz(np.linspace(_hz_to_mel(spec.low_hz), _hz_to_mel(spec.high_hz), spec.mel_channels + 2))
 
 
 def _hz_to_mel(hz: float) -> float:

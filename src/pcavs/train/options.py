@@ -59,6 +59,9 @@ class TrainOptions:
     """`published` takes contrast, weights and optimiser of the published code, as far as they are known."""
     augmentation: Literal["colour", "paper", "none"] = "colour"
     """What the motion encoder's input goes through; `paper` bends its geometry too."""
+    voices: Literal["kept", "changed"] = "kept"
+    """`changed` gives each clip of a batch another voice, microphone and background noise, so that speech encoders that
+    heard few people understand others; validation always hears what was recorded."""
     pose_head: Literal["supervised", "free"] = "supervised"
     """`free` lets reconstruction teach the pose code, as published; the mouth can then leak through it."""
     margin: float = 0.0

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from pcavs.data.augment import AUGMENTATIONS, Augmentation
 from pcavs.data.corpus import Batch, Corpus
+from pcavs.data.voices import VOICES, VoiceChange
 from pcavs.models.paper import PaperTalker
 from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
@@ -145,6 +146,7 @@ class Drawing(NamedTuple):
     """Consecutive frames of a moment."""
     deaf: bool = False
     """Every clip counts as one without speech."""
+    voices: VoiceChange = VOICES["kept"]
 
     def draw(self, library: Corpus, step: int) -> Drawn:
         """Draws the batch of a step, which differs from process to process."""
@@ -154,7 +156,10 @@ class Drawing(NamedTuple):
             batch = batch._replace(heard=torch.zeros_like(batch.heard))
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + self.rank * RANK_SEEDS)
         augmented = self.augment(batch.target, self.moments * self.joined, generator)
-        return Drawn(batch, augmented, torch.rand(2, len(batch.heard), generator=generator))
+        chance = torch.rand(2, len(batch.heard), generator=generator)
+        # Last, so that faces and chance are the same whether voices change or not.
+        mel = self.voices(batch.mel, self.moments * self.joined, generator)
+        return Drawn(batch._replace(mel=mel), augmented, chance)
 
 
 def drawing(options: TrainOptions, crew: Crew, *, heard_only: bool = False) -> Drawing:
@@ -169,6 +174,7 @@ def drawing(options: TrainOptions, crew: Crew, *, heard_only: bool = False) -> D
         rank=crew.rank,
         joined=joined_frames(options),
         deaf=options.stage == "visual",
+        voices=VOICES[options.voices],
     )
 
 
