@@ -25,7 +25,7 @@ from judge_noise import altered_crops, altered_lips, altered_mel, flipped
 from pcavs.data.pack import MEL_PADDING_BINS, PackedClip, find_packs, read_pack
 from pcavs.data.shard import decode_picture
 from pcavs.metrics.crops import mouth_crops, without_light
-from pcavs.metrics.sync import JUDGE, compare, prefers, write_judge_facts
+from pcavs.metrics.sync import compare, prefers, write_judge_facts
 from pcavs.models.judge import MouthReader, VoiceReader
 from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MEL_WINDOW_FRAMES
 
@@ -42,6 +42,7 @@ SHIFTS = (2, 3, 5, 10)
 class Clip(NamedTuple):
     """What training needs of a clip."""
 
+    key: str
     speaker: str
     source: str
     crops: np.ndarray
@@ -68,6 +69,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--measure", action="store_true")
     parser.add_argument("--export", type=Path, help="folder for the networks that the package ships")
+    parser.add_argument(
+        "--name", default="pcavs-judge", help="with its version: figures of two versions do not compare"
+    )
     parser.add_argument("--trained-on", default="", help="what the packs hold, for the judge's own facts")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -83,7 +87,8 @@ def main() -> None:
     measured = measure(judge, held_out)
     logger.info("%s", json.dumps(measured, indent=1))
     if arguments.export:
-        export(judge, arguments.export, {"trained_on": arguments.trained_on, "held_out": measured})
+        facts = {"name": arguments.name, "trained_on": arguments.trained_on, "held_out": measured}
+        export(judge, arguments.export, facts)
 
 
 def export(judge: Judge, folder: Path, facts: dict[str, object]) -> None:
@@ -95,7 +100,7 @@ def export(judge: Judge, folder: Path, facts: dict[str, object]) -> None:
         shapes = [ov.PartialShape([-1, *value.shape[1:]]) for value in inputs[name]]
         model = ov.convert_model(network, example_input=inputs[name], input=shapes)
         ov.save_model(model, folder / f"{name}.xml", compress_to_fp16=True)
-    write_judge_facts(folder, {"name": JUDGE, "licence": "Apache-2.0"} | facts)
+    write_judge_facts(folder, {"licence": "Apache-2.0"} | facts)
 
 
 def load(packs: Sequence[Path], split: str, cache: Path) -> list[Clip]:
@@ -104,13 +109,16 @@ def load(packs: Sequence[Path], split: str, cache: Path) -> list[Clip]:
     for pack in find_packs(packs):
         place = cache / f"{pack.parent.name}-{pack.stem}-{split}.npz"
         if not place.exists():
-            found = [_clip(each) for each in read_pack(pack) if each.split == split and each.mel is not None]
+            heard = (each for each in read_pack(pack) if each.split == split and each.mel is not None)
+            # Pieces between two moments in which no face was found can be shorter than a step's segment.
+            found = [_clip(each) for each in heard if len(each.jpegs) >= SEGMENT]
             arrays = {f"{name}{n}": value for n, clip in enumerate(found) for name, value in clip._asdict().items()}
             np.savez(place, count=len(found), **arrays)
         with np.load(place, allow_pickle=False) as stored:
             for n in range(int(stored["count"])):
                 fields = {name: stored[f"{name}{n}"] for name in Clip._fields}
-                clips.append(Clip(str(fields.pop("speaker")), str(fields.pop("source")), **fields))
+                words = {name: str(fields.pop(name)) for name in ("key", "speaker", "source")}
+                clips.append(Clip(**words, **fields))
     return clips
 
 
@@ -121,7 +129,8 @@ def _clip(packed: PackedClip) -> Clip:
     mesh[:, :, :2] -= 0.5
     lips = packed.lips.astype(np.float32)
     assert packed.mel is not None
-    return Clip(packed.speaker, packed.source, mouth_crops(pictures, mesh), lips - lips.mean(axis=0), packed.mel)
+    crops = mouth_crops(pictures, mesh)
+    return Clip(packed.key, packed.speaker, packed.source, crops, lips - lips.mean(axis=0), packed.mel)
 
 
 def train(judge: Judge, clips: list[Clip], held_out: list[Clip], arguments: argparse.Namespace) -> None:
@@ -129,6 +138,7 @@ def train(judge: Judge, clips: list[Clip], held_out: list[Clip], arguments: argp
     rng = np.random.default_rng(arguments.seed)
     optimiser = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=0.02)
     odds = draw_odds(clips)
+    judge.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
     average = {name: value.clone() for name, value in judge.state_dict().items()}
     began, step, logged = time.monotonic(), 0, 0.0
     while (done := (time.monotonic() - began) / 60 / arguments.minutes) < 1:
@@ -148,7 +158,7 @@ def train(judge: Judge, clips: list[Clip], held_out: list[Clip], arguments: argp
         for name, value in judge.state_dict().items():
             average[name] = value.clone() if not value.is_floating_point() else average[name].lerp(value, 1 - keep)
         if step % 25 == 0:
-            logger.info("%5d %3.0f%% %s", step, 100 * done, {k: round(float(v), 3) for k, v in terms.items()})
+            logger.info("%5d %3.0f%% %s", step, 100 * done, {k: round(v.item(), 3) for k, v in terms.items()})
         if time.monotonic() - logged > 240:
             logged = time.monotonic()
             torch.save(average, arguments.out / "judge.pt")

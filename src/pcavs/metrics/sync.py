@@ -21,9 +21,6 @@ from pcavs.metrics.crops import MouthCrops, without_light
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import MelWindows
 
-JUDGE: Final = "pcavs-judge-v1"
-"""Name and version: figures of two versions do not compare."""
-
 REACH_FRAMES: Final = 15
 """Shifts tried in each direction (0.6 s), as SyncNet's evaluation does."""
 LEAST_FRAMES: Final = 2 * MEL_WINDOW_FRAMES
@@ -71,7 +68,7 @@ class SyncJudge:
 
     @property
     def name(self) -> str:
-        """Name and version."""
+        """Name and version: figures of two versions do not compare."""
         return str(self.facts["name"])
 
     def seen(self, crops: MouthCrops, lips: Float[np.ndarray, "time 80"]) -> Embeddings:
