@@ -73,6 +73,7 @@ def perform(
     random: np.random.Generator,
     voices: Sequence[VoiceFile] = (),
     voices_share: float = 0.5,
+    languages: Sequence[str] = (),
 ) -> Performance:
     """Invents a clip.
 
@@ -82,13 +83,14 @@ def perform(
         random: Decides everything.
         voices: Recordings and Piper voices, of which those of the split are used.
         voices_share: How many of the clips speak with one of them, 0 to 1; eSpeak NG speaks in the others.
+        languages: Of eSpeak NG's speech; without, those that the split may use.
 
     Raises:
         InputError: eSpeak NG is not installed, or a recording cannot be used.
     """
     usable = [voice for voice in voices if voice.split == ("val" if held_out else "train")]
     real = random.random() < voices_share
-    speech = real_speech(usable, seconds, random) if real and usable else synthetic_speech(held_out, random)
+    speech = real_speech(usable, seconds, random) if real and usable else synthetic_speech(held_out, random, languages)
     spare_s = max(len(speech.utterance.waveform) / SAMPLE_RATE_HZ - seconds, 0.0)
     # A quarter of the clips begin with shut lips: a talker must learn to open them.
     first_s = random.uniform(-1.2, -0.3) if random.random() < 0.25 else random.uniform(-0.3, spare_s)

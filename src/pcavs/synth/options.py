@@ -31,6 +31,8 @@ class SynthOptions:
     val clips only, rows of split `train` in training clips only, others never."""
     voices_share: float = 0.5
     """How many of the clips speak with a voice of the table, 0 to 1; eSpeak NG speaks in the others."""
+    languages: tuple[str, ...] = ()
+    """Languages of eSpeak NG's speech, by its names (`de`, `en-us`); without, those that the split may use."""
     seconds: float = 4.0
     """Length of a clip, a multiple of 0.04."""
     size_px: int = 256

@@ -26,7 +26,7 @@ from pcavs.synth.clip import Performance, perform
 from pcavs.synth.options import SynthOptions
 from pcavs.synth.render import Colour, HeadRenderer, Scene, bone_matrices
 from pcavs.synth.scenes import random_scene
-from pcavs.synth.voices import VoiceFile, read_voices
+from pcavs.synth.voices import VoiceFile, read_voices, verify_languages
 from pcavs.types import Waveform
 
 logger = logging.getLogger(__name__)
@@ -61,6 +61,7 @@ def run(options: SynthOptions) -> Path:
             raise InputError(f"no {split} heads in {options.avatars}; convert them, or name the split in --index")
         jobs += [(split, number) for number in range(options.first_clip, options.first_clip + count)]
     voices = read_voices(options.voices) if options.voices else ()
+    verify_languages(options.languages)
     todo = [job for job in jobs if not _is_made(options.out, *job)]
     with contextlib.ExitStack() as stack:
         spread = _spread(options.workers, stack)
@@ -142,7 +143,7 @@ def _make_clip(
 ) -> Path:
     split, number = job
     random = np.random.default_rng([options.seed, split == "val", number])
-    performance = perform(options.seconds, split == "val", random, voices, options.voices_share)
+    performance = perform(options.seconds, split == "val", random, voices, options.voices_share, options.languages)
     avatar = _choose_head(heads[split], number, options, random)
     folder = options.out / split / avatar.name
     film = folder / f"{number:04d}.mp4"

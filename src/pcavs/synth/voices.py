@@ -75,11 +75,31 @@ def read_voices(table: Path) -> tuple[VoiceFile, ...]:
     return voices
 
 
-def synthetic_speech(held_out: bool, random: np.random.Generator) -> Speech:
-    """Lets eSpeak NG say a random text in a random language and voice; held-out ones are never used otherwise."""
-    languages = [name for name in SENTENCES if (name in VAL_LANGUAGES) == held_out]
+def verify_languages(languages: Sequence[str]) -> None:
+    """Refuses languages without texts.
+
+    Raises:
+        InputError: Naming them, and those that there are.
+    """
+    unknown = sorted(set(languages) - set(SENTENCES))
+    if unknown:
+        raise InputError(f"no texts in {', '.join(unknown)}; there are {', '.join(SENTENCES)}")
+
+
+def synthetic_speech(held_out: bool, random: np.random.Generator, languages: Sequence[str] = ()) -> Speech:
+    """Lets eSpeak NG say a random text in a random language and voice; held-out ones are never used otherwise.
+
+    Args:
+        held_out: Use the languages and voices that training clips never use.
+        random: Decides everything.
+        languages: Use these languages instead.
+
+    Raises:
+        InputError: eSpeak NG is not installed.
+    """
+    languages = languages or [name for name in SENTENCES if (name in VAL_LANGUAGES) == held_out]
     voice = Voice(
-        language=str(random.choice(languages)),
+        language=str(random.choice(np.array(languages))),
         variant=str(random.choice(VAL_VARIANTS if held_out else VARIANTS)),
         words_a_minute=int(random.integers(115, 185)),
         pitch=int(random.integers(25, 75)),

@@ -12,7 +12,8 @@ from openvino import opset13 as ops
 from pcavs.errors import InputError
 from pcavs.synth import piper, voices
 from pcavs.synth.speech import Phoneme, Utterance, joined, quickened
-from pcavs.synth.voices import VoiceFile, read_voices, real_speech
+from pcavs.synth.texts import VAL_LANGUAGES
+from pcavs.synth.voices import VoiceFile, read_voices, real_speech, synthetic_speech, verify_languages
 
 HEADER = "path,speaker,split,language,text\n"
 
@@ -115,3 +116,17 @@ def test_a_file_that_is_no_voice_is_named(tmp_path: Path, toy_voice: Path) -> No
     broken.with_name("broken.onnx.json").write_text(toy_voice.with_name("toy.xml.json").read_text())
     with pytest.raises(InputError, match=r"broken\.onnx is not a Piper voice"):
         piper.say(broken, "hello")
+
+
+@pytest.mark.usefixtures("espeak")
+def test_speech_keeps_to_the_languages_asked_for() -> None:
+    random = np.random.default_rng(0)
+    spoken = {synthetic_speech(True, random, ("hi", "pl")).language for _ in range(8)}
+    assert spoken == {"hi", "pl"}
+    assert {synthetic_speech(True, random).language for _ in range(8)} <= set(VAL_LANGUAGES)
+
+
+def test_a_language_without_texts_is_named() -> None:
+    verify_languages(("de", "sv"))
+    with pytest.raises(InputError, match="no texts in xx; there are en-us, "):
+        verify_languages(("de", "xx"))
