@@ -6,7 +6,8 @@
     python tools/measure_pose.py relative PICTURE... --sources FILM... --audio SPEECH --out relative.json
 
 `fit` renders each picture with its own mouth and one axis turned by steps, and measures every frame with the face
-tracker. Put the map beside the weights as `pose.json` (docs/formats.md). `check` makes a second of film for each
+tracker. With `--turn learned` put the map beside the weights as `pose.json` (docs/formats.md); with `--turn solid` it
+says what the factors `TOLD` of animate/solid.py ought to be. `check` makes a second of film for each
 picture and pose, as `pcavs animate --pose yaw=..,pitch=..,roll=..` does, and judges its lips as well. `relative` makes
 a fifth of a second of film for each picture and pose source with `--relative`, and compares its first frame's pose with
 the picture's own.
@@ -17,15 +18,15 @@ import json
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
 
 from pcavs.animate.animator import Animator, load_animator
-from pcavs.animate.compose import make_composer
 from pcavs.animate.motion import measure_film
-from pcavs.animate.options import FilmOptions
+from pcavs.animate.options import FilmOptions, Turn
+from pcavs.animate.performer import Performer, make_performer
 from pcavs.animate.pose_tools import draw_curves
 from pcavs.animate.posemap import AXES, fit_map, save_map
 from pcavs.animate.sources import Identity, read_identity
@@ -58,12 +59,13 @@ def main() -> None:
     parser.add_argument("--audio", type=Path)
     parser.add_argument("--pose")
     parser.add_argument("--sources", nargs="+", default=[])
+    parser.add_argument("--turn", choices=get_args(Turn), default="solid")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--out", type=Path, required=True)
     words = parser.parse_args()
     animator = load_animator(words.weights, "auto")
     if words.what == "fit":
-        fit(animator, words.pictures, words.out)
+        fit(animator, words.pictures, words.out, words.turn)
     elif words.what == "follow":
         follow(animator, words)
     elif words.what == "relative":
@@ -72,12 +74,12 @@ def main() -> None:
         check(animator, words)
 
 
-def fit(animator: Animator, pictures: list[Path], out: Path) -> None:
+def fit(animator: Animator, pictures: list[Path], out: Path, turn: Turn) -> None:
     """Fits and saves the map."""
     turns = []
     for path in pictures:
         try:
-            turns.append(turned(animator, path))
+            turns.append(turned(animator, path, turn))
         except FaceError as error:
             print(f"left out: {error}", file=sys.stderr)
             continue
@@ -90,32 +92,32 @@ def fit(animator: Animator, pictures: list[Path], out: Path) -> None:
     print(np.column_stack([poses.asked_deg, poses.made_deg.reshape(-1, 9), poses.error_deg]).round(1))
 
 
-def turned(animator: Animator, path: Path) -> np.ndarray:
+def turned(animator: Animator, path: Path, who: Turn) -> np.ndarray:
     """For one picture, steps x axes asked x axes: how far the face turned; NaN where it is lost."""
     options = FilmOptions(identity=path, audio=path)
     identity = read_identity(path, animator.side_px(options), animator.eyes(options))
     landmarker = FaceLandmarker()
     made = np.full((len(_STEPS_DEG), 3, 3), np.nan)
-    base = measured(frame(animator, identity, np.zeros(3)), landmarker)
+    performer = make_performer(animator.backend, identity, who)
+    base = measured(frame(performer, identity, np.zeros(3)), landmarker)
     for axis in range(3):
         for row, step in enumerate(_STEPS_DEG):
             turn = np.zeros(3)
             turn[axis] = step
             try:
-                made[row, axis] = measured(frame(animator, identity, turn), landmarker) - base
+                made[row, axis] = measured(frame(performer, identity, turn), landmarker) - base
             except FaceError:
                 continue
     return made
 
 
-def frame(animator: Animator, identity: Identity, turn: np.ndarray) -> Picture:
+def frame(performer: Performer, identity: Identity, turn: np.ndarray) -> Picture:
     """Renders a picture with its own mouth and its head turned."""
     own = identity.codes.pose
     start = picture_angles(own)
     code = own.copy()
     code[:9] += (rotation_from_angles((start + turn)[None]) - rotation_from_angles(start[None])).reshape(9)
-    rendered = animator.backend.render(identity.codes, identity.codes.content, code.astype(np.float32))
-    return make_composer(animator.backend.spec.kind, identity.picture).frame(rendered)
+    return performer.frame(identity.codes.content, code.astype(np.float32))
 
 
 def measured(picture: Picture, landmarker: FaceLandmarker) -> np.ndarray:
@@ -142,7 +144,7 @@ def check(animator: Animator, words: argparse.Namespace) -> None:
 
 def follow(animator: Animator, words: argparse.Namespace) -> None:
     """Draws what a timeline asked for and what the film shows, and prints the largest steps of both."""
-    film = animator.animate(words.pictures[0], words.audio, pose=words.pose)
+    film = animator.animate(words.pictures[0], words.audio, pose=words.pose, turn=words.turn)
     assert film.heads is not None
     track = track_face(film.frames, FaceLandmarker(), "film", TrackPolicy(smoothed=True))
     made = angles_deg(head_pose(track.meshes).rotation.astype(np.float64))
@@ -161,7 +163,7 @@ def relative(animator: Animator, words: argparse.Namespace) -> None:
     rows: list[dict[str, Any]] = []
     for picture in words.pictures:
         for source in words.sources:
-            film = animator.animate(picture, words.audio, pose=source, relative=True, end=0.2)
+            film = animator.animate(picture, words.audio, pose=source, relative=True, end=0.2, turn=words.turn)
             own = measured(film.identity.picture, landmarker)
             off = measured(next(iter(film.frames)), landmarker) - own
             rows.append(
@@ -197,7 +199,7 @@ def film_row(
     """Makes and measures one film."""
     path, asked = what
     pose = ",".join(f"{name}={value}" for name, value in asked.items())
-    film = animator.animate(path, words.audio, pose=pose, end=words.seconds)
+    film = animator.animate(path, words.audio, pose=pose, end=words.seconds, turn=words.turn)
     frames = list(film.frames)
     track = track_face(frames, tools[1], path.name, TrackPolicy(smoothed=False))
     angles = angles_deg(head_pose(track.meshes).rotation.astype(np.float64)).mean(axis=0)

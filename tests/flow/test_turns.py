@@ -26,15 +26,17 @@ def angles(landmarker, frame):
     return picture_angles(pose_code(track.meshes, frame.shape[0])[0])
 
 
-@pytest.mark.parametrize("pose", ["yaw=20", "yaw=-20", "pitch=8,yaw=5", "roll=15", "yaw=-12,roll=-10"])
+@pytest.mark.parametrize(
+    "pose", ["yaw=30", "yaw=20", "yaw=-20", "yaw=-30", "pitch=8,yaw=5", "roll=15", "yaw=-12,roll=-10"]
+)
 def test_degrees_asked_are_degrees_made(landmarker, face, make_wav, pose):
-    """By the tracker, which sees three quarters of a wide turn: nothing is hidden on the far side."""
+    """By the tracker, on another person than those whom the factors of turns were measured on."""
     seeing = Animator(Seeing(), landmarker, "seeing", "0" * 64)
     film = seeing.animate(face, make_wav(0.2), pose=pose, size=256)
     asked = dict.fromkeys(("yaw", "pitch", "roll"), 0.0)
     asked |= {name: float(value) for name, value in (word.split("=") for word in pose.split(","))}
     made = angles(landmarker, next(iter(film.frames)))
-    assert np.abs(made - list(asked.values())).max() < 7.5, made
+    assert np.abs(made - list(asked.values())).max() < 4, made
 
 
 def test_eyes_blink_when_the_seed_says(loud_mouth, face, make_wav):

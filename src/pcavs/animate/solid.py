@@ -1,4 +1,4 @@
-"""Turns the head in a picture as one solid body, by the depth that its landmarks have.
+"""Turns the head in a picture as one solid body: what is nearer hides what is behind it.
 
 Lengths are centimetres of the average head. Places are cells of a grid over the crop and a margin around it, x to the
 picture's right, y down, depth towards the viewer.
@@ -8,73 +8,62 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 
 from pcavs.animate.posemap import PoseMap
-from pcavs.face.pose import RIGID, angles_deg, canonical_face, head_pose, pose_from_code, rotation_from_angles
+from pcavs.animate.relief import CELLS, MARGIN, WIDE, make_relief
+from pcavs.face.pose import angles_deg, pose_from_code, rotation_from_angles
 from pcavs.types import Mesh
 
-CELLS: Final = 128
-"""Cells a side of the crop: two millimetres of a head each, finer than the landmarks know it."""
-MARGIN: Final = 32
-"""Cells around the crop, so that hair and background beyond it can come in."""
-_WIDE: Final = CELLS + 2 * MARGIN
+__all__ = ["CELLS", "MARGIN", "TOLD", "Places", "SolidHead", "solid_turns"]
 
-Grid = Float32[np.ndarray, "wide wide"]
 Places = Float32[np.ndarray, "rows columns 2"]
 """x and y, in cells of the crop and its margin."""
 Moves = Float32[np.ndarray, "wide wide 2"]
+"""By how much each cell of the picture moves, in cells."""
 
-_FARTHEST_DEG: Final = np.array([32.0, 22.0, 28.0])
-"""Yaw, pitch and roll against the picture's own that are approached and never passed: beyond, the hidden side shows."""
-_FREE_SHARE: Final = 0.7
+TOLD: Final = np.array([1.16, 1.02, 1.0])
+"""Degrees by which the relief is turned for each degree of yaw, pitch and roll that shall be seen: measured by the
+tracker on ten strangers (docs/measurements.md)."""
+_FARTHEST_DEG: Final = np.array([44.0, 25.0, 28.0])
+"""Yaw, pitch and roll of the relief that are approached and never passed: beyond, the hidden side shows."""
+_FREE_SHARE: Final = 0.8
 """Share of that up to which the head turns as it is told."""
-_EAR_DEPTH_CM: Final = -2.5
-"""Depth of all that surrounds the face: ears, hair, neck. As deep as the head's sides, so that its outline stays."""
-_FALL_CM: Final = 4.0
-"""Distance from the face's outline at which that depth is reached."""
-RELIEF: Final = 1.3
-"""Depths are exaggerated: slopes are limited and nothing is hidden, so the tracker sees only 0.65 of a turn with the
-landmarks' own depth, and 0.75 with this (docs/LOG.md)."""
-_STEEPEST: Final = 1.15
-"""Depth that may be lost a centimetre: what is steeper folds over at turns of 40 degrees, and noses are pinched before.
-Wings of noses are filled."""
-_STEEP_CELLS: Final = 60
-_SOFT_CM: Final = 0.35
-_HIDDEN: Final = -99.0
+_SOFT_CELLS: Final = 0.8
+"""Blur of the way back, so that the edge of what hides is not ragged."""
+_AROUND_CM: Final = 2.0
+"""How far around the face something may be hidden by it."""
+_STEP_CELLS: Final = 1.5
+"""Between two places that are looked at along a line of sight: three millimetres."""
+_SOLID: Final = 0.98
+"""Share of the head's motion from which on a place is taken to follow all of it."""
 _ROUNDS: Final = 4
 _LEAST_AREA: Final = 0.15
 """Of a cell, after the turn: nearer to a fold, Newton's steps would leap."""
 _LONGEST_STEP: Final = 4.0
-_CHIN: Final = 152
 _TOLERANCE: Final = 1e-6
-
-
-class _Depths(NamedTuple):
-    """The face's relief, as far as the mesh reaches."""
-
-    depth_cm: Grid
-    known: Bool[np.ndarray, "wide wide"]
-    origin: Float[np.ndarray, "2"]
-    """The head's origin, in cells."""
-    cells_per_cm: float
-    chin_cm: float
-    """How far the chin is below the origin."""
 
 
 def solid_turns() -> PoseMap:
     """Says that a solid head turns by the degrees that it is asked for, and how far."""
-    yaw, pitch, roll = 30.0, 20.0, 25.0
+    yaw, pitch, roll = 35.0, 20.0, 25.0
     asked = np.array([-yaw, -roll, -pitch, 0.0, pitch, roll, yaw])
     made = np.stack([asked, asked.clip(-pitch, pitch), asked.clip(-roll, roll)], axis=1)[:, :, None] * np.eye(3)
     return PoseMap(asked_deg=asked, made_deg=made, error_deg=np.zeros((len(asked), 3)))
 
 
+class _Turn(NamedTuple):
+    """Where a point of the head goes: linear @ (x, y) - aside * depth + shift, in cm."""
+
+    linear: Float[np.ndarray, "2 2"]
+    aside: Float[np.ndarray, "2"]
+    shift: Float[np.ndarray, "2"]
+
+
 class SolidHead:
     """A head with a relief, before a background that holds still.
 
-    The relief is the mesh's inside of the face's outline and falls to the ears' depth around it; its slopes are
-    limited, so that no turn within reach folds it, and every place of the turned picture comes from one of the picture.
+    Each place of the turned picture shows the part of the relief that lies there and is nearest to the viewer.
     """
 
     def __init__(self, mesh: Mesh, side_px: int, own: Float32[np.ndarray, "12"]) -> None:
@@ -85,16 +74,12 @@ class SolidHead:
             side_px: Of the crop.
             own: Pose code of the picture, from the same encoder as those that will drive it.
         """
-        depths = _depths(mesh, side_px)
+        self._relief = make_relief(mesh, side_px)
         self._own = own.astype(np.float64)
         self._own_rotation = pose_from_code(own[None], CELLS).rotation[0].astype(np.float64)
-        self._rows, self._columns = (axis.astype(np.float32) for axis in np.mgrid[0:_WIDE, 0:_WIDE])
-        self._unit = np.float32(depths.cells_per_cm)
-        away_cm = _away_cm(depths)
-        self._depth = _limited(RELIEF * _surrounded(depths, away_cm), depths.cells_per_cm)
-        self._x = (self._columns - np.float32(depths.origin[0])) / self._unit
-        self._y = (self._rows - np.float32(depths.origin[1])) / self._unit
-        self._matte = _matte(away_cm, self._y, depths)
+        self._places = np.dstack(np.meshgrid(*[np.arange(WIDE, dtype=np.float32)] * 2))
+        reach = 2 * round(_AROUND_CM * self._relief.cells_per_cm) + 1
+        self._covering = cv2.dilate(self._relief.face.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
 
     def sources(self, driving: Float32[np.ndarray, "12"], margin: int = 0) -> Places:
         """Says where in the picture each cell of the turned picture comes from.
@@ -103,47 +88,88 @@ class SolidHead:
             driving: The pose code.
             margin: Cells around the crop that are asked for, up to `MARGIN`.
         """
-        inner = slice(MARGIN - margin, _WIDE - MARGIN + margin)
-        columns, rows = self._columns[inner, inner], self._rows[inner, inner]
-        moved = self._moved(driving)
+        first = MARGIN - margin
+        cells = self._places[first : WIDE - first, first : WIDE - first]
+        turn = self._turn(driving)
+        moved = self._moved(turn)
         if np.abs(moved).max() < _TOLERANCE:
-            return np.dstack([columns, rows])
-        return _inverse(moved, columns, rows)
+            return cells.copy()
+        start = cells - moved[first : WIDE - first, first : WIDE - first]
+        rows, columns = _box(self._places[self._covering] + moved[self._covering], first, len(cells))
+        if start[rows, columns].size:
+            nearest = self._nearest(cells[rows, columns], turn)
+            solid = cv2.remap(self._relief.matte, nearest[..., 0], nearest[..., 1], cv2.INTER_LINEAR) > _SOLID
+            start[rows, columns][solid] = nearest[solid]
+        away = _solved(moved, cells, start) - cells
+        return cells + cv2.GaussianBlur(away, (0, 0), _SOFT_CELLS, borderType=cv2.BORDER_REPLICATE)
 
-    def _moved(self, driving: Float32[np.ndarray, "12"]) -> Moves:
-        """How far each cell of the picture moves, in cells."""
-        rotation, scale = self._turn(driving), float(np.exp(driving[11] - self._own[11]))
-        shift = ((driving[9:11] - self._own[9:11]) * CELLS / 2 / self._unit).astype(np.float32)
-        linear = (scale * rotation[:2, :2] - np.eye(2)).astype(np.float32)
-        aside = (scale * rotation[:2, 2]).astype(np.float32)
-        return np.dstack(
-            [
-                self._matte
-                * (linear[row, 0] * self._x + linear[row, 1] * self._y - aside[row] * self._depth + shift[row])
-                * self._unit
-                for row in range(2)
-            ]
+    def _moved(self, turn: _Turn) -> Moves:
+        """By how much each cell of the picture moves, in cells."""
+        relief, unit = self._relief, np.float32(self._relief.cells_per_cm)
+        linear = (turn.linear - np.eye(2)).astype(np.float32)
+        aside, shift = turn.aside.astype(np.float32), turn.shift.astype(np.float32)
+        moves = (
+            linear[axis, 0] * relief.x + linear[axis, 1] * relief.y - aside[axis] * relief.depth + shift[axis]
+            for axis in range(2)
         )
+        return np.dstack([relief.matte * unit * move for move in moves])
 
-    def _turn(self, driving: Float32[np.ndarray, "12"]) -> Float[np.ndarray, "3 3"]:
-        """Rotation against the picture's own, not farther than a solid head can show."""
+    def _nearest(self, cells: Places, turn: _Turn) -> Places:
+        """Finds the place of the picture that each cell shows, where all of it follows the head.
+
+        All points that a cell could show lie on a line in the picture, one for each depth. It is walked from the
+        nearest depth to the farthest, in small steps; the first place that lies as high as the line is seen. In
+        between, line and relief are taken to be straight.
+        """
+        relief = self._relief
+        back = np.linalg.inv(turn.linear)
+        zero = np.array([relief.x[0, 0], relief.y[0, 0]], np.float64)
+        flat = ((cells / relief.cells_per_cm + zero - turn.shift) @ back.T - zero) * relief.cells_per_cm
+        slope = back @ turn.aside * relief.cells_per_cm  # cells a cm of depth
+        high, low = float(relief.depth.max()), float(relief.depth.min())
+        steps = max(2, int(np.ceil(np.hypot(*slope) * (high - low) / _STEP_CELLS)))
+        x, y = (np.ascontiguousarray(flat[..., axis], np.float32) for axis in range(2))
+        depths = np.linspace(high, low, steps + 1)
+        seen = np.full(x.shape, low, np.float32)
+        open_, above = np.ones(x.shape, bool), np.ones(x.shape, np.float32)
+        for depth in depths:
+            across, down = np.float32(slope[0] * depth), np.float32(slope[1] * depth)
+            ground = cv2.remap(relief.depth, x + across, y + down, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            over = np.float32(depth) - ground
+            hit = open_ & (over <= 0)
+            share = above[hit] / np.maximum(above[hit] - over[hit], np.float32(_TOLERANCE))
+            seen[hit] = np.float32(depth) + (1 - share) * np.float32((high - low) / steps)
+            open_ &= ~hit
+            if not open_.any():
+                break
+            above = over
+        return np.dstack([x + np.float32(slope[0]) * seen, y + np.float32(slope[1]) * seen])
+
+    def _turn(self, driving: Float32[np.ndarray, "12"]) -> _Turn:
+        """The way of the head against the picture's own, turned no farther than a solid head can show."""
         rotation = pose_from_code(driving[None], CELLS).rotation[0].astype(np.float64) @ self._own_rotation.T
-        angles = angles_deg(rotation[None])[0]
+        angles = TOLD * angles_deg(rotation[None])[0]
         free = _FREE_SHARE * _FARTHEST_DEG
         rest = _FARTHEST_DEG - free
         over = np.abs(angles) - free
         soft = np.where(over > 0, free + rest * np.tanh(over.clip(0) / rest), np.abs(angles))
-        return rotation_from_angles((np.sign(angles) * soft)[None])[0]
+        turned = float(np.exp(driving[11] - self._own[11])) * rotation_from_angles((np.sign(angles) * soft)[None])[0]
+        shift = (driving[9:11] - self._own[9:11]) * CELLS / 2 / self._relief.cells_per_cm
+        return _Turn(turned[:2, :2], turned[:2, 2], shift)
 
 
-def _inverse(
-    moved: Moves, columns: Float32[np.ndarray, "rows columns"], rows: Float32[np.ndarray, "rows columns"]
-) -> Places:
-    """Solves place + moved(place) = cell for every cell asked for, by Newton's method."""
+def _box(places: Float32[np.ndarray, "_ 2"], first: int, size: int) -> tuple[slice, slice]:
+    """Rows and columns around places, of a square of cells that begins at a cell."""
+    low = (np.floor(places.min(axis=0)).astype(int) - first).clip(0, size)
+    high = (np.ceil(places.max(axis=0)).astype(int) + 1 - first).clip(0, size)
+    return slice(low[1], max(low[1], high[1])), slice(low[0], max(low[0], high[0]))
+
+
+def _solved(moved: Moves, cells: Places, start: Places) -> Places:
+    """Solves place + moved(place) = cell for every cell, by Newton's method."""
     slopes = np.dstack([np.gradient(moved[..., axis], axis=along) for axis in range(2) for along in (1, 0)])
-    x, y = (
-        cell - cv2.remap(moved[..., axis], columns, rows, cv2.INTER_LINEAR) for axis, cell in enumerate((columns, rows))
-    )
+    columns, rows = cells[..., 0], cells[..., 1]
+    x, y = (np.ascontiguousarray(start[..., axis]) for axis in range(2))
     for _ in range(_ROUNDS):
         there = cv2.remap(moved, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         slope = cv2.remap(slopes, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -153,91 +179,3 @@ def _inverse(
         x = x + ((yy * left - xy * down) / area).clip(-_LONGEST_STEP, _LONGEST_STEP)
         y = y + ((xx * down - yx * left) / area).clip(-_LONGEST_STEP, _LONGEST_STEP)
     return np.dstack([x, y])
-
-
-def _depths(mesh: Mesh, side_px: int) -> _Depths:
-    pose = head_pose(mesh[None])
-    to_cells = CELLS / side_px
-    unit = float(pose.scale_px_per_cm[0]) * to_cells
-    face = canonical_face()
-    points = (mesh[: len(face.vertices_cm), :2].astype(np.float64) + 0.5) * to_cells - 0.5 + MARGIN
-    # The mesh's depth has no origin of its own; the canonical head's rigid points give it one.
-    rigid = face.vertices_cm[list(RIGID)].mean(axis=0)
-    zero = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
-    heights = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - zero) * to_cells / unit
-    depth = np.full((_WIDE, _WIDE), _HIDDEN, np.float32)
-    for corners in face.triangles:
-        _raise(depth, points[corners], heights[corners])
-    origin = (pose.translation_px[0].astype(np.float64) + 0.5) * to_cells - 0.5 + MARGIN
-    return _Depths(depth, depth > _HIDDEN, origin, unit, float(points[_CHIN, 1] - origin[1]) / unit)
-
-
-def _raise(depth: Grid, corners: Float[np.ndarray, "3 2"], heights: Float[np.ndarray, "3"]) -> None:
-    """Draws a triangle into the relief where it is the nearest."""
-    low = np.floor(corners.min(axis=0)).astype(int).clip(0)
-    high = (np.ceil(corners.max(axis=0)).astype(int) + 1).clip(max=_WIDE)
-    sides = (corners[1:] - corners[0]).T
-    determinant = sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0]
-    if (high <= low).any() or abs(determinant) < _TOLERANCE:
-        return
-    rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]]
-    across, down = columns - corners[0, 0], rows - corners[0, 1]
-    first = (across * sides[1, 1] - down * sides[0, 1]) / determinant
-    second = (down * sides[0, 0] - across * sides[1, 0]) / determinant
-    edge = -0.02  # neighbours overlap by a hair, so that no cell falls between them
-    inside = (first >= edge) & (second >= edge) & (first + second <= 1 - edge)
-    height = heights[0] + first * (heights[1] - heights[0]) + second * (heights[2] - heights[0])
-    part = depth[low[1] : high[1], low[0] : high[0]]
-    part[inside] = np.maximum(part[inside], height[inside])
-
-
-def _away_cm(depths: _Depths) -> Grid:
-    distance = cv2.distanceTransform((~depths.known).astype(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray(distance / depths.cells_per_cm, np.float32)
-
-
-def _surrounded(depths: _Depths, away_cm: Grid) -> Grid:
-    """Continues the relief outside of the face's outline, down to the ears' depth."""
-    unknown = (~depths.known).astype(np.uint8)
-    labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1].astype(int)
-    nearest = np.zeros(int(labels.max()) + 1, np.float32)
-    nearest[labels[depths.known]] = depths.depth_cm[depths.known]
-    fallen = _smooth_step(away_cm / _FALL_CM)
-    around = nearest[labels] * (1 - fallen) + _EAR_DEPTH_CM * fallen
-    # Rays from the nearest points leave streaks: the farther out, the less they matter.
-    soft = _softened(around, 1.2 * depths.cells_per_cm)
-    share = away_cm.clip(0, 1)
-    return _softened(around * (1 - share) + soft * share, _SOFT_CM * depths.cells_per_cm)
-
-
-def _limited(depth: Grid, cells_per_cm: float) -> Grid:
-    """Fills what is too steep, from the nearer side: tips stay, what they would hide comes up to them."""
-    step = np.float32(_STEEPEST / cells_per_cm)
-    kernel = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-    for _ in range(_STEEP_CELLS):
-        filled = np.maximum(depth, cv2.dilate(depth, kernel) - step)
-        if np.array_equal(filled, depth):
-            break
-        depth = filled
-    return _softened(depth, 0.7 * _SOFT_CM * cells_per_cm)
-
-
-def _matte(away_cm: Grid, below_cm: Grid, depths: _Depths) -> Grid:
-    """Share of the head's motion that each place follows: 1 on the head, 0 on background and shoulders.
-
-    Hair reaches high above the face's outline, and the neck ends soon below it.
-    """
-    low = ((below_cm - (depths.chin_cm - 3)) / 4).clip(0, 1)
-    high = ((-below_cm - 2) / 5).clip(0, 1)
-    reach = 2 + 3 * high - 2 * low
-    share = 1 - _smooth_step((away_cm - reach) / (4.5 + 2.5 * high + 1.5 * low))
-    return _softened(share, 0.8 * depths.cells_per_cm)
-
-
-def _smooth_step(share: np.ndarray) -> Grid:
-    share = share.clip(0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
-
-
-def _softened(values: np.ndarray, sigma: float) -> Grid:
-    return np.asarray(cv2.GaussianBlur(values.astype(np.float32), (0, 0), sigma), np.float32)

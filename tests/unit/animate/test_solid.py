@@ -2,11 +2,14 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
 from helpers.heads import average_code, average_mesh
-from pcavs.animate.solid import CELLS, MARGIN, RELIEF, SolidHead, solid_turns
+from pcavs.animate.relief import CELLS, EXAGGERATION, MARGIN, make_relief
+from pcavs.animate.solid import TOLD, SolidHead, solid_turns
+from pcavs.face.pose import rotation_from_angles
 
 SIDE = 256
 NOSE, CHIN, CORNER = 4, 152, 33
@@ -28,6 +31,11 @@ def cells(point):
     return (point[:2] + 0.5) * CELLS / SIDE - 0.5 + MARGIN
 
 
+def factors(angles):
+    """What the relief turns for each degree that is asked for."""
+    return [TOLD[("yaw", "pitch", "roll").index(name)] for name in angles]
+
+
 @pytest.mark.parametrize("margin", [0, MARGIN])
 def test_the_pictures_own_pose_moves_nothing(head, margin):
     assert np.array_equal(head.sources(average_code(), margin), grid(margin))
@@ -38,7 +46,8 @@ def test_the_pictures_own_pose_moves_nothing(head, margin):
     "angles", [{"yaw": 20}, {"yaw": -20}, {"pitch": 12}, {"pitch": -12}, {"roll": 20}, {"yaw": 10, "pitch": 8}]
 )
 def test_points_of_the_face_go_where_a_turn_brings_them(head, point, angles):
-    turned = cells(average_mesh(SIDE, **angles, relief=RELIEF)[point])
+    told = {name: angle * factor for (name, angle), factor in zip(angles.items(), factors(angles), strict=True)}
+    turned = cells(average_mesh(SIDE, **told, relief=EXAGGERATION)[point])
     column, row = np.rint(turned).astype(int) - MARGIN
     source = head.sources(average_code(**angles))[row, column]
     wanted = cells(average_mesh(SIDE)[point]) + (np.rint(turned) - turned)
@@ -78,6 +87,29 @@ def test_no_turn_that_people_make_folds(head, angles):
     assert (area <= 0).mean() < 0.01
 
 
+def test_what_is_nearer_hides_what_is_behind_it(head):
+    relief = make_relief(average_mesh(SIDE), SIDE)
+    turn = rotation_from_angles(np.array([TOLD * (30, 0, 0)]))[0]
+    ahead = np.stack([relief.x, relief.y, -relief.depth], axis=-1) @ turn.T
+    sources = head.sources(average_code(yaw=30), MARGIN)
+    seen = cv2.remap(-ahead[..., 2].astype(np.float32), sources[..., 0], sources[..., 1], cv2.INTER_LINEAR)
+    columns, rows = (
+        np.rint(ahead[..., axis] * relief.cells_per_cm + middle).astype(int)
+        for axis, middle in enumerate((grid(MARGIN) - np.dstack([relief.x, relief.y]) * relief.cells_per_cm)[0, 0])
+    )
+    nose = relief.face & (relief.depth > 8)
+    # Whatever lands on a cell, what is seen there is not behind it, but for what lies along a line of sight.
+    behind = -ahead[nose, 2] - seen[rows[nose], columns[nose]]
+    assert (behind > 1).mean() < 0.3
+    shown = np.zeros(relief.face.shape, bool)
+    whole = np.rint(sources).astype(int).clip(0, len(shown) - 1)
+    shown[whole[..., 1], whole[..., 0]] = True
+    bridge = cells(average_mesh(SIDE)[195]).astype(int)
+    beside = slice(bridge[0] + 3, bridge[0] + 9)
+    assert shown[bridge[1] + 6, beside].mean() < 0.6, "the cheek behind the nose is hidden"
+    assert shown[bridge[1] + 6, bridge[0] - 9 : bridge[0] - 3].all(), "the near side is not"
+
+
 def test_shoulders_and_background_hold_still(head):
     sources = head.sources(average_code(yaw=25, pitch=10), MARGIN)
     away = np.abs(sources - grid(MARGIN)).max(axis=-1)
@@ -98,6 +130,6 @@ def test_what_is_beyond_reach_is_approached_and_not_passed(head):
 
 
 def test_solid_heads_turn_as_they_are_told():
-    wanted = np.array([[29.0, -18, 22], [-30, 0, 0], [3, 20, -25]])
+    wanted = np.array([[29.0, -18, 22], [-35, 0, 0], [3, 20, -25]])
     assert np.allclose(solid_turns().code_turns(wanted), wanted)
-    assert solid_turns().reach().tolist() == [[-30, -20, -25], [30, 20, 25]]
+    assert solid_turns().reach().tolist() == [[-35, -20, -25], [35, 20, 25]]
