@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from pcavs.face.pose import canonical_face, pose_code, rotation_from_angles
+from pcavs.face.regions import INNER_LIPS
 
 CM_A_CROP = 24.7
 """What the house's template makes of an average face."""
@@ -25,3 +26,23 @@ def average_code(side=128, **angles):
 def smooth_picture(side, seed=0):
     noise = np.random.default_rng(seed).integers(40, 216, (9, 9, 3)).astype(np.float32)
     return cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+def shut_mesh(side):
+    """The canonical face with lips that rest on each other."""
+    mesh = average_mesh(side)
+    for upper, lower in zip(INNER_LIPS[1:10], INNER_LIPS[:10:-1], strict=True):
+        mesh[[upper, lower]] = mesh[[upper, lower]].mean(axis=0)
+    return mesh
+
+
+def opening_flow(down, up=0.0, cells=128):
+    """A flow in cells as talkers make them: level on either lip, smooth between, nothing beyond the corners."""
+    rows, columns = np.mgrid[0:cells, 0:cells].astype(np.float32)
+    inner = shut_mesh(cells)[list(INNER_LIPS), :2]
+    middle, half = inner.mean(axis=0), np.ptp(inner[:, 0]) / 2
+    bow = (1 - ((columns - middle[0]) / half) ** 2).clip(0, 1)
+    lower = ((rows - middle[1] + 1) / (down + 1)).clip(0, 1)
+    motion = np.zeros((cells, cells, 2), np.float32)
+    motion[..., 1] = bow * (up * (1 - lower) - down * lower)
+    return motion

@@ -43,7 +43,7 @@ class MouthColours:
         eyes = np.concatenate([_inside(mesh, picture, outline) for outline in (LEFT_EYE, RIGHT_EYE)])
         luma = eyes @ _LUMA
         white = float(np.percentile(luma, _WHITE_PERCENTILE)) if len(luma) else 0.0
-        self._white = max(white, _LEAST_WHITE)
+        self.white = max(white, _LEAST_WHITE)
         bright = eyes[luma >= white] if len(luma) else np.full((1, 3), 255.0)
         teeth = (_hue(bright) + _TEETH) / 2
         lips = _hue(_inside(mesh, picture, OUTER_LIPS, INNER_LIPS))
@@ -53,10 +53,10 @@ class MouthColours:
         """Gives the colours, RGB from 0 to 255."""
         luma = np.maximum(colours @ _LUMA, 1)
         share = ((colours / luma[..., None] - self._teeth) @ self._way) / max(float(self._way @ self._way), 1e-6)
-        dark = (1 - luma / (_DARK * self._white)).clip(0, 1)
+        dark = (1 - luma / (_DARK * self.white)).clip(0, 1)
         share = np.clip(share, _DARK_RED * dark, _REDDEST)
         hue = self._teeth + share[..., None] * self._way
-        most = _BRIGHTEST * self._white
+        most = _BRIGHTEST * self.white
         luma = np.where(luma > 0.8 * most, most * (1 - 0.2 * np.exp(-(luma / most - 0.8) / 0.2)), luma)
         return (hue * luma[..., None]).clip(0, 255).astype(np.float32)
 

@@ -12,10 +12,11 @@ from jaxtyping import Float32
 
 from pcavs.animate.compose import make_composer
 from pcavs.animate.lids import Lids
+from pcavs.animate.mouth import Mouth, Photo, Speaking
 from pcavs.animate.options import Turn
 from pcavs.animate.solid import CELLS, MARGIN, SolidHead
 from pcavs.animate.sources import Identity
-from pcavs.animate.speaking import SpeechFields
+from pcavs.animate.speaking import SpeechFields, sampled
 from pcavs.backends.base import FieldArrays, TalkerBackend
 from pcavs.face.align import crop_picture
 from pcavs.types import Picture
@@ -84,7 +85,8 @@ class SolidPerformer:
         self._margin = MARGIN if wide else 0
         at_rest = backend.render(self._codes, self._codes.content, self._codes.pose)
         assert isinstance(at_rest, FieldArrays)
-        self._speech = SpeechFields(identity.mesh, identity.picture, at_rest)
+        self._speech = SpeechFields(identity.mesh, self._side, at_rest)
+        self._mouth = Mouth(identity.mesh, identity.picture)
         size = self._side + 2 * self.margin_px
         self._rows, self._columns = (axis.astype(np.float32) for axis in np.mgrid[0:size, 0:size])
 
@@ -93,10 +95,12 @@ class SolidPerformer:
         fields = self._backend.render(self._codes, content, self._codes.pose)
         assert isinstance(fields, FieldArrays)
         places = self._head.sources(pose, self._margin)
-        sources = places + self._speech.motion(fields, places)
-        return self._speech.painted(self._moved(sources, closed), fields, places, sources, self.margin_px)
+        motion = self._speech.motion(fields)
+        photo = self._lids.closed(closed)
+        moved = self._moved(photo, places + sampled(motion, places))
+        return self._mouth.parted(moved, photo, Speaking(fields, motion, places))
 
-    def _moved(self, places: Float32[np.ndarray, "rows columns 2"], closed: float) -> Picture:
+    def _moved(self, photo: Photo, places: Float32[np.ndarray, "rows columns 2"]) -> Picture:
         """Fetches every pixel from its place."""
         cells = len(places)
         pixels = self._side / CELLS
@@ -106,7 +110,7 @@ class SolidPerformer:
         motion = cv2.resize(motion, (size, size), interpolation=cv2.INTER_CUBIC)
         room = np.float32(self._room_px - self.margin_px)
         columns, rows = self._columns + motion[..., 0] + room, self._rows + motion[..., 1] + room
-        return cv2.remap(self._lids.closed(closed), columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
 
 
 _SAMPLING: Final = cv2.INTER_CUBIC
