@@ -62,7 +62,7 @@ def group_of(clip: Clip, renders: Path | None, known: list[str]) -> str:
         split, number = clip.key.split("-", 1)[0], clip.key.split("@")[0].rsplit("-", 1)[1]
         found = next(renders.glob(f"{split}/*/{number}.json"))
         truth = json.loads(found.read_text())
-        return f"renders, {truth['language']}" + (", recorded" if truth["speech"] == "recording" else "")
+        return f"renders, {truth['language']}" + (", recorded" if truth.get("speech") == "recording" else "")
     if clip.source == "GRID":
         return "GRID, trained on" if clip.speaker in known else "GRID, never seen"
     return f"{clip.source}, {clip.speaker}"

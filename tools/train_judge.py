@@ -140,7 +140,7 @@ def train(judge: Judge, clips: list[Clip], held_out: list[Clip], arguments: argp
     odds = draw_odds(clips)
     judge.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
     average = {name: value.clone() for name, value in judge.state_dict().items()}
-    began, step, logged = time.monotonic(), 0, 0.0
+    began, step, logged = time.monotonic(), 0, time.process_time()
     while (done := (time.monotonic() - began) / 60 / arguments.minutes) < 1:
         for group in optimiser.param_groups:
             group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.02, float(np.cos(done * np.pi / 2)) ** 1.5)
@@ -159,8 +159,8 @@ def train(judge: Judge, clips: list[Clip], held_out: list[Clip], arguments: argp
             average[name] = value.clone() if not value.is_floating_point() else average[name].lerp(value, 1 - keep)
         if step % 25 == 0:
             logger.info("%5d %3.0f%% %s", step, 100 * done, {k: round(v.item(), 3) for k, v in terms.items()})
-        if time.monotonic() - logged > 240:
-            logged = time.monotonic()
+        if time.process_time() - logged > 240:
+            logged = time.process_time()
             torch.save(average, arguments.out / "judge.pt")
             judged = Judge()
             judged.load_state_dict(average)
