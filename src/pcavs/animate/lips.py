@@ -19,6 +19,8 @@ _HARDLY, _WIDELY = 0.02, 0.05
 """Openings, as shares of the distance between the eyes, from which on the photograph's own lips count as parted."""
 _HOLD: Final = 0.45
 """Share of a lip's height, from its inner edge, where its motion is taken: there the talker's flow is level."""
+_LEAST_UP_CELLS, _LEAST_DOWN_CELLS = 1.5, 2.5
+"""Nearer to a thin lip's edge flows are on their way from one lip to the other."""
 _ACROSS_SIGMA: Final = 1.2
 _TAPER_CELLS: Final = 3.0
 """Length over which the lips part from a corner on."""
@@ -63,8 +65,8 @@ class Lips:
         half += np.minimum(half, _FRINGE_CELLS * self.own_share)
         self.top, self.bottom = middle - half, middle + half
         high_edge, low_edge = (_line(half, columns) for half in _halves(outer))
-        self._hold_top = self.top - _HOLD * (self.top - high_edge).clip(1)
-        self._hold_bottom = self.bottom + _HOLD * (low_edge - self.bottom).clip(1)
+        self._hold_top = self.top - (_HOLD * (self.top - high_edge)).clip(_LEAST_UP_CELLS)
+        self._hold_bottom = self.bottom + (_HOLD * (low_edge - self.bottom)).clip(_LEAST_DOWN_CELLS)
         ends = inner[[0, 10], 0]
         inside = np.minimum(columns - ends[0], ends[1] - columns) / _TAPER_CELLS
         share = inside.clip(0, 1)

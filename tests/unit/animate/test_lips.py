@@ -35,6 +35,18 @@ def test_lips_part_as_far_as_they_move_apart(down):
     assert 2 * gap.max() == pytest.approx(down + 1, abs=1.2)  # the widest column lies between cells
 
 
+def test_thin_lips_part_evenly():
+    """Near a thin lip's edge flows are between one lip's motion and the other's: half of a mouth stayed shut once."""
+    mesh = shut_mesh(SIDE)
+    seam = mesh[13, 1]
+    outer = list(OUTER_LIPS)
+    mesh[outer, 1] = seam + 0.25 * (mesh[outer, 1] - seam)
+    gap, _ = gaps(Lips(mesh, SIDE), opening_flow(5.0))
+    openings = 2 * gap.max(axis=0)
+    middle = np.flatnonzero(openings > 0).mean().round().astype(int)
+    assert openings[middle - 6 : middle + 7].min() > 2.5
+
+
 def test_the_opening_lies_between_the_corners():
     mesh = shut_mesh(SIDE)
     gap, (rows, columns) = gaps(Lips(mesh, SIDE), opening_flow(5.0))
