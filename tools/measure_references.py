@@ -3,7 +3,8 @@
     python tools/measure_references.py FILM... --audio SPEECH --judges FOLDER --out references.json
 
 Of each film four frames of its first half are references. A film is made of each alone, and one of all four; its frames
-are compared with frames of the second half by an independent face embedding (`tools/fetch_judges.py`).
+are compared with frames of the second half by an independent face embedding (`tools/fetch_judges.py`). The film of all
+four is made again with the references the other way round, and must be the same to the last bit.
 """
 
 import argparse
@@ -21,6 +22,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import track_picture
 from pcavs.media.video import read_frames
 from pcavs.metrics.identity import FaceEmbedder, find_embedders, mean_cosine
+from pcavs.metrics.statistics import bootstrap
 from pcavs.types import Picture
 
 _NUM_REFERENCES, _NUM_TRUE, _MADE_EVERY = 4, 4, 5
@@ -49,9 +51,15 @@ def main() -> None:
             )
         print(json.dumps(rows[-1]), flush=True)
         words.out.write_text(json.dumps({"embedding": embedder.name, "rows": rows}, indent=1))
-    one, four = (float(np.mean([np.mean(row[name]) for row in rows])) for name in ("one", "four"))
-    wins = sum(row["four"] > np.mean(row["one"]) for row in rows)
-    print(f"cosine of one {one:.4f}, of four {four:.4f}; four are better in {wins} of {len(rows)}")
+    one, four = (np.array([np.mean(row[name]) for row in rows]) for name in ("one", "four"))
+    better = bootstrap(four - one, np.random.default_rng(0))
+    print(
+        f"cosine of one {one.mean():.4f} (between films {one.std(ddof=1):.4f}), of four {four.mean():.4f}; four better"
+    )
+    span = f"by {better.middle:.4f}, 95 % {better.low:.4f} to {better.high:.4f}"
+    print(f"{span}, in {(four > one).sum()} of {len(rows)} films")
+    print(f"better than the best single one in {sum(row['four'] > max(row['one']) for row in rows)}")
+    print(f"the same in another order: {all(row['same'] for row in rows)}")
 
 
 def measured(
@@ -69,14 +77,18 @@ def measured(
         references.append(folder / f"{number}.png")
         cv2.imwrite(str(references[-1]), frames[t][:, :, ::-1])
 
-    def likeness(first: Path, more: list[Path]) -> float:
-        made = list(animator.animate(first, audio, references=more, end=0.8).frames)[::_MADE_EVERY]
-        embeddings = [embedded(frame, landmarker, embedder) for frame in made]
+    def frames_of(first: Path, *more: Path) -> list[Picture]:
+        return list(animator.animate(first, audio, references=more, end=0.8).frames)
+
+    def likeness(made: list[Picture]) -> float:
+        embeddings = [embedded(frame, landmarker, embedder) for frame in made[::_MADE_EVERY]]
         return float(np.mean([mean_cosine(embeddings, one) for one in true]))
 
+    four, turned = frames_of(*references), frames_of(*references[::-1])
     return {
-        "one": [round(likeness(reference, []), 4) for reference in references],
-        "four": round(likeness(references[0], references[1:]), 4),
+        "one": [round(likeness(frames_of(reference)), 4) for reference in references],
+        "four": round(likeness(four), 4),
+        "same": all(map(np.array_equal, four, turned)),
     }
 
 

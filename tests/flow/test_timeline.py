@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -142,6 +143,33 @@ def test_references_mean_the_same_in_any_order(posed, face, drift, speech):
     assert np.array_equal(next(iter(films[0].frames)), next(iter(films[1].frames)))
     alone = posed.animate(face, speech, size=32)
     assert np.array_equal(films[0].identity.picture, alone.identity.picture), "the sharp photo, not the small film"
+
+
+def test_of_pictures_about_as_sharp_the_most_typical_is_animated(landmarker, face, speech, tmp_path):
+    class Judging(Posed):
+        """Tells people apart by their mean colour."""
+
+        def encode_identity(self, face):
+            colour = (face.reshape(3, -1) if face.shape[0] == 3 else face.reshape(-1, 3).T).mean(axis=1)
+            return super().encode_identity(face)._replace(vector=(colour - 60).astype(np.float32))
+
+    picture = read_picture(face)
+    tinted = picture.astype(np.float32) * 1.04 * np.array([1.0, 0.8, 0.6])
+    paths = {}
+    for name, pixels in {
+        "plain": picture,
+        "like it": picture.astype(np.float32) * 0.98,
+        "odd, and a little sharper": tinted + 1.3 * (tinted - cv2.GaussianBlur(tinted, (0, 0), 1)),
+        "typical, but blurred": cv2.GaussianBlur(picture, (0, 0), 4),
+    }.items():
+        paths[name] = tmp_path / f"{name}.png"
+        cv2.imwrite(str(paths[name]), np.clip(pixels, 0, 255).astype(np.uint8)[:, :, ::-1])
+    animator = Animator(Judging(), landmarker, "judging", "0" * 64, plain_map())
+    alone = {name: animator.animate(path, speech, size=128).identity.picture for name, path in paths.items()}
+    first, *more = paths.values()
+    chosen = animator.animate(first, speech, references=more, size=128).identity.picture
+    names = [name for name, picture in alone.items() if np.array_equal(picture, chosen)]
+    assert names[0] in ("plain", "like it"), names
 
 
 def test_a_head_goes_back_into_the_whole_picture(posed, face, speech, tmp_path):

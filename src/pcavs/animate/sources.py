@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from pcavs.animate.convention import Convention
 from pcavs.animate.steering import PoseCode, picture_angles
@@ -23,6 +23,9 @@ Watch = Callable[[str, int, int], None]
 """Is told what is being done, how many frames of it are done, and of how many."""
 
 _VISIBLY_ENLARGED = 1.5
+_ABOUT_AS_GOOD = 0.9
+"""Share of the best picture's worth from which on another is as good."""
+_ALIKE = 1e-6
 _TURNED_DEG = 25.0
 """A reference that is turned by so much counts for a third of a frontal one."""
 
@@ -100,9 +103,9 @@ def read_identity(path: Path, side_px: int, eyes: Eyes) -> Identity:
 def read_identities(paths: Sequence[Path], side_px: int, eyes: Eyes) -> Identity:
     """Reads one or more pictures of a person as one identity; their order means nothing.
 
-    The sharpest, most frontal picture is the one that is animated: a `flow` talker moves its pixels, and its maps
-    and codes are taken as they are. What tells the person apart (for a `paper` talker the maps too) is averaged over
-    all pictures, each weighted by sharpness and pose.
+    Of the sharpest, most frontal pictures the one that is most like all others is animated: a `flow` talker moves its
+    pixels, and its maps and codes are taken as they are. What tells the person apart (for a `paper` talker the maps
+    too) is averaged over all pictures, each weighted by sharpness and pose.
 
     Raises:
         FaceError: A picture shows no face.
@@ -113,15 +116,28 @@ def read_identities(paths: Sequence[Path], side_px: int, eyes: Eyes) -> Identity
     if len(people) == 1:
         return people[0]
     weights = np.array([_worth(person) for person in people])
-    best = people[int(weights.argmax())]
+    vectors = np.stack([person.codes.vector for person in people])
+    best = people[_chosen(weights, vectors)]
     share = (weights / weights.sum()).astype(np.float32)
-    vector = np.einsum("n,nd->d", share, np.stack([person.codes.vector for person in people]))
+    vector = np.einsum("n,nd->d", share, vectors)
     maps = best.codes.maps
     if eyes.backend.spec.kind == "paper":
         levels = zip(*(person.codes.maps for person in people), strict=True)
         maps = tuple(np.einsum("n,nchw->chw", share, np.stack(level)) for level in levels)
     notes = tuple(sorted({note for person in people for note in person.notes}))
     return best._replace(codes=best.codes._replace(vector=vector.astype(np.float32), maps=maps), notes=notes)
+
+
+def _chosen(worth: Float[np.ndarray, " people"], vectors: Float32[np.ndarray, "people vector"]) -> int:
+    """Number of the picture to animate: of those about as good as the best, the one most like the others.
+
+    Small differences in sharpness mean nothing; a picture with an odd look, light or face does.
+    """
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    likeness = (units @ units.T).mean(axis=1)
+    likeness = np.where(worth >= _ABOUT_AS_GOOD * worth.max(), likeness, -np.inf)
+    # Two pictures are as like each other as the other way round: then it is the better one.
+    return int(np.where(likeness >= likeness.max() - _ALIKE, worth, -np.inf).argmax())
 
 
 def _digest(person: Identity) -> bytes:
