@@ -36,11 +36,11 @@ def shut_mesh(side):
     return mesh
 
 
-def opening_flow(down, up=0.0, cells=128):
-    """A flow in cells as talkers make them: level on either lip, smooth between, nothing beyond the corners."""
+def opening_flow(down, up=0.0, cells=128, wide=1.0):
+    """A flow in cells as talkers make them: level on either lip, smooth between, nothing beyond `wide` mouths."""
     rows, columns = np.mgrid[0:cells, 0:cells].astype(np.float32)
     inner = shut_mesh(cells)[list(INNER_LIPS), :2]
-    middle, half = inner.mean(axis=0), np.ptp(inner[:, 0]) / 2
+    middle, half = inner.mean(axis=0), wide * np.ptp(inner[:, 0]) / 2
     bow = (1 - ((columns - middle[0]) / half) ** 2).clip(0, 1)
     lower = ((rows - middle[1] + 1) / (down + 1)).clip(0, 1)
     motion = np.zeros((cells, cells, 2), np.float32)

@@ -20,6 +20,8 @@ _SHUT, _OPEN = 0.02, 0.3
 """Cells between the lips from which on, and at which fully, they are parted, so that nothing leaps."""
 _SAME: Final = 1e-3
 """Cells by which both lips' motions differ where it matters which of them a place follows."""
+_BORDER: Final = np.ones((5, 5), np.uint8)
+"""Cells are enlarged with those around them, or the corners' last pixels leap."""
 _NEAR: Final = np.ones((7, 7), np.uint8)
 _LITTLE, _SURELY = 0.1, 0.4
 """Shares of painted colours, nearby, from which on the talker means an opening."""
@@ -137,7 +139,8 @@ class Mouth:
             return None, None
         places = speaking.places[near]
         upper, lower = (places + self._lips.at(each, places) for each in self._lips.torn(speaking.motion))
-        part = _box(np.abs(upper - lower).max(axis=-1) > _SAME)
+        differs = (np.abs(upper - lower).max(axis=-1) > _SAME).astype(np.uint8)
+        part = _box(cv2.dilate(differs, _BORDER) > 0)
         if part is None:
             return None, None
         return _within(near, part), _Torn(places, upper, lower).part(part)
