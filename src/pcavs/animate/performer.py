@@ -14,6 +14,7 @@ from pcavs.animate.compose import make_composer
 from pcavs.animate.lids import Lids
 from pcavs.animate.mouth import Mouth, Photo, Speaking
 from pcavs.animate.options import Turn
+from pcavs.animate.outline import healed
 from pcavs.animate.solid import CELLS, MARGIN, SolidHead
 from pcavs.animate.sources import Identity
 from pcavs.animate.speaking import SpeechFields, sampled
@@ -97,7 +98,7 @@ class SolidPerformer:
         places = self._head.sources(pose, self._margin)
         motion = self._speech.motion(fields)
         photo = self._lids.closed(closed)
-        moved = self._moved(photo, places + sampled(motion, places))
+        moved = healed(self._moved(photo, places + sampled(motion, places)), places)
         return self._mouth.parted(moved, photo, Speaking(fields, motion, places))
 
     def _moved(self, photo: Photo, places: Float32[np.ndarray, "rows columns 2"]) -> Picture:

@@ -1,0 +1,59 @@
+"""What a turn should hide is taken away, and nothing else is touched."""
+
+import numpy as np
+import pytest
+
+from pcavs.animate.outline import healed
+from pcavs.animate.solid import CELLS, Places
+from pcavs.types import Picture
+
+CHEEK, HAIR, WALL = (200, 150, 120), (20, 10, 10), (90, 160, 230)
+PIXELS = 2
+
+
+def straight() -> Places:
+    return np.dstack(np.meshgrid(*[np.arange(CELLS, dtype=np.float32)] * 2))
+
+
+def squeezed(hidden: float) -> Places:
+    """Between columns 63 and 64, so many cells of the picture have vanished."""
+    places = straight()
+    places[:, 64:, 0] += hidden
+    return places
+
+
+def frame() -> Picture:
+    """A cheek and a wall, with a dark line between them where the two meet."""
+    picture = np.empty((CELLS * PIXELS, CELLS * PIXELS, 3), np.uint8)
+    picture[:, :128], picture[:, 128:] = CHEEK, WALL
+    picture[:, 126:130] = HAIR
+    return picture
+
+
+def test_a_squeezed_line_gives_way_to_its_neighbours():
+    result = healed(frame(), squeezed(8))
+    rows = result[20:-20].astype(int)
+    assert rows.max(axis=2)[:, 100:156].min() > 90, "the dark line is gone"
+    np.testing.assert_array_equal(rows[:, :118], frame()[20:-20, :118])
+    np.testing.assert_array_equal(rows[:, 138:], frame()[20:-20, 138:])
+
+
+@pytest.mark.parametrize("hidden", [0.0, 1.0, 2.8])
+def test_what_is_narrowed_but_seen_stays(hidden: float):
+    np.testing.assert_array_equal(healed(frame(), squeezed(hidden)), frame())
+
+
+def test_it_vanishes_softly_while_a_head_turns():
+    dark = [int((255 - healed(frame(), squeezed(hidden))[:, 120:136].astype(int)).sum()) for hidden in (2, 3.4, 4, 6)]
+    assert dark == sorted(dark, reverse=True)
+    assert len(set(dark)) == 4
+
+
+def test_a_field_that_is_squeezed_everywhere_is_left_alone():
+    places = straight() * np.float32(5)
+    np.testing.assert_array_equal(healed(frame(), places), frame())
+
+
+def test_lines_that_lie_across_are_healed_too():
+    result = healed(np.ascontiguousarray(frame().transpose(1, 0, 2)), squeezed(8).transpose(1, 0, 2)[..., ::-1].copy())
+    assert result[100:156, 20:-20].max(axis=2).min() > 90
