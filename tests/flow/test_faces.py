@@ -135,6 +135,18 @@ def test_a_cut_does_not_make_the_head_jump(loud_mouth, landmarker, small, write)
     assert seen.notes
 
 
+def test_a_cut_to_another_shot_of_the_same_place_is_one(landmarker, small, write):
+    """Talking heads are framed alike: only the colours tell one shot from the next."""
+    turn = cv2.getRotationMatrix2D((SIDE / 2, SIDE / 2), -20, 1)
+    leaning = cv2.warpAffine(small, turn, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    other = (leaning * np.array([0.9, 0.6, 0.5])).astype(np.uint8)
+    seen = measured(write([small] * 15 + [other] * 15), landmarker)
+    assert seen.report.cuts == (15,)
+    assert np.ptp(seen.track[:, 2]) > 15
+    assert np.abs(np.diff(seen.track[:, 2])).max() <= 3
+    assert any("jumps at 0.60 s" in note for note in seen.notes)
+
+
 @pytest.mark.parametrize("words", ["largest", "left", "right", "0", "12"])
 def test_faces_are_chosen_in_words(loud_mouth, landmarker, words):
     assert read_choice(words, eyes_of(loud_mouth, landmarker)).name

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float32
 from pcavs.errors import FaceError, InputError
 from pcavs.face.choice import FaceChoice, Largest
 from pcavs.face.choice import prominence as prominence
+from pcavs.face.cuts import CutFinder
 from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
 from pcavs.face.smooth import smooth_meshes
 from pcavs.media.timeline import frame_time_s
@@ -131,6 +132,7 @@ class FaceFollower:
         self.num_candidates = 0
         self.notes: list[str] = []
         self.cuts: list[int] = []
+        self._cuts = CutFinder()
 
     def follow(self, frames: Iterable[Picture]) -> FaceTrack:
         """Follows the face through all frames; `track_face` says how. May be called once; then `step` goes on."""
@@ -165,7 +167,7 @@ class FaceFollower:
             FaceError: It is not seen, and the policy is to fail.
         """
         mesh = self._first(frame) if self.last is None else self._next(frame, self.last)
-        if mesh is not None and self.last is not None and overlap(box_of(mesh), box_of(self.last)) < _CUT_OVERLAP:
+        if mesh is not None and self._is_cut(frame, mesh):
             self.cuts.append(self._frames_seen)
         if mesh is None and self._policy.missing == "fail":
             raise FaceError(
@@ -177,6 +179,12 @@ class FaceFollower:
         if mesh is not None:
             self.last = mesh
         return mesh
+
+    def _is_cut(self, frame: Picture, mesh: Mesh) -> bool:
+        """Whether another shot shows the face: elsewhere than before, or among other colours."""
+        other_colours = self._cuts.step(frame)
+        elsewhere = self.last is not None and overlap(box_of(mesh), box_of(self.last)) < _CUT_OVERLAP
+        return other_colours or elsewhere
 
     def _first(self, frame: Picture) -> Mesh | None:
         thorough = self._frames_seen % self._policy.search_every == 0
