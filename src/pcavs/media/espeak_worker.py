@@ -37,6 +37,20 @@ class _Event(ctypes.Structure):
     )
 
 
+class _Voice(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("languages", ctypes.c_char_p),
+        ("identifier", ctypes.c_char_p),
+        ("gender", ctypes.c_ubyte),
+        ("age", ctypes.c_ubyte),
+        ("variant", ctypes.c_ubyte),
+        ("reserved", ctypes.c_ubyte),
+        ("score", ctypes.c_int),
+        ("spare", ctypes.c_void_p),
+    )
+
+
 _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
 
 
@@ -53,11 +67,28 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     rate_hz = library.espeak_Initialize(_RETRIEVE, 0, None, _PHONEME_EVENTS_IN_IPA | _DO_NOT_EXIT)
     if rate_hz <= 0:
         return {"error": "missing"}, b""
-    if library.espeak_SetVoiceByName(request["voice"].encode()) != 0:
+    if not _is_chosen(library, request["voice"]):
         return {"error": f"no voice {request['voice']}"}, b""
     if "clauses" in request:
         return {"ipa": [_transcribe(library, clause) for clause in request["clauses"]]}, b""
     return _speak(library, rate_hz, request)
+
+
+def _is_chosen(library: Any, voice: str) -> bool:
+    """Chooses a voice by its name, or by its language as `espeak-ng --voices` prints it, such as en-gb+f3."""
+    if library.espeak_SetVoiceByName(voice.encode()) == 0:
+        return True
+    language, plus, variant = voice.partition("+")
+    wanted = _Voice(languages=language.encode())
+    if not language or library.espeak_SetVoiceByProperties(ctypes.byref(wanted)) != 0:
+        return False
+    library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_Voice)
+    found = library.espeak_GetCurrentVoice().contents
+    # What it knows nothing like it falls back to; languages are a byte of priority and a name each.
+    if language.encode() not in (found.languages or b""):
+        return False
+    identifier = found.identifier.decode()
+    return library.espeak_SetVoiceByName(f"{identifier}{plus}{variant}".encode()) == 0
 
 
 def _speak(library: Any, rate_hz: int, request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:

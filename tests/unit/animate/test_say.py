@@ -47,6 +47,13 @@ def test_a_text_becomes_sound_that_goes_away_again():
 
 
 @needs_espeak
+@pytest.mark.parametrize("voice", ["en-gb", "en-gb+f3", "en-us+m2", "de"])
+def test_voices_as_espeak_lists_them(voice):
+    samples, rate_hz = espeak.synthesise("Ja, so.", voice)
+    assert 0.3 < len(samples) / rate_hz < 3
+
+
+@needs_espeak
 def test_a_voice_that_is_not_there():
     with pytest.raises(InputError, match="no voice xx-none"), with_voice(options(say="Hello.", voice="xx-none")):
         pass
