@@ -108,7 +108,7 @@ def pair(small, write):
 def test_two_people_are_told_apart_by_place(landmarker, pair):
     moves = {index: np.ptp(measured(pair, landmarker, choice=ByPlace(index)).track[:, 3]) for index in (0, 1)}
     assert moves[1] > 2 * moves[0], "the right one drifts"
-    with pytest.raises(FaceError):
+    with pytest.raises(FaceError, match=r"shows 2 faces, and number 2 from the left is not among them; choose another"):
         measured(pair, landmarker, choice=ByPlace(2))
 
 

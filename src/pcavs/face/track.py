@@ -133,6 +133,7 @@ class FaceFollower:
         self.notes: list[str] = []
         self.cuts: list[int] = []
         self._cuts = CutFinder()
+        self._others = 0
 
     def follow(self, frames: Iterable[Picture]) -> FaceTrack:
         """Follows the face through all frames; `track_face` says how. May be called once; then `step` goes on."""
@@ -158,6 +159,10 @@ class FaceFollower:
             FaceError: None did.
         """
         if self.last is None:
+            if self._others:
+                faces = "one face" if self._others == 1 else f"{self._others} faces"
+                missed = f"{self._policy.choice.name} is not among them"
+                raise FaceError(f"{self._source} shows {faces}, and {missed}; choose another, counted from 0")
             raise FaceError(_nothing_found(self._source, self._frames_seen, self.best_score, self._policy))
 
     def step(self, frame: Picture) -> Mesh | None:
@@ -191,7 +196,9 @@ class FaceFollower:
         for candidates in self._landmarker.search(frame, _FAINTEST_SCORE):
             self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
             good = [candidate for candidate in candidates if candidate.score >= self._policy.least_score]
-            for choice in self._policy.choice.order(frame, good):
+            meant = self._policy.choice.order(frame, good)
+            self._others = max(self._others, 0 if meant else len(good))
+            for choice in meant:
                 landmarks = self._settled(frame, Region.of_detection(choice))
                 if landmarks is not None:
                     self._announce(len(good))
