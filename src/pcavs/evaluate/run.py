@@ -30,8 +30,10 @@ _LEAST_CLIPS: Final = 2
 _LONG_CLIPS: Final = 2
 _MOST_OFFSET_FRAMES: Final = 1
 """By which the judge may find a true film early or late."""
-_SURE: Final = 0.1
-"""Confidence from which the judge's offset of a true film counts; unrelated sound seldom reaches it."""
+_SURE: Final = 0.12
+"""Confidence from which the judge's offset of a true film counts; unrelated sound seldom reaches it.
+
+In units of `pcavs-judge-v2`; another judge needs another limit (docs/decisions/0033)."""
 _Spread = Callable[..., Iterator[Any]]
 
 

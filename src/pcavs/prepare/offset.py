@@ -13,8 +13,10 @@ from pcavs.metrics.sync import LEAST_FRAMES, SyncJudge
 from pcavs.spec import MelSpec
 from pcavs.types import Picture, Waveform
 
-LEAST_CONFIDENCE: Final = 0.2
-"""Below, the judge does not know: speech is scarce, or another person's. Matched speech has about 0.28."""
+LEAST_CONFIDENCE: Final = 0.22
+"""Below, the judge does not know: speech is scarce, or another person's. Matched speech has about 0.35.
+
+In units of `pcavs-judge-v2`; another judge needs another limit (docs/decisions/0033)."""
 
 LEAST_JUDGED: Final = 50
 """Frames (2 s) below which a word may fit by chance."""
