@@ -70,7 +70,7 @@ def write_networks(bundle: Path, out: Path, precision: str = "fp32") -> Path:
 
 
 class LoudMouth:
-    """A talker whose mouth, a dark patch, opens with the loudness at the centre of the mel window."""
+    """A talker whose jaw sinks, and whose mouth is painted black, with the loudness at the centre of the mel window."""
 
     spec = TalkerSpec(flow=TINY_FLOW)
     description = "loud mouth"
@@ -93,7 +93,15 @@ class LoudMouth:
         mask = np.ones((side, side), np.float32)
         mask[mouth_area(side)] = 1 - content[0]
         black = np.full((3, side, side), -1, np.float32)
-        return FieldArrays(np.zeros((2, side // 2, side // 2), np.float32), mask, black)
+        flow = np.zeros((2, side // 2, side // 2), np.float32)
+        flow[1] = -0.12 * content[0] * jaw(side // 2)
+        return FieldArrays(flow, mask, black)
+
+
+def jaw(side: int) -> np.ndarray:
+    """Share of a jaw's motion at each place of the crop's template: all below the lips, none above them."""
+    rows, columns = (np.mgrid[0:side, 0:side] + 0.5) / side
+    return ((rows - 0.6) / 0.03).clip(0, 1) * (1 - ((columns - 0.5) / 0.2) ** 2).clip(0, 1)
 
 
 def mouth_area(side: int) -> tuple[slice, slice]:
