@@ -1,6 +1,7 @@
 """A timeline of head poses, as a JSON file says it: films, tracks, keyframes and presets, one after the other.
 
-docs/formats.md describes the file. Everything in it is checked here, before anything is computed.
+docs/formats.md describes the file, `pose_schema` does for editors. Everything in it is checked here, before anything is
+computed.
 """
 
 import dataclasses
@@ -20,10 +21,10 @@ FORMAT: Final = "pcavs-pose-1"
 Ease = Literal["smooth", "linear"]
 
 _MOST_BYTES = 4_000_000
-_MOST_SEGMENTS = 1000
+MOST_SEGMENTS = 1000
 _DEEPEST_MIX = 3
 _LONGEST_S = 24 * 3600.0
-_RANGES: Final = {
+RANGES: Final = {
     "duration_s": (0.04, _LONGEST_S),
     "start_s": (0.0, _LONGEST_S),
     "end_s": (0.04, _LONGEST_S),
@@ -123,7 +124,7 @@ class MixSegment(_Piece):
 
 Segment: TypeAlias = FilmSegment | TrackSegment | KeysSegment | PresetSegment | MixSegment
 
-_KINDS: Final[dict[str, type]] = {
+KINDS: Final[dict[str, type]] = {
     "film": FilmSegment,
     "track": TrackSegment,
     "keys": KeysSegment,
@@ -181,7 +182,7 @@ def timeline_from(fields: Any, where: str, folder: Path) -> Timeline:
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         found = fields.get("format") if isinstance(fields, dict) else type(fields).__name__
         raise InputError(f'{where} has format {_short(found)}; "format": "{FORMAT}" is needed')
-    rest = {name: value for name, value in fields.items() if name != "format"}
+    rest = {name: value for name, value in fields.items() if name not in ("format", "$schema")}
     return _Reader(folder).record(Timeline, rest, where)
 
 
@@ -196,8 +197,8 @@ class _Reader:
         if not isinstance(fields, dict):
             raise InputError(f"{where} is {_short(fields)}; an object in braces is needed")
         self._num_records += 1
-        if self._num_records > 10 * _MOST_SEGMENTS:
-            raise InputError(f"{where}: more than {10 * _MOST_SEGMENTS} segments and keys; save long motion as a track")
+        if self._num_records > 10 * MOST_SEGMENTS:
+            raise InputError(f"{where}: more than {10 * MOST_SEGMENTS} segments and keys; save long motion as a track")
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name in fields:
             if name not in known:
@@ -216,7 +217,7 @@ class _Reader:
             return self._list(name, value, where, depth)
         if value is None and isinstance(kind, UnionType):
             return None
-        if name in _RANGES:
+        if name in RANGES:
             return _number(name, value, where)
         if get_origin(kind) is Literal:
             if value not in get_args(kind) or not isinstance(value, str):
@@ -227,9 +228,9 @@ class _Reader:
         return self._folder / value if kind is Path else value
 
     def _list(self, name: str, value: Any, where: str, depth: int) -> tuple[Any, ...]:
-        if not isinstance(value, list) or not 0 < len(value) <= _MOST_SEGMENTS:
+        if not isinstance(value, list) or not 0 < len(value) <= MOST_SEGMENTS:
             found = f"a list of {len(value)}" if isinstance(value, list) else _short(value)
-            raise InputError(f"{where}: {name} is {found}; give a list of 1 to {_MOST_SEGMENTS}")
+            raise InputError(f"{where}: {name} is {found}; give a list of 1 to {MOST_SEGMENTS}")
         if name == "keys":
             return tuple(self.record(Key, one, f"{where}, key {at}") for at, one in enumerate(value, 1))
         word = "segment" if name == "segments" else "part"
@@ -237,16 +238,16 @@ class _Reader:
 
     def _segment(self, fields: Any, where: str, depth: int) -> Segment:
         kind = fields.get("kind") if isinstance(fields, dict) else None
-        if not isinstance(kind, str) or kind not in _KINDS:
-            raise InputError(f"{where} has kind {_short(kind)}; give {', '.join(_KINDS)}")
+        if not isinstance(kind, str) or kind not in KINDS:
+            raise InputError(f"{where} has kind {_short(kind)}; give {', '.join(KINDS)}")
         if kind == "mix" and depth >= _DEEPEST_MIX:
             raise InputError(f"{where}: mixes lie more than {_DEEPEST_MIX} deep; lay them beside each other")
         rest = {name: value for name, value in fields.items() if name != "kind"}
-        return self.record(_KINDS[kind], rest, where, depth + 1)
+        return self.record(KINDS[kind], rest, where, depth + 1)
 
 
 def _number(name: str, value: Any, where: str) -> float | int:
-    low, high = _RANGES[name]
+    low, high = RANGES[name]
     kind = int if name == "seed" else (int, float)
     # A Boolean is an int to Python and a mistake to everybody else; huge ints would not become floats.
     fits = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
