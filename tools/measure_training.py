@@ -61,12 +61,16 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--loop-steps", type=int, default=6, help="steps of the real loop, for the share waited")
     parser.add_argument("--no-compiled", action="store_true", help="leaves torch.compile out; it takes minutes")
+    parser.add_argument(
+        "--ways", nargs="+", choices=[way.name for way in WAYS], help="these alone; times are shares of the first one's"
+    )
     words = parser.parse_args()
     torch.set_num_threads(1)
-    ways = [way for way in WAYS if not (way.compiled and words.no_compiled)]
+    wanted = words.ways or [way.name for way in WAYS if not (way.compiled and words.no_compiled)]
+    ways = [way for way in WAYS if way.name in wanted]
     rates = {half: matrix_rate(torch.bfloat16 if half else torch.float32) for half in (False, True)}
     print(f"matrix products: f32 {rates[False] / 1e9:.0f} GFLOP/s, bf16 {rates[True] / 1e9:.0f} GFLOP/s, one thread\n")
-    print("| stage | way | frames a second | a step, ms | of f32 | GFLOP a step | above the floor | drawing | waited |")
+    print("| stage | way | frames a second | step, ms | of first | GFLOP a step | above the floor | drawing | waited |")
     print("|---" * 9 + "|")
     for name in words.stages:
         with tempfile.TemporaryDirectory() as folder:
