@@ -26,6 +26,8 @@ EXAGGERATION: Final = 1.4
 this, and outlines that do not fold, 0.84 of a yaw and 0.97 of a pitch (docs/LOG.md)."""
 _EAR_DEPTH_CM: Final = -2.5
 """Depth of all that surrounds the face: ears, hair, neck. As deep as the head's sides, so that its outline stays."""
+_CROWN_DEPTH_CM: Final = 0.0
+"""The same above the forehead: the crown is over the ears, but the hair before it comes along with the forehead."""
 _FALL_CM: Final = 4.0
 """Distance from the face's outline at which that depth is reached."""
 _STEEPEST_INSIDE: Final = 3.0
@@ -84,7 +86,7 @@ def make_relief(mesh: Mesh, side_px: int) -> Relief:
     unit = np.float32(depths.cells_per_cm)
     x, y = ((axis - np.float32(zero)) / unit for axis, zero in zip((columns, rows), depths.origin, strict=True))
     away_cm, inside_cm = (_distance_cm(part, depths.cells_per_cm) for part in (~depths.known, depths.known))
-    depth = _limited(EXAGGERATION * _surrounded(depths, away_cm), inside_cm, depths.cells_per_cm)
+    depth = _limited(EXAGGERATION * _surrounded(depths, away_cm, y), inside_cm, depths.cells_per_cm)
     return Relief(depth, _matte(away_cm, y, depths), depths.known, x, y, depths.cells_per_cm)
 
 
@@ -130,14 +132,15 @@ def _distance_cm(part: Bool[np.ndarray, "wide wide"], cells_per_cm: float) -> Gr
     return np.asarray(distance / cells_per_cm, np.float32)
 
 
-def _surrounded(depths: _Depths, away_cm: Grid) -> Grid:
-    """Continues the relief outside of the face's outline, down to the ears' depth."""
+def _surrounded(depths: _Depths, away_cm: Grid, below_cm: Grid) -> Grid:
+    """Continues the relief outside of the face's outline, down to the depth of ears or crown."""
     unknown = (~depths.known).astype(np.uint8)
     labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1].astype(int)
     nearest = np.zeros(int(labels.max()) + 1, np.float32)
     nearest[labels[depths.known]] = depths.depth_cm[depths.known]
     fallen = _smooth_step(away_cm / _FALL_CM)
-    around = nearest[labels] * (1 - fallen) + _EAR_DEPTH_CM * fallen
+    around_it = _EAR_DEPTH_CM + (_CROWN_DEPTH_CM - _EAR_DEPTH_CM) * _above(below_cm)
+    around = nearest[labels] * (1 - fallen) + around_it * fallen
     # Rays from the nearest points leave streaks: the farther out, the less they matter.
     soft = _softened(around, 1.2 * depths.cells_per_cm)
     share = away_cm.clip(0, 1)
@@ -163,10 +166,15 @@ def _matte(away_cm: Grid, below_cm: Grid, depths: _Depths) -> Grid:
     Hair reaches high above the face's outline, and the neck ends soon below it.
     """
     low = ((below_cm - (depths.chin_cm - 3)) / 4).clip(0, 1)
-    high = ((-below_cm - 2) / 5).clip(0, 1)
+    high = _above(below_cm)
     reach = 2 + 3 * high - 2 * low
     share = 1 - _smooth_step((away_cm - reach) / (4.5 + 2.5 * high + 1.5 * low))
     return _softened(share, 0.8 * depths.cells_per_cm)
+
+
+def _above(below_cm: Grid) -> Grid:
+    """How much a place is above the forehead rather than beside the face, 0 to 1."""
+    return ((-below_cm - 2) / 5).clip(0, 1)
 
 
 def _smooth_step(share: np.ndarray) -> Grid:

@@ -110,6 +110,15 @@ def test_what_is_nearer_hides_what_is_behind_it(head):
     assert shown[bridge[1] + 6, bridge[0] - 9 : bridge[0] - 3].all(), "the near side is not"
 
 
+def test_hair_above_the_forehead_comes_along_with_it(head):
+    """As deep as the ears it would turn the other way, and a fin of it would stay where the far temple was."""
+    away = head.sources(average_code(yaw=20), MARGIN)[..., 0] - grid(MARGIN)[..., 0]
+    top, middle = round(cells(average_mesh(SIDE)[10])[1]), MARGIN + CELLS // 2
+    assert away[top + 4, middle] < -10, "what the forehead's middle shows comes from its left"
+    assert (away[top - 12, [middle - 36, middle]] < -3).all(), "so does the hair's"
+    assert away[top - 12, middle + 30] < 3, "hair beyond the far temple is not drawn out"
+
+
 def test_shoulders_and_background_hold_still(head):
     sources = head.sources(average_code(yaw=25, pitch=10), MARGIN)
     away = np.abs(sources - grid(MARGIN)).max(axis=-1)
