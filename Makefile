@@ -24,7 +24,7 @@ floors: .venv/ready ## who may import whom
 	@.venv/bin/lint-imports --no-cache | sed -n '/^Contracts$$/,$$p'; exit $${PIPESTATUS[0]}
 
 unit: .venv/ready ## the tests
-	@.venv/bin/pytest -n $(WORKERS)
+	@.venv/bin/pytest -n $(WORKERS) --dist worksteal
 
 coverage: .venv/ready ## the tests, and which lines they never reach
 	@.venv/bin/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
