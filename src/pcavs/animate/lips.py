@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pcavs.animate.solid import CELLS, MARGIN, Places
+from pcavs.animate.solid import CELLS, MARGIN, Places, extent
 from pcavs.face.regions import INNER_LIPS, OUTER_LIPS, mouth_opening
 from pcavs.types import Mesh
 
@@ -96,11 +96,7 @@ class Lips:
         """The rows and columns of places, in cells of the crop and its margin, that lie near the lips."""
         (y0, y1), (x0, x1) = ((MARGIN + axis.start, MARGIN + axis.stop - 1) for axis in self.box)
         x, y = places[..., 0], places[..., 1]
-        near = (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)
-        rows, columns = np.flatnonzero(near.any(axis=1)), np.flatnonzero(near.any(axis=0))
-        if not len(rows):
-            return None
-        return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+        return extent((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
 
     def at(self, motion: Float32[np.ndarray, "_ _ 2"], places: Places) -> Places:
         """Reads a motion of the box at places."""

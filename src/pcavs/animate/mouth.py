@@ -4,11 +4,11 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float32, Float64, UInt8
+from jaxtyping import Float32, Float64, UInt8
 
 from pcavs.animate.lips import Lips
 from pcavs.animate.mouthcolour import MouthColours
-from pcavs.animate.solid import CELLS, MARGIN, Places
+from pcavs.animate.solid import CELLS, MARGIN, Places, extent
 from pcavs.animate.speaking import Motion, sampled
 from pcavs.animate.teeth import Colours, Gap, MouthInside, Pixels
 from pcavs.backends.base import FieldArrays
@@ -118,7 +118,7 @@ class Mouth:
         is_upper = (edges[..., 0] > edges[..., 1])[..., None]
         lips = self._fetched(photo, np.where(is_upper, ways[..., :2], ways[..., 2:]))
         inner = (np.minimum(-edges[..., 0], -edges[..., 1]) * (self._pixels / _EDGE_PX)).clip(0, 1)
-        part = _box(inner > 0)
+        part = extent(inner > 0)
         if part is not None:
             there = block.part(part)
             own = there.enlarged(self._lips.above(torn.places), self._lips.below(torn.places))
@@ -140,7 +140,7 @@ class Mouth:
         places = speaking.places[near]
         upper, lower = (places + self._lips.at(each, places) for each in self._lips.torn(speaking.motion))
         differs = (np.abs(upper - lower).max(axis=-1) > _SAME).astype(np.uint8)
-        part = _box(cv2.dilate(differs, _BORDER) > 0)
+        part = extent(cv2.dilate(differs, _BORDER) > 0)
         if part is None:
             return None, None
         return _within(near, part), _Torn(places, upper, lower).part(part)
@@ -189,12 +189,6 @@ class Mouth:
         room_px = np.float32(-(-self._side * MARGIN // CELLS))
         x, y = ((places[..., axis] - (MARGIN - 0.5)) * self._pixels + (room_px - 0.5) for axis in range(2))
         return cv2.remap(photo, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-
-
-def _box(where: Bool[np.ndarray, "rows columns"]) -> _Part | None:
-    """The rows and columns that hold all that is true."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
 
 
 def _within(whole: _Part, part: _Part) -> _Part:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from pcavs.animate.solid import Places
+from pcavs.animate.solid import Places, extent
 from pcavs.types import Picture
 
 _SQUEEZED: Final = 4.0
@@ -14,6 +14,7 @@ _SQUEEZED: Final = 4.0
 _HIDDEN: Final = 5.4
 """The same from which on nothing of them is left: in between a moving head takes them away softly."""
 _SOFT_CELLS: Final = 0.25
+_ROOM_CELLS: Final = 6
 _MOST_CELLS: Final = 0.1
 """Share of a frame's cells that may be healed: no turn that a head can make squeezes more."""
 
@@ -29,10 +30,11 @@ def healed(moved: Picture, places: Places) -> Picture:
         places: Where the frame's cells come from, of the head's turn alone.
     """
     squeezed = _squeezed(places)
-    if squeezed.max() < _SQUEEZED or (squeezed > _SQUEEZED).mean() > _MOST_CELLS:
+    cells = extent(squeezed > _SQUEEZED)
+    if cells is None or (squeezed > _SQUEEZED).mean() > _MOST_CELLS:
         return moved
     pixels = moved.shape[0] / len(places)
-    box = _box(squeezed > _SQUEEZED, pixels, moved.shape[0])
+    box = _box(cells, pixels, moved.shape[0])
     part = moved[box]
     fine = cv2.resize(squeezed, moved.shape[:2], interpolation=cv2.INTER_CUBIC)[box]
     line = fine > _SQUEEZED
@@ -54,14 +56,16 @@ def _squeezed(places: Places) -> Float32[np.ndarray, "rows columns"]:
     return found
 
 
-def _box(cells: Bool[np.ndarray, "rows columns"], pixels: float, side: int) -> tuple[slice, slice]:
+def _box(cells: tuple[slice, slice], pixels: float, side: int) -> tuple[slice, slice]:
     """Rows and columns of pixels around cells, with room to look for neighbours."""
-    spans = []
-    for axis in (1, 0):
-        marked = np.flatnonzero(cells.any(axis=axis))
-        low, high = int((marked[0] - 6) * pixels), int(np.ceil((marked[-1] + 7) * pixels))
-        spans.append(slice(max(low, 0), min(high, side)))
-    return spans[0], spans[1]
+    rows, columns = (
+        slice(
+            max(int((span.start - _ROOM_CELLS) * pixels), 0),
+            min(int(np.ceil((span.stop + _ROOM_CELLS) * pixels)), side),
+        )
+        for span in cells
+    )
+    return rows, columns
 
 
 def _nearest(part: Picture, line: Bool[np.ndarray, "rows columns"]) -> Picture:

@@ -8,14 +8,14 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Bool, Float, Float32
 
 from pcavs.animate.posemap import PoseMap
 from pcavs.animate.relief import CELLS, MARGIN, WIDE, make_relief
 from pcavs.face.pose import angles_deg, pose_from_code, rotation_from_angles
 from pcavs.types import Mesh
 
-__all__ = ["CELLS", "MARGIN", "TOLD", "Places", "SolidHead", "solid_turns"]
+__all__ = ["CELLS", "MARGIN", "TOLD", "Places", "SolidHead", "extent", "solid_turns"]
 
 Places = Float32[np.ndarray, "rows columns 2"]
 """x and y, in cells of the crop and its margin."""
@@ -156,6 +156,12 @@ class SolidHead:
         turned = float(np.exp(driving[11] - self._own[11])) * rotation_from_angles((np.sign(angles) * soft)[None])[0]
         shift = (driving[9:11] - self._own[9:11]) * CELLS / 2 / self._relief.cells_per_cm
         return _Turn(turned[:2, :2], turned[:2, 2], shift)
+
+
+def extent(where: Bool[np.ndarray, "rows columns"]) -> tuple[slice, slice] | None:
+    """The rows and columns that hold all that is true; None where nothing is."""
+    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
+    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
 
 
 def _box(places: Float32[np.ndarray, "_ 2"], first: int, size: int) -> tuple[slice, slice]:
