@@ -183,10 +183,20 @@ def test_a_head_goes_back_into_the_whole_picture(posed, face, speech, tmp_path):
     assert film.save(tmp_path / "whole.mp4").exists()
 
 
+def test_a_film_is_followed_as_its_landmarks_have_it(posed, landmarker, face, examples, speech):
+    film = posed.animate(face, speech, pose=examples / "pose.mp4", size=32)
+    seen = measure_film(examples / "pose.mp4", (0.0, 1.2), landmarker, TrackPolicy(), lambda *_: None).track
+    assert np.ptp(seen[:, 0]) > 5, "nothing turns, so following says nothing"
+    assert film.heads[:, :3] == pytest.approx(seen[:, :3], abs=0.5)
+    learned = posed.animate(face, speech, pose=examples / "pose.mp4", size=32, turn="learned")
+    assert learned.heads is None, "a talker that turns heads itself takes the codes that it reads"
+
+
 def test_a_film_of_the_person_is_a_background_that_moves(posed, drift, make_wav):
     film = posed.animate(drift, make_wav(0.4), full_frame=True)
     assert film.num_frames == 10
     assert len(film.poses) == 10, "without another pose the head stays where the film has it"
+    assert film.poses[0] == pytest.approx(film.identity.codes.pose, abs=1e-6)
     first, *_, last = film.frames
     assert np.abs(first[:, :4].astype(int) - last[:, :4]).mean() > 0.5
     with pytest.raises(InputError, match="give a longer film of the person"):

@@ -30,12 +30,13 @@ from pcavs.types import CropTransform, Mel
 _ANGLES: Final = ("yaw", "pitch", "roll", "x", "y", "scale")
 
 
-def read_pose(pose: Path, *, relative: bool) -> Timeline | None:
+def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline | None:
     """Reads what stands after `--pose`.
 
     Args:
         pose: A file; or, where there is no such file, a preset's name or angles such as `yaw=20,pitch=-5`.
         relative: Begins with the photograph's own pose, whatever the timeline says.
+        measured: Takes a film's poses as its landmarks have them.
 
     Returns:
         A timeline; None for a film whose poses are to be taken as the talker's own encoder reads them.
@@ -56,8 +57,8 @@ def read_pose(pose: Path, *, relative: bool) -> Timeline | None:
         close = difflib.get_close_matches(text, PRESETS, n=1)
         meant = f"did you mean {close[0]}?" if close else f"there are the presets {', '.join(PRESETS)}"
         raise InputError(f"no pose named {text}; {meant}")
-    elif relative:
-        timeline = Timeline(segments=(FilmSegment(path=pose),), beyond="bounce")
+    elif relative or measured:
+        timeline = _film(pose)
     else:
         return None
     return dataclasses.replace(timeline, mode="relative") if relative else timeline
@@ -85,7 +86,9 @@ class MotionReader:
         self._options, self._eyes, self._poses, self._watch = options, eyes, poses, watch
         self._faces: list[FaceReport] = []
         self._notes: list[str] = []
-        self._timeline = None if options.pose is None else read_pose(options.pose, relative=options.relative)
+        # A head that turns as a solid needs degrees, and landmarks know them better than the motion encoder does.
+        self._measures = options.turn == "solid" and eyes.backend.spec.kind == "flow"
+        self._timeline = self._read_timeline(options)
         if self._timeline is None and options.relative:
             raise InputError("relative says how a pose is meant, and there is none; give --pose")
         if self._timeline is not None and eyes.backend.spec.kind == "paper":
@@ -94,6 +97,14 @@ class MotionReader:
                 "give a film whose motion is to be borrowed, or a flow talker's weights"
             )
 
+    def _read_timeline(self, options: FilmOptions) -> Timeline | None:
+        if options.pose is not None:
+            return read_pose(options.pose, relative=options.relative, measured=self._measures)
+        if not _is_own_film(options) or not self._measures:
+            return None
+        # The picture is the film's first frame: from there on the head goes where the film has it.
+        return dataclasses.replace(_film(options.identity), mode="relative")
+
     def read(self, identity: Identity, mel: Mel | LazyMel, num_frames: int) -> Motion:
         """Reads the motion of a whole film.
 
@@ -101,9 +112,7 @@ class MotionReader:
             InputError: A source cannot be read.
         """
         options = self._options
-        film = options.pose
-        if film is None and options.full_frame and read_header(options.identity) is None:
-            film = options.identity  # a film of the person, whose head stays where it is
+        film = options.identity if options.pose is None and _is_own_film(options) else options.pose
         if film is None:
             return Motion(identity.codes.pose[None])
         if self._timeline is not None:
@@ -141,6 +150,16 @@ class MotionReader:
         options, eyes = self._options, self._eyes
         choice = read_choice(options.pose_face, eyes)
         return dataclasses.replace(eyes.convention.policy, missing=options.missing, choice=choice)
+
+
+def _is_own_film(options: FilmOptions) -> bool:
+    """A film of the person, into which the head is put back and in which it stays where it is."""
+    return options.full_frame and read_header(options.identity) is None
+
+
+def _film(path: Path) -> Timeline:
+    """The motion of one film, to and fro where it is shorter than the speech."""
+    return Timeline(segments=(FilmSegment(path=path),), beyond="bounce")
 
 
 def clipped_track(segment: TrackSegment, most: int) -> HeadTrack:
