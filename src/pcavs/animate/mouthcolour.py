@@ -22,8 +22,12 @@ _DARK_RED: Final = 0.8
 """Least share of it in what is nearly black: a shut-off mouth is no grey cave."""
 _DARK: Final = 0.85
 """Share of the white's luma at which that begins."""
-_BRIGHTEST: Final = 1.05
-"""Share of the eye white's luma that teeth approach."""
+_BRIGHTEST: Final = 1.35
+"""Share of the eye white's luma that teeth approach; half of those who smile for a photograph show as much."""
+_DARKEST_PERCENTILE: Final = 3
+"""Of luma in the eyes: pupils and lashes."""
+_CLOSED_EYES, _USUAL_BLACK = 0.65, 0.22
+"""Shares of the white's luma: above the one that is no pupil any more, but a lid; then the other is taken."""
 
 
 class MouthColours:
@@ -44,6 +48,10 @@ class MouthColours:
         luma = eyes @ _LUMA
         white = float(np.percentile(luma, _WHITE_PERCENTILE)) if len(luma) else 0.0
         self.white = max(white, _LEAST_WHITE)
+        """Luma of the eyes' whites."""
+        black = float(np.percentile(luma, _DARKEST_PERCENTILE)) / self.white if len(luma) else 1.0
+        self.black = black if black < _CLOSED_EYES else _USUAL_BLACK
+        """Luma of the darkest that the eyes show, as a share of the white's: how grey black is in this picture."""
         bright = eyes[luma >= white] if len(luma) else np.full((1, 3), 255.0)
         teeth = (_hue(bright) + _TEETH) / 2
         lips = _hue(_inside(mesh, picture, OUTER_LIPS, INNER_LIPS))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from pcavs.animate.mirror import Mirror
 from pcavs.animate.solid import CELLS, MARGIN, Places
 from pcavs.backends.base import FieldArrays
 from pcavs.face.pose import head_pose
@@ -41,11 +42,13 @@ class SpeechFields:
         """
         self._rest = at_rest.flow
         self._region = _lower_face(mesh, side_px)
+        self._mirror = Mirror(mesh, side_px)
 
     def motion(self, fields: FieldArrays) -> Motion:
         """Gives how speech moves each place of the picture: to where its pixel comes from, in cells."""
         flow = (fields.flow - self._rest).transpose(1, 2, 0) * np.float32(CELLS / 2)
-        return cv2.resize(flow, (CELLS, CELLS), interpolation=cv2.INTER_LINEAR) * self._region[..., None]
+        motion = cv2.resize(flow, (CELLS, CELLS), interpolation=cv2.INTER_LINEAR)
+        return self._mirror.evened(motion) * self._region[..., None]
 
 
 def sampled(values: np.ndarray, places: Places, outside: float = 0.0) -> Float32[np.ndarray, "rows columns *channels"]:

@@ -21,7 +21,7 @@ Points = Float32[np.ndarray, "rows columns 2"]
 Edges = Callable[[float], tuple[float, float]]
 """Rows of the upper and the lower lip's inner edge in a column of the crop, in cells."""
 
-_UPPER_BELOW_CM: Final = 0.18
+_UPPER_BELOW_CM: Final = 0.25
 """How far upper teeth reach below the line at which lips meet."""
 _LOWER_ABOVE_CM: Final = 0.06
 """How far lower teeth stand out of the lower lip."""
@@ -29,9 +29,9 @@ _SIZE: Final = 0.92
 """The drawn teeth are a little large."""
 _MIDLINE: Final = (0, 13, 14, 17)
 _DRAWN_WHITE: Final = 175.0
-_TOOTH_WHITE: Final = 0.92
+_TOOTH_WHITE: Final = 1.2
 """Shares of the eyes' white: teeth in full light, the tongue where it is nearest, and what dark never passes."""
-_TONGUE: Final = 0.42
+_TONGUE: Final = 0.5
 _CAVITY: Final = 0.14
 _LOWER_LIGHT: Final = 0.6
 _WIDE_CM: Final = 0.55
@@ -94,6 +94,8 @@ class MouthInside:
         self._lower_edge = np.array([middle, bottom - _LOWER_ABOVE_CM * self._unit], np.float32) + MARGIN
         self._white = np.float32(toned.white)
         self._tongue = toned(_TONGUE * self._white * _RED[None, None])[0, 0]
+        self._haze = np.float32(toned.black)
+        self._hazy = toned(self._haze * self._white * _RED[None, None])[0, 0]
         self._upper, self._lower = (_lit(row, toned) for row in drawn_teeth())
 
     def colours(self, gap: Gap, toned: Colours) -> Colours:
@@ -119,7 +121,9 @@ class MouthInside:
         lower = self._seen(self._lower, gap.jaw_places - self._lower_edge)
         upper = self._seen(self._upper, gap.places - self._upper_edge)
         inside = _over(inside, lower, light * middle * _LOWER_LIGHT)
-        return _over(inside, upper, light * (0.68 + 0.32 * shadow))
+        inside = _over(inside, upper, light * (0.68 + 0.32 * shadow))
+        # Where pupils are grey, for the film is pale or its pixels are coarse, mouths are no darker.
+        return self._hazy + (1 - self._haze) * inside
 
     def _seen(self, row: Row, beside: Points) -> Float32[np.ndarray, "rows columns 4"]:
         """Reads a row of teeth at places beside its middle biting edge."""

@@ -97,7 +97,8 @@ def test_speech_moves_the_lower_face_only():
     assert changed[:, :8].max() <= 1, "so does the background"
     lips = mesh[[0, 17, 61, 291], :2].mean(axis=0).astype(int)
     there = frame[lips[1], lips[0]].astype(int)
-    assert np.abs(there - identity.picture[lips[1] + 6, lips[0] + 6]).max() <= 4, "a tenth of half the picture"
+    # A tenth of half the picture downwards; sideways both sides of a mouth go opposite ways, or not at all.
+    assert np.abs(there - identity.picture[lips[1] + 6, lips[0]]).max() <= 4
 
 
 class Opener(Fields):
@@ -176,9 +177,9 @@ def test_painted_colours_lie_between_teeth_and_lips(colour):
     assert abs(np.dot([red, green, blue], luma) - np.dot(colour, luma)) < 12
 
 
-def test_teeth_are_no_brighter_than_the_eyes_whites():
+def test_teeth_are_a_third_brighter_than_the_eyes_whites_at_most():
     teeth = np.array([[[250.0, 250, 240]]], np.float32)
-    assert lit_face(90, (90, 50, 45))(teeth).max() < 115
+    assert lit_face(90, (90, 50, 45))(teeth).max() < 1.45 * 90
     assert lit_face(230, (90, 50, 45))(teeth).min() > 180
 
 

@@ -4,6 +4,7 @@ import hashlib
 from importlib import resources
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,6 +12,7 @@ from helpers.heads import shut_mesh
 from pcavs.animate.mouthcolour import MouthColours
 from pcavs.animate.solid import CELLS, MARGIN
 from pcavs.animate.teeth import Gap, MouthInside, drawn_teeth
+from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
 
 SIDE = 256
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -18,10 +20,14 @@ SEAM = 77.0
 MIDDLE = 63.5
 
 
-def mouth(white=200):
-    mesh = shut_mesh(SIDE)
-    toned = MouthColours(mesh, np.full((SIDE, SIDE, 3), white, np.uint8))
-    return MouthInside(mesh, SIDE, toned, lambda column: (SEAM, SEAM))
+def mouth(white=200, pupil=0, side=SIDE):
+    mesh = shut_mesh(side)
+    photo = np.full((side, side, 3), white, np.uint8)
+    for eye in (LEFT_EYE, RIGHT_EYE):
+        x, y = mesh[list(eye), :2].mean(axis=0)
+        cv2.circle(photo, (round(float(x)), round(float(y))), side // 128, (pupil,) * 3, cv2.FILLED)
+    toned = MouthColours(mesh, photo)
+    return MouthInside(mesh, side, toned, lambda column: (SEAM, SEAM))
 
 
 def gap(down, up=1.0, half=8.0):
@@ -70,9 +76,20 @@ def test_a_slit_is_dark():
     assert lumas(inside, gap(0.5, up=0.25)).max() < 0.5 * lumas(inside, gap(5.0)).max()
 
 
-@pytest.mark.parametrize("white", [70, 140, 230])
-def test_nothing_inside_is_brighter_than_the_eyes_whites(white):
-    assert lumas(mouth(white), gap(6.0), said=250.0).max() <= 1.08 * white
+@pytest.mark.parametrize("white", [70, 140, 180])
+def test_teeth_are_a_third_brighter_than_the_eyes_whites_at_most(white):
+    brightest = lumas(mouth(white), gap(6.0), said=250.0).max()
+    assert 1.05 * white < brightest <= 1.36 * white
+
+
+@pytest.mark.parametrize("pupil", [30, 60, 90])
+def test_where_pupils_are_grey_mouths_are_no_darker(pupil):
+    darkest = lumas(mouth(pupil=pupil), gap(6.0), said=0.0).min()
+    assert pupil <= darkest < pupil + 40
+
+
+def test_shut_eyes_do_not_make_a_mouth_grey():
+    assert lumas(mouth(pupil=190), gap(6.0), said=0.0).min() < 90
 
 
 def test_a_dark_photograph_has_dark_teeth():
@@ -81,11 +98,8 @@ def test_a_dark_photograph_has_dark_teeth():
 
 def test_teeth_grow_with_the_face():
     """Cells are shares of the crop, so the film's size does not matter."""
-    mesh = shut_mesh(2 * SIDE)
-    toned = MouthColours(mesh, np.full((2 * SIDE, 2 * SIDE, 3), 200, np.uint8))
-    large = MouthInside(mesh, 2 * SIDE, toned, lambda column: (SEAM, SEAM))
     where = gap(5.0)
-    assert np.abs(lumas(large, where) - lumas(mouth(), where)).max() < 12
+    assert np.abs(lumas(mouth(side=2 * SIDE), where) - lumas(mouth(), where)).max() < 12
 
 
 def test_drawn_rows_end_where_they_say():
