@@ -31,7 +31,7 @@ _MIDLINE: Final = (0, 13, 14, 17)
 _DRAWN_WHITE: Final = 175.0
 _TOOTH_WHITE: Final = 1.2
 """Shares of the eyes' white: teeth in full light, the tongue where it is nearest, and what dark never passes."""
-_TONGUE: Final = 0.5
+_TONGUE: Final = 0.62
 _CAVITY: Final = 0.14
 _LOWER_LIGHT: Final = 0.6
 _WIDE_CM: Final = 0.55
@@ -39,7 +39,7 @@ _WIDE_CM: Final = 0.55
 _LIP_SHADOW_CM: Final = 0.25
 _TEETH_SHADOW_CM: Final = 0.5
 """How far the shadows of the upper lip and of the upper teeth reach."""
-_TONGUE_CM: Final = 0.9
+_TONGUE_CM: Final = 1.1
 _HALF_CM: Final = 1.8
 """Half the width of the tongue, and of the lower teeth that are seen."""
 _WARMER: Final = np.array([0.9, 1.05, 1.1], np.float32)
