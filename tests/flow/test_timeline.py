@@ -19,6 +19,7 @@ from pcavs.errors import InputError
 from pcavs.face.pose import rotation_from_angles
 from pcavs.face.track import TrackPolicy
 from pcavs.media.image import read_picture
+from pcavs.media.video import read_frames
 
 OWN_DEG = (4.0, -3.0, 1.0)
 
@@ -198,6 +199,9 @@ def test_a_film_of_the_person_is_a_background_that_moves(posed, drift, make_wav)
     assert len(film.poses) == 10, "without another pose the head stays where the film has it"
     assert film.poses[0] == pytest.approx(film.identity.codes.pose, abs=1e-6)
     first, *_, last = film.frames
+    backgrounds = list(read_frames(drift, 0.0, 0.4))
+    assert np.array_equal(first[:60], backgrounds[0][:60]), "only mouth and chin are made"
+    assert not np.array_equal(last[60:], backgrounds[9][60:])
     assert np.abs(first[:, :4].astype(int) - last[:, :4]).mean() > 0.5
     with pytest.raises(InputError, match="give a longer film of the person"):
         posed.animate(drift, make_wav(1.0), full_frame=True)

@@ -1,15 +1,17 @@
 """A loaded talker and the one call that makes films with it."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pcavs
 from pcavs.animate.convention import choose_convention
+from pcavs.animate.dub import MouthPaster
 from pcavs.animate.film import Film, SoundTrack
 from pcavs.animate.lids import blink_track
 from pcavs.animate.options import Device, FilmOptions, unknown_setting, verify
-from pcavs.animate.paste import evened, open_backdrop, side_for
+from pcavs.animate.paste import Backdrop, FilmBackdrop, evened, open_backdrop, side_for
 from pcavs.animate.posemap import PoseMap, find_map
 from pcavs.animate.request import MotionReader
 from pcavs.animate.rest import rest_share
@@ -20,6 +22,7 @@ from pcavs.backends.base import TalkerBackend
 from pcavs.backends.openvino import OpenVinoBackend
 from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.media.image import read_picture
 from pcavs.media.speech import MelStream, Speech
 from pcavs.weights.bundle import load_bundle
@@ -109,6 +112,7 @@ class Animator:
             convention=convention,
             view=moved.view,
             backdrop=backdrop,
+            dubbed=self._dubbed(options, backdrop),
             heads=moved.asked,
             faces=moved.faces,
             size_px=self.size_px(options),
@@ -116,6 +120,19 @@ class Animator:
             rest=rest_share(mel, num_frames) if options.compat is None else None,
             closed=None if options.no_blinks else blink_track(num_frames, options.seed),
         )
+
+    def _dubbed(self, options: FilmOptions, backdrop: Backdrop | None) -> Callable[[], MouthPaster] | None:
+        """What puts mouths into a film of the person whose head stays where it is."""
+        if options.pose is not None or not isinstance(backdrop, FilmBackdrop):
+            return None
+        eyes = self.eyes(options)
+        choice = read_choice(options.face, eyes)
+
+        def make() -> MouthPaster:
+            film = FaceFollower(self._landmarker, TrackPolicy(choice=choice), options.identity.name)
+            return MouthPaster(film, FaceFollower(self._landmarker, TrackPolicy(), "a made head"))
+
+        return make
 
     def _turns(self, options: FilmOptions) -> PoseMap | None:
         """How far heads turn: solid ones as they are told, others as was measured."""

@@ -1,13 +1,14 @@
 """A film that is rendered while it is watched."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
 from pcavs.animate.convention import Convention, PoseCodes
+from pcavs.animate.dub import MouthPaster
 from pcavs.animate.headtrack import HeadTrack
 from pcavs.animate.motion import FaceReport
 from pcavs.animate.options import Turn
@@ -57,6 +58,8 @@ class Film:
     """Moves every composed frame, where a timeline asks for another place or size than the crop's."""
     backdrop: Backdrop | None = None
     """What the head is put back into."""
+    dubbed: Callable[[], MouthPaster] | None = None
+    """Makes what puts only the mouth back, where the film of the person goes on."""
     heads: HeadTrack | None = None
     """What a timeline asked for, in what can be made; one row a frame."""
     faces: tuple[FaceReport, ...] = ()
@@ -88,7 +91,7 @@ class Film:
             return
         # What surrounds the crop may move with the head where it is known to hold still otherwise.
         performer = self._performer(wide=isinstance(self.backdrop, StillBackdrop))
-        paster = self._paster(performer)
+        paster = self.dubbed() if self.dubbed is not None else self._paster(performer)
         heads = self._performed(performer, range(self.num_frames))
         for head, background in zip(heads, self.backdrop.frames(self.num_frames), strict=True):
             yield paster.paste(head, background)

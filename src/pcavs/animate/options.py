@@ -47,7 +47,7 @@ class FilmOptions:
     """What to do about frames of a pose film in which no face is seen: interpolate, hold the last pose, skip them,
     or fail."""
     full_frame: bool = False
-    """Puts the talking head back into the whole picture, or into the film that the identity is."""
+    """Puts the talking head back into the whole picture; where the identity is a film, that is dubbed."""
     gate: float | None = None
     """Level in dB, against the speech's own, below which sound is taken for silence, so that noise does not move the
     mouth; such as -30."""

@@ -10,14 +10,9 @@ from pcavs.animate.mirror import Mirror
 from pcavs.animate.solid import CELLS, MARGIN, Places
 from pcavs.backends.base import FieldArrays
 from pcavs.face.pose import head_pose
+from pcavs.face.regions import LOWER_FACE
 from pcavs.types import Mesh
 
-_LOWER_FACE: Final = (
-    *(129, 98, 2, 327, 358),  # under the nose
-    *(323, 361, 288, 397, 365, 379, 378, 400, 377, 152),  # right jaw, down to the chin
-    *(148, 176, 149, 150, 136, 172, 58, 132, 93),
-)
-"""Ordered polygon of all that speech moves, from the nose's left wing."""
 _GROWN_CM: Final = 0.8
 _SOFT_CM: Final = 0.8
 
@@ -64,7 +59,7 @@ def _lower_face(mesh: Mesh, side_px: int) -> Float32[np.ndarray, "cells cells"]:
     to_cells = CELLS / side_px
     unit = float(head_pose(mesh[None]).scale_px_per_cm[0]) * to_cells
     region = np.zeros((CELLS, CELLS), np.uint8)
-    corners = (mesh[list(_LOWER_FACE), :2] + 0.5) * to_cells - 0.5
+    corners = (mesh[list(LOWER_FACE), :2] + 0.5) * to_cells - 0.5
     cv2.fillPoly(region, [np.rint(corners).astype(np.int32)], 255)
     reach = 2 * round(_GROWN_CM * unit) + 1
     grown = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))

@@ -26,6 +26,20 @@ FACE_OVAL: Final = (
 )
 """Ordered polygon, from the top of the forehead."""
 
+LOWER_FACE: Final = (
+    *(129, 98, 2, 327, 358),  # under the nose
+    *(323, 361, 288, 397, 365, 379, 378, 400, 377, 152),  # right jaw, down to the chin
+    *(148, 176, 149, 150, 136, 172, 58, 132, 93),
+)
+"""Ordered polygon of all that speech moves, from the nose's left wing."""
+
+MOUTH_AND_CHIN: Final = (
+    *(129, 98, 2, 327, 358, 425, 411, 416),  # under the nose, the right cheek
+    *(365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136),  # the jaw
+    *(192, 187, 205),  # the left cheek
+)
+"""Ordered polygon of what speech moves most, away from ears and hair, from the nose's left wing."""
+
 LEFT_EYE: Final = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
 """Ordered polygon, from the outer corner over the upper lid."""
 

@@ -118,7 +118,7 @@ def test_lips_part_below_the_nose_only_and_nothing_is_green():
     assert difference(frame, identity.picture)[: int(identity.mesh[6, 1])].max() <= 1
     mouth = identity.mesh[14, :2].astype(int)
     red, green, _ = frame[mouth[1] + 5, mouth[0] + 2].astype(int)
-    assert green < 80, "dark, though the talker paints a bright green"
+    assert green < 100, "dark, though the talker paints a bright green"
     assert green < 1.4 * red
 
 

@@ -1,0 +1,115 @@
+"""Puts a speaking mouth into a film of the same person: frame by frame, where the film has the face."""
+
+from typing import Final, Protocol, runtime_checkable
+
+import cv2
+import numpy as np
+from jaxtyping import Float, Float32
+
+from pcavs.face.align import Square
+from pcavs.face.pose import RIGID, head_pose
+from pcavs.face.regions import MOUTH_AND_CHIN
+from pcavs.types import CropTransform, Mesh, Picture
+
+Light = Float32[np.ndarray, "3"]
+
+_SOFT_CM: Final = 0.5
+"""Width of the seam."""
+_STEADY: Final = 0.25
+"""Share of a frame's own light in the correction: the seam shall not flicker."""
+_LEAST_SEAM_PX: Final = 20
+
+Box = tuple[slice, slice]
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """Finds the same face in one frame after the other; `face.track.FaceFollower` does."""
+
+    def step(self, frame: Picture) -> Mesh | None:
+        """Finds the face in the next frame; None where it is not seen."""
+        ...
+
+
+class MouthPaster:
+    """Lays mouth and chin of made heads over a film's: eyes, hair and background stay the film's own.
+
+    Both faces are found by landmarks in every frame, and the made one is put where the film has it, so nothing depends
+    on how well a turn was followed. Frames in which the film's face is not seen are left as they are.
+    """
+
+    def __init__(self, film: Follower, heads: Follower) -> None:
+        """Takes what follows the face of the film, and that of the made heads."""
+        self._film, self._heads = film, heads
+        self._offset: Light | None = None
+
+    def paste(self, crop: Square, background: Picture) -> Picture:
+        """Gives the whole frame; outside of the mask it is the background to the last bit.
+
+        Args:
+            crop: The made head.
+            background: The next frame of the film.
+        """
+        there, made = self._film.step(background), self._heads.step(crop)
+        if there is None or made is None:
+            return background
+        place = fitted(made, there)
+        mask = mouth_mask(there, made[:, :2] @ place[:, :2].T + place[:, 2], background.shape[:2])
+        rows, columns = np.flatnonzero(mask.max(axis=1)), np.flatnonzero(mask.max(axis=0))
+        if not len(rows):
+            return background
+        box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+        over, share = _placed(crop, place, box, mask)
+        under = background[box].astype(np.float32)
+        over += self._light(under - over, share)
+        frame = background.copy()
+        frame[box] = np.rint((under + share[..., None] * (over - under)).clip(0, 255)).astype(np.uint8)
+        return frame
+
+    def _light(self, difference: Float32[np.ndarray, "rows columns 3"], share: np.ndarray) -> Light:
+        """What the film is brighter by along the seam, hardly changing from frame to frame."""
+        seam = (share > 0.05) & (share < 0.95)
+        now = np.zeros(3, np.float32)
+        if int(seam.sum()) >= _LEAST_SEAM_PX:
+            now = np.median(difference[seam], axis=0).astype(np.float32)
+        self._offset = now if self._offset is None else self._offset + np.float32(_STEADY) * (now - self._offset)
+        return self._offset
+
+
+def fitted(made: Mesh, there: Mesh) -> CropTransform:
+    """Gives the affine map that lays one face's steady landmarks over another's."""
+    points = np.column_stack([made[list(RIGID), :2].astype(np.float64), np.ones(len(RIGID))])
+    found, *_ = np.linalg.lstsq(points, there[list(RIGID), :2].astype(np.float64), rcond=None)
+    return found.T
+
+
+def mouth_mask(
+    there: Mesh, made: Float[np.ndarray, "478 2"], size: tuple[int, int]
+) -> Float32[np.ndarray, "rows columns"]:
+    """Mask of mouth and chin, and of what it will be: jaws sink and rise.
+
+    Args:
+        there: The film's face, in pixels of the film.
+        made: The made face, in the same.
+        size: Rows and columns of the film.
+    """
+    mask = np.zeros(size, np.uint8)
+    for points in (there[:, :2], made):
+        cv2.fillPoly(mask, [np.rint(points[list(MOUTH_AND_CHIN)]).astype(np.int32)], 255)
+    sigma = _SOFT_CM / 2 * float(head_pose(there[None]).scale_px_per_cm[0])
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), max(sigma, 0.5))
+    return np.where(soft > 1 / 255, soft, np.float32(0))
+
+
+def _placed(
+    crop: Square, place: CropTransform, box: Box, mask: Float32[np.ndarray, "rows columns"]
+) -> tuple[Float32[np.ndarray, "_ _ 3"], Float32[np.ndarray, "_ _"]]:
+    """The crop in the box, and how much of it is laid over: nothing where the crop ends."""
+    rows, columns = box
+    moved = place.copy()
+    moved[:, 2] -= (columns.start, rows.start)
+    size = (columns.stop - columns.start, rows.stop - rows.start)
+    over = cv2.warpAffine(crop, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    known = np.ones(crop.shape[:2], np.float32)
+    share = mask[box] * cv2.warpAffine(known, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    return over.astype(np.float32), share

@@ -1,0 +1,114 @@
+"""Mouths put into a film of the person: only there, where the film has the face, in the film's light."""
+
+import numpy as np
+import pytest
+
+from helpers.heads import average_mesh, smooth_picture
+from pcavs.animate.dub import MouthPaster, fitted, mouth_mask
+from pcavs.face.regions import EYES, INNER_LIPS
+
+SIDE = 128
+SIZE = (200, 240)
+
+
+class Seen:
+    """A follower that sees what it is told."""
+
+    def __init__(self, meshes):
+        self.meshes = iter(meshes)
+
+    def step(self, frame):
+        return next(self.meshes)
+
+
+def moved(mesh, scale=0.8, shift=(60.0, 20.0)):
+    mesh = mesh * np.float32(scale)
+    mesh[:, :2] += np.array(shift, np.float32)
+    return mesh
+
+
+def paster(*there):
+    made = average_mesh(SIDE)
+    return MouthPaster(Seen(there), Seen([made] * len(there)))
+
+
+@pytest.fixture
+def film():
+    return smooth_picture(240, seed=5)[: SIZE[0]]
+
+
+@pytest.fixture
+def head():
+    return smooth_picture(SIDE, seed=9)
+
+
+def test_one_face_is_laid_over_the_other():
+    made = average_mesh(SIDE, yaw=10)
+    turn = np.array([[0.9, 0.2, 30.0], [-0.2, 0.9, 12.0]])
+    there = made.copy()
+    there[:, :2] = made[:, :2] @ turn[:, :2].T + turn[:, 2]
+    assert fitted(made, there) == pytest.approx(turn, abs=1e-3)
+
+
+def test_the_mask_has_the_mouth_and_neither_eyes_nor_ears():
+    there = moved(average_mesh(SIDE))
+    mask = mouth_mask(there, there[:, :2], SIZE)
+    rows, columns = (there[:, axis].round().astype(int) for axis in (1, 0))
+    assert mask[rows[list(INNER_LIPS)], columns[list(INNER_LIPS)]].min() > 0.95
+    assert mask[rows[list(EYES)], columns[list(EYES)]].max() == 0
+    assert mask[rows[[127, 356, 234, 454]], columns[[127, 356, 234, 454]]].max() == 0
+
+
+def test_a_jaw_that_sinks_stays_inside():
+    there = moved(average_mesh(SIDE))
+    lower = there[:, :2].copy()
+    lower[:, 1] += 8 * (lower[:, 1] > there[13, 1])
+    chin = (there[152, :2] + np.array([0, 5])).round().astype(int)
+    assert mouth_mask(there, there[:, :2], SIZE)[chin[1], chin[0]] < 0.3
+    assert mouth_mask(there, lower, SIZE)[chin[1], chin[0]] > 0.7
+
+
+def test_outside_of_the_mask_the_film_stays_to_the_last_bit(film, head):
+    there = moved(average_mesh(SIDE))
+    frame = paster(there).paste(head, film)
+    outside = mouth_mask(there, there[:, :2], SIZE) == 0
+    assert outside.mean() > 0.7
+    assert np.array_equal(frame[outside], film[outside])
+    lips = there[list(INNER_LIPS), :2].mean(axis=0).round().astype(int)
+    assert np.abs(frame[lips[1], lips[0]].astype(int) - film[lips[1], lips[0]]).max() > 5
+
+
+def test_the_mouth_is_where_the_film_has_it(film):
+    """A white spot on the made lips comes to lie on the film's."""
+    there, own = moved(average_mesh(SIDE), scale=1.2, shift=(-20.0, 5.0)), average_mesh(SIDE)
+    mouth, lips = (mesh[list(INNER_LIPS), :2].mean(axis=0).round().astype(int) for mesh in (there, own))
+    head = np.full((SIDE, SIDE, 3), 60, np.uint8)
+    head[lips[1] - 1 : lips[1] + 2, lips[0] - 1 : lips[0] + 2] = 250
+    frame = paster(there).paste(head, np.full_like(film, 60))
+    assert np.array(np.unravel_index(frame[..., 0].argmax(), SIZE)) == pytest.approx(mouth[::-1], abs=1)
+
+
+def test_the_light_is_the_films_own(head):
+    dark = np.full((*SIZE, 3), 40, np.uint8)
+    there = moved(average_mesh(SIDE))
+    pale = np.full_like(head, 200)
+    frame = paster(there).paste(pale, dark)
+    assert np.abs(frame.astype(int) - 40).max() <= 1
+
+
+def test_the_light_does_not_leap(head):
+    there = moved(average_mesh(SIDE))
+    pasting = paster(there, there)
+    pasting.paste(np.full_like(head, 100), np.full((*SIZE, 3), 100, np.uint8))
+    frame = pasting.paste(np.full_like(head, 100), np.full((*SIZE, 3), 140, np.uint8))
+    lips = there[list(INNER_LIPS), :2].mean(axis=0).round().astype(int)
+    assert frame[lips[1], lips[0]] == pytest.approx(110, abs=1)
+
+
+def test_a_frame_without_the_face_is_left_as_it_is(film, head):
+    assert paster(None).paste(head, film) is film
+
+
+def test_a_face_that_leaves_the_picture_is_no_mistake(film, head):
+    assert paster(moved(average_mesh(SIDE), shift=(200.0, 150.0))).paste(head, film).shape == film.shape
+    assert np.array_equal(paster(moved(average_mesh(SIDE), shift=(900.0, 0.0))).paste(head, film), film)
