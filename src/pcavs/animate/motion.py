@@ -26,7 +26,8 @@ _BATCH = 16
 _LARGEST_STEP = np.array([0.052] * 9 + [0.03, 0.03, 0.02])
 """Of a pose code between two frames where the film itself jumps: 3 degrees, and about 0.04 face widths."""
 _LARGEST_SIDE_PX = 1280
-_SMOOTHING_S = 0.12
+SMOOTHING_S = 0.12
+"""Of what landmarks say of a head: they tremble, heads do not."""
 _DONE = {"interpolate": "interpolated", "hold": "held", "skip": "skipped"}
 
 
@@ -166,7 +167,7 @@ def measure_film(
     track = from_heads(HeadPose(*(np.concatenate(values) for values in zip(*heads, strict=True))))
     track = limited(_completed(track, report)) if _is_broken(report) else track
     notes = (*follower.notes, *report.notes())
-    return Measured(smoothed(track, _SMOOTHING_S, FRAME_RATE), notes, report)
+    return Measured(smoothed(track, SMOOTHING_S, FRAME_RATE), notes, report)
 
 
 def _report(path: Path, policy: TrackPolicy, follower: FaceFollower, found: list[bool]) -> FaceReport:

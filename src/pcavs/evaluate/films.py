@@ -12,15 +12,20 @@ from jaxtyping import Float32, UInt8
 from pcavs.animate.animator import Animator, load_animator
 from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
+from pcavs.animate.headtrack import from_heads, smoothed
 from pcavs.animate.lids import blink_track
+from pcavs.animate.motion import SMOOTHING_S
 from pcavs.animate.options import Device
 from pcavs.animate.rest import rest_share
+from pcavs.animate.solid import solid_turns
 from pcavs.animate.sources import Identity
+from pcavs.animate.steering import PoseCode, steer
 from pcavs.errors import InputError
 from pcavs.evaluate.clips import SIDE_PX, Case, Faces, resized
+from pcavs.face.pose import head_pose, pose_code
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
-from pcavs.spec import SAMPLE_RATE_HZ, CropSpec, TalkerSpec
+from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec, TalkerSpec
 from pcavs.types import Mesh, Picture, Waveform
 
 ENCODING = "H.264 and AAC as pcavs animate writes them, 256 px, 25 frames a second, decoded again before measuring"
@@ -44,8 +49,8 @@ class Recipe(NamedTuple):
 
     identity: Person
     waveform: Waveform
-    poses: PoseCodes
-    """Of the pose source, as `encode_poses` gives them."""
+    source: Case
+    """The pose source; its landmarks are known."""
 
 
 def person_of(case: Case) -> Person:
@@ -108,6 +113,19 @@ def encode_poses(animator: Animator, faces: Faces) -> PoseCodes:
     return np.concatenate(parts)
 
 
+def follow(recipe: Recipe, own: PoseCode) -> PoseCodes:
+    """Gives the codes with which a solid head follows a pose source, by its landmarks, as `pcavs animate` does.
+
+    Identity and pose source lie in crops of the same template, so places in either mean the same.
+    """
+    assert recipe.source.raw is not None
+    meshes = np.concatenate([recipe.identity.mesh[None], recipe.source.raw])
+    track = from_heads(head_pose(meshes))
+    track[:, 3:] -= track[0, 3:]
+    seen = pose_code(recipe.identity.mesh[None], SIDE_PX)[0]
+    return steer(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), seen, own, solid_turns(), anchored=True).codes
+
+
 def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side side 3"]:
     """Brings faces to the side that a talker's networks see."""
     return np.stack([resized(face, spec.sizes.frame_px) for face in faces])
@@ -120,6 +138,8 @@ def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
     num_frames = convention.count_frames(len(recipe.waveform), spec.mel)
     mel = convention.mel(recipe.waveform, num_frames, spec.mel)
     codes = animator.backend.encode_identity(face)
+    followed = spec.kind == "flow"
+    poses = follow(recipe, codes.pose) if followed else convention.settle(encode_poses(animator, recipe.source.faces))
     return Film(
         num_frames=num_frames,
         side_px=SIDE_PX,
@@ -127,7 +147,7 @@ def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
         sound=SoundTrack(path=path, start_s=0.0, end_s=None),
         tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
         identity=Identity(codes=codes, picture=recipe.identity.picture, notes=(), mesh=recipe.identity.mesh),
-        poses=convention.settle(recipe.poses),
+        poses=poses,
         mel=mel,
         backend=animator.backend,
         convention=convention,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from pcavs.animate.animator import Animator
-from pcavs.evaluate.films import PoseCodes, Recipe, animator_of, encode_poses, make_film, person_of
+from pcavs.evaluate.films import Recipe, animator_of, make_film, person_of
 from pcavs.evaluate.measure import Expected, Row, measure, measure_sync
 from pcavs.evaluate.observe import Seen, Tools, hear, observe
 from pcavs.evaluate.scene import (
@@ -39,10 +39,9 @@ def talker_part(job: Job, name: str, place: Path | None, scene: Scene, tools: To
         FaceError: A film shows no face.
     """
     animator = animator_of(place, job.device)
-    poses = encode_poses(animator, scene.case.faces)
-    seen = _made(animator, name, scene, poses, tools, job)
+    seen = _made(animator, name, scene, tools, job)
     films = {f"{name}: {protocol}": _measured(protocol, film, scene, tools) for protocol, film in seen.items()}
-    films |= _long_films(animator, name, scene, poses, tools, job)
+    films |= _long_films(animator, name, scene, tools, job)
     faces = {f"{name}: {protocol}": film.faces for protocol, film in seen.items()}
     write_strip(faces, job.out, job.key, name)
     return {
@@ -56,18 +55,18 @@ def talker_part(job: Job, name: str, place: Path | None, scene: Scene, tools: To
     }
 
 
-def _made(animator: Animator, name: str, scene: Scene, poses: PoseCodes, tools: Tools, job: Job) -> dict[str, Seen]:
+def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
     """Makes the films of one talker: the protocols, and those in which one source only is exchanged."""
     case, other = scene.case, scene.lender
-    face, speech, lent = person_of(case), case.waveform, encode_poses(animator, other.faces)
+    face, speech = person_of(case), case.waveform
     brief = speech[: count_samples(round(BRIEF_S * FRAME_RATE))]
     recipes = {
-        SELF: Recipe(face, speech, poses),
-        CROSS: Recipe(face, scene.other_speech, lent),
-        SILENCE: Recipe(face, np.zeros_like(brief), poses),
-        MISMATCHED: Recipe(face, scene.other_speech, poses),
-        OTHER_POSE: Recipe(face, brief, lent),
-        OTHER_FACE: Recipe(person_of(other), brief, poses),
+        SELF: Recipe(face, speech, case),
+        CROSS: Recipe(face, scene.other_speech, other),
+        SILENCE: Recipe(face, np.zeros_like(brief), case),
+        MISMATCHED: Recipe(face, scene.other_speech, case),
+        OTHER_POSE: Recipe(face, brief, other),
+        OTHER_FACE: Recipe(person_of(other), brief, case),
     }
     folder = job.out / "films" / case.key
     return {
@@ -80,16 +79,14 @@ def _made(animator: Animator, name: str, scene: Scene, poses: PoseCodes, tools: 
     }
 
 
-def _long_films(
-    animator: Animator, name: str, scene: Scene, poses: PoseCodes, tools: Tools, job: Job
-) -> dict[str, Row]:
+def _long_films(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Row]:
     """Loops the clip's speech and measures the beginning and the end: what drifts, drifts here."""
     count, length = round(job.long_s * FRAME_RATE), len(scene.case.faces)
     if count < 2 * length:
         return {}
     speech = np.resize(scene.case.waveform, count_samples(count))
     path = job.out / "films" / job.key / f"{name}-long.mp4"
-    faces = make_film(animator, Recipe(person_of(scene.case), speech, poses), path)
+    faces = make_film(animator, Recipe(person_of(scene.case), speech, scene.case), path)
     windows = windows_of(speech, count)
     rows = {}
     for part, first in ((LONG_FIRST, 0), (LONG_LAST, count - length)):
