@@ -22,7 +22,7 @@ from jaxtyping import Float
 from pcavs.animate.animator import Animator, load_animator
 from pcavs.errors import PcavsError
 from pcavs.evaluate.clips import Case, Source, read_case
-from pcavs.evaluate.films import Person, Recipe, encode_poses, make_film
+from pcavs.evaluate.films import Person, Recipe, make_film
 from pcavs.evaluate.observe import Seen, Tools, load_tools, observe
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.curves import follows
@@ -82,9 +82,8 @@ def read(path: Path, words: argparse.Namespace, tools: Tools) -> Clip | None:
 
 def measured(animator: Animator, clip: Clip, other: Clip, tools: Tools) -> Row:
     """Makes the film of a clip and judges it."""
-    pose = encode_poses(animator, clip.case.faces[:1])
-    poses = np.repeat(pose, len(clip.case.faces), axis=0)
-    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw[0]), clip.case.waveform, poses)
+    still = clip.case._replace(faces=clip.case.faces[:1], raw=clip.seen.raw[:1])
+    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw[0]), clip.case.waveform, still)
     with tempfile.TemporaryDirectory() as folder:
         film = observe(list(make_film(animator, recipe, Path(folder) / "film.mp4")), tools, clip.case.key)
     return (
