@@ -105,6 +105,20 @@ def test_the_truth_is_perfect_and_a_late_film_is_late(report):
     assert "unheard_sync_confidence" in films[f"{name}: {MISMATCHED}"]
 
 
+def test_half_a_face_is_no_identity_reference(options, loud, tmp_path, monkeypatch, caplog):
+    plain = evaluation.observe
+
+    def aside(*film):
+        seen = plain(*film)
+        seen.raw[0, :, 0] += 150
+        return seen
+
+    monkeypatch.setattr(evaluation, "observe", aside)
+    with pytest.raises(InputError, match="0 usable clips"):
+        evaluation.run(dataclasses.replace(options, out=tmp_path / "aside"))
+    assert "an identity reference shows all of it" in caplog.text
+
+
 def test_films_that_show_who_drives_what_are_brief(options, loud, tmp_path, monkeypatch):
     monkeypatch.setattr(protocols, "BRIEF_S", 0.6)
     evaluation.run(dataclasses.replace(options, out=tmp_path / "brief", long_s=0.0))

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
-from pcavs.evaluate.clips import Source, case_path, find_clips, load_case, partners, read_case, save_case
+from pcavs.evaluate.clips import SIDE_PX, Source, case_path, find_clips, load_case, partners, read_case, save_case
 from pcavs.evaluate.films import ENCODING, animator_of, read_film, write_film
 from pcavs.evaluate.leakage import CodesOf, audit, codes_of
 from pcavs.evaluate.observe import judges_folder, load_tools, observe
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 REPORT_FORMAT: Final = "pcavs-evaluation-1"
 _LEAST_CLIPS: Final = 2
+_LEAST_INSIDE: Final = 0.9
+"""Share of the landmarks of a clip's first frame that must lie in its crop: nobody animates half a face."""
 _LONG_CLIPS: Final = 2
 _MOST_OFFSET_FRAMES: Final = 1
 """By which the judge may find a true film early or late."""
@@ -147,6 +149,9 @@ def _try_case(source: Source, options: EvaluateOptions) -> str:
         film = options.out / "films" / case.key / "truth.mp4"
         write_film(case.faces, case.waveform, film, {"comment": "a clip to measure on, aligned"})
         raw = observe(list(read_film(film)), tools, f"{case.key}, truth").raw
+        inside = float(((raw[0, :, :2] >= 0) & (raw[0, :, :2] < SIDE_PX)).all(axis=-1).mean())
+        if inside < _LEAST_INSIDE:
+            return f"of the face in its first frame {inside:.0%} lie in the crop; an identity reference shows all of it"
         save_case(case._replace(film=film, raw=raw), path)
     except (FaceError, InputError) as error:
         return str(error)
