@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pcavs.animate.animator import Animator, load_animator
-from pcavs.errors import PcavsError
+from pcavs.errors import FaceError, PcavsError
 from pcavs.evaluate.clips import Case, Source, read_case
 from pcavs.evaluate.films import Person, Recipe, make_film
 from pcavs.evaluate.observe import Seen, Tools, load_tools, observe
@@ -58,7 +58,12 @@ def main() -> None:
     clips = [clip for path in sorted(words.clips.rglob("*.mp4")) if (clip := read(path, words, tools))]
     rows: dict[str, list[Row]] = {}
     for index, clip in enumerate(clips):
-        row = measured(animator, clip, clips[(index + len(clips) // 2) % len(clips)], tools)
+        try:
+            row = measured(animator, clip, clips[(index + len(clips) // 2) % len(clips)], tools)
+        except FaceError as error:
+            # A first frame from which hardly a face looks: the film of it shows none either.
+            print(f"passed over: {error}", flush=True)
+            continue
         rows.setdefault(clip.group, []).append(row)
         print(clip.group, clip.case.key, json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
     if words.out:
