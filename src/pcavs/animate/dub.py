@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
+from pcavs.animate.solid import extent
 from pcavs.face.align import Square
 from pcavs.face.pose import RIGID, head_pose
 from pcavs.face.regions import MOUTH_AND_CHIN
@@ -55,10 +56,9 @@ class MouthPaster:
             return background
         place = fitted(made, there)
         mask = mouth_mask(there, made[:, :2] @ place[:, :2].T + place[:, 2], background.shape[:2])
-        rows, columns = np.flatnonzero(mask.max(axis=1)), np.flatnonzero(mask.max(axis=0))
-        if not len(rows):
+        box = extent(mask > 0)
+        if box is None:
             return background
-        box = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
         over, share = _placed(crop, place, box, mask)
         under = background[box].astype(np.float32)
         over += self._light(under - over, share)

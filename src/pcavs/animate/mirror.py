@@ -14,7 +14,10 @@ from pcavs.types import Mesh
 _FRONTAL_DEG, _ASIDE_DEG = 12.0, 28.0
 """Yaw up to which both sides are seen alike well, and from which on the far one is not to be learnt from."""
 
+_NOSE_TIP: Final = 4
+
 Motion = Float32[np.ndarray, "cells cells 2"]
+"""From each cell of the picture to where its pixel comes from, in cells."""
 
 
 class Mirror:
@@ -41,11 +44,7 @@ class Mirror:
         self._turn = (found[1:3].T / size).astype(np.float32)
 
     def evened(self, motion: Motion) -> Motion:
-        """Gives a motion that both sides share: the mean of each place's own and its mirror's.
-
-        Args:
-            motion: From each place of the picture to where its pixel comes from, in cells.
-        """
+        """Gives a motion that both sides share: the mean of each place's own and its mirror's."""
         other = cv2.remap(motion, self._x, self._y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return motion + self._share * (other @ self._turn.T - motion)
 
@@ -54,18 +53,10 @@ class Mirror:
 def mirrored_landmarks() -> tuple[Int[np.ndarray, " points"], Int[np.ndarray, " points"]]:
     """Landmarks below the tip of the nose, and that of the other side for each."""
     vertices = canonical_face().vertices_cm.astype(np.float64)
-    own = np.flatnonzero(_is_lower(vertices))
+    own = np.flatnonzero(vertices[:, 1] > vertices[_NOSE_TIP, 1])  # y points down
     flipped = vertices[own] * (-1, 1, 1)
     distances = np.linalg.norm(flipped[:, None] - vertices[None], axis=-1)
     return own, distances.argmin(axis=1)
-
-
-_NOSE_TIP: Final = 4
-
-
-def _is_lower(vertices: Float[np.ndarray, "468 3"]) -> np.ndarray:
-    """Whether points lie below the nose's tip; y points down."""
-    return vertices[:, 1] > vertices[_NOSE_TIP, 1]
 
 
 def _terms(places: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 6"]:

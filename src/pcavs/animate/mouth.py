@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from pcavs.animate.lips import Lips
+from pcavs.animate.mirror import Motion
 from pcavs.animate.mouthcolour import MouthColours
 from pcavs.animate.solid import CELLS, MARGIN, Places, extent
-from pcavs.animate.speaking import Motion, sampled
+from pcavs.animate.speaking import sampled
 from pcavs.animate.teeth import Colours, Gap, MouthInside, Pixels
 from pcavs.backends.base import FieldArrays
 from pcavs.types import Mesh, Picture

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.animate.mirror import Mirror
+from pcavs.animate.mirror import Mirror, Motion
 from pcavs.animate.solid import CELLS, MARGIN, Places
 from pcavs.backends.base import FieldArrays
 from pcavs.face.pose import head_pose
@@ -15,9 +15,6 @@ from pcavs.types import Mesh
 
 _GROWN_CM: Final = 0.8
 _SOFT_CM: Final = 0.8
-
-Motion = Float32[np.ndarray, "cells cells 2"]
-"""From each cell of the picture to where its pixel comes from, in cells."""
 
 
 class SpeechFields:
