@@ -19,6 +19,9 @@ _SOFT_CM: Final = 0.5
 _STEADY: Final = 0.25
 """Share of a frame's own light in the correction: the seam shall not flicker."""
 _LEAST_SEAM_PX: Final = 20
+_FAINTEST: Final = 1 / 255
+_BLUR_SIGMAS: Final = 4
+"""How far OpenCV's Gaussian reaches for pictures of floats."""
 
 Box = tuple[slice, slice]
 
@@ -55,10 +58,10 @@ class MouthPaster:
         if there is None or made is None:
             return background
         place = fitted(made, there)
-        mask = mouth_mask(there, made[:, :2] @ place[:, :2].T + place[:, 2], background.shape[:2])
-        box = extent(mask > 0)
-        if box is None:
+        found = mouth_mask(there, made[:, :2] @ place[:, :2].T + place[:, 2], background.shape[:2])
+        if found is None:
             return background
+        box, mask = found
         over, share = _placed(crop, place, box, mask)
         under = background[box].astype(np.float32)
         over += self._light(under - over, share)
@@ -85,20 +88,35 @@ def fitted(made: Mesh, there: Mesh) -> CropTransform:
 
 def mouth_mask(
     there: Mesh, made: Float[np.ndarray, "478 2"], size: tuple[int, int]
-) -> Float32[np.ndarray, "rows columns"]:
-    """Mask of mouth and chin, and of what it will be: jaws sink and rise.
+) -> tuple[Box, Float32[np.ndarray, "rows columns"]] | None:
+    """Masks mouth and chin, and what they will be: jaws sink and rise.
 
     Args:
         there: The film's face, in pixels of the film.
         made: The made face, in the same.
         size: Rows and columns of the film.
+
+    Returns:
+        The part of the film outside of which the mask is nought, and the mask there; None where it is nowhere.
     """
-    mask = np.zeros(size, np.uint8)
-    for points in (there[:, :2], made):
-        cv2.fillPoly(mask, [np.rint(points[list(MOUTH_AND_CHIN)]).astype(np.int32)], 255)
-    sigma = _SOFT_CM / 2 * float(head_pose(there[None]).scale_px_per_cm[0])
-    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), max(sigma, 0.5))
-    return np.where(soft > 1 / 255, soft, np.float32(0))
+    outlines = [np.rint(points[list(MOUTH_AND_CHIN)]).astype(np.int32) for points in (there[:, :2], made)]
+    sigma = max(_SOFT_CM / 2 * float(head_pose(there[None]).scale_px_per_cm[0]), 0.5)
+    # Blurred in the box alone, with room for the whole of the blur: wide films are mostly something else.
+    ends, room = np.concatenate(outlines), _BLUR_SIGMAS * sigma + 2
+    first = np.maximum(np.floor(ends.min(axis=0) - room), 0).astype(int)
+    last = np.minimum(np.ceil(ends.max(axis=0) + room), (size[1], size[0])).astype(int)
+    if (first >= last).any():
+        return None
+    mask = np.zeros((last[1] - first[1], last[0] - first[0]), np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [outline - first.astype(np.int32)], 255)
+    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), sigma)
+    part = extent(soft > _FAINTEST)
+    if part is None:
+        return None
+    inner = np.where(soft > _FAINTEST, soft, np.float32(0))[part]
+    rows, columns = (slice(s.start + at, s.stop + at) for s, at in zip(part, (first[1], first[0]), strict=True))
+    return (rows, columns), inner
 
 
 def _placed(
@@ -111,5 +129,5 @@ def _placed(
     size = (columns.stop - columns.start, rows.stop - rows.start)
     over = cv2.warpAffine(crop, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     known = np.ones(crop.shape[:2], np.float32)
-    share = mask[box] * cv2.warpAffine(known, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    share = mask * cv2.warpAffine(known, moved, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     return over.astype(np.float32), share

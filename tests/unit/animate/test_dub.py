@@ -27,6 +27,14 @@ def moved(mesh, scale=0.8, shift=(60.0, 20.0)):
     return mesh
 
 
+def whole_mask(there, made, size=SIZE):
+    """The mask in a picture of the film's size."""
+    whole = np.zeros(size, np.float32)
+    box, mask = mouth_mask(there, made, size)
+    whole[box] = mask
+    return whole
+
+
 def paster(*there):
     made = average_mesh(SIDE)
     return MouthPaster(Seen(there), Seen([made] * len(there)))
@@ -52,7 +60,7 @@ def test_one_face_is_laid_over_the_other():
 
 def test_the_mask_has_the_mouth_and_neither_eyes_nor_ears():
     there = moved(average_mesh(SIDE))
-    mask = mouth_mask(there, there[:, :2], SIZE)
+    mask = whole_mask(there, there[:, :2])
     rows, columns = (there[:, axis].round().astype(int) for axis in (1, 0))
     assert mask[rows[list(INNER_LIPS)], columns[list(INNER_LIPS)]].min() > 0.95
     assert mask[rows[list(EYES)], columns[list(EYES)]].max() == 0
@@ -64,14 +72,25 @@ def test_a_jaw_that_sinks_stays_inside():
     lower = there[:, :2].copy()
     lower[:, 1] += 8 * (lower[:, 1] > there[13, 1])
     chin = (there[152, :2] + np.array([0, 5])).round().astype(int)
-    assert mouth_mask(there, there[:, :2], SIZE)[chin[1], chin[0]] < 0.3
-    assert mouth_mask(there, lower, SIZE)[chin[1], chin[0]] > 0.7
+    assert whole_mask(there, there[:, :2])[chin[1], chin[0]] < 0.3
+    assert whole_mask(there, lower)[chin[1], chin[0]] > 0.7
+
+
+def test_the_mask_is_the_same_in_a_larger_film():
+    """It is blurred in a box; that box must not be felt."""
+    there = moved(average_mesh(SIDE))
+    small = whole_mask(there, there[:, :2])
+    far = there.copy()
+    far[:, :2] += (300, 400)
+    large = whole_mask(far, far[:, :2], (1080, 1920))
+    assert np.abs(large[400 : 400 + SIZE[0], 300 : 300 + SIZE[1]] - small).max() < 1e-6
+    assert large.sum() == pytest.approx(small.sum(), rel=1e-5)
 
 
 def test_outside_of_the_mask_the_film_stays_to_the_last_bit(film, head):
     there = moved(average_mesh(SIDE))
     frame = paster(there).paste(head, film)
-    outside = mouth_mask(there, there[:, :2], SIZE) == 0
+    outside = whole_mask(there, there[:, :2]) == 0
     assert outside.mean() > 0.7
     assert np.array_equal(frame[outside], film[outside])
     lips = there[list(INNER_LIPS), :2].mean(axis=0).round().astype(int)
