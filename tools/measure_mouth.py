@@ -104,7 +104,7 @@ def speak(animator: Animator, path: Path, audio: Path, size: int, seconds: float
 def cost_ms(spoken: Spoken) -> float:
     """Processor time a frame of all but the talker."""
     replay = Replay(spoken.fields)
-    performer = SolidPerformer(replay, spoken.identity, wide=False)  # pyright: ignore[reportArgumentType]
+    performer = SolidPerformer(replay, spoken.identity, wide=False, people=None)  # pyright: ignore[reportArgumentType]
     codes, times = spoken.identity.codes, []
     for _ in range(_ROUNDS):
         start = time.process_time()

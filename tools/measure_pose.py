@@ -98,7 +98,7 @@ def turned(animator: Animator, path: Path, who: Turn) -> np.ndarray:
     identity = read_identity(path, animator.side_px(options), animator.eyes(options))
     landmarker = FaceLandmarker()
     made = np.full((len(_STEPS_DEG), 3, 3), np.nan)
-    performer = make_performer(animator.backend, identity, who)
+    performer = make_performer(animator.backend, identity, who, people=animator.people)
     base = measured(frame(performer, identity, np.zeros(3)), landmarker)
     for axis in range(3):
         for row, step in enumerate(_STEPS_DEG):

@@ -73,7 +73,9 @@ def turned(animator: Animator, path: Path, size: int, way: str) -> list[Picture]
     track = np.zeros((len(_YAWS), 6))
     track[:, 0] = _YAWS
     codes = steer(track, identity.seen, identity.codes.pose, plain_map()).codes
-    performer = make_performer(animator.backend, identity, "solid" if way == "solid" else "learned")
+    performer = make_performer(
+        animator.backend, identity, "solid" if way == "solid" else "learned", people=animator.people
+    )
     frames = [performer.frame(identity.codes.content, code) for code in codes]
     return [
         cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) if made < size else frame for frame in frames

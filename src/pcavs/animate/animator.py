@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pcavs
+from pcavs.animate.background import People
 from pcavs.animate.convention import choose_convention
 from pcavs.animate.dub import MouthPaster
 from pcavs.animate.film import Film, SoundTrack
@@ -22,6 +23,7 @@ from pcavs.backends.base import TalkerBackend
 from pcavs.backends.openvino import OpenVinoBackend
 from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.person import PersonFinder
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.media.image import read_picture
 from pcavs.media.speech import MelStream, Speech
@@ -46,6 +48,7 @@ class Animator:
         name: str,
         digest: str,
         poses: PoseMap | None = None,
+        people: People | None = None,
     ) -> None:
         """Takes its parts already built.
 
@@ -55,9 +58,10 @@ class Animator:
             name: Of the weights.
             digest: SHA-256 of the weights.
             poses: How far the talker really turns a head, where that was measured.
+            people: Tells people from backgrounds, which hold still then.
         """
         self.backend = backend
-        self.name, self.digest = name, digest
+        self.name, self.digest, self.people = name, digest, people
         self._landmarker, self._poses = landmarker, poses
 
     def animate(self, identity: str | Path, audio: str | Path, pose: str | Path | None = None, **choices: Any) -> Film:
@@ -117,6 +121,7 @@ class Animator:
             faces=moved.faces,
             size_px=self.size_px(options),
             turn=options.turn,
+            people=self.people,
             rest=rest_share(mel, num_frames) if options.compat is None else None,
             closed=None if options.no_blinks else blink_track(num_frames, options.seed),
         )
@@ -200,7 +205,7 @@ def load_animator(place: Path | None, device: Device, threads: int = 0) -> Anima
     weights = find_weights(place)
     use_torch = device == "cuda" or weights.networks is None
     backend = _torch_backend(weights, device) if use_torch else _openvino_backend(weights, threads)
-    return Animator(backend, FaceLandmarker(), weights.name, weights.digest, find_map(weights))
+    return Animator(backend, FaceLandmarker(), weights.name, weights.digest, find_map(weights), PersonFinder())
 
 
 def _openvino_backend(weights: Weights, threads: int) -> TalkerBackend:

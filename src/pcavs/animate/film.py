@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
+from pcavs.animate.background import People
 from pcavs.animate.convention import Convention, PoseCodes
 from pcavs.animate.dub import MouthPaster
 from pcavs.animate.headtrack import HeadTrack
@@ -68,6 +69,8 @@ class Film:
     """Width and height where they are not `side_px`."""
     turn: Turn = "solid"
     """Who turns the head."""
+    people: People | None = None
+    """Tells the person from a background that holds still."""
     rest: Float32[np.ndarray, " frames"] | None = None
     """How far the mouth rests in each frame, 0 to 1."""
     closed: Float32[np.ndarray, " frames"] | None = None
@@ -102,7 +105,7 @@ class Film:
             yield look(frame, self.view)
 
     def _performer(self, *, wide: bool = False) -> Performer:
-        return make_performer(self.backend, self.identity, self.turn, wide=wide)
+        return make_performer(self.backend, self.identity, self.turn, wide=wide, people=self.people)
 
     def _performed(self, performer: Performer, frames: Sequence[int]) -> Iterator[Picture]:
         for first in range(0, len(frames), _CHUNK):

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from pcavs.animate.background import People, find_background
 from pcavs.animate.compose import make_composer
 from pcavs.animate.lids import Lids
 from pcavs.animate.mouth import Mouth, Photo, Speaking
@@ -38,7 +39,9 @@ class Performer(Protocol):
         ...
 
 
-def make_performer(backend: TalkerBackend, identity: Identity, turn: Turn, *, wide: bool = False) -> Performer:
+def make_performer(
+    backend: TalkerBackend, identity: Identity, turn: Turn, *, wide: bool = False, people: People | None = None
+) -> Performer:
     """Chooses once a film who turns the head.
 
     Args:
@@ -46,10 +49,11 @@ def make_performer(backend: TalkerBackend, identity: Identity, turn: Turn, *, wi
         identity: The person.
         turn: Who turns the head of a `flow` talker. Without landmarks, as where faces come aligned, it is the talker.
         wide: Frames may show more than the crop.
+        people: Tells the person from a background that holds still; without it what is near a head moves along.
     """
     if backend.spec.kind != "flow" or turn == "learned" or identity.mesh is None:
         return PlainPerformer(backend, identity)
-    return SolidPerformer(backend, identity, wide=wide)
+    return SolidPerformer(backend, identity, wide=wide, people=people)
 
 
 class PlainPerformer:
@@ -74,14 +78,16 @@ class SolidPerformer:
     from the photograph in one go, through both motions at once.
     """
 
-    def __init__(self, backend: TalkerBackend, identity: Identity, *, wide: bool) -> None:
-        """Prepares the head; takes a quarter of a second."""
+    def __init__(self, backend: TalkerBackend, identity: Identity, *, wide: bool, people: People | None) -> None:
+        """Prepares the head and what is behind it; takes half a second."""
         assert identity.mesh is not None
         self._backend, self._codes = backend, identity.codes
         self._side = identity.picture.shape[0]
         self._head = SolidHead(identity.mesh, self._side, identity.codes.pose)
         self._room_px = -(-self._side * MARGIN // CELLS)
-        self._lids = Lids(_roomy(identity, self._room_px), identity.mesh, self._room_px)
+        photo = _roomy(identity, self._room_px)
+        self._background = find_background(photo, identity.mesh, self._room_px, people)
+        self._lids = Lids(photo, identity.mesh, self._room_px)
         self.margin_px = self._room_px if wide else 0
         self._margin = MARGIN if wide else 0
         at_rest = backend.render(self._codes, self._codes.content, self._codes.pose)
@@ -111,7 +117,8 @@ class SolidPerformer:
         motion = cv2.resize(motion, (size, size), interpolation=cv2.INTER_CUBIC)
         room = np.float32(self._room_px - self.margin_px)
         columns, rows = self._columns + motion[..., 0] + room, self._rows + motion[..., 1] + room
-        return cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
+        return moved if self._background is None else self._background.behind(moved, columns, rows)
 
 
 _SAMPLING: Final = cv2.INTER_CUBIC

@@ -151,6 +151,7 @@ def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
         mel=mel,
         backend=animator.backend,
         convention=convention,
+        people=animator.people,
         rest=rest_share(mel, num_frames),
         closed=blink_track(num_frames, seed=0),
     )

@@ -1,0 +1,49 @@
+"""Who is a person and what is behind: the asset is the published one, and it says so of the shipped example."""
+
+import hashlib
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pcavs.face.person import PERSON_PX, PersonFinder
+from pcavs.media.image import read_picture
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "face.jpg"
+
+
+@pytest.fixture(scope="module")
+def people():
+    return PersonFinder()
+
+
+def test_the_files_are_those_of_the_manifest():
+    assets = resources.files("pcavs") / "assets" / "face"
+    listed = json.loads((assets / "MANIFEST.json").read_text())["files"]
+    assert {"selfie_segmentation.tflite", "selfie_segmentation_last.npz"} <= listed.keys()
+    for name, entry in listed.items():
+        assert hashlib.sha256((assets / name).read_bytes()).hexdigest() == entry["sha256"], name
+
+
+def test_a_portrait_is_told_from_what_is_behind(people):
+    share = people.share(read_picture(EXAMPLE))
+    assert share.shape == (PERSON_PX, PERSON_PX)
+    assert share.dtype == np.float32
+    assert share.min() >= 0
+    assert share.max() <= 1
+    middle = slice(PERSON_PX * 3 // 8, PERSON_PX * 5 // 8)
+    assert share[middle, middle].mean() > 0.99
+    assert share[:20, :20].max() < 0.1
+    assert share[:20, -20:].max() < 0.1
+
+
+def test_it_is_looked_at_as_a_whole_whatever_its_size(people):
+    picture = read_picture(EXAMPLE)
+    small = np.ascontiguousarray(picture[::4, ::4])
+    assert np.abs(people.share(small) - people.share(picture)).mean() < 0.03
+
+
+def test_an_empty_picture_shows_nobody(people):
+    assert people.share(np.full((200, 200, 3), 140, np.uint8)).mean() < 0.1
