@@ -104,7 +104,8 @@ class SolidPerformer:
         places = self._head.sources(pose, self._margin)
         motion = self._speech.motion(fields)
         photo = self._lids.closed(closed)
-        moved = healed(self._moved(photo, places + sampled(motion, places)), places)
+        moved = self._moved(photo, places + sampled(motion, places))
+        moved = healed(moved, places, self._head.beyond_face(places))
         return self._mouth.parted(moved, photo, Speaking(fields, motion, places))
 
     def _moved(self, photo: Photo, places: Float32[np.ndarray, "rows columns 2"]) -> Picture:

@@ -79,6 +79,7 @@ class SolidHead:
         self._own_rotation = pose_from_code(own[None], CELLS).rotation[0].astype(np.float64)
         self._places = np.dstack(np.meshgrid(*[np.arange(WIDE, dtype=np.float32)] * 2))
         reach = 2 * round(_AROUND_CM * self._relief.cells_per_cm) + 1
+        self._beyond = 1 - cv2.GaussianBlur(self._relief.face.astype(np.float32), (0, 0), _SOFT_CELLS)
         self._covering = cv2.dilate(self._relief.face.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
 
     def sources(self, driving: Float32[np.ndarray, "12"], margin: int = 0) -> Places:
@@ -102,6 +103,12 @@ class SolidHead:
             start[rows, columns][solid] = nearest[solid]
         away = _solved(moved, cells, start) - cells
         return cells + cv2.GaussianBlur(away, (0, 0), _SOFT_CELLS, borderType=cv2.BORDER_REPLICATE)
+
+    def beyond_face(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
+        """Says how far places lie outside of the face: 1 in hair, on ears and beyond."""
+        return cv2.remap(
+            self._beyond, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        )
 
     def _moved(self, turn: _Turn) -> Moves:
         """By how much each cell of the picture moves, in cells."""

@@ -22,6 +22,9 @@ def squeezed(hidden: float) -> Places:
     return places
 
 
+EVERYWHERE = np.ones((CELLS, CELLS), np.float32)
+
+
 def frame() -> Picture:
     """A cheek and a wall, with a dark line between them where the two meet."""
     picture = np.empty((CELLS * PIXELS, CELLS * PIXELS, 3), np.uint8)
@@ -31,7 +34,7 @@ def frame() -> Picture:
 
 
 def test_a_squeezed_line_gives_way_to_its_neighbours():
-    result = healed(frame(), squeezed(8))
+    result = healed(frame(), squeezed(8), EVERYWHERE)
     rows = result[20:-20].astype(int)
     assert rows.max(axis=2)[:, 100:156].min() > 90, "the dark line is gone"
     np.testing.assert_array_equal(rows[:, :118], frame()[20:-20, :118])
@@ -40,20 +43,36 @@ def test_a_squeezed_line_gives_way_to_its_neighbours():
 
 @pytest.mark.parametrize("hidden", [0.0, 1.0, 2.8])
 def test_what_is_narrowed_but_seen_stays(hidden: float):
-    np.testing.assert_array_equal(healed(frame(), squeezed(hidden)), frame())
+    np.testing.assert_array_equal(healed(frame(), squeezed(hidden), EVERYWHERE), frame())
 
 
 def test_it_vanishes_softly_while_a_head_turns():
-    dark = [int((255 - healed(frame(), squeezed(hidden))[:, 120:136].astype(int)).sum()) for hidden in (2, 3.4, 4, 6)]
+    dark = [
+        int((255 - healed(frame(), squeezed(hidden), EVERYWHERE)[:, 120:136].astype(int)).sum())
+        for hidden in (2, 3.4, 4, 6)
+    ]
     assert dark == sorted(dark, reverse=True)
     assert len(set(dark)) == 4
 
 
 def test_a_field_that_is_squeezed_everywhere_is_left_alone():
     places = straight() * np.float32(5)
-    np.testing.assert_array_equal(healed(frame(), places), frame())
+    np.testing.assert_array_equal(healed(frame(), places, EVERYWHERE), frame())
 
 
 def test_lines_that_lie_across_are_healed_too():
-    result = healed(np.ascontiguousarray(frame().transpose(1, 0, 2)), squeezed(8).transpose(1, 0, 2)[..., ::-1].copy())
+    across = squeezed(8).transpose(1, 0, 2)[..., ::-1].copy()
+    result = healed(np.ascontiguousarray(frame().transpose(1, 0, 2)), across, EVERYWHERE)
     assert result[100:156, 20:-20].max(axis=2).min() > 90
+
+
+def test_what_a_nose_hides_of_the_face_is_no_such_line():
+    np.testing.assert_array_equal(healed(frame(), squeezed(8), 0 * EVERYWHERE), frame())
+
+
+def test_a_line_with_gaps_is_healed_as_one():
+    beyond = EVERYWHERE.copy()
+    for row in range(3):
+        beyond[row + 8 :: 16] = 0
+    result = healed(frame(), squeezed(8), beyond)
+    assert result[20:-20, 100:156].max(axis=2).min() > 90

@@ -142,3 +142,12 @@ def test_solid_heads_turn_as_they_are_told():
     wanted = np.array([[29.0, -18, 22], [-35, 0, 0], [3, 20, -25]])
     assert np.allclose(solid_turns().code_turns(wanted), wanted)
     assert solid_turns().reach().tolist() == [[-35, -20, -25], [35, 20, 25]]
+
+
+def test_hair_and_ears_are_beyond_the_face_and_noses_are_not(head):
+    places = grid(MARGIN)
+    beyond = head.beyond_face(places)
+    nose, chin = (np.rint(cells(average_mesh(SIDE)[point])).astype(int) for point in (NOSE, CHIN))
+    assert beyond[nose[1], nose[0]] < 0.01
+    assert beyond[chin[1] + 6, chin[0]] > 0.99
+    assert beyond[:10].min() > 0.99
