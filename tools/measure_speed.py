@@ -1,8 +1,9 @@
 """Milliseconds a frame of the shipped talker's networks, one frame at a time, as `pcavs animate` runs them.
 
-    python tools/measure_speed.py [--weights FOLDER] [--frames 200]
+    python tools/measure_speed.py [--weights FOLDER] [--frames 200] [--picture examples/face.jpg --audio SPEECH]
 
-Needs no torch. Prints the median and the range over five rounds, for bf16 (where the processor has it) and f32.
+Needs no torch. Prints the median and the range over five rounds, for bf16 (where the processor has it) and f32. With
+a picture and speech also whole frames of a film whose head moves: talker, turn, background and mouth, before encoding.
 """
 
 import argparse
@@ -15,13 +16,23 @@ from pathlib import Path
 
 import numpy as np
 
+from pcavs.animate.animator import Animator
+from pcavs.animate.film import Film
+from pcavs.animate.options import FilmOptions
+from pcavs.animate.performer import Performer, make_performer
 from pcavs.backends.openvino import OpenVinoBackend, cpu_has_bf16
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.person import PersonFinder
+from pcavs.media.mel import mel_windows
+from pcavs.spec import FRAME_RATE
 from pcavs.weights.networks import read_networks
 from pcavs.weights.shelf import find_weights
 
 logger = logging.getLogger("measure_speed")
 
 ROUNDS = 5
+FILM_FRAMES = 50
+FILM_SIZES = (256, 512)
 
 
 def main() -> None:
@@ -29,6 +40,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--audio", type=Path)
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     networks = find_weights(arguments.weights).networks
@@ -46,16 +59,35 @@ def main() -> None:
         _report(f"generator {precision}", partial(backend.render, identity, content, pose), arguments.frames)
         _report(f"speech encoder {precision}", partial(backend.encode_speech, windows), arguments.frames)
         _report(f"motion encoder {precision}", partial(backend.encode_pose, face[None]), arguments.frames)
+        if arguments.picture and arguments.audio:
+            _report_films(
+                Animator(backend, FaceLandmarker(), facts.digest, facts.digest, people=PersonFinder()), arguments
+            )
 
 
-def _report(name: str, call: Callable[[], object], frames: int) -> None:
+def _report_films(animator: Animator, picture: Path, audio: Path) -> None:
+    precision = animator.backend.description.split()[-1]
+    for size in FILM_SIZES:
+        end = FILM_FRAMES / FRAME_RATE
+        film = animator.film(FilmOptions(identity=picture, audio=audio, pose=Path("lively"), size=size, end=end))
+        performer = make_performer(film.backend, film.identity, film.turn, people=film.people)
+        contents = film.backend.encode_speech(mel_windows(film.mel))
+
+        def frames(film: Film = film, performer: Performer = performer, contents: np.ndarray = contents) -> None:
+            for content, pose in zip(contents, film.poses, strict=True):
+                performer.frame(content, pose)
+
+        _report(f"film {size} px {precision}", frames, rounds_of=1, frames_a_call=film.num_frames)
+
+
+def _report(name: str, call: Callable[[], object], rounds_of: int, frames_a_call: int = 1) -> None:
     call()
     rounds = []
     for _ in range(ROUNDS):
         began = time.perf_counter()
-        for _ in range(frames):
+        for _ in range(rounds_of):
             call()
-        rounds.append((time.perf_counter() - began) / frames * 1000)
+        rounds.append((time.perf_counter() - began) / (rounds_of * frames_a_call) * 1000)
     logger.info("%-22s %6.2f ms a frame (%.2f to %.2f)", name, statistics.median(rounds), min(rounds), max(rounds))
 
 
