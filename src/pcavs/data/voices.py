@@ -11,7 +11,7 @@ from torch import Tensor
 from pcavs.media.mel import mel_centres
 from pcavs.spec import MelSpec, exact_div
 
-LONGEST_STRETCH: Final = 0.16
+LONGEST_STRETCH: Final = 0.2
 """Of the frequencies, as a natural logarithm: the vocal tracts of tall men and of children lie this far apart."""
 LOUDNESS: Final = 0.06
 """Change of level, in units of the mel spectrogram: 100 dB are 1."""
@@ -21,6 +21,16 @@ NOISY_SHARE: Final = 0.5
 QUIETEST_NOISE, LOUDEST_NOISE = 0.2, 0.5
 NOISE_TILT: Final = 0.1
 NOISE_GRAIN: Final = 0.03
+ROOM_SHARE: Final = 0.5
+LEAST_FALL, LARGEST_FALL = 0.6 / 100, 0.6 / 25
+"""By how much a room's sound falls in a bin of 10 ms: by 60 dB in 0.25 to 1 s."""
+LEAST_BELOW, LARGEST_BELOW = 0.06, 0.2
+"""How far below the direct sound it begins: 6 to 20 dB."""
+MASKED_SHARE: Final = 0.5
+NARROWEST_MASK, WIDEST_MASK = 4, 14
+"""Bands that are taken away, next to each other."""
+DULL_SHARE: Final = 0.3
+"""Of all clips, before the share that is masked at all: those that lose their highest bands, as through a telephone."""
 
 VoiceChange: TypeAlias = Callable[[Tensor, int, torch.Generator], Tensor]
 """From mel windows, ordered clip by clip, and the number of each clip's windows; the generator is the only chance."""
@@ -31,15 +41,17 @@ def change_voice(
 ) -> Float[Tensor, "batch 1 80 20"]:
     """Gives each clip another voice, microphone and background, the same in all of its windows; [0, 1] in and out.
 
-    Frequencies are stretched by up to a sixth, the level changes by 6 dB, a slow curve over frequency is laid on, and
-    half of the clips get steady noise. What is silent stays silent but for the noise.
+    Frequencies are stretched by up to a fifth, the level changes by 6 dB, and a slow curve over frequency is laid on.
+    Half of the clips get steady noise, half sound in rooms, half lose some of their bands. What is silent stays silent
+    but for the noise.
 
     Args:
         mel: Mel windows, ordered clip by clip.
         moments: Windows of each clip.
         generator: The source of randomness.
 
-    Reference: Jaitly and Hinton, 2013, Vocal tract length perturbation, here on mel bands instead of a spectrum.
+    Reference: Jaitly and Hinton, 2013, Vocal tract length perturbation, here on mel bands instead of a spectrum; Park
+    and others, 2019, SpecAugment, section 2, frequency masking.
     """
     clips, bands = exact_div(len(mel), moments), mel.shape[2]
 
@@ -55,7 +67,40 @@ def change_voice(
     grain = torch.randn(mel.shape, generator=generator) * NOISE_GRAIN
     noisy = torch.rand((clips, 1), generator=generator) < NOISY_SHARE
     joined = _louder_than_both(coloured, _each(level, moments) + grain)
-    return torch.where(_each(noisy, moments), joined, coloured).clamp(0, 1)
+    noised = torch.where(_each(noisy, moments), joined, coloured).clamp(0, 1)
+    return _masked(_in_rooms(noised, moments, generator), moments, generator)
+
+
+def _in_rooms(mel: Tensor, moments: int, generator: torch.Generator) -> Tensor:
+    """Lets half of the clips ring on; what was before a window is not known, and does not."""
+    clips = exact_div(len(mel), moments)
+
+    def draw() -> Tensor:
+        return torch.rand((clips, 1), generator=generator)
+
+    fall = 0.6 / (draw() * (0.6 / LEAST_FALL - 0.6 / LARGEST_FALL) + 0.6 / LARGEST_FALL)
+    below = draw() * (LARGEST_BELOW - LEAST_BELOW) + LEAST_BELOW
+    fall, below = (_each(values, moments)[..., 0] for values in (fall, below))
+    ringing = torch.zeros_like(mel[..., 0])
+    columns = []
+    for direct in mel.unbind(-1):
+        columns.append(_louder_than_both(direct, ringing - below))
+        ringing = torch.maximum(direct, ringing - fall)
+    echoed = torch.where(mel > 0, torch.stack(columns, dim=-1), mel)
+    return torch.where(_each(draw() < ROOM_SHARE, moments), echoed, mel).clamp(0, 1)
+
+
+def _masked(mel: Tensor, moments: int, generator: torch.Generator) -> Tensor:
+    """Takes some of the frequencies away from half of the clips."""
+    clips, bands = exact_div(len(mel), moments), mel.shape[2]
+    width = torch.randint(NARROWEST_MASK, WIDEST_MASK + 1, (clips, 1), generator=generator)
+    first = (torch.rand((clips, 1), generator=generator) * (bands - width)).long()
+    places = torch.arange(bands)
+    gone = (places >= first) & (places < first + width)
+    top = torch.randint(bands * 5 // 8, bands, (clips, 1), generator=generator)
+    gone |= (places >= top) & (torch.rand((clips, 1), generator=generator) < DULL_SHARE)
+    gone &= torch.rand((clips, 1), generator=generator) < MASKED_SHARE
+    return torch.where(_each(gone, moments), 0.0, mel)
 
 
 def _each(values: Tensor, moments: int) -> Tensor:

@@ -36,7 +36,7 @@ from pcavs.train.weights import weights_of
 SYNC_STEP = {"stage": "sync", "clips": 4, "moments": 16}
 """Of the sync steps between: few moments a clip teach who speaks, many teach when."""
 
-SPEECH_SHARE = 0.6
+SPEECH_SHARE = 0.85
 """Share of heard targets driven by speech; the others are driven by the content seen, the easier teacher."""
 
 TRUTH_SHARE = 0.5
