@@ -68,11 +68,19 @@ def change_voice(
     noisy = torch.rand((clips, 1), generator=generator) < NOISY_SHARE
     joined = _louder_than_both(coloured, _each(level, moments) + grain)
     noised = torch.where(_each(noisy, moments), joined, coloured).clamp(0, 1)
-    return _masked(_in_rooms(noised, moments, generator), moments, generator)
+    return masked(in_rooms(noised, moments, generator), moments, generator)
 
 
-def _in_rooms(mel: Tensor, moments: int, generator: torch.Generator) -> Tensor:
-    """Lets half of the clips ring on; what was before a window is not known, and does not."""
+def in_rooms(
+    mel: Float[Tensor, "batch 1 80 20"], moments: int, generator: torch.Generator
+) -> Float[Tensor, "batch 1 80 20"]:
+    """Lets half of the clips ring on, as rooms do; what was before a window is not known, and does not ring.
+
+    Args:
+        mel: Mel windows, ordered clip by clip, in [0, 1].
+        moments: Windows of each clip.
+        generator: The source of randomness.
+    """
     clips = exact_div(len(mel), moments)
 
     def draw() -> Tensor:
@@ -90,8 +98,16 @@ def _in_rooms(mel: Tensor, moments: int, generator: torch.Generator) -> Tensor:
     return torch.where(_each(draw() < ROOM_SHARE, moments), echoed, mel).clamp(0, 1)
 
 
-def _masked(mel: Tensor, moments: int, generator: torch.Generator) -> Tensor:
-    """Takes some of the frequencies away from half of the clips."""
+def masked(
+    mel: Float[Tensor, "batch 1 80 20"], moments: int, generator: torch.Generator
+) -> Float[Tensor, "batch 1 80 20"]:
+    """Takes some of the frequencies away from half of the clips: they are silent there, in all windows of a clip.
+
+    Args:
+        mel: Mel windows, ordered clip by clip, in [0, 1].
+        moments: Windows of each clip.
+        generator: The source of randomness.
+    """
     clips, bands = exact_div(len(mel), moments), mel.shape[2]
     width = torch.randint(NARROWEST_MASK, WIDEST_MASK + 1, (clips, 1), generator=generator)
     first = (torch.rand((clips, 1), generator=generator) * (bands - width)).long()

@@ -8,9 +8,9 @@ from pcavs.data.voices import (
     NARROWEST_MASK,
     VOICES,
     WIDEST_MASK,
-    _in_rooms,
-    _masked,
     change_voice,
+    in_rooms,
+    masked,
 )
 from pcavs.media.mel import mel_centres, mel_spectrogram
 from pcavs.spec import SAMPLE_RATE_HZ, MelSpec
@@ -72,17 +72,17 @@ def test_changed_mel_stays_in_range_and_keeps_what_is_loud_over_time():
 def test_rooms_ring_on_where_it_is_quieter_and_never_louder_than_the_sound():
     mel = torch.full((200, 1, 80, 20), 0.2)
     mel[..., :4] = 0.8
-    rung = _in_rooms(mel, 1, seeded(4))
+    rung = in_rooms(mel, 1, seeded(4))
     tails = rung[:, 0, 40, 4:]
     half = float((tails[:, 0] > 0.35).float().mean())
     assert 0.3 < half < 0.7, "half of the clips"
     assert torch.equal(tails, tails.cummin(dim=1).values), "they fade"
     assert float(rung.max()) < 0.83
-    assert torch.equal(_in_rooms(mel * 0, 1, seeded(4)), mel * 0), "silence does not ring"
+    assert torch.equal(in_rooms(mel * 0, 1, seeded(4)), mel * 0), "silence does not ring"
 
 
 def test_half_of_the_clips_lose_bands_the_same_in_all_their_windows():
-    lost = _masked(torch.full((60 * MOMENTS, 1, 80, 20), 0.5), MOMENTS, seeded(7)) == 0
+    lost = masked(torch.full((60 * MOMENTS, 1, 80, 20), 0.5), MOMENTS, seeded(7)) == 0
     clips = lost.unflatten(0, (60, MOMENTS))
     assert bool((clips == clips[:, :1, :, :, :1]).all())
     count = clips[:, 0, 0, :, 0].sum(dim=1)
