@@ -60,9 +60,8 @@ def main() -> None:
         _report(f"speech encoder {precision}", partial(backend.encode_speech, windows), arguments.frames)
         _report(f"motion encoder {precision}", partial(backend.encode_pose, face[None]), arguments.frames)
         if arguments.picture and arguments.audio:
-            _report_films(
-                Animator(backend, FaceLandmarker(), facts.digest, facts.digest, people=PersonFinder()), arguments
-            )
+            animator = Animator(backend, FaceLandmarker(), facts.digest, facts.digest, people=PersonFinder())
+            _report_films(animator, arguments.picture, arguments.audio)
 
 
 def _report_films(animator: Animator, picture: Path, audio: Path) -> None:
