@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pcavs.animate.solid import extent
 from pcavs.face.align import Square
 from pcavs.face.pose import RIGID, head_pose
 from pcavs.face.regions import MOUTH_AND_CHIN
@@ -107,16 +106,14 @@ def mouth_mask(
     last = np.minimum(np.ceil(ends.max(axis=0) + room), (size[1], size[0])).astype(int)
     if (first >= last).any():
         return None
-    mask = np.zeros((last[1] - first[1], last[0] - first[0]), np.uint8)
+    drawn = np.zeros((last[1] - first[1], last[0] - first[0]), np.uint8)
     for outline in outlines:
-        cv2.fillPoly(mask, [outline - first.astype(np.int32)], 255)
-    soft = cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), sigma)
-    part = extent(soft > _FAINTEST)
-    if part is None:
+        cv2.fillPoly(drawn, [outline - first.astype(np.int32)], 255)
+    soft = cv2.GaussianBlur(drawn.astype(np.float32) / 255, (0, 0), sigma)
+    mask = np.where(soft > _FAINTEST, soft, np.float32(0))
+    if not mask.any():
         return None
-    inner = np.where(soft > _FAINTEST, soft, np.float32(0))[part]
-    rows, columns = (slice(s.start + at, s.stop + at) for s, at in zip(part, (first[1], first[0]), strict=True))
-    return (rows, columns), inner
+    return (slice(first[1], last[1]), slice(first[0], last[0])), mask
 
 
 def _placed(
