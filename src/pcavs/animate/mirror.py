@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32, Int
 
 from pcavs.animate.solid import CELLS
 from pcavs.face.pose import angles_deg, canonical_face, head_pose
+from pcavs.face.regions import mirrored_points
 from pcavs.types import Mesh
 
 _FRONTAL_DEG, _ASIDE_DEG = 12.0, 28.0
@@ -52,11 +53,9 @@ class Mirror:
 @functools.cache
 def mirrored_landmarks() -> tuple[Int[np.ndarray, " points"], Int[np.ndarray, " points"]]:
     """Landmarks below the tip of the nose, and that of the other side for each."""
-    vertices = canonical_face().vertices_cm.astype(np.float64)
+    vertices = canonical_face().vertices_cm
     own = np.flatnonzero(vertices[:, 1] > vertices[_NOSE_TIP, 1])  # y points down
-    flipped = vertices[own] * (-1, 1, 1)
-    distances = np.linalg.norm(flipped[:, None] - vertices[None], axis=-1)
-    return own, distances.argmin(axis=1)
+    return own, mirrored_points()[own]
 
 
 def _terms(places: Float[np.ndarray, "points 2"]) -> Float[np.ndarray, "points 6"]:

@@ -4,13 +4,14 @@
 unless said otherwise. Points 468 to 477 are the irises, which the canonical 468-point model lacks.
 """
 
+import functools
 from typing import Final
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from pcavs.face.pose import RIGID as RIGID
-from pcavs.face.pose import head_frame
+from pcavs.face.pose import canonical_face, head_frame
 
 OUTER_LIPS: Final = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 """Ordered polygon, from the left mouth corner over the upper lip."""
@@ -49,6 +50,8 @@ RIGHT_EYE: Final = (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 
 EYES: Final = LEFT_EYE + RIGHT_EYE
 BROWS: Final = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 IRISES: Final = tuple(range(468, 478))
+_MIRRORED_IRISES: Final = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
+"""Each iris is its centre, then its right, top, left and bottom."""
 
 LEFT_EYE_SIX: Final = (33, 160, 158, 133, 153, 144)
 """Stand-ins for points 36 to 41 of the 68-point scheme."""
@@ -87,3 +90,12 @@ def lips_shape(meshes: Float32[np.ndarray, "time 478 3"]) -> Float[np.ndarray, "
         subtract the clip's mean to get speech.
     """
     return head_frame(meshes)[:, LIPS, :2].reshape(len(meshes), -1).astype(np.float32)
+
+
+@functools.cache
+def mirrored_points() -> Int[np.ndarray, " points"]:
+    """Tells for each of the 478 points which one it becomes in a mirror; those of the midline stay."""
+    vertices = canonical_face().vertices_cm.astype(np.float64)
+    flipped = vertices * (-1, 1, 1)
+    mirrored = np.linalg.norm(flipped[:, None] - vertices[None], axis=-1).argmin(axis=1)
+    return np.concatenate([mirrored, _MIRRORED_IRISES])

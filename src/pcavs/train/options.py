@@ -62,6 +62,9 @@ class TrainOptions:
     voices: Literal["kept", "changed"] = "kept"
     """`changed` gives each clip of a batch another voice, microphone and background noise, so that speech encoders that
     heard few people understand others; validation always hears what was recorded."""
+    looks: Literal["kept", "changed"] = "kept"
+    """`changed` mirrors half of a batch's clips and gives each another width, framing and light, identity frame and
+    targets alike, so that generators that saw few people move others; validation always sees what was recorded."""
     pose_head: Literal["supervised", "free"] = "supervised"
     """`free` lets reconstruction teach the pose code, as published; the mouth can then leak through it."""
     margin: float = 0.0

@@ -16,6 +16,7 @@ from pcavs.data.voices import VOICES, VoiceChange
 from pcavs.models.paper import PaperTalker
 from pcavs.models.talker import Talker
 from pcavs.spec import TalkerSpec
+from pcavs.train.looks import LOOKS, LookChange
 from pcavs.train.options import TrainOptions, joined_frames
 
 MAX_SCALE = 50.0
@@ -23,6 +24,9 @@ MAX_SCALE = 50.0
 
 RANK_SEEDS = 999_999_937
 """Between the seeds of two processes: a prime that no run's seed and step reach."""
+
+LOOK_SEEDS = 500_000_003
+"""From a step's seed to that of its looks."""
 
 AnyTalker: TypeAlias = Talker | PaperTalker
 
@@ -147,6 +151,7 @@ class Drawing(NamedTuple):
     deaf: bool = False
     """Every clip counts as one without speech."""
     voices: VoiceChange = VOICES["kept"]
+    looks: LookChange = LOOKS["kept"]
 
     def draw(self, library: Corpus, step: int) -> Drawn:
         """Draws the batch of a step, which differs from process to process."""
@@ -154,7 +159,10 @@ class Drawing(NamedTuple):
         batch = library.batch(rng, self.clips, self.moments, joined=self.joined, heard_only=self.heard_only)
         if self.deaf:
             batch = batch._replace(heard=torch.zeros_like(batch.heard))
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step + self.rank * RANK_SEEDS)
+        seed = self.seed * 1_000_003 + step + self.rank * RANK_SEEDS
+        # Its own, so that augmentation and chance are the same whether looks change or not.
+        batch = self.looks(batch, torch.Generator().manual_seed(seed + LOOK_SEEDS))
+        generator = torch.Generator().manual_seed(seed)
         augmented = self.augment(batch.target, self.moments * self.joined, generator)
         chance = torch.rand(2, len(batch.heard), generator=generator)
         # Last, so that faces and chance are the same whether voices change or not.
@@ -175,6 +183,7 @@ def drawing(options: TrainOptions, crew: Crew, *, heard_only: bool = False) -> D
         joined=joined_frames(options),
         deaf=options.stage == "visual",
         voices=VOICES[options.voices],
+        looks=LOOKS[options.looks],
     )
 
 

@@ -5,18 +5,11 @@ from pcavs.face import regions
 from pcavs.face.pose import canonical_face
 
 
-def _mirror():
-    """For each canonical point, the index of the point at its mirrored place."""
-    points = canonical_face().vertices_cm
-    away = np.linalg.norm(points[:, None] * [-1, 1, 1] - points[None], axis=-1)
-    return away.argmin(axis=1)
-
-
 @pytest.mark.parametrize("name", ["LIPS", "OUTER_LIPS", "INNER_LIPS", "FACE_OVAL", "EYES", "BROWS", "RIGID"])
 def test_regions_are_symmetric_and_without_doubles(name):
     region = getattr(regions, name)
     assert len(set(region)) == len(region)
-    assert set(_mirror()[list(region)]) == set(region)
+    assert set(regions.mirrored_points()[list(region)]) == set(region)
 
 
 @pytest.mark.parametrize("name", ["OUTER_LIPS", "INNER_LIPS", "FACE_OVAL", "LEFT_EYE", "RIGHT_EYE"])
@@ -55,3 +48,21 @@ def test_lips_shape_knows_the_opening_and_not_the_pose(pose_head):
     np.testing.assert_allclose(shut, turned, atol=1e-3)
     moved = (wide - turned)[regions.LIPS.index(14)]
     np.testing.assert_allclose(moved, [0, 1], atol=1e-3)
+
+
+def test_a_mirrored_point_mirrors_back():
+    points = regions.mirrored_points()
+    assert sorted(points) == list(range(478))
+    np.testing.assert_array_equal(points[points], np.arange(478))
+
+
+@pytest.mark.parametrize("line", [regions.OUTER_LIPS, regions.INNER_LIPS])
+def test_lips_are_their_own_mirror_image(line: tuple[int, ...]):
+    """From the other corner backwards, upper lip to upper lip."""
+    points = regions.mirrored_points()
+    start = line.index(int(points[line[0]]))
+    assert [int(points[point]) for point in line] == [line[(start - step) % len(line)] for step in range(len(line))]
+
+
+def test_eyes_are_each_others_mirror_image():
+    assert {int(regions.mirrored_points()[point]) for point in regions.LEFT_EYE} == set(regions.RIGHT_EYE)

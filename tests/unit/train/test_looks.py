@@ -1,0 +1,146 @@
+"""What changes looks: a clip's pictures alike, landmarks, lips and poses with them; what is said and done stays."""
+
+import numpy as np
+import pytest
+import torch
+
+from pcavs.data.corpus import Batch
+from pcavs.face.pose import canonical_face, pose_code, rotation_from_angles
+from pcavs.face.regions import lips_shape, mirrored_points
+from pcavs.train import looks
+from pcavs.train.looks import LOOKS, change_looks
+
+MOMENTS, SIDE = 2, 128
+LANDMARK = 61
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def heads(count: int) -> np.ndarray:
+    """Meshes of the canonical head, turned and placed at random in a crop; irises at the eyes' corners."""
+    random = np.random.default_rng(7)
+    vertices = canonical_face().vertices_cm.astype(np.float64)
+    vertices = np.concatenate([vertices, vertices[list(mirrored_points()[[33] * 5 + [263] * 5])]])
+    # Nobody is even: a smile to one side must come out on the other.
+    vertices[[61, 291], 1] += (-0.5, 0.3)
+    turned = vertices @ rotation_from_angles(random.uniform(-30, 30, (count, 3))).transpose(0, 2, 1)
+    place = np.concatenate([random.uniform(0.4, 0.6, (count, 1, 2)) * SIDE, np.zeros((count, 1, 1))], axis=2)
+    return (turned * random.uniform(3, 4, (count, 1, 1)) + place).astype(np.float32)
+
+
+def spotted(meshes: np.ndarray) -> torch.Tensor:
+    """Black pictures with a soft white spot at one landmark."""
+    rows, columns = np.mgrid[0:SIDE, 0:SIDE]
+    places = meshes[:, LANDMARK, :2]
+    away = (columns - places[:, 0, None, None]) ** 2 + (rows - places[:, 1, None, None]) ** 2
+    grey = np.exp(-away / 18).astype(np.float32) * 2 - 1
+    return torch.from_numpy(grey)[:, None].repeat(1, 3, 1, 1)
+
+
+def spots(faces: torch.Tensor) -> torch.Tensor:
+    """Centres of the bright spots, the picture spanning [-1, 1]."""
+    line = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
+    bright = faces.mean(dim=1) - faces.mean(dim=1).amin(dim=(1, 2), keepdim=True)
+    total = bright.sum(dim=(1, 2))
+    return torch.stack([(bright * line).sum((1, 2)) / total, (bright * line[:, None]).sum((1, 2)) / total], dim=1)
+
+
+def clips(count: int) -> Batch:
+    meshes = heads(count * MOMENTS)
+    flat = torch.from_numpy((meshes[:, :, :2] + 0.5) / SIDE * 2 - 1)
+    return Batch(
+        identity=spotted(meshes[::MOMENTS]),
+        target=spotted(meshes),
+        identity_mesh=flat[::MOMENTS],
+        target_mesh=flat,
+        lips=torch.from_numpy(lips_shape(meshes)),
+        pose=torch.from_numpy(pose_code(meshes, SIDE)),
+        mel=torch.rand(count * MOMENTS, 1, 80, 20, generator=seeded(1)),
+        heard=torch.ones(count * MOMENTS),
+        speaker=torch.arange(count),
+        truth=torch.ones(count * MOMENTS),
+    )
+
+
+def mirrored(before: Batch, after: Batch) -> torch.Tensor:
+    """Which targets came out mirrored: a head that looked to the right looks to the left."""
+    return (before.pose[:, 2] - after.pose[:, 2]).abs() > 1e-6
+
+
+def test_landmarks_follow_their_pixels():
+    before = clips(20)
+    after = change_looks(before, seeded())
+    flipped = mirrored(before, after)
+    assert 0.2 < float(flipped.float().mean()) < 0.8
+    followed = torch.where(flipped, int(mirrored_points()[LANDMARK]), LANDMARK)
+    marked = after.target_mesh[torch.arange(len(followed)), followed]
+    assert float((spots(after.target) - marked).abs().max()) < 0.02  # one pixel of 128 is 0.016
+    first = after.identity_mesh[torch.arange(20), followed[::MOMENTS]]
+    assert float((spots(after.identity) - first).abs().max()) < 0.02
+    assert float((marked - before.target_mesh[:, LANDMARK]).abs().max()) > 0.05
+
+
+def test_a_clips_identity_frame_changes_as_its_targets_do():
+    before = clips(6)
+    after = change_looks(before, seeded(2))
+    assert torch.equal(after.identity, after.target[::MOMENTS])
+    assert torch.equal(after.identity_mesh, after.target_mesh[::MOMENTS])
+
+
+def test_poses_and_lips_are_those_of_the_changed_head(monkeypatch: pytest.MonkeyPatch):
+    """Width aside, a changed head is a head again: mirrored, zoomed and shifted, measured anew."""
+    monkeypatch.setattr(looks, "WIDEST", 0.0)
+    before = clips(12)
+    after = change_looks(before, seeded(3))
+    flipped, points = mirrored(before, after).numpy(), mirrored_points()
+    meshes = heads(12 * MOMENTS)
+    zoom = (after.pose[:, 11] - before.pose[:, 11]).exp().numpy()
+    made = np.where(flipped[:, None, None], meshes[:, points], meshes) * zoom[:, None, None]
+    made[:, :, :2] = (after.target_mesh.numpy() + 1) * SIDE / 2 - 0.5
+    np.testing.assert_allclose(pose_code(made, SIDE), after.pose.numpy(), atol=2e-3)
+    np.testing.assert_allclose(lips_shape(made), after.lips.numpy(), atol=2e-2)
+    assert flipped.any()
+    assert not flipped.all()
+
+
+def test_widths_change_lips_and_landmarks_by_as_much(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(looks, "LARGEST_ZOOM", 0.0)
+    before = clips(30)
+    after = change_looks(before, seeded(4))
+    lips = np.ptp(after.lips.numpy()[:, ::2], axis=1) / np.ptp(before.lips.numpy()[:, ::2], axis=1)
+    face = np.ptp(after.target_mesh.numpy()[:, :, 0], axis=1) / np.ptp(before.target_mesh.numpy()[:, :, 0], axis=1)
+    np.testing.assert_allclose(lips, face, rtol=1e-3)
+    assert 1.02 < lips.max() <= np.exp(looks.WIDEST / 2)
+    assert np.exp(-looks.WIDEST / 2) <= lips.min() < 0.98
+
+
+def test_what_is_said_stays():
+    before = clips(3)
+    after = change_looks(before, seeded(5))
+    for name in ("mel", "heard", "speaker", "truth"):
+        assert getattr(after, name) is getattr(before, name)
+
+
+def test_colours_change_from_clip_to_clip_and_stay_in_range():
+    grey = clips(8)._replace(
+        identity=torch.full((8, 3, SIDE, SIDE), -0.2), target=torch.full((16, 3, SIDE, SIDE), -0.2)
+    )
+    colours = change_looks(grey, seeded(6)).target.mean(dim=(2, 3))
+    assert torch.equal(colours[::2], colours[1::2])
+    assert float(colours[::2].std(dim=0).min()) > 0.05
+    assert float(colours.std(dim=1).max()) > 0.03  # some light is tinted
+    assert float(colours.abs().max()) <= 1
+
+
+def test_one_seed_gives_one_look():
+    before = clips(2)
+    one, same, other = (change_looks(before, seeded(seed)).target for seed in (7, 7, 8))
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_kept_looks_are_kept():
+    before = clips(2)
+    assert LOOKS["kept"](before, seeded()) is before
