@@ -15,6 +15,8 @@ from pcavs.data.pack import find_packs
 
 ROOT = Path(__file__).resolve().parents[1]
 BROUGHT = ("jaxtyping", "wadler-lindig")
+CANONICAL = Path("pcavs") / "assets" / "face" / "canonical_face.npz"
+"""The one asset that training reads: it says which landmark mirrors which."""
 
 
 def gather(out: Path, places: list[Path]) -> None:
@@ -23,6 +25,9 @@ def gather(out: Path, places: list[Path]) -> None:
     shutil.copytree(
         ROOT / "src" / "pcavs", out / "site" / "pcavs", ignore=shutil.ignore_patterns("assets", "__pycache__")
     )
+    face = out / "site" / CANONICAL
+    face.parent.mkdir(parents=True)
+    shutil.copyfile(ROOT / "src" / CANONICAL, face)
     for name in BROUGHT:
         for file in metadata.files(name) or []:
             if file.suffix == ".py" or ".dist-info" in file.parts[0]:

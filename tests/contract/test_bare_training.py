@@ -64,6 +64,13 @@ def test_the_bundle_trains_with_no_more_than_a_bare_machine_has(stage: str, bund
     assert ran.stdout.strip() == str(tmp_path / stage / "checkpoint-00000002")
 
 
+def test_looks_change_there_too(bundle: Path, tmp_path: Path):
+    """Which landmark mirrors which is read from the canonical face, a file of the package."""
+    settings = {"stage": "generator", "looks": "changed", "voices": "changed", "run": str(tmp_path / "run")}
+    ran = bare(bundle / "train.py", {"jaxtyping", "wadler_lindig"}, **settings)
+    assert ran.returncode == 0, ran.stderr[-800:]
+
+
 def test_the_refusal_refuses(bundle: Path):
     ran = bare(bundle / "train.py", {"wadler_lindig"})
     assert "No module named 'jaxtyping'" in ran.stderr
