@@ -37,9 +37,10 @@ _MIRRORED_POSE: Final = (1, -1, -1, -1, 1, 1, -1, 1, 1, -1, 1, 1)
 def change_looks(batch: Batch, generator: torch.Generator) -> Batch:
     """Gives each clip another face, another framing and another light, the same in its identity frame and targets.
 
-    Half of the clips are mirrored. Faces get up to a tenth wider or narrower, the frame moves by up to 3 % of its side and zooms by
-    up to 6 %, what lies beyond the rim being continued; then brightness, tint, contrast and saturation change. The
-    exact pose of a render stays exact but for the width, of which a turn of the head would change the depth, too.
+    Half of the clips are mirrored. Faces get up to a tenth wider or narrower, the frame moves by up to 3 % of its side
+    and zooms by up to 6 %, what lies beyond the rim being continued; then brightness, tint, contrast and saturation
+    change. The exact pose of a render stays exact but for the width, of which a turn of the head would change the
+    depth, too.
 
     Args:
         batch: Clips as they were recorded.
