@@ -1,6 +1,7 @@
 """Compares weights by the films that users get of them, clip by clip, in minutes.
 
     python tools/compare_weights.py CLIPS --weights V0F NEW [--turn learned] [--most-s 3] [--out scores.json]
+    python tools/compare_weights.py CLIPS --weights V0F --articulation 1 0.7 1.4
 
 Of each film with sound in CLIPS, `animate` makes its first frame say its own speech and move as it moves, whole
 pictures known (`pcavs evaluate` knows the crops alone). The tracker and the sync judge look at film and clip: how well
@@ -41,6 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
+    parser.add_argument("--articulation", type=float, nargs="+", default=[1.0], help="each with all weights")
     parser.add_argument("--turn", choices=["solid", "learned"], default="solid")
     parser.add_argument("--most-s", type=float, default=3.0)
     parser.add_argument("--workers", type=int, default=1)
@@ -50,25 +52,28 @@ def main() -> None:
     share = [paths[first :: words.workers] for first in range(words.workers)]
     with ProcessPoolExecutor(words.workers, multiprocessing.get_context("spawn")) as pool:
         parts = list(pool.map(measured, share, [words] * words.workers))
-    scores = {
-        str(weights): {k: v for part in parts for k, v in part[str(weights)].items()} for weights in words.weights
-    }
+    scores = {name: {k: v for part in parts for k, v in part[name].items()} for name in parts[0]}
     if words.out:
         words.out.write_text(json.dumps({"turn": words.turn, "seconds": words.most_s, "scores": scores}, indent=1))
     print(table(scores))
 
 
 def measured(paths: list[Path], words: argparse.Namespace) -> dict[str, dict[str, Row]]:
-    """Scores by weights and clip; a clip that cannot be measured is told and passed over."""
+    """Scores by weights, articulation and clip; a clip that cannot be measured is told and passed over."""
     tools = load_tools(Path("none"))
-    animators = {str(weights): load_animator(weights, "auto", threads=1) for weights in words.weights}
+    animators = {
+        f"{weights} {articulation:g}": (load_animator(weights, "auto", threads=1), articulation)
+        for weights in words.weights
+        for articulation in words.articulation
+    }
     scores: dict[str, dict[str, Row]] = {name: {} for name in animators}
     for path in paths:
         try:
             truth = observe(list(read_frames(path, 0.0, words.most_s)), tools, path.name)
             rows = {}
-            for name, animator in animators.items():
-                film = animator.animate(path, path, path, end=words.most_s, size=_SIDE_PX, turn=words.turn)
+            for name, (animator, articulation) in animators.items():
+                choices = {"end": words.most_s, "size": _SIDE_PX, "turn": words.turn, "articulation": articulation}
+                film = animator.animate(path, path, path, **choices)
                 rows[name] = scored(observe(list(film.frames), tools, path.name), truth, path, words.most_s, tools)
         except PcavsError as error:
             print(f"passed over: {error}", flush=True)

@@ -67,6 +67,17 @@ def test_the_mouth_moves(openings):
     assert openings[0].std() > 0.002
 
 
+def test_articulation_opens_the_mouth_more_or_less(talker, examples, openings):
+    def mean_opening(articulation):
+        film = talker.animate(examples / "face.jpg", examples / "speech.wav", end=SPEECH_S, articulation=articulation)
+        return mouth_opening(
+            track_face(film.frames, FaceLandmarker(), "film", TrackPolicy(smoothed=False)).meshes
+        ).mean()
+
+    assert mean_opening(0.5) < 0.75 * openings[0].mean()
+    assert mean_opening(1.5) > 1.1 * openings[0].mean()
+
+
 def test_delayed_speech_delays_the_mouth_by_as_much(openings):
     """Sync without a judge: shifting the sound by whole frames must shift the mouth by these, and by no other."""
     plain, delayed = openings

@@ -122,6 +122,7 @@ class Animator:
             size_px=self.size_px(options),
             turn=options.turn,
             people=self.people,
+            articulation=options.articulation,
             rest=rest_share(mel, num_frames) if options.compat is None else None,
             closed=None if options.no_blinks else blink_track(num_frames, options.seed),
         )

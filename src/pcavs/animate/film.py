@@ -73,6 +73,8 @@ class Film:
     """Tells the person from a background that holds still."""
     rest: Float32[np.ndarray, " frames"] | None = None
     """How far the mouth rests in each frame, 0 to 1."""
+    articulation: float = 1.0
+    """How far speech takes the face away from silence; 1 as it was heard."""
     closed: Float32[np.ndarray, " frames"] | None = None
     """How far the eyes are closed in each frame, 0 to 1."""
 
@@ -115,13 +117,14 @@ class Film:
                 yield performer.frame(content, pose, 0.0 if self.closed is None else float(self.closed[t]))
 
     def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
-        """What is said in some frames; where the mouth rests, what is heard in silence."""
+        """What is said in some frames, more or less distinctly; where the mouth rests, what is heard in silence."""
         heard = self.backend.encode_speech(mel_windows(self.mel, frames))
-        if self.rest is None:
+        if self.rest is None and self.articulation == 1:
             return heard
         silent = self.backend.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
-        share = self.rest[list(frames)][:, None]
-        return heard + share * (silent - heard)
+        rest = np.zeros(len(frames), np.float32) if self.rest is None else self.rest[list(frames)]
+        share = 1 - np.float32(self.articulation) * (1 - rest)
+        return heard + share[:, None] * (silent - heard)
 
     def _paster(self, performer: Performer) -> Paster:
         whole = self.identity.whole

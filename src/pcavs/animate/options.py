@@ -14,6 +14,7 @@ Missing = Literal["interpolate", "hold", "skip", "fail"]
 Turn = Literal["solid", "learned"]
 
 QUIETEST_GATE_DB, LOUDEST_GATE_DB = -90.0, -10.0
+LEAST_ARTICULATION, MOST_ARTICULATION = 0.4, 1.6
 
 LEAST_SIDE_PX = 32
 MOST_SIDE_PX = 2048
@@ -51,6 +52,9 @@ class FilmOptions:
     gate: float | None = None
     """Level in dB, against the speech's own, below which sound is taken for silence, so that noise does not move the
     mouth; such as -30."""
+    articulation: float = 1.0
+    """How distinctly the mouth speaks, from 0.4 (it mumbles) to 1.6: how far speech takes the lips away from silence.
+    More helps calm voices, which open little."""
     size: int | None = None
     """Side of the film in pixels, even; without it, as the weights' spec says."""
     start: float = 0.0
@@ -109,6 +113,11 @@ def verify(options: FilmOptions) -> None:
     gate = options.gate
     if gate is not None and not QUIETEST_GATE_DB <= gate <= LOUDEST_GATE_DB:
         raise InputError(f"a gate of {gate:g} dB cannot be used; give {QUIETEST_GATE_DB:g} to {LOUDEST_GATE_DB:g}")
+    if not LEAST_ARTICULATION <= options.articulation <= MOST_ARTICULATION:
+        limits = f"{LEAST_ARTICULATION:g} to {MOST_ARTICULATION:g}"
+        raise InputError(f"an articulation of {options.articulation:g} cannot be used; give {limits}")
+    if options.articulation != 1 and options.compat:
+        raise InputError("compat published speaks as the published code does; leave articulation out")
     if options.missing not in get_args(Missing):
         raise InputError(f"a missing of {options.missing} cannot be used; give {', '.join(get_args(Missing))}")
     if options.turn not in get_args(Turn):

@@ -30,6 +30,22 @@ def test_a_negative_seed():
         verify(options(seed=-1))
 
 
+@pytest.mark.parametrize("articulation", [0.4, 1.0, 1.6])
+def test_articulations_that_films_have(articulation):
+    verify(options(articulation=articulation))
+
+
+@pytest.mark.parametrize("articulation", [-1.0, 0.39, 1.61, float("nan"), float("inf")])
+def test_articulations_that_films_have_not(articulation):
+    with pytest.raises(InputError, match=f"an articulation of {articulation:g} cannot be used; give 0.4 to 1.6"):
+        verify(options(articulation=articulation))
+
+
+def test_the_published_code_knows_no_articulation():
+    with pytest.raises(InputError, match="leave articulation out"):
+        verify(options(articulation=1.2, compat="published"))
+
+
 def test_an_unknown_way_of_laying_things_out():
     # What the types of the record would tell the tests, they do not tell a user.
     wrong = options()
@@ -66,4 +82,4 @@ def test_every_setting_says_what_it_is():
         for field, after in zip(record.body[1::2], record.body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 27
+    assert len(dataclasses.fields(AnimateOptions)) == 28

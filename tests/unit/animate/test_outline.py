@@ -66,8 +66,34 @@ def test_lines_that_lie_across_are_healed_too():
     assert result[100:156, 20:-20].max(axis=2).min() > 90
 
 
-def test_what_a_nose_hides_of_the_face_is_no_such_line():
-    np.testing.assert_array_equal(healed(frame(), squeezed(8), 0 * EVERYWHERE), frame())
+def test_the_flank_that_a_nose_hides_is_lighter_and_stays_a_line():
+    def darkness(picture: Picture) -> int:
+        return int((np.array(CHEEK) - picture[100, 124:128].astype(int)).clip(0).sum())
+
+    nose = frame()
+    nose[:, 128:] = CHEEK
+    nose[:, 127] = HAIR
+    result = healed(nose.copy(), squeezed(8), 0 * EVERYWHERE)
+    assert 0.2 < darkness(result) / darkness(nose) < 0.7
+    np.testing.assert_array_equal(healed(nose.copy(), squeezed(3), 0 * EVERYWHERE), nose)
+
+
+def test_cheek_and_wall_meet_along_a_smooth_edge():
+    """Cells are coarse: the edge that they know leaps from one to the next."""
+    places, beyond, picture = straight(), 0 * EVERYWHERE, np.empty((CELLS * PIXELS, CELLS * PIXELS, 3), np.uint8)
+    for row in range(CELLS):
+        edge = 62 + (row // 4) % 3
+        places[row, edge:, 0] += 8
+        beyond[row, edge:] = 1
+        for line in range(PIXELS * row, PIXELS * (row + 1)):
+            picture[line, : PIXELS * edge], picture[line, PIXELS * edge :] = CHEEK, WALL
+            picture[line, PIXELS * edge - 2 : PIXELS * edge + 2] = HAIR
+    result = healed(picture, places, beyond)[30:-30].astype(int)
+    is_wall = np.abs(result - WALL).sum(axis=2) < np.abs(result - CHEEK).sum(axis=2)
+    edges = is_wall.argmax(axis=1)
+    assert result[:, 100:156].max(axis=2).min() > 90, "the dark line is gone"
+    assert edges.std() < 0.6, "it leapt by four pixels"
+    assert abs(edges.mean() - PIXELS * 63) < 2
 
 
 def test_a_line_with_gaps_is_healed_as_one():
