@@ -23,7 +23,7 @@ Edges = Callable[[float], tuple[float, float]]
 
 _UPPER_BELOW_CM: Final = 0.25
 """How far upper teeth reach below the line at which lips meet."""
-_LOWER_ABOVE_CM: Final = 0.06
+_LOWER_ABOVE_CM: Final = 0.14
 """How far lower teeth stand out of the lower lip."""
 _SIZE: Final = 0.92
 """The drawn teeth are a little large."""
@@ -31,12 +31,15 @@ _MIDLINE: Final = (0, 13, 14, 17)
 _DRAWN_WHITE: Final = 175.0
 _TOOTH_WHITE: Final = 1.2
 """Shares of the eyes' white: teeth in full light, the tongue where it is nearest, and what dark never passes."""
-_TONGUE: Final = 0.62
+_TONGUE: Final = 0.8
 _CAVITY: Final = 0.14
-_LOWER_LIGHT: Final = 0.6
-_WIDE_CM: Final = 0.55
+_LOWER_LIGHT: Final = 0.7
+"""Share of the light that reaches lower teeth."""
+_UPPER_DARK: Final = 0.6
+"""And the upper end of upper teeth, under the lip."""
+_WIDE_CM: Final = 1.0
 """Opening at which light comes in freely: in a slit teeth are dark."""
-_LIP_SHADOW_CM: Final = 0.25
+_LIP_SHADOW_CM: Final = 0.3
 _TEETH_SHADOW_CM: Final = 0.5
 """How far the shadows of the upper lip and of the upper teeth reach."""
 _TONGUE_CM: Final = 1.1
@@ -121,7 +124,7 @@ class MouthInside:
         lower = self._seen(self._lower, gap.jaw_places - self._lower_edge)
         upper = self._seen(self._upper, gap.places - self._upper_edge)
         inside = _over(inside, lower, light * middle * _LOWER_LIGHT)
-        inside = _over(inside, upper, light * (0.68 + 0.32 * shadow))
+        inside = _over(inside, upper, light * (_UPPER_DARK + (1 - _UPPER_DARK) * shadow))
         # Where pupils are grey, for the film is pale or its pixels are coarse, mouths are no darker.
         return self._hazy + (1 - self._haze) * inside
 
