@@ -19,6 +19,7 @@ from pcavs.animate.outline import healed
 from pcavs.animate.solid import CELLS, MARGIN, SolidHead
 from pcavs.animate.sources import Identity
 from pcavs.animate.speaking import SpeechFields, sampled
+from pcavs.animate.surround import known_part, softened
 from pcavs.backends.base import FieldArrays, TalkerBackend
 from pcavs.face.align import crop_picture
 from pcavs.types import Picture
@@ -126,8 +127,15 @@ _SAMPLING: Final = cv2.INTER_CUBIC
 
 
 def _roomy(identity: Identity, room_px: int) -> Picture:
-    """The crop with what is around it in the picture it was cut from; without one, its edge is repeated."""
+    """The crop with what is around it in the picture it was cut from; where that ends, its edge goes on, softly."""
+    side = identity.picture.shape[0]
+    size = side + 2 * room_px
     if identity.whole is None:
-        return cv2.copyMakeBorder(identity.picture, room_px, room_px, room_px, room_px, cv2.BORDER_REPLICATE)
-    whole = identity.whole.widened(room_px)
-    return crop_picture(whole.picture, whole.transform, identity.picture.shape[0] + 2 * room_px)
+        photo = cv2.copyMakeBorder(identity.picture, room_px, room_px, room_px, room_px, cv2.BORDER_REPLICATE)
+        known = np.zeros(photo.shape[:2], bool)
+        known[room_px : room_px + side, room_px : room_px + side] = True
+    else:
+        whole = identity.whole.widened(room_px)
+        photo = crop_picture(whole.picture, whole.transform, size)
+        known = known_part(whole.picture, whole.transform, size)
+    return softened(photo, known, side / CELLS)
