@@ -8,7 +8,7 @@ from pcavs.errors import WeightsError
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import file_digest, is_network_folder, read_facts
 
-DEFAULT = "pcavs-flow-128-v0f"
+DEFAULT = "pcavs-flow-128-v1"
 """Name of the talker that ships."""
 
 BUNDLE_ENDING = ".safetensors"
