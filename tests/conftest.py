@@ -33,6 +33,12 @@ def examples() -> Path:
 
 
 @pytest.fixture(scope="session")
+def composite() -> Path:
+    """A rendered face of nobody, 512 px, frontal, evenly lit: what tests measure."""
+    return ROOT / "tests" / "data" / "composite.jpg"
+
+
+@pytest.fixture(scope="session")
 def shared() -> Path:
     """Real clips for looking and measuring; a test that asks for them is skipped where they are missing."""
     folder = Path(os.environ.get("PCAVS_SHARED", ROOT.parent / "shared"))

@@ -1,4 +1,4 @@
-"""Makes the shipped example inputs in examples/: a face that is nobody's, a synthetic voice, a head that turns.
+"""Makes the shipped example inputs that this project rendered itself: a synthetic voice, a head that turns, a test face.
 
     python tools/make_examples.py RENDER_CACHE/avatars-full examples
 
@@ -32,12 +32,12 @@ FACE_PX, POSE_PX = 512, 256
 
 
 def main() -> None:
-    """Writes face.jpg, speech.wav and pose.mp4."""
+    """Writes speech.wav, pose.mp4, and composite.jpg, which tests/data holds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("heads", type=Path, help="folder of heads converted with --full")
     parser.add_argument("target", type=Path, help="folder for the examples")
     arguments = parser.parse_args()
-    make_face(_mixed(arguments.heads, FACE_HEADS), arguments.target / "face.jpg")
+    make_face(_mixed(arguments.heads, FACE_HEADS), arguments.target / "composite.jpg")
     make_speech(arguments.target / "speech.wav")
     make_pose(_mixed(arguments.heads, POSE_HEADS), arguments.target / "pose.mp4")
 

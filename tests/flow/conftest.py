@@ -46,8 +46,8 @@ def clicks(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def face(examples):
-    return examples / "face.jpg"
+def face(composite):
+    return composite
 
 
 @pytest.fixture

@@ -132,7 +132,7 @@ def test_silence_makes_a_film_and_is_mentioned(animate, folder, tmp_path):
 
 
 def test_sound_without_sound(refused, face):
-    assert "face.jpg" in refused(audio=face)
+    assert "composite.jpg" in refused(audio=face)
 
 
 def test_a_picture_of_20000_by_20000(refused, tmp_path):

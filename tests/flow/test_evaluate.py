@@ -46,7 +46,7 @@ def loud_mouth(landmarker):
 
 
 @pytest.fixture(scope="module")
-def clips(loud_mouth, examples, tmp_path_factory):
+def clips(loud_mouth, examples, composite, tmp_path_factory):
     """Two films of 26 frames: the drawn mouth of one speaks, of the other a head turns."""
     folder = tmp_path_factory.mktemp("clips")
     rng = np.random.default_rng(0)
@@ -55,7 +55,7 @@ def clips(loud_mouth, examples, tmp_path_factory):
         beats = np.abs(np.sin((7 if name == "ann" else 11) * time))
         sound = write_wav(folder / f"{name}.wav", (0.3 * rng.standard_normal(len(time)) * beats).clip(-1, 1))
         if name == "ann":
-            loud_mouth.animate(examples / "face.jpg", sound, size=256).save(folder / "ann.mp4")
+            loud_mouth.animate(composite, sound, size=256).save(folder / "ann.mp4")
         else:
             pictures = list(read_frames(examples / "pose.mp4", 0.0, FRAMES / 25))
             height, width = (side // 2 * 2 for side in pictures[0].shape[:2])

@@ -35,10 +35,10 @@ if __name__ == "__main__":
 
 
 @pytest.fixture(scope="module")
-def films(examples: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def films(examples: Path, composite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eleven pictures, a talking film, a mute one and a broken one."""
     folder = tmp_path_factory.mktemp("films")
-    face = cv2.imread(str(examples / "face.jpg"))
+    face = cv2.imread(str(composite))
     face = cv2.resize(face, (256, 256 * face.shape[0] // face.shape[1] // 2 * 2), interpolation=cv2.INTER_AREA)
     for number in range(11):
         dimmed = (face * (1 - number / 20)).astype(np.uint8)

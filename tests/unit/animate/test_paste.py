@@ -15,9 +15,9 @@ SIDE = 128
 
 
 @pytest.fixture(scope="module")
-def whole(examples):
+def whole(composite):
     """The example, with a crop that is turned by ten degrees."""
-    picture = cv2.resize(read_picture(examples / "face.jpg"), (301, 301), interpolation=cv2.INTER_AREA)
+    picture = cv2.resize(read_picture(composite), (301, 301), interpolation=cv2.INTER_AREA)
     turn = cv2.getRotationMatrix2D((150, 140), 10, 0.7)
     turn[:, 2] += SIDE / 2 - np.array([150, 140])
     return Whole(picture, turn)

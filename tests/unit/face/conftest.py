@@ -17,7 +17,7 @@ def landmarker():
 @pytest.fixture(scope="session")
 def face_picture(root, request, landmarker):
     """512 px square, half of it one frontal face: the shipped example, or a composite where that is missing."""
-    path = root / "examples" / "face.jpg"
+    path = root / "tests" / "data" / "composite.jpg"
     if not path.exists():
         path = request.getfixturevalue("shared") / "data" / "photos" / "composite_f_multi.jpg"
     picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)

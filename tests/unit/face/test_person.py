@@ -11,7 +11,7 @@ import pytest
 from pcavs.face.person import PERSON_PX, PersonFinder
 from pcavs.media.image import read_picture
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "face.jpg"
+EXAMPLE = Path(__file__).parents[3] / "tests" / "data" / "composite.jpg"
 
 
 @pytest.fixture(scope="module")

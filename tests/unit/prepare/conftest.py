@@ -21,7 +21,7 @@ FilmWriter: TypeAlias = Callable[..., Path]
 @pytest.fixture(scope="session")
 def photo(root: Path, request: pytest.FixtureRequest) -> Path:
     """The shipped face, or a composite where that is missing."""
-    path = root / "examples" / "face.jpg"
+    path = root / "tests" / "data" / "composite.jpg"
     return path if path.exists() else request.getfixturevalue("shared") / "data" / "photos" / "composite_f_multi.jpg"
 
 
