@@ -14,4 +14,4 @@ for recipe in "${3:-$here/recipes/ablations}"/*.toml; do
     pcavs train "$recipe" --packs "$packs" --seed "$seed" --run "$out/$name/$seed" ${EXTRA:-}
   done
 done
-python "$here/tools/ablation_table.py" "$out"
+python "$here/benchmarks/ablation_table.py" "$out"

@@ -3,11 +3,11 @@
 #
 #     runs/gpu.sh BUNDLE RECIPE MINUTES OUT [START_PART...]
 #
-# BUNDLE is the folder (or its .tar) that tools/gpu_bundle.py made. Parts of an earlier OUT may follow: they are joined,
+# BUNDLE is the folder (or its .tar) that scripts/gpu_bundle.py made. Parts of an earlier OUT may follow: they are joined,
 # and training goes on from their weights, in half precision and with the optimiser warmed up anew, so not to the bit.
 # OUT gets talker.safetensors.00, .01, ... of at most 14 MiB each, journal.jsonl and the last preview.
 set -euo pipefail
-bundle=${1:?"the folder of tools/gpu_bundle.py, or its .tar"} recipe=${2:?"a recipe"}
+bundle=${1:?"the folder of scripts/gpu_bundle.py, or its .tar"} recipe=${2:?"a recipe"}
 minutes=${3:?"how long to train"} out=${4:?"a folder for what comes back"}
 shift 4
 mkdir -p "$out"

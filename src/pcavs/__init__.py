@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from pcavs.animate.animator import Animator
+    from pcavs.animate.talker import Talker
 
 # OpenVINO reports every import to a measuring service, unless its telemetry package is not there.
 sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
@@ -13,7 +13,7 @@ sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgu
 __version__ = "0.1.0"
 
 
-def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda"] = "auto") -> "Animator":
+def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda"] = "auto") -> "Talker":
     """Loads a talker, ready to animate.
 
     Args:
@@ -24,6 +24,6 @@ def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda
         WeightsError: There are no such weights, or they are damaged.
         InputError: The device cannot be used.
     """
-    from pcavs.animate.animator import load_animator
+    from pcavs.animate.talker import load_talker
 
-    return load_animator(None if weights is None else Path(weights), device)
+    return load_talker(None if weights is None else Path(weights), device)

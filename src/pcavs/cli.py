@@ -13,8 +13,8 @@ import sys
 from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple
 
-from pcavs.animate.options import AnimateOptions, unknown_setting
-from pcavs.errors import PcavsError
+from pcavs.animate.options import AnimateOptions
+from pcavs.errors import PcavsError, unknown_setting
 
 EXIT_ERROR, EXIT_USAGE, EXIT_STOPPED, EXIT_ENDED = 1, 2, 130, 143
 
@@ -38,26 +38,22 @@ COMMANDS: Final = {
     "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
     "batch": Command("pcavs.animate.batch_options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
     "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
-    "pose extract": Command(
-        "pcavs.animate.pose_options:ExtractOptions", "pcavs.animate.pose_tools:extract", ("film", "out")
-    ),
-    "pose plot": Command("pcavs.animate.pose_options:PlotOptions", "pcavs.animate.pose_tools:plot", ("pose", "out")),
-    "pose preview": Command(
-        "pcavs.animate.pose_options:PreviewOptions", "pcavs.animate.pose_tools:preview", ("pose", "out")
-    ),
+    "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("film", "out")),
+    "pose plot": Command("pcavs.pose.options:PlotOptions", "pcavs.pose.commands:plot", ("pose", "out")),
+    "pose preview": Command("pcavs.pose.options:PreviewOptions", "pcavs.pose.commands:preview", ("pose", "out")),
     "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
     "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
     "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run", recipe="pcavs.train.recipe:expand"),
-    "adapt": Command("pcavs.adapt.options:AdaptOptions", "pcavs.adapt.run:run"),
+    "adapt": Command("pcavs.train.adapt_options:AdaptOptions", "pcavs.train.adapt:run"),
     "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
     "weights convert": Command(
-        "pcavs.exchange.options:ConvertOptions", "pcavs.exchange.convert:run", ("checkpoints", "out")
+        "pcavs.weights.options:ConvertOptions", "pcavs.weights.convert:run", ("checkpoints", "out")
     ),
-    "weights export": Command("pcavs.exchange.options:ExportOptions", "pcavs.exchange.export:run", ("bundle",)),
-    "weights list": Command("pcavs.exchange.options:ListOptions", "pcavs.exchange.listing:run", ("folder",)),
-    "weights parity": Command("pcavs.exchange.options:ParityOptions", "pcavs.exchange.parity:run"),
-    "weights show": Command("pcavs.exchange.options:ShowOptions", "pcavs.exchange.show:run", ("bundle",)),
-    "weights verify": Command("pcavs.exchange.options:VerifyOptions", "pcavs.exchange.verify:run", ("weights",)),
+    "weights export": Command("pcavs.weights.options:ExportOptions", "pcavs.weights.export:run", ("bundle",)),
+    "weights list": Command("pcavs.weights.options:ListOptions", "pcavs.weights.listing:run", ("folder",)),
+    "weights parity": Command("pcavs.weights.options:ParityOptions", "pcavs.weights.parity:run"),
+    "weights show": Command("pcavs.weights.options:ShowOptions", "pcavs.weights.show:run", ("bundle",)),
+    "weights verify": Command("pcavs.weights.options:VerifyOptions", "pcavs.weights.verify:run", ("weights",)),
 }
 
 
@@ -198,8 +194,8 @@ def _told(result: Any) -> str:
 
 def _animate(options: AnimateOptions, command: Command) -> int:
     work = _work(command)
-    with _progress(shown=not options.quiet and sys.stderr.isatty()) as watch:
-        summary = work(options, watch)
+    with _progress(shown=not options.quiet and sys.stderr.isatty()) as progress:
+        summary = work(options, progress)
     if options.json:
         sys.stdout.write(json.dumps(dataclasses.asdict(summary)) + "\n")
     elif not options.quiet:
@@ -242,12 +238,12 @@ def _progress(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def watch(doing: str, done: int, total: int) -> None:
+        def progress(doing: str, done: int, total: int) -> None:
             if doing not in tasks:
                 tasks[doing] = bar.add_task(doing, total=total)
             bar.update(tasks[doing], completed=done, total=total)
 
-        yield watch
+        yield progress
 
 
 class _Stderr(logging.Handler):

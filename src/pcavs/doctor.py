@@ -102,8 +102,8 @@ def _encoders(problems: list[str]) -> dict[str, bool]:
 
 
 def _weights(problems: list[str]) -> list[dict[str, Any]]:
-    from pcavs.exchange.show import describe
     from pcavs.weights.shelf import find_weights
+    from pcavs.weights.show import describe
 
     try:
         return [describe(find_weights())]

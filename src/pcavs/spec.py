@@ -34,6 +34,10 @@ SAMPLES_PER_FRAME = exact_div(SAMPLE_RATE_HZ, FRAME_RATE)
 MEL_WINDOW_FRAMES = 5
 MEL_WINDOW_BINS = MEL_WINDOW_FRAMES * MEL_BINS_PER_FRAME
 
+Missing = Literal["interpolate", "hold", "skip", "fail"]
+"""What is done about frames in which the face is not seen: straight between those around them; as in the last one;
+left out, so that time closes over them; or nothing is made at all."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MelSpec:

@@ -4,6 +4,7 @@ Colour is RGB everywhere. A picture is height x width x 3, uint8. Pixel coordina
 centre of the top-left pixel at (0, 0).
 """
 
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -29,3 +30,6 @@ Box: TypeAlias = Float[np.ndarray, "4"]
 
 CropTransform: TypeAlias = Float[np.ndarray, "2 3"]
 """Similarity from source pixels to crop pixels, invertible."""
+
+Progress: TypeAlias = Callable[[str, int, int], None]
+"""Progress callback: (activity, frames done, frames in total)."""

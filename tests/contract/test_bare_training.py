@@ -1,4 +1,4 @@
-"""Training on a bare machine: torch, lightning, numpy, opencv, safetensors, and what `tools/gpu_bundle.py` adds."""
+"""Training on a bare machine: torch, lightning, numpy, opencv, safetensors, and what `scripts/gpu_bundle.py` adds."""
 
 import importlib.util
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-_spec = importlib.util.spec_from_file_location("gpu_bundle", ROOT / "tools" / "gpu_bundle.py")
+_spec = importlib.util.spec_from_file_location("gpu_bundle", ROOT / "scripts" / "gpu_bundle.py")
 assert _spec is not None
 gpu_bundle = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(gpu_bundle)  # pyright: ignore[reportOptionalMemberAccess]

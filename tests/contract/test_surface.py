@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PINNED = Path(__file__).with_name("pinned.txt")
 PUBLIC = {
     "pcavs": ["load", "__version__"],
-    "pcavs.animate.animator": ["Animator.animate"],
+    "pcavs.animate.talker": ["Talker.animate"],
     "pcavs.animate.film": [
         f"Film.{name}" for name in ("frames", "save", "num_frames", "offset", "side_px", "notes", "tags")
     ],

@@ -16,11 +16,11 @@ import openvino as ov
 import pcavs
 from helpers.release import write_release
 from helpers.talkers import write_networks
-from pcavs.animate.animator import Animator
 from pcavs.animate.film import Film
-from pcavs.exchange.convert import run as convert
-from pcavs.exchange.options import ConvertOptions
+from pcavs.animate.talker import Talker
 from pcavs.spec import TINY_PAPER, TalkerSpec
+from pcavs.weights.convert import run as convert
+from pcavs.weights.options import ConvertOptions
 
 HASHES = Path(__file__).parents[1] / "data" / "golden.json"
 SMALL = HASHES.with_name("golden.png")
@@ -90,20 +90,20 @@ def golden_films(shared: Path, examples: Path, folder: Path) -> Iterator[tuple[s
     yield "paper published", film(paper, examples / "face.jpg", speech, pose=pose, compat="published")
 
 
-TURNS = {"depth": "solid", "network": "learned"}
+TURNS = {"depth": "depth", "network": "network"}
 
 
-def film(talker: Animator, identity: Path, audio: Path, **settings: object) -> Callable[[], Film]:
+def film(talker: Talker, identity: Path, audio: Path, **settings: object) -> Callable[[], Film]:
     """Postpones the making of a film."""
     return lambda: talker.animate(identity, audio, **{"start": 0.5, "end": 0.5 + SECONDS, **settings})  # pyright: ignore
 
 
-def write_timeline(folder: Path, talker: Animator, pose: Path) -> Path:
+def write_timeline(folder: Path, talker: Talker, pose: Path) -> Path:
     """Writes a timeline with every kind of segment, and the files that it names."""
-    from pcavs.animate.motion import measure_film
-    from pcavs.animate.trackfile import save_track
     from pcavs.face.landmarker import FaceLandmarker
     from pcavs.face.track import TrackPolicy
+    from pcavs.pose.measure import measure_film
+    from pcavs.pose.track_file import save_track
 
     measured = measure_film(pose, (2.0, 2.4), FaceLandmarker(), TrackPolicy(), lambda *_: None)
     save_track(measured.track, measured.report.found, folder / "track.npz", overwrite=True)

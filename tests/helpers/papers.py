@@ -3,7 +3,7 @@
 import numpy as np
 
 from helpers.talkers import LOUD, QUIET, WINDOW_CENTRE, mouth_area
-from pcavs.backends.base import FaceArrays, IdentityArrays
+from pcavs.runtime.base import FaceArrays, IdentityArrays
 from pcavs.spec import TINY_PAPER, PaperSpec, TalkerSpec
 
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from pcavs.backends.base import FieldArrays, IdentityArrays
-from pcavs.exchange.export import run as export
-from pcavs.exchange.options import ExportOptions
-from pcavs.models.paper import PaperTalker, build_paper
+from pcavs.models.paper import PaperModel, build_paper
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import Talker, build_flow
+from pcavs.models.talker import FlowModel, build_flow
+from pcavs.runtime.base import FieldArrays, IdentityArrays
 from pcavs.spec import TINY_FLOW, FlowSpec, MelSpec, PaperSpec, TalkerSpec
 from pcavs.weights.bundle import Bundle, save_bundle
+from pcavs.weights.export import run as export
+from pcavs.weights.options import ExportOptions
 
 WINDOW_CENTRE = slice(10, 13)
 """Columns of a mel window about its frame's own time: column 11 is the transform centred at k/25 s."""
@@ -23,7 +23,7 @@ QUIET, LOUD = 0.45, 0.75
 """Loudness between which the drawn mouth opens."""
 
 
-def lively_talker(flow: FlowSpec, seed: int = 0) -> Talker:
+def lively_talker(flow: FlowSpec, seed: int = 0) -> FlowModel:
     """Random weights with fields as large as a trained talker's, and batch statistics that folding could get wrong."""
     torch.manual_seed(seed)
     talker = build_flow(flow, MelSpec())
@@ -34,7 +34,7 @@ def lively_talker(flow: FlowSpec, seed: int = 0) -> Talker:
     return _seasoned(talker)
 
 
-def lively_paper(paper: PaperSpec, seed: int = 0) -> PaperTalker:
+def lively_paper(paper: PaperSpec, seed: int = 0) -> PaperModel:
     """Random weights of a `paper` talker, with noise, biases and batch statistics that folding could get wrong."""
     torch.manual_seed(seed)
     talker = build_paper(paper, MelSpec())

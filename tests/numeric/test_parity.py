@@ -12,9 +12,9 @@ import torch
 from helpers.release import record, write_release
 from pcavs import cli
 from pcavs.errors import InputError
-from pcavs.exchange.options import ParityOptions
-from pcavs.exchange.parity import LIMIT, Parity, run
 from pcavs.spec import TINY_PAPER, PaperSpec, TalkerSpec
+from pcavs.weights.options import ParityOptions
+from pcavs.weights.parity import LIMIT, Parity, run
 
 TINY = TalkerSpec(kind="paper", paper=TINY_PAPER)
 
@@ -76,7 +76,7 @@ def test_a_difference_is_found_and_told(release: Path, tmp_path: Path, monkeypat
     arrays[name] = arrays[name].copy()
     arrays[name].flat[7] += 1e-3 * max(1, np.abs(arrays[name]).max())
     np.savez(tmp_path / "forward.npz", **arrays)
-    monkeypatch.setattr("pcavs.exchange.parity.run", lambda options: run(options, TINY))
+    monkeypatch.setattr("pcavs.weights.parity.run", lambda options: run(options, TINY))
     words = ["weights", "parity", "--checkpoints", str(release), "--runtime", "torch"]
     with pytest.raises(SystemExit) as end:
         cli.main([*words, "--arrays", str(tmp_path / "forward.npz")])

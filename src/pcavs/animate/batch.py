@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
-from pcavs.animate.animator import Animator, load_animator
 from pcavs.animate.batch_options import BatchOptions
-from pcavs.animate.options import AnimateOptions, unknown_setting
+from pcavs.animate.options import AnimateOptions
 from pcavs.animate.run import make
 from pcavs.animate.say import with_voice
-from pcavs.errors import InputError, OutputError, PcavsError
+from pcavs.animate.talker import Talker, load_talker
+from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
 from pcavs.media.source import is_there
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def run(options: BatchOptions) -> Report:
     jobs = list(read_jobs(options.jobs))
     journal = options.journal or options.jobs.with_name(options.jobs.name + ".journal.jsonl")
     done = set() if options.again else _done(journal)
-    animator: Animator | None = None
+    talker: Talker | None = None
     made = passed_over = 0
     lines: list[str] = []
     for job in jobs:
@@ -68,10 +68,10 @@ def run(options: BatchOptions) -> Report:
             if digest in done and is_there(film.out):
                 passed_over += 1
                 continue
-            animator = animator or load_animator(options.weights, options.device)
+            talker = talker or load_talker(options.weights, options.device)
             # What was begun by an earlier run of the same row is this batch's own.
             with with_voice(dataclasses.replace(film, overwrite=film.overwrite or options.again)) as spoken:
-                summary = make(animator, spoken, lambda *_: None)
+                summary = make(talker, spoken, lambda *_: None)
             made += 1
             _note(journal, {"row": job.number, "digest": digest, "done": True, "film": dataclasses.asdict(summary)})
         except PcavsError as error:

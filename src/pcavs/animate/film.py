@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.animate.background import People
-from pcavs.animate.convention import Convention, PoseCodes
-from pcavs.animate.dub import MouthPaster
-from pcavs.animate.headtrack import HeadTrack
-from pcavs.animate.motion import FaceReport
+from pcavs.animate.compose.dub import MouthPaster
+from pcavs.animate.compose.paste import Backdrop, Paster, StillBackdrop
+from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
-from pcavs.animate.paste import Backdrop, Paster, StillBackdrop
-from pcavs.animate.performer import Performer, make_performer
-from pcavs.animate.sources import Identity
-from pcavs.animate.steering import look
-from pcavs.backends.base import TalkerBackend
+from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.timing import PoseCodes, Timing
+from pcavs.head.background import People
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel, mel_windows
+from pcavs.pose.codes import look
+from pcavs.pose.measure import FaceReport
+from pcavs.pose.track import HeadTrack
+from pcavs.runtime.base import Runtime
 from pcavs.types import CropTransform, Mel, Picture
 
 _CHUNK = 64
@@ -53,8 +53,8 @@ class Film:
     """Codes to walk to and fro over."""
     mel: Mel | LazyMel
     """Frame k's window begins at bin 4 k; a lazy one is read while the film is rendered."""
-    backend: TalkerBackend
-    convention: Convention
+    runtime: Runtime
+    timing: Timing
     view: CropTransform | None = None
     """Moves every composed frame, where a timeline asks for another place or size than the crop's."""
     backdrop: Backdrop | None = None
@@ -67,7 +67,7 @@ class Film:
     """What was seen in the pose films."""
     size_px: tuple[int, int] | None = None
     """Width and height where they are not `side_px`."""
-    turn: Turn = "solid"
+    turn: Turn = "depth"
     """Who turns the head."""
     people: People | None = None
     """Tells the person from a background that holds still."""
@@ -86,7 +86,7 @@ class Film:
     @property
     def offset(self) -> int:
         """Frames by which the picture is early, by construction."""
-        return self.convention.offset
+        return self.timing.offset
 
     @property
     def frames(self) -> Iterator[Picture]:
@@ -95,47 +95,47 @@ class Film:
             yield from self.rendered(range(self.num_frames))
             return
         # What surrounds the crop may move with the head where it is known to hold still otherwise.
-        performer = self._performer(wide=isinstance(self.backdrop, StillBackdrop))
-        paster = self.dubbed() if self.dubbed is not None else self._paster(performer)
-        heads = self._performed(performer, range(self.num_frames))
+        renderer = self._renderer(wide=isinstance(self.backdrop, StillBackdrop))
+        paster = self.dubbed() if self.dubbed is not None else self._paster(renderer)
+        heads = self._performed(renderer, range(self.num_frames))
         for head, background in zip(heads, self.backdrop.frames(self.num_frames), strict=True):
             yield paster.paste(head, background)
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
         """Renders some frames, without what they are put back into."""
-        for frame in self._performed(self._performer(), frames):
+        for frame in self._performed(self._renderer(), frames):
             yield look(frame, self.view)
 
-    def _performer(self, *, wide: bool = False) -> Performer:
-        return make_performer(self.backend, self.identity, self.turn, wide=wide, people=self.people)
+    def _renderer(self, *, wide: bool = False) -> Renderer:
+        return make_renderer(self.runtime, self.identity, self.turn, wide=wide, people=self.people)
 
-    def _performed(self, performer: Performer, frames: Sequence[int]) -> Iterator[Picture]:
+    def _performed(self, renderer: Renderer, frames: Sequence[int]) -> Iterator[Picture]:
         for first in range(0, len(frames), _CHUNK):
             chunk = frames[first : first + _CHUNK]
             for t, content in zip(chunk, self._contents(chunk), strict=True):
-                pose = self.poses[self.convention.pose_index(t, len(self.poses))]
-                yield performer.frame(content, pose, 0.0 if self.closed is None else float(self.closed[t]))
+                pose = self.poses[self.timing.pose_index(t, len(self.poses))]
+                yield renderer.frame(content, pose, 0.0 if self.closed is None else float(self.closed[t]))
 
     def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
         """What is said in some frames, more or less distinctly; where the mouth rests, what is heard in silence."""
-        heard = self.backend.encode_speech(mel_windows(self.mel, frames))
+        heard = self.runtime.encode_speech(mel_windows(self.mel, frames))
         if self.rest is None and self.articulation == 1:
             return heard
-        silent = self.backend.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
+        silent = self.runtime.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
         rest = np.zeros(len(frames), np.float32) if self.rest is None else self.rest[list(frames)]
         share = 1 - np.float32(self.articulation) * (1 - rest)
         return heard + share[:, None] * (silent - heard)
 
-    def _paster(self, performer: Performer) -> Paster:
+    def _paster(self, renderer: Renderer) -> Paster:
         whole = self.identity.whole
         assert whole is not None
-        own = performer.frame(self._own_content(), self.identity.codes.pose)
-        return Paster(whole.widened(performer.margin_px), self.side_px + 2 * performer.margin_px, own)
+        own = renderer.frame(self._own_content(), self.identity.codes.pose)
+        return Paster(whole.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
 
     def _own_content(self) -> Float32[np.ndarray, " content"]:
         """What the picture shows to be said; a `paper` talker does not know it, and any will do."""
         content = self.identity.codes.content
-        return content if len(content) else self.backend.encode_speech(mel_windows(self.mel, range(1)))[0]
+        return content if len(content) else self.runtime.encode_speech(mel_windows(self.mel, range(1)))[0]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Renders the film and writes it as mp4 with its sound, whole or not at all.

@@ -1,17 +1,15 @@
 """Options of one film: shared by the command line and the Python call."""
 
 import dataclasses
-import difflib
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, get_args
 
 from pcavs.errors import InputError
+from pcavs.spec import Missing
 
 Device = Literal["auto", "cpu", "cuda"]
 Compat = Literal["published"]
-Missing = Literal["interpolate", "hold", "skip", "fail"]
-Turn = Literal["solid", "learned"]
+Turn = Literal["depth", "network"]
 
 QUIETEST_GATE_DB, LOUDEST_GATE_DB = -90.0, -10.0
 LEAST_ARTICULATION, MOST_ARTICULATION = 0.4, 1.6
@@ -36,7 +34,7 @@ class FilmOptions:
     """Begins with the picture's own pose and lets the head move from there."""
     references: tuple[Path, ...] = ()
     """More pictures of the same person. The sharpest frontal one is animated; their order means nothing."""
-    turn: Turn = "solid"
+    turn: Turn = "depth"
     """Who turns the head of a `flow` talker's film: `solid` turns the photograph's head by the depth of its landmarks,
     `learned` leaves it to the talker."""
     face: str = "largest"
@@ -124,9 +122,3 @@ def verify(options: FilmOptions) -> None:
         raise InputError(f"a turn of {options.turn} cannot be used; give {' or '.join(get_args(Turn))}")
     if options.seed < 0:
         raise InputError(f"a seed of {options.seed} cannot be used; give 0 or more")
-
-
-def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """Says in one line that there is no such setting, and which one may have been meant."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"no such setting: {name}" + (f"; did you mean {close[0]}?" if close else "")

@@ -6,14 +6,14 @@ import logging
 import time
 from pathlib import Path
 
-from pcavs.animate.animator import Animator, load_animator
 from pcavs.animate.film import Film, open_writer
 from pcavs.animate.options import AnimateOptions, verify
 from pcavs.animate.preview import write_preview
 from pcavs.animate.say import with_voice
-from pcavs.animate.sources import Watch
+from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import OutputError
 from pcavs.spec import FRAME_RATE
+from pcavs.types import Progress
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Summary:
     """From the command to the finished file, loading included."""
     rendered_per_s: float
     """Frames rendered and written a second, loading left out."""
-    backend: str
+    runtime: str
     weights: str
     digest: str
     notes: tuple[str, ...]
@@ -47,7 +47,7 @@ class Summary:
         return f"{self.out}: {film}; made in {self.took_s:.1f} s ({self.rendered_per_s:.1f} frames a second)"
 
 
-def run(options: AnimateOptions, watch: Watch) -> Summary:
+def run(options: AnimateOptions, progress: Progress) -> Summary:
     """Makes one film, whole or not at all.
 
     The place for the film is tried before anything is computed.
@@ -58,11 +58,11 @@ def run(options: AnimateOptions, watch: Watch) -> Summary:
     started = time.monotonic()
     verify(options)
     with with_voice(options) as spoken:
-        summary = make(load_animator(spoken.weights, spoken.device), spoken, watch)
+        summary = make(load_talker(spoken.weights, spoken.device), spoken, progress)
     return dataclasses.replace(summary, took_s=round(time.monotonic() - started, 3))
 
 
-def make(animator: Animator, options: AnimateOptions, watch: Watch) -> Summary:
+def make(talker: Talker, options: AnimateOptions, progress: Progress) -> Summary:
     """Makes one film with a talker that is loaded already.
 
     Raises:
@@ -70,9 +70,9 @@ def make(animator: Animator, options: AnimateOptions, watch: Watch) -> Summary:
     """
     started = time.monotonic()
     verify(options)
-    sound, tags = animator.sound(options), animator.tags(options)
-    with open_writer(options.out, animator.size_px(options), sound, tags, options.overwrite) as writer:
-        film = animator.film(options, watch)
+    sound, tags = talker.sound(options), talker.tags(options)
+    with open_writer(options.out, talker.size_px(options), sound, tags, options.overwrite) as writer:
+        film = talker.film(options, progress)
         for note in film.notes:
             logger.warning("%s", note)
         if options.report is not None:
@@ -82,7 +82,7 @@ def make(animator: Animator, options: AnimateOptions, watch: Watch) -> Summary:
         began = time.monotonic()
         for number, frame in enumerate(film.frames, start=1):
             writer.write(frame)
-            watch("rendering", number, film.num_frames)
+            progress("rendering", number, film.num_frames)
     ended = time.monotonic()
     return Summary(
         out=str(Path(options.out)),
@@ -94,9 +94,9 @@ def make(animator: Animator, options: AnimateOptions, watch: Watch) -> Summary:
         seed=options.seed,
         took_s=round(ended - started, 3),
         rendered_per_s=round(film.num_frames / max(ended - began, 1e-9), 2),
-        backend=animator.backend.description,
-        weights=animator.name,
-        digest=animator.digest,
+        runtime=talker.runtime.description,
+        weights=talker.name,
+        digest=talker.digest,
         notes=film.notes,
     )
 

@@ -9,22 +9,22 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from pcavs.animate.animator import Animator, load_animator
-from pcavs.animate.convention import choose_convention
 from pcavs.animate.film import Film, SoundTrack
-from pcavs.animate.headtrack import from_heads, smoothed
-from pcavs.animate.lids import blink_track
-from pcavs.animate.motion import SMOOTHING_S
+from pcavs.animate.identity import Identity
 from pcavs.animate.options import Device
-from pcavs.animate.rest import rest_share
-from pcavs.animate.solid import solid_turns
-from pcavs.animate.sources import Identity
-from pcavs.animate.steering import PoseCode, steer
+from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
 from pcavs.evaluate.clips import SIDE_PX, Case, Faces, resized
 from pcavs.face.pose import head_pose, pose_code
+from pcavs.head.blink import blink_track
+from pcavs.head.warp import depth_turn_map
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
+from pcavs.mouth.pauses import rest_share
+from pcavs.pose.codes import PoseCode, steer
+from pcavs.pose.measure import SMOOTHING_S
+from pcavs.pose.track import from_heads, smoothed
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec, TalkerSpec
 from pcavs.types import Mesh, Picture, Waveform
 
@@ -59,7 +59,7 @@ def person_of(case: Case) -> Person:
     return Person(case.faces[0], case.raw[0])
 
 
-def make_film(animator: Animator, recipe: Recipe, path: Path) -> Faces:
+def make_film(talker: Talker, recipe: Recipe, path: Path) -> Faces:
     """Renders a film into a file, if it is not there yet, and reads it back.
 
     Faces are aligned already, so nothing is looked for: what is measured is the talker, not the tracker.
@@ -68,20 +68,20 @@ def make_film(animator: Animator, recipe: Recipe, path: Path) -> Faces:
         InputError: The talker was trained on another crop than this evaluation makes.
     """
     if not path.exists():
-        check_crop(animator)
-        film = _film(animator, recipe, path)
+        check_crop(talker)
+        film = _film(talker, recipe, path)
         write_film(film.frames, recipe.waveform, path, film.tags)
     return read_film(path)
 
 
-def check_crop(animator: Animator) -> None:
+def check_crop(talker: Talker) -> None:
     """Makes sure that a talker sees faces as this evaluation cuts them.
 
     Raises:
         InputError: It was trained on another crop.
     """
-    if animator.backend.spec.crop != CropSpec():
-        raise InputError(f"{animator.name} knows another crop than the house's; evaluation has no truth for it")
+    if talker.runtime.spec.crop != CropSpec():
+        raise InputError(f"{talker.name} knows another crop than the house's; evaluation has no truth for it")
 
 
 def write_film(frames: Iterable[Picture], waveform: Waveform, path: Path, tags: dict[str, str]) -> None:
@@ -101,15 +101,15 @@ def read_film(path: Path) -> Faces:
 
 
 @functools.lru_cache(maxsize=4)
-def animator_of(weights: Path | None, device: Device) -> Animator:
+def talker_of(weights: Path | None, device: Device) -> Talker:
     """Loads weights once in each process; clips are spread over processes, so each keeps to one core."""
-    return load_animator(weights, device, threads=1)
+    return load_talker(weights, device, threads=1)
 
 
-def encode_poses(animator: Animator, faces: Faces) -> PoseCodes:
+def encode_poses(talker: Talker, faces: Faces) -> PoseCodes:
     """Encodes where the head is, as the encoder says it."""
-    small = frames_for(animator.backend.spec, faces)
-    parts = [animator.backend.encode_pose(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
+    small = frames_for(talker.runtime.spec, faces)
+    parts = [talker.runtime.encode_pose(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
     return np.concatenate(parts)
 
 
@@ -123,7 +123,7 @@ def follow(recipe: Recipe, own: PoseCode) -> PoseCodes:
     track = from_heads(head_pose(meshes))
     track[:, 3:] -= track[0, 3:]
     seen = pose_code(recipe.identity.mesh[None], SIDE_PX)[0]
-    return steer(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), seen, own, solid_turns(), anchored=True).codes
+    return steer(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), seen, own, depth_turn_map(), anchored=True).codes
 
 
 def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side side 3"]:
@@ -131,27 +131,27 @@ def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side s
     return np.stack([resized(face, spec.sizes.frame_px) for face in faces])
 
 
-def _film(animator: Animator, recipe: Recipe, path: Path) -> Film:
-    spec = animator.backend.spec
-    convention = choose_convention(None, spec)
+def _film(talker: Talker, recipe: Recipe, path: Path) -> Film:
+    spec = talker.runtime.spec
+    timing = choose_timing(None, spec)
     face = resized(recipe.identity.picture, spec.sizes.frame_px)
-    num_frames = convention.count_frames(len(recipe.waveform), spec.mel)
-    mel = convention.mel(recipe.waveform, num_frames, spec.mel)
-    codes = animator.backend.encode_identity(face)
+    num_frames = timing.count_frames(len(recipe.waveform), spec.mel)
+    mel = timing.mel(recipe.waveform, num_frames, spec.mel)
+    codes = talker.runtime.encode_identity(face)
     followed = spec.kind == "flow"
-    poses = follow(recipe, codes.pose) if followed else convention.settle(encode_poses(animator, recipe.source.faces))
+    poses = follow(recipe, codes.pose) if followed else timing.settle(encode_poses(talker, recipe.source.faces))
     return Film(
         num_frames=num_frames,
         side_px=SIDE_PX,
         notes=(),
         sound=SoundTrack(path=path, start_s=0.0, end_s=None),
-        tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {animator.name}"},
+        tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {talker.name}"},
         identity=Identity(codes=codes, picture=recipe.identity.picture, notes=(), mesh=recipe.identity.mesh),
         poses=poses,
         mel=mel,
-        backend=animator.backend,
-        convention=convention,
-        people=animator.people,
+        runtime=talker.runtime,
+        timing=timing,
+        people=talker.people,
         rest=rest_share(mel, num_frames),
         closed=blink_track(num_frames, seed=0),
     )

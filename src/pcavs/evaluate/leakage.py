@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from jaxtyping import Float, Float32, Int64
 
-from pcavs.animate.animator import Animator
+from pcavs.animate.talker import Talker
 from pcavs.evaluate.clips import Case
 from pcavs.evaluate.films import check_crop, encode_poses, frames_for
 from pcavs.metrics.mouth import correlation
@@ -35,18 +35,18 @@ class CodesOf(NamedTuple):
     opening: Float32[np.ndarray, " frames"]
 
 
-def codes_of(animator: Animator, case: Case, opening: list[float]) -> CodesOf:
+def codes_of(talker: Talker, case: Case, opening: list[float]) -> CodesOf:
     """Encodes every third frame of a clip; the opening is the tracker's of the true film.
 
     Raises:
         InputError: The encoders were trained on another crop than this evaluation makes.
     """
-    check_crop(animator)
+    check_crop(talker)
     faces = case.faces[::_EVERY]
-    small = frames_for(animator.backend.spec, faces)
-    lips = [animator.backend.encode_lips(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
+    small = frames_for(talker.runtime.spec, faces)
+    lips = [talker.runtime.encode_lips(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
     opened = np.asarray(opening, np.float32)[::_EVERY]
-    return CodesOf(case.key, case.person, encode_poses(animator, faces), np.concatenate(lips), opened)
+    return CodesOf(case.key, case.person, encode_poses(talker, faces), np.concatenate(lips), opened)
 
 
 def audit(codes: list[CodesOf]) -> dict[str, Any]:

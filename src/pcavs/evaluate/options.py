@@ -34,7 +34,7 @@ class EvaluateOptions:
     any_sync: bool = False
     """Keeps clips whose own picture and sound are apart."""
     judges: Path | None = None
-    """Folder of identity networks that `tools/fetch_judges.py` made; without it, the one in the cache folder."""
+    """Folder of identity networks that `scripts/fetch_judges.py` made; without it, the one in the cache folder."""
     workers: int = 2
     """Processes; 1 does everything in this one."""
     device: Device = "auto"

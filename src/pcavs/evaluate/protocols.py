@@ -5,8 +5,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from pcavs.animate.animator import Animator
-from pcavs.evaluate.films import Recipe, animator_of, make_film, person_of
+from pcavs.animate.talker import Talker
+from pcavs.evaluate.films import Recipe, make_film, person_of, talker_of
 from pcavs.evaluate.measure import Expected, Row, measure, measure_sync
 from pcavs.evaluate.observe import Seen, Tools, hear, observe
 from pcavs.evaluate.scene import (
@@ -38,10 +38,10 @@ def talker_part(job: Job, name: str, place: Path | None, scene: Scene, tools: To
     Raises:
         FaceError: A film shows no face.
     """
-    animator = animator_of(place, job.device)
-    seen = _made(animator, name, scene, tools, job)
+    talker = talker_of(place, job.device)
+    seen = _made(talker, name, scene, tools, job)
     films = {f"{name}: {protocol}": _measured(protocol, film, scene, tools) for protocol, film in seen.items()}
-    films |= _long_films(animator, name, scene, tools, job)
+    films |= _long_films(talker, name, scene, tools, job)
     faces = {f"{name}: {protocol}": film.faces for protocol, film in seen.items()}
     write_strip(faces, job.out, job.key, name)
     return {
@@ -55,7 +55,7 @@ def talker_part(job: Job, name: str, place: Path | None, scene: Scene, tools: To
     }
 
 
-def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
+def _made(talker: Talker, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
     """Makes the films of one talker: the protocols, and those in which one source only is exchanged."""
     case, other = scene.case, scene.lender
     face, speech = person_of(case), case.waveform
@@ -71,7 +71,7 @@ def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -
     folder = job.out / "films" / case.key
     return {
         protocol: observe(
-            list(make_film(animator, recipe, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
+            list(make_film(talker, recipe, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
             tools,
             f"{case.key}, {name} {protocol}",
         )
@@ -79,14 +79,14 @@ def _made(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -
     }
 
 
-def _long_films(animator: Animator, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Row]:
+def _long_films(talker: Talker, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Row]:
     """Loops the clip's speech and measures the beginning and the end: what drifts, drifts here."""
     count, length = round(job.long_s * FRAME_RATE), len(scene.case.faces)
     if count < 2 * length:
         return {}
     speech = np.resize(scene.case.waveform, count_samples(count))
     path = job.out / "films" / job.key / f"{name}-long.mp4"
-    faces = make_film(animator, Recipe(person_of(scene.case), speech, scene.case), path)
+    faces = make_film(talker, Recipe(person_of(scene.case), speech, scene.case), path)
     windows = windows_of(speech, count)
     rows = {}
     for part, first in ((LONG_FIRST, 0), (LONG_LAST, count - length)):

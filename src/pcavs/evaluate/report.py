@@ -96,7 +96,7 @@ def page(report: dict[str, Any], out: Path) -> str:
 
 def _facts(report: dict[str, Any]) -> str:
     weights = "; ".join(f"{escape(name)} (sha256 {digest[:12]})" for name, digest in report["weights"].items())
-    embedders = ", ".join(report["embedders"]) or "none here (tools/fetch_judges.py fetches them)"
+    embedders = ", ".join(report["embedders"]) or "none here (scripts/fetch_judges.py fetches them)"
     return (
         f"<p>{report['clips']} clips of {report['people']} people, {report['frames'] / FRAME_RATE:.0f} s, from "
         f"{escape(report['clips_from'])}. Weights: {weights}. pcavs {escape(report['pcavs'])}; sync judge "

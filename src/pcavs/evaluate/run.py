@@ -13,7 +13,7 @@ from typing import Any, Final
 import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
 from pcavs.evaluate.clips import SIDE_PX, Source, case_path, find_clips, load_case, partners, read_case, save_case
-from pcavs.evaluate.films import ENCODING, animator_of, read_film, write_film
+from pcavs.evaluate.films import ENCODING, read_film, talker_of, write_film
 from pcavs.evaluate.leakage import CodesOf, audit, codes_of
 from pcavs.evaluate.observe import judges_folder, load_tools, observe
 from pcavs.evaluate.options import EvaluateOptions
@@ -225,4 +225,4 @@ def _leakage(
 
 def _codes(place: Path | None, options: EvaluateOptions, row: dict[str, Any]) -> CodesOf:
     case = load_case(case_path(options.out, row["key"]))
-    return codes_of(animator_of(place, options.device), case, row["opening"][TRUTH])
+    return codes_of(talker_of(place, options.device), case, row["opening"][TRUTH])

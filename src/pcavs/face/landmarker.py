@@ -14,8 +14,8 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32
 
-from pcavs.backends.processor import processor_settings
 from pcavs.face.align import Square, crop_picture, invert
+from pcavs.runtime.processor import processor_settings
 from pcavs.types import Box, Mesh, Picture
 
 _DETECTOR_PX: Final = 128

@@ -8,7 +8,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float32
 
-from pcavs.backends.processor import processor_settings
+from pcavs.runtime.processor import processor_settings
 from pcavs.types import Picture
 
 PERSON_PX: Final = 256

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float32
@@ -15,7 +15,7 @@ from pcavs.face.cuts import CutFinder
 from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
 from pcavs.face.smooth import smooth_meshes
 from pcavs.media.timeline import frame_time_s
-from pcavs.spec import FRAME_RATE, MESH_POINTS
+from pcavs.spec import FRAME_RATE, MESH_POINTS, Missing
 from pcavs.types import Box, Mesh, Picture
 
 logger = logging.getLogger(__name__)
@@ -24,11 +24,6 @@ _CUT_OVERLAP = 0.4
 """Between the boxes of neighbouring sightings; a head that is followed keeps more."""
 _FAINTEST_SCORE = 0.05
 """Detections down to here are kept for the error message, so that it can name the best one."""
-
-
-Missing = Literal["interpolate", "hold", "skip", "fail"]
-"""What is done about frames in which the face is not seen: straight between those around them; as in the last one;
-left out, so that time closes over them; or nothing is made at all."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """Whether it is still the same person: two face embeddings, for evaluation only.
 
 Neither rides in the package and neither may be a loss: faceres-deep was trained on VGGFace2, whose terms forbid it,
-dlib's on scraped pictures. `tools/fetch_judges.py` fetches them for those who evaluate (docs/decisions/0031).
+dlib's on scraped pictures. `scripts/fetch_judges.py` fetches them for those who evaluate (docs/decisions/0031).
 """
 
 import importlib
@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32, UInt8
 
-from pcavs.backends.processor import processor_settings
+from pcavs.runtime.processor import processor_settings
 from pcavs.spec import CropSpec
 
 Embedding: TypeAlias = Float32[np.ndarray, " dim"]

@@ -1,7 +1,7 @@
 """How unlike two pictures look to people: LPIPS, where the user has its weights.
 
 Its backbone was trained on ImageNet, whose terms allow research only, so it does not ride in the package;
-`tools/convert_judges.py` makes a network of the user's own files (docs/decisions/0055).
+`scripts/convert_judges.py` makes a network of the user's own files (docs/decisions/0055).
 """
 
 import json
@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 import openvino as ov
 
-from pcavs.backends.processor import processor_settings
 from pcavs.errors import WeightsError
+from pcavs.runtime.processor import processor_settings
 from pcavs.types import Picture
 
 LPIPS: Final = ("lpips-alex", "lpips-vgg")

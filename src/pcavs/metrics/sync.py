@@ -15,9 +15,9 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32
 
-from pcavs.backends.processor import processor_settings
 from pcavs.errors import InputError, WeightsError
 from pcavs.metrics.crops import MouthCrops, without_light
+from pcavs.runtime.processor import processor_settings
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import MelWindows
 

@@ -14,9 +14,9 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32, Float64, UInt8
 
-from pcavs.backends.processor import processor_settings
 from pcavs.errors import InputError, WeightsError
 from pcavs.metrics.sync import REACH_FRAMES, SyncScore
+from pcavs.runtime.processor import processor_settings
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Picture, Waveform
 
@@ -52,7 +52,7 @@ class SyncNetJudge:
     name = SYNCNET
 
     def __init__(self, folder: Path) -> None:
-        """Loads what `tools/convert_judges.py` made.
+        """Loads what `scripts/convert_judges.py` made.
 
         Raises:
             WeightsError: A tower is damaged or missing.

@@ -34,7 +34,7 @@ class FaceGenerator(nn.Module):
         return torch.cat([identity.vector, self.content_embedding(driving.content), driving.pose], dim=1)
 
 
-class PaperTalker(nn.Module):
+class PaperModel(nn.Module):
     """Identity, speech content and head pose in; a talking face out (Zhou et al., CVPR 2021, figure 2).
 
     identity reference -> ResNeXtEncoder -> identity code ---------------+
@@ -83,7 +83,7 @@ class PaperTalker(nn.Module):
         return self.generator(identity, driving)
 
 
-def build_paper(spec: PaperSpec, mel: MelSpec) -> PaperTalker:
+def build_paper(spec: PaperSpec, mel: MelSpec) -> PaperModel:
     """Builds an untrained `paper` talker."""
     speech = SeResNetEncoder(spec, mel)
-    return PaperTalker(ResNeXtEncoder(spec), FanEncoder(spec), speech, FaceGenerator(spec), spec.speech_gain)
+    return PaperModel(ResNeXtEncoder(spec), FanEncoder(spec), speech, FaceGenerator(spec), spec.speech_gain)

@@ -7,19 +7,19 @@ from pcavs.models.fan import FanEncoder
 from pcavs.models.generator import Codes, FlowGenerator
 from pcavs.models.identity import IdentityEncoder, IdentityFeatures
 from pcavs.models.motion import MotionEncoder
-from pcavs.models.paper import FaceGenerator, PaperTalker
+from pcavs.models.paper import FaceGenerator, PaperModel
 from pcavs.models.resnet import PaperIdentity, ResNeXtEncoder
 from pcavs.models.seresnet import SeResNetEncoder
-from pcavs.models.talker import Talker
+from pcavs.models.talker import FlowModel
 
 
-def plain_networks(talker: Talker | PaperTalker) -> dict[str, nn.Module]:
+def plain_networks(talker: FlowModel | PaperModel) -> dict[str, nn.Module]:
     """Gives `identity`, `motion`, `speech` and `generator`, sharing the talker's weights, in evaluation.
 
     Heard content of a `paper` talker comes raised by its speech gain; seen content does not.
     """
     talker.eval()
-    if isinstance(talker, PaperTalker):
+    if isinstance(talker, PaperModel):
         return {
             "identity": _PlainSeed(talker.identity),
             "motion": _PlainMotion(talker.motion),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pcavs.models.generator import Codes, Fields, FlowGenerator
 from pcavs.models.identity import IdentityEncoder, IdentityFeatures
 from pcavs.models.motion import Motion, MotionEncoder
-from pcavs.models.paper import PaperTalker, build_paper
+from pcavs.models.paper import PaperModel, build_paper
 from pcavs.models.speech import SpeechEncoder
 from pcavs.spec import FlowSpec, MelSpec, TalkerSpec
 
@@ -20,7 +20,7 @@ class IdentityCode(NamedTuple):
     own: Codes
 
 
-class Talker(nn.Module):
+class FlowModel(nn.Module):
     """Identity, speech content and head pose in; a talking face out (Zhou et al., CVPR 2021, figure 2).
 
     identity reference -> IdentityEncoder -> identity code --------------+
@@ -61,11 +61,11 @@ class Talker(nn.Module):
         return self.generator(identity.features, identity.own, driving)[0]
 
 
-def build_talker(spec: TalkerSpec) -> Talker | PaperTalker:
+def build_talker(spec: TalkerSpec) -> FlowModel | PaperModel:
     """Builds an untrained talker of the spec's kind."""
     return build_paper(spec.paper, spec.mel) if spec.kind == "paper" else build_flow(spec.flow, spec.mel)
 
 
-def build_flow(spec: FlowSpec, mel: MelSpec) -> Talker:
+def build_flow(spec: FlowSpec, mel: MelSpec) -> FlowModel:
     """Builds an untrained `flow` talker."""
-    return Talker(IdentityEncoder(spec), MotionEncoder(spec), SpeechEncoder(spec, mel), FlowGenerator(spec))
+    return FlowModel(IdentityEncoder(spec), MotionEncoder(spec), SpeechEncoder(spec, mel), FlowGenerator(spec))

@@ -34,7 +34,7 @@ SHARD_BYTES = 1 << 30
 
 _TELL_EVERY_S = 10.0
 
-Watch = Callable[[str], None]
+Progress = Callable[[str], None]
 
 
 class Counts(NamedTuple):
@@ -44,7 +44,7 @@ class Counts(NamedTuple):
     rejected: int
 
 
-def run(options: PrepareOptions, watch: Watch = logger.info) -> Counts:
+def run(options: PrepareOptions, progress: Progress = logger.info) -> Counts:
     """Prepares every source and writes shards, a ledger row for each clip, kept or not, and `report.html`.
 
     What is on disk under its final name is whole. A run that was killed goes on where it stopped, and its shards are
@@ -52,7 +52,7 @@ def run(options: PrepareOptions, watch: Watch = logger.info) -> Counts:
 
     Args:
         options: What to prepare.
-        watch: Is told how far the work is, every ten seconds.
+        progress: Is told how far the work is, every ten seconds.
 
     Raises:
         InputError: There is nothing to prepare, a gate has no such name, or the folder was begun otherwise.
@@ -69,7 +69,7 @@ def run(options: PrepareOptions, watch: Watch = logger.info) -> Counts:
         options.out.mkdir(parents=True, exist_ok=True)
         with _alone(options.out):
             _check_settings(options, sources)
-            _prepare(options, sources, watch)
+            _prepare(options, sources, progress)
             write_report(options.out)
             rows = [(row["kept"], row["frames"]) for row in read_ledger(options.out)]
     except OSError as error:
@@ -105,12 +105,12 @@ def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
         raise InputError(f"{options.out} was begun with {what}; choose another --out, or delete it")
 
 
-def _prepare(options: PrepareOptions, sources: list[Source], watch: Watch) -> None:
+def _prepare(options: PrepareOptions, sources: list[Source], report: Progress) -> None:
     (options.out / ".pieces").mkdir(exist_ok=True)
     for stale in [*options.out.glob("*.part"), *(options.out / ".pieces").glob("*.part")]:
         stale.unlink(missing_ok=True)
     groups = [range(start, min(start + SHARD_SOURCES, len(sources))) for start in range(0, len(sources), SHARD_SOURCES)]
-    progress = _Progress(len(sources), watch)
+    progress = _Progress(len(sources), report)
     missing: dict[int, set[int]] = {}
     for group, numbers in enumerate(groups):
         if ledger_path(options.out, group).exists():
@@ -167,7 +167,7 @@ class _Progress:
     """Tells now and then how far the work is, how fast, and how long it will take."""
 
     total: int
-    watch: Watch
+    progress: Progress
     done: int = 0
     worked: int = 0
     clips: int = 0
@@ -190,7 +190,7 @@ class _Progress:
         now = time.monotonic()
         if now - self._told >= _TELL_EVERY_S or self.done == self.total:
             self._told = now
-            self.watch(self.line(now - self._began))
+            self.progress(self.line(now - self._began))
 
     def line(self, elapsed_s: float) -> str:
         """One line of news."""

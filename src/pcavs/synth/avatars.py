@@ -1,4 +1,4 @@
-"""Rendered people who never existed: heads as written by `tools/convert_avatars.py`, and their deformation.
+"""Rendered people who never existed: heads as written by `scripts/convert_avatars.py`, and their deformation.
 
 Space is metres, y up, z towards the viewer, x towards the head's own left; the head rests frontal.
 """
@@ -83,9 +83,9 @@ def load_avatar(path: Path) -> Avatar:
             arrays = {name: stored[name] for name in stored.files}
         return _build(path.stem, arrays)
     except OSError as error:
-        raise InputError(f"no avatar at {path}; convert the heads with tools/convert_avatars.py first") from error
+        raise InputError(f"no avatar at {path}; convert the heads with scripts/convert_avatars.py first") from error
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a head written by tools/convert_avatars.py: {error}") from error
+        raise InputError(f"{path} is not a head written by scripts/convert_avatars.py: {error}") from error
 
 
 def deformed(avatar: Avatar, weights: Mapping[str, float]) -> Float32[np.ndarray, "moving 6"]:

@@ -14,7 +14,7 @@ class SynthOptions:
     """
 
     avatars: Path
-    """Folder of heads converted by tools/convert_avatars.py."""
+    """Folder of heads converted by scripts/convert_avatars.py."""
     out: Path
     """Folder for the clips."""
     clips: int = 340

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pcavs.backends.processor import processor_settings
 from pcavs.errors import InputError
+from pcavs.runtime.processor import processor_settings
 from pcavs.synth.speech import SILENCE, Phoneme, Utterance, resampled, transcribed
 
 _HOP = 256

@@ -73,7 +73,7 @@ class HeadState:
     """Positive leans clockwise in the picture."""
     shift_m: Colour = (0.0, 0.0, 0.0)
     gaze_deg: tuple[float, float] = (0.0, 0.0)
-    """Eyes' own yaw and pitch beside the head's."""
+    """FaceReader' own yaw and pitch beside the head's."""
     morphs: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
 

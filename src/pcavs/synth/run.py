@@ -112,7 +112,7 @@ def _heads(options: SynthOptions) -> dict[str, list[Path]]:
     held_out = _held_out(options.index) if options.index else set()
     paths = sorted(options.avatars.glob("*.npz"))
     if not paths:
-        raise InputError(f"no heads in {options.avatars}; convert them with tools/convert_avatars.py first")
+        raise InputError(f"no heads in {options.avatars}; convert them with scripts/convert_avatars.py first")
     return {
         "train": [path for path in paths if path.stem not in held_out],
         "val": [path for path in paths if path.stem in held_out],

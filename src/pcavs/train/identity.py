@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.data.corpus import Corpus
-from pcavs.models.paper import PaperTalker
+from pcavs.models.paper import PaperModel
 from pcavs.train.options import TrainOptions
 from pcavs.train.perceive import SpeakerClassifier
 from pcavs.train.stage import (
@@ -57,7 +57,7 @@ class IdentityStage:
 
 def identity_dim(talker: AnyTalker) -> int:
     """Length of the identity vector."""
-    if isinstance(talker, PaperTalker):
+    if isinstance(talker, PaperModel):
         return talker.identity.seed.in_channels
     return talker.identity.head.out_features
 

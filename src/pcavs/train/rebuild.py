@@ -12,9 +12,9 @@ from pcavs.data.corpus import Batch
 from pcavs.face.regions import INNER_LIPS, LIPS, OUTER_LIPS
 from pcavs.models.generator import Codes, Fields, compose
 from pcavs.models.identity import IdentityFeatures
-from pcavs.models.paper import PaperTalker
+from pcavs.models.paper import PaperModel
 from pcavs.models.resnet import PaperIdentity
-from pcavs.models.talker import IdentityCode, Talker
+from pcavs.models.talker import FlowModel, IdentityCode
 from pcavs.spec import MESH_POINTS
 from pcavs.train.losses import edge_distance, landmark_flow, roughness
 from pcavs.train.options import TrainOptions
@@ -53,7 +53,7 @@ class Rebuilder(Protocol):
 
 def make_rebuilder(talker: AnyTalker, options: TrainOptions, crew: Crew = ALONE) -> Rebuilder:
     """Chooses by the kind of talker."""
-    if isinstance(talker, PaperTalker):
+    if isinstance(talker, PaperModel):
         return PaperRebuilder(talker, crew)
     return FlowRebuilder(talker, options, crew)
 
@@ -61,7 +61,7 @@ def make_rebuilder(talker: AnyTalker, options: TrainOptions, crew: Crew = ALONE)
 class PaperRebuilder:
     """Rebuilds by painting: the picture is all that there is to compare."""
 
-    def __init__(self, talker: PaperTalker, crew: Crew = ALONE) -> None:
+    def __init__(self, talker: PaperModel, crew: Crew = ALONE) -> None:
         """Takes the talker whose identity encoder and generator learn."""
         self._talker, self._crew = talker, crew
 
@@ -79,7 +79,7 @@ class PaperRebuilder:
 class FlowRebuilder:
     """Rebuilds by moving the identity picture: flow is taught at the landmarks, the mask has a price."""
 
-    def __init__(self, talker: Talker, options: TrainOptions, crew: Crew = ALONE) -> None:
+    def __init__(self, talker: FlowModel, options: TrainOptions, crew: Crew = ALONE) -> None:
         """Charges the mask in full until `colour_from_step`."""
         self._talker, self._colour_from_step, self._crew = talker, options.colour_from_step, crew
         self._pose_free = options.pose_head == "free"

@@ -13,8 +13,8 @@ from torch.nn import functional
 from pcavs.data.augment import AUGMENTATIONS, Augmentation
 from pcavs.data.corpus import Batch, Corpus
 from pcavs.data.voices import VOICES, VoiceChange
-from pcavs.models.paper import PaperTalker
-from pcavs.models.talker import Talker
+from pcavs.models.paper import PaperModel
+from pcavs.models.talker import FlowModel
 from pcavs.spec import TalkerSpec
 from pcavs.train.looks import LOOKS, LookChange
 from pcavs.train.options import TrainOptions, joined_frames
@@ -28,7 +28,7 @@ RANK_SEEDS = 999_999_937
 LOOK_SEEDS = 500_000_003
 """From a step's seed to that of its looks."""
 
-AnyTalker: TypeAlias = Talker | PaperTalker
+AnyTalker: TypeAlias = FlowModel | PaperModel
 
 Terms: TypeAlias = dict[str, Tensor]
 """Scalars by journal name, not yet weighted; terms without a weight are only watched."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pcavs.animate.batch import Job, film_options, read_jobs, run
 from pcavs.animate.batch_options import BatchOptions
-from pcavs.animate.request import read_pose
+from pcavs.animate.head_motion import read_pose
 from pcavs.errors import InputError
 
 

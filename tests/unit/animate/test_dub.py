@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.heads import average_mesh, smooth_picture
-from pcavs.animate.dub import MouthPaster, fitted, mouth_mask
+from pcavs.animate.compose.dub import MouthPaster, fitted, mouth_mask
 from pcavs.face.regions import EYES, INNER_LIPS
 
 SIDE = 128

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from pcavs.animate.animator import Animator
-from pcavs.animate.options import AnimateOptions, FilmOptions, unknown_setting, verify
-from pcavs.errors import InputError
+from pcavs.animate.options import AnimateOptions, FilmOptions, verify
+from pcavs.animate.talker import Talker
+from pcavs.errors import InputError, unknown_setting
 
 
 def options(**changes):
@@ -57,14 +57,14 @@ def test_an_unknown_way_of_laying_things_out():
 def test_an_unknown_way_of_turning():
     wrong = options()
     object.__setattr__(wrong, "turn", "liquid")
-    with pytest.raises(InputError, match="a turn of liquid cannot be used; give solid or learned"):
+    with pytest.raises(InputError, match="a turn of liquid cannot be used; give depth or network"):
         verify(wrong)
 
 
 def test_an_unknown_setting_of_the_python_call():
-    animator = Animator.__new__(Animator)
+    talker = Talker.__new__(Talker)
     with pytest.raises(InputError, match="no such setting: sise; did you mean size?"):
-        animator.animate("a.jpg", "b.wav", sise=256)
+        talker.animate("a.jpg", "b.wav", sise=256)
 
 
 def test_the_suggestion_is_left_out_where_nothing_is_close():

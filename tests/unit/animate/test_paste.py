@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.animate.paste import FilmBackdrop, Paster, StillBackdrop, evened, feathered, side_for
-from pcavs.animate.sources import Whole
+from pcavs.animate.compose.paste import FilmBackdrop, Paster, StillBackdrop, evened, feathered, side_for
+from pcavs.animate.identity import SourceCrop
 from pcavs.errors import InputError
 from pcavs.face.align import crop_picture
 from pcavs.media.film import FilmWriter
@@ -20,7 +20,7 @@ def whole(composite):
     picture = cv2.resize(read_picture(composite), (301, 301), interpolation=cv2.INTER_AREA)
     turn = cv2.getRotationMatrix2D((150, 140), 10, 0.7)
     turn[:, 2] += SIDE / 2 - np.array([150, 140])
-    return Whole(picture, turn)
+    return SourceCrop(picture, turn)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from pcavs.metrics.sync import SyncJudge, shipped_judge
 
 @pytest.fixture
 def trainer(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(str(root / "tools"))
+    for folder in ("benchmarks", "scripts"):
+        monkeypatch.syspath_prepend(str(root / folder))
     return importlib.import_module("train_judge")
 
 

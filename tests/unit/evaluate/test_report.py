@@ -75,7 +75,7 @@ def test_the_page_says_what_it_must(page, said):
 
 
 def test_missing_identity_judges_are_said(page):
-    assert "none here (tools/fetch_judges.py fetches them)" in page
+    assert "none here (scripts/fetch_judges.py fetches them)" in page
 
 
 def test_encoders_stand_side_by_side(page):

@@ -104,7 +104,7 @@ print(json.dumps([stream.num_frames, int(facts["VmHWM"].split()[0]) / 1024, tota
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of memory")
 def test_eight_minutes_take_the_memory_of_half_a_minute(tmp_path: Path):
-    """Whole, eight minutes would be 31 MB of samples and 15 MB of mel."""
+    """SourceCrop, eight minutes would be 31 MB of samples and 15 MB of mel."""
 
     def peak_mb(seconds: int) -> float:
         path = write_noise(tmp_path / f"{seconds}.wav", seconds)

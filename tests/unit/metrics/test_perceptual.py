@@ -18,7 +18,7 @@ VGG_PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 
 @pytest.fixture(scope="module")
 def converter():
-    path = Path(__file__).parents[3] / "tools" / "convert_judges.py"
+    path = Path(__file__).parents[3] / "scripts" / "convert_judges.py"
     spec = importlib.util.spec_from_file_location("convert_judges", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -68,7 +68,7 @@ def judge(published, tmp_path_factory):
 
 
 def load_converter():
-    path = Path(__file__).parents[3] / "tools" / "convert_judges.py"
+    path = Path(__file__).parents[3] / "scripts" / "convert_judges.py"
     spec = importlib.util.spec_from_file_location("convert_judges", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -5,7 +5,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from pcavs.models.generator import Codes, compose
-from pcavs.models.talker import Talker, build_talker
+from pcavs.models.talker import FlowModel, build_talker
 from pcavs.spec import TINY_FLOW, FlowSpec, TalkerSpec
 
 SPECS = {"tiny": TalkerSpec(flow=TINY_FLOW), "default": TalkerSpec()}
@@ -17,7 +17,7 @@ def spec(request: pytest.FixtureRequest) -> TalkerSpec:
 
 
 @pytest.fixture(scope="module")
-def talker(spec: TalkerSpec) -> Talker:
+def talker(spec: TalkerSpec) -> FlowModel:
     torch.manual_seed(0)
     return build_talker(spec).eval()
 
@@ -27,7 +27,7 @@ def faces(spec: FlowSpec, batch: int) -> torch.Tensor:
 
 
 @torch.no_grad()
-def test_shapes(talker: Talker, spec: TalkerSpec):
+def test_shapes(talker: FlowModel, spec: TalkerSpec):
     flow, side = spec.flow, spec.flow.frame_px
     identity = talker.encode_identity(faces(flow, 2))
     assert identity.features.vector.shape == (2, flow.identity_dim)
@@ -48,7 +48,7 @@ def test_shapes(talker: Talker, spec: TalkerSpec):
     assert compose(picture, fields).shape == picture.shape
 
 
-def test_size(talker: Talker, spec: TalkerSpec):
+def test_size(talker: FlowModel, spec: TalkerSpec):
     limit = 1_000_000 if spec.flow == TINY_FLOW else 12_000_000
     assert sum(parameter.numel() for parameter in talker.parameters()) <= limit
 
@@ -67,7 +67,7 @@ def test_cost_of_a_frame():
 
 
 @torch.no_grad()
-def test_a_new_talker_nearly_gives_the_picture_back(talker: Talker, spec: TalkerSpec):
+def test_a_new_talker_nearly_gives_the_picture_back(talker: FlowModel, spec: TalkerSpec):
     """Flow starts at rest and the mask near one: learning begins from the identity picture, not from noise."""
     face = faces(spec.flow, 1)
     fields = talker.render(
@@ -78,7 +78,7 @@ def test_a_new_talker_nearly_gives_the_picture_back(talker: Talker, spec: Talker
 
 
 @torch.no_grad()
-def test_loudness_of_content_says_nothing(talker: Talker, spec: TalkerSpec):
+def test_loudness_of_content_says_nothing(talker: FlowModel, spec: TalkerSpec):
     identity = talker.encode_identity(faces(spec.flow, 1))
     content, pose = torch.randn(1, spec.flow.content_dim), torch.randn(1, 12)
     quiet, loud = (talker.render(identity, Codes(content * gain, pose)) for gain in (0.3, 30.0))
@@ -87,7 +87,7 @@ def test_loudness_of_content_says_nothing(talker: Talker, spec: TalkerSpec):
 
 
 @torch.no_grad()
-def test_each_code_changes_the_frame(talker: Talker, spec: TalkerSpec):
+def test_each_code_changes_the_frame(talker: FlowModel, spec: TalkerSpec):
     identity = talker.encode_identity(faces(spec.flow, 1))
     content, pose = torch.randn(1, spec.flow.content_dim), torch.randn(1, 12)
     still = talker.render(identity, Codes(content, pose)).flow
@@ -96,7 +96,7 @@ def test_each_code_changes_the_frame(talker: Talker, spec: TalkerSpec):
 
 
 @torch.no_grad()
-def test_samples_of_a_batch_do_not_meet(talker: Talker, spec: TalkerSpec):
+def test_samples_of_a_batch_do_not_meet(talker: FlowModel, spec: TalkerSpec):
     both = faces(spec.flow, 2)
     codes = Codes(torch.randn(2, spec.flow.content_dim), torch.randn(2, 12))
     together = talker.render(talker.encode_identity(both), codes)

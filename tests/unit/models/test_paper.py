@@ -8,13 +8,13 @@ import torch
 
 from helpers.release import CLASSES, Release, layout, make_release
 from pcavs.models.generator import Codes
-from pcavs.models.paper import PaperTalker
+from pcavs.models.paper import PaperModel
 from pcavs.models.plain import PlainFace, plain_networks
 from pcavs.models.resnet import PaperIdentity
 from pcavs.models.state import fill, tensors_of
 from pcavs.models.talker import build_talker
 from pcavs.spec import TINY_PAPER, PaperSpec, TalkerSpec
-from pcavs.weights.official import from_published
+from pcavs.weights.published import from_published
 
 TINY = TalkerSpec(kind="paper", paper=TINY_PAPER)
 
@@ -25,9 +25,9 @@ def release() -> Release:
 
 
 @pytest.fixture(scope="module")
-def talker(release: Release) -> PaperTalker:
+def talker(release: Release) -> PaperModel:
     talker = build_talker(TINY)
-    assert isinstance(talker, PaperTalker)
+    assert isinstance(talker, PaperModel)
     wanted = {name: value.shape for name, value in tensors_of(talker).items()}
     stored = {
         label: {name: value.numpy() for name, value in store.tensors.items()} for label, store in release.stores.items()
@@ -37,7 +37,7 @@ def talker(release: Release) -> PaperTalker:
 
 
 @torch.no_grad()
-def test_every_network_computes_what_was_published(talker: PaperTalker, release: Release):
+def test_every_network_computes_what_was_published(talker: PaperModel, release: Release):
     given = {name: torch.from_numpy(value) for name, value in release.arrays.items()}
     identity = talker.encode_identity(given["in_id"][:, 0])
     heard, motion = talker.encode_speech(given["in_spec"]), talker.motion(given["in_pose"])
@@ -64,7 +64,7 @@ def test_every_network_computes_what_was_published(talker: PaperTalker, release:
 
 
 @torch.no_grad()
-def test_plain_networks_take_pictures_and_raise_what_is_heard(talker: PaperTalker):
+def test_plain_networks_take_pictures_and_raise_what_is_heard(talker: PaperModel):
     plain = plain_networks(talker)
     faces = torch.randint(0, 256, (2, 64, 64, 3), dtype=torch.uint8)
     signed, window = faces.permute(0, 3, 1, 2) / 127.5 - 1, torch.rand(2, 1, 80, 20)
@@ -83,7 +83,7 @@ def test_plain_networks_take_pictures_and_raise_what_is_heard(talker: PaperTalke
 
 
 @torch.no_grad()
-def test_noise_is_the_stored_one_and_fresh_in_training_only(talker: PaperTalker):
+def test_noise_is_the_stored_one_and_fresh_in_training_only(talker: PaperModel):
     identity = PaperIdentity(torch.randn(1, 64), torch.randn(1, 32, 2, 2))
     driving = Codes(torch.randn(1, 32), torch.randn(1, 12))
     assert torch.equal(talker.render(identity, driving), talker.render(identity, driving))
@@ -95,7 +95,7 @@ def test_noise_is_the_stored_one_and_fresh_in_training_only(talker: PaperTalker)
 
 
 @torch.no_grad()
-def test_samples_of_a_batch_do_not_meet(talker: PaperTalker):
+def test_samples_of_a_batch_do_not_meet(talker: PaperModel):
     identity = PaperIdentity(torch.randn(3, 64), torch.randn(3, 32, 2, 2))
     driving = Codes(torch.randn(3, 32), torch.randn(3, 12))
     together = talker.render(identity, driving)
@@ -107,7 +107,7 @@ def test_sizes_of_the_published_networks():
     """Parameters as published, less the heads of training and what never runs (spec of the release)."""
     with torch.device("meta"):
         talker = build_talker(TalkerSpec(kind="paper"))
-    assert isinstance(talker, PaperTalker)
+    assert isinstance(talker, PaperModel)
     sizes = {name: sum(each.numel() for each in part.parameters()) for name, part in talker.named_children()}
     embedding = 500 * 513
     heads = {"E": 512 * 513 + 2 * 5830 * 513 + 5830 * 13, "V": 1000 * 2049 + 5830 * 2049, "A_sync": 5830 * 513}

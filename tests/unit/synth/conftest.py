@@ -41,7 +41,7 @@ def _skin() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as tools/convert_avatars.py writes it: a bent sheet with a mouth that AE_AA lowers."""
+    """A file as scripts/convert_avatars.py writes it: a bent sheet with a mouth that AE_AA lowers."""
     positions, normals, uvs = _sheet()
     bones = np.zeros((len(positions), 5), np.float32)
     bones[:, 2] = 1.0

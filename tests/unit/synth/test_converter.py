@@ -12,12 +12,12 @@ import pytest
 from pcavs.synth.avatars import EYE_PART, HAIR_PART, MOUTH_PARTS, load_avatar
 from pcavs.synth.visemes import VISEMES, mouth_morphs
 
-TOOLS = Path(__file__).resolve().parents[3] / "tools"
+TOOLS = Path(__file__).resolve().parents[3] / "scripts"
 
 
 @pytest.fixture(scope="module")
 def converter() -> Iterator[ModuleType]:
-    """tools/convert_avatars.py."""
+    """scripts/convert_avatars.py."""
     pytest.importorskip("meshoptimizer")
     sys.path.insert(0, str(TOOLS))
     spec = importlib.util.spec_from_file_location("convert_avatars", TOOLS / "convert_avatars.py")

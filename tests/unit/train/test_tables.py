@@ -17,7 +17,7 @@ from pcavs.train.run import run
 @pytest.fixture
 def tool(root: Path) -> Callable[[str], ModuleType]:
     def load(name: str) -> ModuleType:
-        spec = importlib.util.spec_from_file_location(name, root / "tools" / f"{name}.py")
+        spec = importlib.util.spec_from_file_location(name, root / "benchmarks" / f"{name}.py")
         assert spec is not None
         assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)

@@ -7,13 +7,13 @@ import pytest
 
 from helpers.talkers import write_bundle, write_networks
 from pcavs.errors import OutputError, WeightsError
-from pcavs.exchange.export import run as export
-from pcavs.exchange.options import ExportOptions, ShowOptions
-from pcavs.exchange.show import run as show
 from pcavs.spec import TINY_FLOW, TalkerSpec
 from pcavs.weights import shelf
 from pcavs.weights.bundle import load_bundle, save_bundle
+from pcavs.weights.export import run as export
 from pcavs.weights.networks import FACTS, FORMAT, NETWORKS, file_digest, read_facts, read_networks
+from pcavs.weights.options import ExportOptions, ShowOptions
+from pcavs.weights.show import run as show
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,94 @@
+"""Milliseconds a frame of the shipped talker's networks, one frame at a time, as `pcavs animate` runs them.
+
+    python benchmarks/measure_speed.py [--weights FOLDER] [--frames 200] [--picture examples/face.jpg --audio SPEECH]
+
+Needs no torch. Prints the median and the range over five rounds, for bf16 (where the processor has it) and f32. With
+a picture and speech also whole frames of a film whose head moves: talker, turn, background and mouth, before encoding.
+"""
+
+import argparse
+import logging
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pcavs.animate.film import Film
+from pcavs.animate.options import FilmOptions
+from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.talker import Talker
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.person import PersonFinder
+from pcavs.media.mel import mel_windows
+from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
+from pcavs.spec import FRAME_RATE
+from pcavs.weights.networks import read_networks
+from pcavs.weights.shelf import find_weights
+
+logger = logging.getLogger("measure_speed")
+
+ROUNDS = 5
+FILM_FRAMES = 50
+FILM_SIZES = (256, 512)
+
+
+def main() -> None:
+    """Reads the command line, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path)
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--picture", type=Path)
+    parser.add_argument("--audio", type=Path)
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    networks = find_weights(arguments.weights).networks
+    if networks is None:
+        parser.error("these weights have no OpenVINO networks; `pcavs weights export` makes them")
+    facts = read_networks(networks)
+    for precision in ("bf16", "f32") if cpu_has_bf16() else ("f32",):
+        runtime = OpenVinoRuntime(networks, facts.spec, precision=precision)
+        side = facts.spec.sizes.frame_px
+        rng = np.random.default_rng(0)
+        face = rng.integers(0, 256, (side, side, 3), np.uint8)
+        identity = runtime.encode_identity(face)
+        content, pose = identity.content, identity.pose
+        windows = rng.random((1, 1, 80, 20), np.float32)
+        _report(f"generator {precision}", partial(runtime.render, identity, content, pose), arguments.frames)
+        _report(f"speech encoder {precision}", partial(runtime.encode_speech, windows), arguments.frames)
+        _report(f"motion encoder {precision}", partial(runtime.encode_pose, face[None]), arguments.frames)
+        if arguments.picture and arguments.audio:
+            talker = Talker(runtime, FaceLandmarker(), facts.digest, facts.digest, people=PersonFinder())
+            _report_films(talker, arguments.picture, arguments.audio)
+
+
+def _report_films(talker: Talker, picture: Path, audio: Path) -> None:
+    precision = talker.runtime.description.split()[-1]
+    for size in FILM_SIZES:
+        end = FILM_FRAMES / FRAME_RATE
+        film = talker.film(FilmOptions(identity=picture, audio=audio, pose=Path("lively"), size=size, end=end))
+        renderer = make_renderer(film.runtime, film.identity, film.turn, people=film.people)
+        contents = film.runtime.encode_speech(mel_windows(film.mel))
+
+        def frames(film: Film = film, renderer: Renderer = renderer, contents: np.ndarray = contents) -> None:
+            for content, pose in zip(contents, film.poses, strict=True):
+                renderer.frame(content, pose)
+
+        _report(f"film {size} px {precision}", frames, rounds_of=1, frames_a_call=film.num_frames)
+
+
+def _report(name: str, call: Callable[[], object], rounds_of: int, frames_a_call: int = 1) -> None:
+    call()
+    rounds = []
+    for _ in range(ROUNDS):
+        began = time.perf_counter()
+        for _ in range(rounds_of):
+            call()
+        rounds.append((time.perf_counter() - began) / (rounds_of * frames_a_call) * 1000)
+    logger.info("%-22s %6.2f ms a frame (%.2f to %.2f)", name, statistics.median(rounds), min(rounds), max(rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,1 +1,0 @@
-"""Fits a talker to one person."""

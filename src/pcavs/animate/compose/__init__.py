@@ -1,0 +1,1 @@
+"""Puts rendered heads and mouths back into a photograph or a video."""

@@ -1,0 +1,61 @@
+"""Whom a user means: the words after `--face`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from pcavs.animate.identity import FaceReader
+from pcavs.errors import InputError
+from pcavs.face.align import clip_transform, crop_picture
+from pcavs.face.choice import ByPlace, FaceChoice, Largest, Likest
+from pcavs.face.landmarker import Detection, Region
+from pcavs.face.track import track_picture
+from pcavs.media.image import read_picture
+from pcavs.media.source import is_there
+from pcavs.types import Mesh, Picture
+
+_MOST_FACES = 100
+
+
+def read_choice(words: str, eyes: FaceReader) -> FaceChoice:
+    """Reads `largest`, `left`, `right`, a number from the left, or the name of a picture of the person.
+
+    Raises:
+        InputError: It is none of these.
+        FaceError: The picture shows no face.
+    """
+    if words == "largest":
+        return Largest()
+    if words in ("left", "right"):
+        return ByPlace(0 if words == "left" else -1)
+    if words.isdecimal() and len(words) < 4:
+        if int(words) >= _MOST_FACES:
+            raise InputError(f"a face of {words} cannot be chosen; give 0 to {_MOST_FACES - 1}, counted from the left")
+        return ByPlace(int(words))
+    reference = Path(words)
+    if not is_there(reference) or not reference.is_file():
+        raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")
+    return Likest(_likeness(reference, eyes))
+
+
+def _likeness(reference: Path, eyes: FaceReader) -> Callable[[Picture, Detection], float]:
+    """Cosine between identity codes: the talker's own encoder tells people apart."""
+    picture = read_picture(reference)
+    track = track_picture(picture, eyes.landmarker, reference.name, eyes.timing.policy)
+    wanted = _vector(picture, track.meshes[0], eyes)
+
+    def likeness(picture: Picture, face: Detection) -> float:
+        landmarks = eyes.landmarker.locate(picture, Region.of_detection(face))
+        landmarks = eyes.landmarker.locate(picture, Region.of_mesh(landmarks.mesh))
+        return float(_vector(picture, landmarks.mesh, eyes) @ wanted)
+
+    return likeness
+
+
+def _vector(picture: Picture, mesh: Mesh, eyes: FaceReader) -> np.ndarray:
+    spec = eyes.runtime.spec
+    side_px = spec.sizes.frame_px
+    crop = crop_picture(picture, clip_transform(mesh[None], spec.crop, side_px), side_px)
+    vector = eyes.runtime.encode_identity(crop).vector.astype(np.float64)
+    return vector / max(float(np.linalg.norm(vector)), 1e-12)

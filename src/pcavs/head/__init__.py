@@ -1,0 +1,1 @@
+"""Turns the head of one photograph: depth, warp, occlusion, background, eyelids."""

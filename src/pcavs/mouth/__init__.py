@@ -1,0 +1,1 @@
+"""Draws a speaking mouth: lip and jaw motion, lips, teeth and the inside of the mouth."""

@@ -1,0 +1,10 @@
+"""Small numerical functions that several packages share."""
+
+import numpy as np
+from jaxtyping import Float
+
+
+def smoothstep(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """Computes the cubic Hermite step 3x² - 2x³, with x clipped to [0, 1]; the slope is 0 at both ends."""
+    clipped = np.clip(x, 0, 1)
+    return clipped * clipped * (3 - 2 * clipped)

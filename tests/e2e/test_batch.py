@@ -1,0 +1,93 @@
+"""`pcavs batch`: one talker for all rows, failures told by row, finished rows passed over."""
+
+import json
+
+import pytest
+
+from pcavs.animate import batch
+from pcavs.cli import main
+
+
+@pytest.fixture
+def run(monkeypatch, loud_mouth, capsys):
+    loads = []
+    monkeypatch.setattr(batch, "load_talker", lambda *given: loads.append(given) or loud_mouth)
+
+    def run(*words):
+        loads.clear()
+        with pytest.raises(SystemExit) as end:
+            main(["batch", *map(str, words)])
+        return end.value.code, capsys.readouterr(), len(loads)
+
+    return run
+
+
+@pytest.fixture
+def jobs(tmp_path, face, make_wav):
+    make_wav(0.3)
+    rows = [
+        {"identity": str(face), "audio": "speech.wav", "out": "one.mp4", "size": 32},
+        {"identity": "nobody.jpg", "audio": "speech.wav", "out": "two.mp4"},
+        {"identity": str(face), "audio": "speech.wav", "out": "three.mp4", "size": 32, "sise": 3},
+        {"identity": str(face), "audio": "speech.wav", "out": "four.mp4", "size": 32, "end": 0.24},
+    ]
+    path = tmp_path / "jobs.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def test_a_row_that_fails_does_not_stop_the_others(run, jobs):
+    code, said, loads = run(jobs)
+    assert code == 1
+    assert loads == 1
+    assert "row 2: " in said.out
+    assert "nobody.jpg" in said.out
+    assert "row 3: no such setting: sise; did you mean size?" in said.out
+    assert "2 films made, 0 there already, 2 failed, of 4" in said.out
+    films = sorted(path.name for path in jobs.parent.glob("*.mp4*"))
+    assert films == ["four.mp4", "one.mp4"]
+
+
+def test_finished_rows_are_passed_over(run, jobs):
+    run(jobs)
+    (jobs.parent / "four.mp4").unlink()
+    before = (jobs.parent / "one.mp4").stat().st_mtime_ns
+    code, said, _ = run(jobs)
+    assert code == 1
+    assert "1 films made, 1 there already, 2 failed" in said.out
+    assert (jobs.parent / "one.mp4").stat().st_mtime_ns == before
+    assert "2 films made, 0 there already" in run(jobs, "--again")[1].out
+
+
+def test_all_well_is_exit_code_0_and_loads_nothing_twice(run, jobs):
+    rows = jobs.read_text().splitlines()
+    jobs.write_text("\n".join([rows[0], rows[3]]))
+    assert run(jobs)[0] == 0
+    code, said, loads = run(jobs)
+    assert (code, loads) == (0, 0)
+    assert "0 films made, 2 there already" in said.out
+    journal = [json.loads(line) for line in (jobs.parent / "jobs.jsonl.journal.jsonl").read_text().splitlines()]
+    assert [row["done"] for row in journal] == [True, True]
+
+
+def test_a_changed_row_is_made_again_only_if_it_may_overwrite(run, jobs):
+    rows = [json.loads(line) for line in jobs.read_text().splitlines()]
+    jobs.write_text(json.dumps(rows[0]))
+    run(jobs)
+    jobs.write_text(json.dumps(rows[0] | {"size": 48}))
+    assert "one.mp4 exists already" in run(jobs)[1].out
+    jobs.write_text(json.dumps(rows[0] | {"size": 48, "overwrite": True}))
+    assert run(jobs)[0] == 0
+
+
+def test_a_journal_that_was_cut_short_is_no_obstacle(run, jobs):
+    run(jobs)
+    journal = jobs.parent / "jobs.jsonl.journal.jsonl"
+    journal.write_text(journal.read_text()[:-20])
+    assert "there already" in run(jobs)[1].out
+
+
+def test_a_list_that_is_not_there(run, tmp_path):
+    code, said, loads = run(tmp_path / "none.csv")
+    assert (code, loads) == (1, 0)
+    assert "none.csv cannot be opened" in said.err

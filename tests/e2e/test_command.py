@@ -1,0 +1,49 @@
+"""`pcavs animate` as programs and people see it when all goes well."""
+
+import json
+import sys
+
+import pytest
+
+from pcavs import cli
+
+
+@pytest.fixture
+def words(tiny_networks, face, make_wav, tmp_path):
+    given = {"identity": face, "audio": make_wav(0.4), "out": tmp_path / "film.mp4", "weights": tiny_networks}
+    return ["animate", *(str(word) for name, value in given.items() for word in (f"--{name}", value))]
+
+
+def run(words, capsys):
+    with pytest.raises(SystemExit) as end:
+        cli.main(words)
+    said = capsys.readouterr()
+    assert end.value.code == 0, said.err
+    return said.out, said.err
+
+
+def test_the_summary_for_programs(words, capsys, tmp_path):
+    out, err = run([*words, "--json", "--seed", "3", "--size", "96"], capsys)
+    summary = json.loads(out)
+    assert err == ""
+    assert summary["out"] == str(tmp_path / "film.mp4")
+    assert (summary["frames"], summary["seconds"], summary["fps"], summary["offset"]) == (10, 0.4, 25, 0)
+    assert (summary["size"], summary["seed"], summary["weights"], summary["notes"]) == (96, 3, "tiny", [])
+    assert len(summary["digest"]) == 64
+    assert summary["runtime"].startswith("openvino CPU")
+    assert summary["took_s"] > 0 < summary["rendered_per_s"]
+
+
+def test_quiet_says_nothing_and_overwrite_replaces(words, capsys, tmp_path):
+    film = tmp_path / "film.mp4"
+    film.write_bytes(b"old")
+    assert run([*words, "--quiet", "--overwrite"], capsys) == ("", "")
+    assert film.stat().st_size > 1000
+
+
+def test_a_terminal_gets_a_bar(words, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    _, err = run([*words, "--overwrite"], capsys)
+    assert "rendering" in err
+    assert "10/10" in err

@@ -1,0 +1,267 @@
+"""`pcavs evaluate` and `pcavs compare` from films to a report, with a talker that exists at once."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.sounds import write_wav
+from helpers.talkers import LoudMouth, write_bundle
+from pcavs.animate.talker import Talker, load_talker
+from pcavs.cli import main
+from pcavs.errors import InputError
+from pcavs.evaluate import protocols, work
+from pcavs.evaluate import run as evaluation
+from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.scene import LONG_FIRST, LONG_LAST, MISMATCHED, SELF, SHIFTED, TRUTH
+from pcavs.evaluate.summary import checks
+from pcavs.media.film import FilmWriter
+from pcavs.media.video import read_frames
+from pcavs.runtime.base import IdentityArrays
+from pcavs.weights.shelf import find_weights
+
+pytestmark = pytest.mark.slow
+
+FRAMES = 26
+STRAIGHT = np.array([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], np.float32)
+"""The pose code of a head that looks into the camera."""
+
+
+class StillHead(LoudMouth):
+    """Sees every head straight, so that solid turns leave the film's head as it is."""
+
+    def encode_identity(self, face: np.ndarray) -> IdentityArrays:
+        return super().encode_identity(face)._replace(pose=STRAIGHT)
+
+    def encode_pose(self, faces: np.ndarray) -> np.ndarray:
+        return np.repeat(STRAIGHT[None], len(faces), axis=0)
+
+
+@pytest.fixture(scope="module")
+def loud_mouth(landmarker):
+    return Talker(StillHead(), landmarker, "loud-mouth", "0" * 64)
+
+
+@pytest.fixture(scope="module")
+def clips(loud_mouth, examples, composite, tmp_path_factory):
+    """Two films of 26 frames: the drawn mouth of one speaks, of the other a head turns."""
+    folder = tmp_path_factory.mktemp("clips")
+    rng = np.random.default_rng(0)
+    for name in ("ann", "bob"):
+        time = np.arange(FRAMES * 640) / 16_000
+        beats = np.abs(np.sin((7 if name == "ann" else 11) * time))
+        sound = write_wav(folder / f"{name}.wav", (0.3 * rng.standard_normal(len(time)) * beats).clip(-1, 1))
+        if name == "ann":
+            loud_mouth.animate(composite, sound, size=256).save(folder / "ann.mp4")
+        else:
+            pictures = list(read_frames(examples / "pose.mp4", 0.0, FRAMES / 25))
+            height, width = (side // 2 * 2 for side in pictures[0].shape[:2])
+            with FilmWriter(folder / "bob.mp4", (width, height), audio=sound) as film:
+                for picture in pictures:
+                    film.write(picture[:height, :width])
+        sound.unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def options(clips, loud_mouth, tmp_path_factory):
+    return EvaluateOptions(
+        clips=clips, out=tmp_path_factory.mktemp("report"), workers=1, judges=clips / "none", long_s=2.2
+    )
+
+
+@pytest.fixture
+def loud(loud_mouth, monkeypatch):
+    for module in (protocols, evaluation):
+        monkeypatch.setattr(module, "talker_of", lambda weights, device: loud_mouth)
+
+
+@pytest.fixture
+def report(options, loud):
+    evaluation.run(options)
+    return json.loads((options.out / "report.json").read_text())
+
+
+def test_the_report_says_how_to_repeat_it(report, options):
+    assert report["judge"]["name"].startswith("pcavs-judge-v")
+    assert len(next(iter(report["weights"].values()))) == 64
+    assert "H.264" in report["encoding"]
+    assert (report["clips"], report["people"], report["frames"]) == (2, 2, 2 * FRAMES)
+    page = (options.out / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert page.count("<figure>") == 2
+
+
+def test_the_truth_is_perfect_and_a_late_film_is_late(report):
+    name = next(iter(report["weights"]))
+    films = report["films"]
+    assert films[TRUTH]["ssim"]["clips"][0] == pytest.approx(1)
+    assert films[TRUTH]["mouth_lmd_px"]["clips"][0] == 0
+    assert films[SHIFTED]["ssim"]["clips"][0] < 1
+    assert set(films[f"{name}: {SELF}"]) > {"ssim", "cpbd", "mouth_lmd", "sync_confidence", "yaw_error", "flicker"}
+    assert "unheard_sync_confidence" in films[f"{name}: {MISMATCHED}"]
+
+
+def test_half_a_face_is_no_identity_reference(options, loud, tmp_path, monkeypatch, caplog):
+    plain = evaluation.observe
+
+    def aside(*film):
+        seen = plain(*film)
+        seen.raw[0, :, 0] += 150
+        return seen
+
+    monkeypatch.setattr(evaluation, "observe", aside)
+    with pytest.raises(InputError, match="0 usable clips"):
+        evaluation.run(dataclasses.replace(options, out=tmp_path / "aside"))
+    assert "an identity reference shows all of it" in caplog.text
+
+
+def test_films_that_show_who_drives_what_are_brief(options, loud, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocols, "BRIEF_S", 0.6)
+    evaluation.run(dataclasses.replace(options, out=tmp_path / "brief", long_s=0.0))
+    row = json.loads((tmp_path / "brief" / "report.json").read_text())["rows"][0]
+    lengths = {
+        film.stem.rpartition("-")[2]: len(list(read_frames(film)))
+        for film in (tmp_path / "brief" / "films" / row["key"]).glob("*.mp4")
+    }
+    assert {name: lengths[name] for name in ("silence", "pose", "face")} == {"silence": 15, "pose": 15, "face": 15}
+    assert lengths["driven"] == lengths["speech"] == FRAMES
+    assert row["films"][next(name for name in row["films"] if name.endswith("silence"))]["opening_follows"] >= -1
+
+
+def test_looped_speech_is_measured_at_both_ends(report):
+    name = next(iter(report["weights"]))
+    first, last = (report["films"][f"{name}: {part}"]["sync_likeness"]["clips"][0] for part in (LONG_FIRST, LONG_LAST))
+    assert first == pytest.approx(last, abs=0.3)
+
+
+def test_speech_alone_drives_the_loud_mouth(report):
+    """It has no head to move, and its mouth is loudness: the matrix must say so."""
+    shares = next(iter(report["who_drives_what"].values()))
+    assert shares["speech"]["mouth"] > 5 * shares["pose"]["mouth"]
+
+
+def test_tricks_are_checked(report):
+    found = checks(report["rows"], list(report["weights"]))
+    assert found == report["checks"]
+    assert next(each for each in found if each["check"] == "a frozen picture follows no mouth")["holds"]
+
+
+def test_an_interrupted_evaluation_goes_on(report, options, loud, monkeypatch):
+    row = options.out / "work" / "bob.json"
+    kept = json.loads(row.read_text())
+    row.write_text(json.dumps(kept | {"person": "kept from before"}))
+    (options.out / "report.json").unlink()
+    monkeypatch.setattr(protocols, "make_film", None)
+    evaluation.run(options)
+    again = json.loads((options.out / "report.json").read_text())
+    row.write_text(json.dumps(kept))
+    assert {each["person"] for each in again["rows"]} == {"ann", "kept from before"}
+
+
+def test_two_evaluations_are_not_mixed(report, options, loud):
+    other = EvaluateOptions(**{**vars(options), "most_s": 3.0})
+    with pytest.raises(InputError, match="holds an evaluation of other weights, clips or settings"):
+        evaluation.run(other)
+
+
+def test_clips_that_are_out_of_sync_themselves_are_left_out():
+    def row(key, offset, confidence):
+        return {"key": key, "films": {TRUTH: {"sync_offset": offset, "sync_confidence": confidence}}}
+
+    rows = [row("good", 1.0, 0.3), row("late", 4.0, 0.3), row("unsure", 4.0, 0.05)]
+    options = EvaluateOptions(clips=Path(), out=Path())
+    fit, unfit = evaluation._parted(rows, options)
+    assert [each["key"] for each in fit] == ["good", "unsure"]
+    assert unfit == [{"key": "late", "sync_offset": 4.0, "sync_confidence": 0.3}]
+    with pytest.raises(InputError, match="1 clips are in sync themselves, 2 are needed; or add --any-sync"):
+        evaluation._parted(rows[:2], options)
+    assert len(evaluation._parted(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
+
+
+def test_more_weights_join_a_finished_evaluation(report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch):
+    """Neither the truth nor the weights that were there are judged again; a name with other weights is refused."""
+    out = tmp_path / "joined"
+    shutil.copytree(options.out, out)
+    name = next(iter(report["weights"]))
+    added = shutil.copy(tiny_bundle, tmp_path / "added.safetensors")
+    for module in (protocols, evaluation):
+        monkeypatch.setattr(module, "talker_of", lambda place, device: loud_mouth)
+    monkeypatch.setattr(work, "_baselines", None)
+    shipped = find_weights(None).networks
+    evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added), shipped), long_s=2.2))
+    joined = json.loads((out / "report.json").read_text())
+    assert list(joined["weights"]) == ["added", name]
+    assert joined["films"][f"{name}: {SELF}"] == report["films"][f"{name}: {SELF}"]
+    assert f"added: {SELF}" in joined["films"]
+    shutil.copy(write_bundle(tmp_path / "other.safetensors", seed=1), added)
+    with pytest.raises(InputError, match="holds an evaluation of other weights"):
+        evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added),)))
+
+
+def test_an_ablation_s_encoder_is_audited_beside_finished_weights(
+    report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch
+):
+    """A run's folder is enough; no film is made for it, and none is made again."""
+    run = tmp_path / "no-augmentation" / "0"
+    run.mkdir(parents=True)
+    shutil.copy(tiny_bundle, run / "latest.safetensors")
+    monkeypatch.setattr(
+        evaluation, "talker_of", lambda place, device: load_talker(place, "cpu") if place else loud_mouth
+    )
+    monkeypatch.setattr(protocols, "make_film", None)
+    evaluation.run(dataclasses.replace(options, audit=(run,)))
+    leakage = json.loads((options.out / "report.json").read_text())["leakage"]
+    assert list(leakage) == [*report["weights"], "no-augmentation-0"]
+    assert leakage["no-augmentation-0"]["weights"] == find_weights(tiny_bundle).digest
+    probes = [set(each["probes"]) for each in leakage.values()]
+    assert probes[0] == probes[1]
+    assert leakage["no-augmentation-0"]["probes"] != next(iter(leakage.values()))["probes"]
+    assert "no-augmentation-0" in (options.out / "report.html").read_text()
+
+
+def test_the_best_weights_of_a_run_are_taken(tiny_bundle, tmp_path):
+    run = tmp_path / "a" / "1"
+    run.mkdir(parents=True)
+    for name in ("latest", "best"):
+        shutil.copy(tiny_bundle, run / f"{name}.safetensors")
+    assert evaluation._named((run, tiny_bundle, tiny_bundle)) == (
+        ("a-1", run / "best.safetensors"),
+        ("tiny", tiny_bundle),
+        ("tiny (3)", tiny_bundle),
+    )
+
+
+def test_one_clip_is_not_enough(clips, tmp_path, loud):
+    shutil.copy(clips / "ann.mp4", tmp_path)
+    with pytest.raises(InputError, match="1 usable clips"):
+        evaluation.run(EvaluateOptions(clips=tmp_path, out=tmp_path / "out", workers=1, judges=tmp_path))
+
+
+def test_compare_prints_a_table_of_films(clips, capsys):
+    films = [str(clips / "ann.mp4"), str(clips / "bob.mp4")]
+    with pytest.raises(SystemExit) as end:
+        main(["compare", *films, "--reference", films[0]])
+    assert end.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    ssim = next(line for line in lines if line.startswith("SSIM"))
+    assert ssim.split()[1] == "1.000"
+    assert float(ssim.split()[2]) < 0.9
+
+
+def test_compare_prints_json(clips, capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", str(clips / "ann.mp4"), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert "sync_confidence" in found["films"][str(clips / "ann.mp4")]
+    assert "ssim" not in found["films"][str(clips / "ann.mp4")]
+
+
+def test_compare_wants_a_film(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["compare"])
+    assert end.value.code == 2
+    assert "missing: --films" in capsys.readouterr().err

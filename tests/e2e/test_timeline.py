@@ -1,0 +1,211 @@
+"""Timelines in films: from words and files to the codes that the generator is given."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from helpers.talkers import LoudMouth
+from pcavs.animate.options import FilmOptions
+from pcavs.animate.talker import Talker
+from pcavs.errors import InputError
+from pcavs.face.pose import rotation_from_angles
+from pcavs.face.track import TrackPolicy
+from pcavs.media.image import read_picture
+from pcavs.media.video import read_frames
+from pcavs.pose.calibration import plain_map
+from pcavs.pose.codes import picture_angles
+from pcavs.pose.measure import measure_film
+from pcavs.pose.track_file import save_track
+
+OWN_DEG = (4.0, -3.0, 1.0)
+
+
+class Posed(LoudMouth):
+    """A talker whose motion encoder says the same of every picture."""
+
+    def encode_identity(self, face):
+        rotation = rotation_from_angles(np.array([OWN_DEG])).reshape(9)
+        pose = np.concatenate([rotation, [0, 0, -0.1]]).astype(np.float32)
+        return super().encode_identity(face)._replace(pose=pose)
+
+
+@pytest.fixture(scope="module")
+def posed(landmarker):
+    return Talker(Posed(), landmarker, "posed", "0" * 64, plain_map())
+
+
+@pytest.fixture
+def speech(make_wav):
+    return make_wav(1.2)
+
+
+def angles(film):
+    return np.stack([picture_angles(code) for code in film.poses])
+
+
+def test_degrees_become_codes_that_differ_from_the_pictures_own_as_asked(posed, face, speech):
+    film = posed.animate(face, speech, pose="yaw=12,roll=-5", size=32)
+    assert len(film.poses) == film.num_frames == 30
+    seen = picture_angles(film.identity.seen)
+    assert np.allclose(angles(film) - OWN_DEG, np.array([12, 0, -5]) - seen, atol=0.05)
+    assert np.allclose(film.heads[:, :3], [12, 0, -5], atol=0.01)
+
+
+@pytest.mark.parametrize("pose", ["lively", "slow-turn", "still"])
+def test_a_preset_begins_with_the_pictures_own_code(posed, face, speech, pose):
+    film = posed.animate(face, speech, pose=pose, size=32)
+    assert np.allclose(film.poses[0], film.identity.codes.pose, atol=1e-6)
+    assert (np.ptp(film.poses, axis=0).max() > 0.01) == (pose != "still")
+
+
+def test_relative_begins_with_the_pictures_own_pose_whatever_the_source(posed, face, drift, speech):
+    film = posed.animate(face, speech, pose=drift, relative=True, size=32)
+    assert np.allclose(film.poses[0], film.identity.codes.pose, atol=1e-5)
+    turned = posed.animate(face, speech, pose="yaw=30,pitch=10", relative=True, size=32)
+    assert np.allclose(turned.poses, turned.identity.codes.pose, atol=1e-5)
+
+
+def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speech, tmp_path):
+    measured = measure_film(drift, (0.0, None), posed.eyes(blank()).landmarker, TrackPolicy(), lambda *_: None)
+    save_track(measured.track, measured.report.found, tmp_path / "drift.npz", overwrite=False)
+    timeline = {
+        "format": "pcavs-pose-1",
+        "mode": "relative",
+        "cross_fade_s": 0.1,
+        "segments": [
+            {"kind": "keys", "keys": [{"at_s": 0}, {"at_s": 0.3, "yaw": 8}], "duration_s": 0.3},
+            {"kind": "film", "path": drift.name, "duration_s": 0.2},
+            {"kind": "track", "path": "drift.npz", "start_s": 0.1, "duration_s": 0.2},
+            {"kind": "preset", "name": "presenter", "duration_s": 0.2},
+            {"kind": "mix", "parts": [{"kind": "preset", "name": "lively"}, {"kind": "keys", "keys": [{"at_s": 0}]}]},
+        ],
+    }
+    file = tmp_path / "poses.json"
+    file.write_text(json.dumps(timeline))
+    film = posed.animate(face, speech, pose=file, size=32)
+    assert len(film.poses) == 30
+    assert np.abs(np.diff(angles(film), axis=0)).max() < 3.5
+    again = posed.animate(face, speech, pose=file, size=32)
+    assert np.array_equal(film.poses, again.poses)
+    assert [face.source for face in film.faces] == [drift.name]
+    assert next(iter(film.frames)).shape == (32, 32, 3)
+
+
+def test_a_head_that_is_asked_aside_moves_the_films_view(posed, face, speech):
+    film = posed.animate(face, speech, pose="x=0.2", size=64, turn="network")
+    assert film.view is not None
+    plain = posed.animate(face, speech, size=64, turn="network")
+    moved, still = next(iter(film.frames)), next(iter(plain.frames))
+    shift = round(64 * 0.2 * 15.33 / 20 * np.exp(-0.1))
+    assert np.abs(moved[:, shift:].astype(int) - still[:, : 64 - shift]).mean() < 6
+
+
+@pytest.mark.parametrize(
+    ("pose", "message"),
+    [
+        ("livly", "no pose named livly; did you mean lively?"),
+        ("zzz", "there are the presets still"),
+        ("yaw=far", "cannot be read at 'yaw=far'; give a number"),
+        ("yaw=3,yaw=4", "each once"),
+        ("yaw=300", "yaw is 300.0; give a number from -90 to 90"),
+        ("nose=3", "give yaw, pitch, roll, x, y, scale"),
+    ],
+)
+def test_a_pose_that_is_none(posed, face, speech, pose, message):
+    with pytest.raises(InputError, match="^[^\n]*$") as error:
+        posed.animate(face, speech, pose=pose)
+    assert message in str(error.value)
+
+
+def test_relative_without_a_pose_is_refused(posed, face, speech):
+    with pytest.raises(InputError, match="give --pose"):
+        posed.animate(face, speech, relative=True)
+
+
+def test_a_paper_talker_knows_no_degrees(loud_face, face, speech):
+    with pytest.raises(InputError, match="a paper talker's pose code was never fitted"):
+        loud_face.animate(face, speech, pose="lively")
+
+
+def test_without_a_measured_map_it_says_so(landmarker, face, speech):
+    film = Talker(Posed(), landmarker, "posed", "0" * 64).animate(face, speech, pose="yaw=5", turn="network")
+    assert any("was not measured" in note for note in film.notes)
+
+
+def test_references_mean_the_same_in_any_order(posed, face, drift, speech):
+    films = [
+        posed.animate(first, speech, references=[second], size=32) for first, second in ((face, drift), (drift, face))
+    ]
+    assert np.array_equal(films[0].identity.picture, films[1].identity.picture)
+    assert np.array_equal(next(iter(films[0].frames)), next(iter(films[1].frames)))
+    alone = posed.animate(face, speech, size=32)
+    assert np.array_equal(films[0].identity.picture, alone.identity.picture), "the sharp photo, not the small film"
+
+
+def test_of_pictures_about_as_sharp_the_most_typical_is_animated(landmarker, face, speech, tmp_path):
+    class Judging(Posed):
+        """Tells people apart by their mean colour."""
+
+        def encode_identity(self, face):
+            colour = (face.reshape(3, -1) if face.shape[0] == 3 else face.reshape(-1, 3).T).mean(axis=1)
+            return super().encode_identity(face)._replace(vector=(colour - 60).astype(np.float32))
+
+    picture = read_picture(face)
+    tinted = picture.astype(np.float32) * 1.04 * np.array([1.0, 0.8, 0.6])
+    paths = {}
+    for name, pixels in {
+        "plain": picture,
+        "like it": picture.astype(np.float32) * 0.98,
+        "odd, and a little sharper": tinted + 1.3 * (tinted - cv2.GaussianBlur(tinted, (0, 0), 1)),
+        "typical, but blurred": cv2.GaussianBlur(picture, (0, 0), 4),
+    }.items():
+        paths[name] = tmp_path / f"{name}.png"
+        cv2.imwrite(str(paths[name]), np.clip(pixels, 0, 255).astype(np.uint8)[:, :, ::-1])
+    talker = Talker(Judging(), landmarker, "judging", "0" * 64, plain_map())
+    alone = {name: talker.animate(path, speech, size=128).identity.picture for name, path in paths.items()}
+    first, *more = paths.values()
+    chosen = talker.animate(first, speech, references=more, size=128).identity.picture
+    names = [name for name, picture in alone.items() if np.array_equal(picture, chosen)]
+    assert names[0] in ("plain", "like it"), names
+
+
+def test_a_head_goes_back_into_the_whole_picture(posed, face, speech, tmp_path):
+    film = posed.animate(face, speech, full_frame=True)
+    whole = read_picture(face)
+    frame = next(iter(film.frames))
+    assert frame.shape == (*(length - length % 2 for length in whole.shape[:2]), 3)
+    assert film.shown_px == frame.shape[1::-1]
+    corner = (slice(0, 20), slice(0, 20))
+    assert np.array_equal(frame[corner], whole[corner])
+    assert film.save(tmp_path / "whole.mp4").exists()
+
+
+def test_a_film_is_followed_as_its_landmarks_have_it(posed, landmarker, face, examples, speech):
+    film = posed.animate(face, speech, pose=examples / "pose.mp4", size=32)
+    seen = measure_film(examples / "pose.mp4", (0.0, 1.2), landmarker, TrackPolicy(), lambda *_: None).track
+    assert np.ptp(seen[:, 0]) > 5, "nothing turns, so following says nothing"
+    assert film.heads[:, :3] == pytest.approx(seen[:, :3], abs=0.5)
+    learned = posed.animate(face, speech, pose=examples / "pose.mp4", size=32, turn="network")
+    assert learned.heads is None, "a talker that turns heads itself takes the codes that it reads"
+
+
+def test_a_film_of_the_person_is_a_background_that_moves(posed, drift, make_wav):
+    film = posed.animate(drift, make_wav(0.4), full_frame=True)
+    assert film.num_frames == 10
+    assert len(film.poses) == 10, "without another pose the head stays where the film has it"
+    assert film.poses[0] == pytest.approx(film.identity.codes.pose, abs=1e-6)
+    first, *_, last = film.frames
+    backgrounds = list(read_frames(drift, 0.0, 0.4))
+    assert np.array_equal(first[:60], backgrounds[0][:60]), "only mouth and chin are made"
+    assert not np.array_equal(last[60:], backgrounds[9][60:])
+    assert np.abs(first[:, :4].astype(int) - last[:, :4]).mean() > 0.5
+    with pytest.raises(InputError, match="give a longer film of the person"):
+        posed.animate(drift, make_wav(1.0), full_frame=True)
+
+
+def blank():
+    return dataclasses.replace(FilmOptions(identity=Path("a")), audio=None)

@@ -1,0 +1,210 @@
+"""The two runtimes hold to the same numbers, and so do the two ways of composing a picture."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from helpers.talkers import lively_paper, lively_talker, write_networks
+from pcavs.animate.composer import FieldComposer
+from pcavs.models.generator import Fields, compose
+from pcavs.models.plain import plain_networks
+from pcavs.models.state import tensors_of
+from pcavs.models.talker import build_talker
+from pcavs.runtime.base import FaceArrays, FieldArrays, Runtime
+from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
+from pcavs.runtime.torch import TorchRuntime
+from pcavs.spec import TINY_FLOW, TINY_PAPER, FlowSpec, TalkerSpec
+from pcavs.weights.bundle import Bundle, save_bundle
+from pcavs.weights.export import example_inputs
+from pcavs.weights.networks import NETWORKS
+
+SPECS = {
+    "tiny": TalkerSpec(flow=TINY_FLOW),
+    "default": TalkerSpec(flow=FlowSpec()),
+    "tiny paper": TalkerSpec(kind="paper", paper=TINY_PAPER),
+}
+
+
+@pytest.fixture(scope="module", params=SPECS)
+def pair(request, tmp_path_factory):
+    """The same random talker in torch and as a folder of networks."""
+    spec = SPECS[request.param]
+    talker = lively_paper(spec.paper) if spec.kind == "paper" else lively_talker(spec.flow)
+    folder = tmp_path_factory.mktemp("talker")
+    bundle = Bundle(spec=spec, tensors=tensors_of(talker), provenance={"recipe": "random"}, licence="Apache-2.0")
+    save_bundle(bundle, folder / "talker.safetensors")
+    networks = write_networks(folder / "talker.safetensors", folder / "talker")
+    return TorchRuntime(plain_networks(talker), spec, torch.device("cpu")), networks, spec
+
+
+@pytest.fixture(scope="module")
+def answers(pair):
+    return ask(pair[0], pair[2])
+
+
+def ask(runtime, spec):
+    """Everything that a runtime says of the same random input."""
+    rng = np.random.default_rng(0)
+    side = spec.sizes.frame_px
+    faces = np.stack([smooth_picture(rng, side) for _ in range(5)])
+    windows = rng.random((7, 1, 80, 20), dtype=np.float32)
+    identity = runtime.encode_identity(faces[0])
+    said = {"pose": runtime.encode_pose(faces), "lips": runtime.encode_lips(faces)}
+    said |= {"speech": runtime.encode_speech(windows), "vector": identity.vector, "own": identity.content}
+    said |= {f"map {index}": each for index, each in enumerate(identity.maps)}
+    fields = [runtime.render(identity, said["speech"][index], said["pose"][index]) for index in (1, 2)]
+    return said, fields
+
+
+def smooth_picture(rng, side):
+    noise = rng.integers(0, 256, (5, 5, 3)).astype(np.float32)
+    return cv2.resize(noise, (side, side), interpolation=cv2.INTER_CUBIC).clip(0, 255).astype(np.uint8)
+
+
+def largest_differences(first, second):
+    said = {name: float(np.abs(first[0][name] - second[0][name]).max()) for name in first[0]}
+    for one, other in zip(first[1], second[1], strict=True):
+        said |= {name: float(np.abs(getattr(one, name) - getattr(other, name)).max()) for name in one._fields}
+    return said
+
+
+def test_both_follow_the_protocol(pair):
+    torch_backend, networks, spec = pair
+    assert isinstance(torch_backend, Runtime)
+    assert isinstance(OpenVinoRuntime(networks, spec, "f32"), Runtime)
+
+
+def test_openvino_in_f32_agrees_with_torch(pair, answers):
+    _, networks, spec = pair
+    differences = largest_differences(answers, ask(OpenVinoRuntime(networks, spec, "f32"), spec))
+    assert max(differences.values()) <= 1e-4, differences
+
+
+def test_the_comparison_means_something(pair, answers):
+    """Random weights as they come have almost no flow, and any two runtimes would agree on nothing."""
+    first, second = answers[1]
+    assert type(first) is (FaceArrays if pair[2].kind == "paper" else FieldArrays)
+    if isinstance(first, FieldArrays):
+        assert np.abs(first.flow).max() > 0.05
+        assert np.ptp(first.mask) > 0.05
+    assert np.ptp(first[-1]) > 0.05
+    assert np.abs(first[0] - second[0]).max() > 1e-3
+
+
+@pytest.mark.skipif(not cpu_has_bf16(), reason="this processor does not compute in bf16")
+def test_openvino_in_bf16_stays_close(pair, answers):
+    """bf16 keeps 8 bits: half a percent of the picture's half side in flow on average is a pixel of 256 at worst.
+
+    Painted faces: five grey levels of 255 on average, of random weights that use the whole range.
+    """
+    _, networks, spec = pair
+    _, fields = ask(OpenVinoRuntime(networks, spec, "bf16"), spec)
+    for one, other in zip(answers[1], fields, strict=True):
+        if isinstance(one, FaceArrays):
+            assert np.abs(one.face - other.face).mean() <= 0.04
+            continue
+        assert np.abs(one.flow - other.flow).mean() <= 0.005
+        assert np.abs(one.flow - other.flow).max() <= 0.05
+        assert np.abs(one.mask - other.mask).max() <= 0.05
+        assert np.abs(one.colours - other.colours).mean() <= 0.02
+
+
+def test_equal_input_gives_equal_output(pair):
+    _, networks, spec = pair
+    runtime = OpenVinoRuntime(networks, spec)
+    first, second = ask(runtime, spec), ask(runtime, spec)
+    assert max(largest_differences(first, second).values()) == 0
+
+
+def test_fields_are_the_callers_own(pair):
+    _, networks, spec = pair
+    rng = np.random.default_rng(1)
+    for runtime in (pair[0], OpenVinoRuntime(networks, spec, "f32")):
+        identity = runtime.encode_identity(smooth_picture(rng, spec.sizes.frame_px))
+        first = runtime.render(identity, identity.content, identity.pose)
+        kept = [each.copy() for each in first]
+        runtime.render(identity, -identity.content, identity.pose + 1)
+        assert all(np.array_equal(one, other) for one, other in zip(first, kept, strict=True))
+
+
+def test_another_identity_is_noticed(pair):
+    """The generator's identity inputs are handed over once a film; a second film must not show the first face."""
+    _, networks, spec = pair
+    rng = np.random.default_rng(2)
+    one, other = (smooth_picture(rng, spec.sizes.frame_px) for _ in range(2))
+    for runtime in (pair[0], OpenVinoRuntime(networks, spec, "f32")):
+        identities = [runtime.encode_identity(face) for face in (one, other)]
+        said = [
+            runtime.render(who, identities[0].content, identities[0].pose)[-1] for who in (*identities, identities[0])
+        ]
+        assert not np.allclose(said[0], said[1])
+        assert np.array_equal(said[0], said[2])
+
+
+def test_any_number_of_faces_and_windows(pair):
+    _, networks, spec = pair
+    runtime = OpenVinoRuntime(networks, spec, "f32")
+    faces = np.zeros((3, spec.sizes.frame_px, spec.sizes.frame_px, 3), np.uint8)
+    windows = np.zeros((4, 1, 80, 20), np.float32)
+    for count in (1, 3, 2):
+        assert runtime.encode_pose(faces[:count]).shape == (count, 12)
+    for count in (4, 1):
+        assert runtime.encode_speech(windows[:count]).shape == (count, spec.sizes.content_dim)
+
+
+def test_example_inputs_fit_every_network(pair):
+    torch_backend, _, spec = pair
+    networks = plain_networks(build_talker(spec))
+    with torch.inference_mode():
+        for name in NETWORKS:
+            assert networks[name](*example_inputs(name, spec)) is not None
+    assert torch_backend.description == "torch cpu f32"
+
+
+SIDES = (64, 150, 256)
+
+
+@pytest.mark.parametrize(("side", "strength"), list(itertools.product(SIDES, (0.0, 0.15, 0.6))))
+def test_composing_agrees_with_the_networks_own(side, strength):
+    rng = np.random.default_rng(5)
+    picture = smooth_picture(rng, side)
+    fields = FieldArrays(
+        strength * rng.uniform(-1, 1, (2, 1, 1)).astype(np.float32)
+        + 0.3 * strength * cv2.resize(rng.normal(0, 1, (4, 4)).astype(np.float32), (32, 32)),
+        cv2.resize(rng.random((4, 4), dtype=np.float32), (64, 64)),
+        np.stack([cv2.resize(rng.uniform(-1, 1, (4, 4)).astype(np.float32), (64, 64)) for _ in range(3)]),
+    )
+    ours = FieldComposer(picture).frame(fields).astype(float)
+    tensors = Fields(
+        torch.from_numpy(fields.flow)[None],
+        torch.from_numpy(fields.mask)[None, None],
+        torch.from_numpy(fields.colours)[None],
+    )
+    signed = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 127.5 - 1
+    theirs = (compose(signed, tensors)[0].permute(1, 2, 0).numpy() + 1) * 127.5
+    assert np.abs(ours - theirs).max() <= 3
+    assert np.abs(ours - theirs).mean() <= 0.5
+
+
+def test_no_flow_and_a_full_mask_leave_the_picture_as_it_is():
+    picture = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    still = FieldArrays(
+        np.zeros((2, 32, 32), np.float32), np.ones((64, 64), np.float32), np.zeros((3, 64, 64), np.float32)
+    )
+    assert np.array_equal(FieldComposer(picture).frame(still), picture)
+
+
+def test_flow_says_where_a_pixel_comes_from():
+    """A flow of half the picture's half side to the right shows what lies a quarter of the side further right."""
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[20:24, 40:44] = 255
+    flow = np.zeros((2, 32, 32), np.float32)
+    flow[0] = 0.5
+    moved = FieldComposer(picture).frame(
+        FieldArrays(flow, np.ones((64, 64), np.float32), np.zeros((3, 64, 64), np.float32))
+    )
+    assert moved[20:24, 24:28].min() == 255
+    assert moved[:, 40:44].max() == 0

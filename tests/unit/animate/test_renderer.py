@@ -1,0 +1,193 @@
+"""Who moves what: a face at rest is the photograph, speech stays below the eyes, and the rest holds still."""
+
+import cv2
+import numpy as np
+import pytest
+
+from helpers.heads import average_code, average_mesh, smooth_picture
+from pcavs.animate.identity import Identity, SourceCrop
+from pcavs.animate.renderer import DepthRenderer, NetworkRenderer, Renderer, make_renderer
+from pcavs.face.regions import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
+from pcavs.mouth.colour import MouthColours
+from pcavs.runtime.base import FaceArrays, FieldArrays, IdentityArrays
+from pcavs.spec import TINY_FLOW, TINY_PAPER, TalkerSpec
+
+SIDE, FRAME = 128, 64
+CONTENT = np.zeros(64, np.float32)
+TALK = np.ones(64, np.float32)
+
+
+class Fields:
+    """A talker that moves everything by `shift` and paints everything green when it talks."""
+
+    spec = TalkerSpec(flow=TINY_FLOW)
+    description = "drawn"
+
+    def __init__(self, shift=0.0, mask=1.0, bias=0.0):
+        self.shift, self.mask, self.bias = shift, mask, bias
+        self.poses = []
+
+    def encode_identity(self, face): ...
+
+    def encode_pose(self, faces): ...
+
+    def encode_lips(self, faces): ...
+
+    def encode_speech(self, windows): ...
+
+    def render(self, identity, content, pose):
+        self.poses.append(pose)
+        talks = float(content[0])
+        flow = np.full((2, FRAME // 2, FRAME // 2), self.bias + self.shift * talks, np.float32)
+        mask = np.full((FRAME, FRAME), 1 - (1 - self.mask) * talks, np.float32)
+        colours = np.tile(np.array([-0.6, 0.2, -0.6], np.float32)[:, None, None], (1, FRAME, FRAME))
+        return FieldArrays(flow, mask, colours)
+
+
+class Painter(Fields):
+    spec = TalkerSpec(kind="paper", paper=TINY_PAPER)
+
+    def render(self, identity, content, pose):
+        return FaceArrays(np.zeros((3, FRAME, FRAME), np.float32))
+
+
+def person(side=SIDE, whole=True):
+    big = smooth_picture(2 * side)
+    transform = np.array([[1.0, 0, -side / 2], [0, 1, -side / 2]])
+    crop = np.ascontiguousarray(big[side // 2 : -side // 2, side // 2 : -side // 2])
+    maps = (np.zeros((1, 2, 2), np.float32),)
+    codes = IdentityArrays(np.zeros(64, np.float32), maps, CONTENT, average_code())
+    return Identity(codes, crop, (), average_code(), SourceCrop(big, transform) if whole else None, average_mesh(side))
+
+
+def difference(frame, picture):
+    return np.abs(frame.astype(int) - picture)
+
+
+def test_who_turns_the_head():
+    identity = person()
+    assert isinstance(make_renderer(Fields(), identity, "depth"), DepthRenderer)
+    assert isinstance(make_renderer(Fields(), identity, "network"), NetworkRenderer)
+    assert isinstance(make_renderer(Fields(), identity._replace(mesh=None), "depth"), NetworkRenderer)
+    assert isinstance(make_renderer(Painter(), identity, "depth"), NetworkRenderer)
+    assert isinstance(make_renderer(Painter(), identity, "depth"), Renderer)
+
+
+@pytest.mark.parametrize("bias", [0.0, 0.05])
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_face_at_rest_is_the_photograph(bias, whole):
+    """Whatever a talker makes of the very picture is no motion."""
+    identity = person(whole=whole)
+    frame = make_renderer(Fields(bias=bias), identity, "depth").frame(CONTENT, average_code())
+    assert difference(frame, identity.picture).max() <= 1
+
+
+def test_the_talker_always_sees_the_pictures_own_pose():
+    talker = Fields()
+    make_renderer(talker, person(), "depth").frame(TALK, average_code(yaw=25))
+    assert all(np.array_equal(pose, average_code()) for pose in talker.poses)
+
+
+def test_speech_moves_the_lower_face_only():
+    identity = person()
+    frame = make_renderer(Fields(shift=0.1), identity, "depth").frame(TALK, average_code())
+    changed = difference(frame, identity.picture).max(axis=-1)
+    mesh = identity.mesh
+    assert changed[: int(mesh[6, 1])].max() <= 1, "eyes and forehead hold still"
+    assert changed[:, :8].max() <= 1, "so does the background"
+    lips = mesh[[0, 17, 61, 291], :2].mean(axis=0).astype(int)
+    there = frame[lips[1], lips[0]].astype(int)
+    # A tenth of half the picture downwards; sideways both sides of a mouth go opposite ways, or not at all.
+    assert np.abs(there - identity.picture[lips[1] + 6, lips[0]]).max() <= 4
+
+
+class Opener(Fields):
+    """A talker that lets the jaw sink when it talks."""
+
+    def render(self, identity, content, pose):
+        flow, mask, colours = super().render(identity, content, pose)
+        rows = np.arange(FRAME // 2, dtype=np.float32)[:, None]
+        seam = average_mesh(FRAME // 2)[[13, 14], 1].mean()
+        flow[1] -= 0.1 * float(content[0]) * (rows - seam).clip(0, 1)
+        return FieldArrays(flow, mask, colours)
+
+
+def test_lips_part_below_the_nose_only_and_nothing_is_green():
+    identity = person(side=256)
+    frame = make_renderer(Opener(mask=0.0), identity, "depth").frame(TALK, average_code())
+    assert difference(frame, identity.picture)[: int(identity.mesh[6, 1])].max() <= 1
+    mouth = identity.mesh[14, :2].astype(int)
+    red, green, _ = frame[mouth[1] + 5, mouth[0] + 2].astype(int)
+    assert green < 100, "dark, though the talker paints a bright green"
+    assert green < 1.4 * red
+
+
+def test_odd_quarters_of_the_side_fit():
+    identity = person(side=102)
+    frame = make_renderer(Fields(mask=0.5, shift=0.05), identity, "depth").frame(TALK, average_code(yaw=10))
+    assert frame.shape == (102, 102, 3)
+    still = make_renderer(Fields(), identity, "depth").frame(CONTENT, average_code())
+    assert difference(still, identity.picture).max() <= 1
+
+
+def test_a_wide_frame_shows_more_and_ends_as_the_picture_does():
+    identity = person()
+    renderer = make_renderer(Fields(mask=0.5, shift=0.02), identity, "depth", wide=True)
+    margin = renderer.margin_px
+    assert margin == SIDE // 4
+    wide = renderer.frame(TALK, average_code(yaw=15))
+    narrow = make_renderer(Fields(mask=0.5, shift=0.02), identity, "depth").frame(TALK, average_code(yaw=15))
+    assert wide.shape == (SIDE + 2 * margin,) * 2 + (3,)
+    inner = difference(wide[margin:-margin, margin:-margin], narrow)
+    assert inner[2:-2, 2:-2].max() <= 2
+    surroundings = identity.whole.picture[
+        SIDE // 2 - margin : -SIDE // 2 + margin, SIDE // 2 - margin : -SIDE // 2 + margin
+    ]
+    assert difference(wide, surroundings)[-8:].max() <= 1
+    assert difference(wide, surroundings)[:, :8].max() <= 1
+    assert difference(wide, surroundings).max() > 20
+
+
+def test_eyes_close():
+    identity = person()
+    renderer = make_renderer(Fields(), identity, "depth")
+    changed = difference(renderer.frame(CONTENT, average_code(), 1.0), identity.picture).max(axis=-1)
+    rows = np.flatnonzero(changed.max(axis=1) > 2)
+    eyes = identity.mesh[list(LEFT_EYE + RIGHT_EYE), 1]
+    assert rows.min() > eyes.min() - 1.5 * np.ptp(eyes) - 8
+    assert rows.max() < eyes.max() + 3
+
+
+def lit_face(white, lips):
+    mesh = average_mesh(SIDE)
+    picture = np.full((SIDE, SIDE, 3), 110, np.uint8)
+    for outline in (LEFT_EYE, RIGHT_EYE):
+        cv2.fillPoly(picture, [np.rint(mesh[list(outline), :2]).astype(np.int32)], (white,) * 3)
+    cv2.fillPoly(picture, [np.rint(mesh[list(OUTER_LIPS), :2]).astype(np.int32)], lips)
+    cv2.fillPoly(picture, [np.rint(mesh[list(INNER_LIPS), :2]).astype(np.int32)], (0, 255, 0))
+    return MouthColours(mesh, picture)
+
+
+@pytest.mark.parametrize("colour", [(40, 90, 60), (90, 60, 140), (20, 40, 30), (150, 220, 150)])
+def test_painted_colours_lie_between_teeth_and_lips(colour):
+    tone = lit_face(200, (170, 100, 95))
+    red, green, blue = tone(np.array([[colour]], np.float32))[0, 0]
+    assert red >= green >= blue - 2
+    luma = np.array([0.299, 0.587, 0.114])
+    assert abs(np.dot([red, green, blue], luma) - np.dot(colour, luma)) < 12
+
+
+def test_teeth_are_a_third_brighter_than_the_eyes_whites_at_most():
+    teeth = np.array([[[250.0, 250, 240]]], np.float32)
+    assert lit_face(90, (90, 50, 45))(teeth).max() < 1.45 * 90
+    assert lit_face(230, (90, 50, 45))(teeth).min() > 180
+
+
+def test_lips_keep_their_red():
+    lips = np.array([[[170.0, 100, 95]]], np.float32)
+    assert np.abs(lit_face(220, (170, 100, 95))(lips) - lips).max() < 8
+
+
+def test_nearly_black_is_warm():
+    red, green, _ = lit_face(200, (170, 100, 95))(np.array([[[30.0, 34, 34]]], np.float32))[0, 0]
+    assert red > 1.15 * green

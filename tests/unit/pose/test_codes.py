@@ -1,0 +1,147 @@
+"""From degrees to codes: what the map says, what a picture shows already, and where the film looks."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pcavs.errors import WeightsError
+from pcavs.face.pose import rotation_from_angles
+from pcavs.pose.calibration import PoseMap, find_map, fit_map, plain_map, save_map
+from pcavs.pose.codes import look, picture_angles, steer
+from pcavs.pose.track import still
+from pcavs.weights.shelf import Weights
+
+STEPS = np.array([-40.0, -20, 0, 20, 40])
+
+
+def code(yaw=0.0, pitch=0.0, roll=0.0):
+    rotation = rotation_from_angles(np.array([[yaw, pitch, roll]], np.float64)).reshape(9)
+    return np.concatenate([rotation, [0.02, 0.05, -0.1]]).astype(np.float32)
+
+
+def halving():
+    """A talker that makes half of the turn that it is asked for."""
+    return PoseMap(asked_deg=STEPS, made_deg=STEPS[:, None, None] / 2 * np.eye(3), error_deg=np.zeros((5, 3)))
+
+
+def made_by(poses, turns):
+    """What a talker that does as its map says makes of turns of the code."""
+    return sum(
+        np.stack([np.interp(turns[:, axis], poses.asked_deg, poses.made_deg[:, axis, n]) for n in range(3)], axis=1)
+        for axis in range(3)
+    )
+
+
+def test_a_face_that_leans_while_it_turns_is_told_to_lean_back():
+    made = STEPS[:, None, None] / 2 * np.eye(3)
+    made[:, 0, 2] = STEPS / 5
+    made[:, 2, 0] = -STEPS / 6
+    leaning = PoseMap(asked_deg=STEPS, made_deg=made, error_deg=np.zeros((5, 3)))
+    wanted = np.array([[10.0, 0, 0], [0, 0, -8], [-9, 3, 5]])
+    assert np.allclose(made_by(leaning, leaning.code_turns(wanted)), wanted, atol=0.01)
+
+
+def test_the_pictures_own_pose_is_its_own_code():
+    own = code(11, -6, 3)
+    own[:9] += np.random.default_rng(0).normal(0, 0.01, 9).astype(np.float32)
+    track = still(3)
+    track[:, :3] = picture_angles(code(9, -5, 2))
+    steered = steer(track, code(9, -5, 2), own, halving())
+    assert np.allclose(steered.codes, own, atol=1e-5), "a network's code is no exact rotation, and must not become one"
+    assert steered.view is None
+    assert steered.notes == ()
+
+
+def test_a_talker_that_makes_half_is_asked_for_twice():
+    track = still(1)
+    track[:, 0] = 15
+    assert picture_angles(steer(track, code(), code(), halving()).codes[0])[0] == pytest.approx(30, abs=0.01)
+    assert picture_angles(steer(track, code(5), code(5), halving()).codes[0])[0] == pytest.approx(25, abs=0.01)
+
+
+def test_what_is_out_of_reach_is_clamped_and_said():
+    track = still(2)
+    track[1, 0] = 60
+    steered = steer(track, code(), code(), halving())
+    assert picture_angles(steered.codes[1])[0] == pytest.approx(40, abs=0.01)
+    assert steered.asked[1, 0] == pytest.approx(20)
+    assert steered.notes == ("a yaw of 60 degrees is farther than these weights turn this picture: 20 is taken",)
+
+
+def test_the_average_place_is_the_views_and_the_rest_the_codes():
+    track = still(2)
+    track[:, 3] = [0.1, 0.3]
+    steered = steer(track, code(), code(), plain_map())
+    width = 2 * 15.33 / 20 * np.exp(-0.1)
+    assert np.allclose(steered.codes[:, 9] - 0.02, [-0.1 * width, 0.1 * width], atol=1e-5)
+    assert steered.view is not None
+    assert steered.view[0, 2] == pytest.approx(0.2 * width / 2)
+    picture = np.zeros((100, 100, 3), np.uint8)
+    picture[40:60, 40:60] = 255
+    columns = np.flatnonzero(look(picture, steered.view)[50, :, 0] > 128)
+    assert columns.mean() == pytest.approx(49.5 + 100 * steered.view[0, 2], abs=0.6)
+
+
+def test_no_view_changes_nothing():
+    picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
+    assert look(picture, None) is picture
+    assert np.array_equal(look(picture, np.array([[1.0, 0, 0], [0, 1, 0]])), picture)
+
+
+def test_a_fitted_map_rises_and_is_undone_by_its_inverse():
+    rng = np.random.default_rng(0)
+    curve = 25 * np.tanh(STEPS / 30)
+    turns = curve[None, :, None, None] * np.eye(3) + rng.normal(0, 0.5, (20, 5, 3, 3)) + 1.5
+    fitted = fit_map(STEPS, turns, "noise")
+    assert np.array_equal(fitted.made_deg[2], np.zeros((3, 3)))
+    assert (np.diff(fitted.made_deg[:, range(3), range(3)], axis=0) >= 0).all()
+    wanted = rng.uniform(-12, 12, (9, 3))
+    assert np.allclose(made_by(fitted, fitted.code_turns(wanted)), wanted, atol=0.01)
+
+
+def test_a_face_that_falls_apart_at_the_end_is_not_asked_for_more():
+    turns = np.array([-5.0, -12, 0, 10, 4])[None, :, None, None] * np.eye(3)
+    fitted = fit_map(STEPS, turns, "")
+    assert fitted.reach()[:, 0].tolist() == [-12, 10]
+    assert fitted.code_turns(np.array([[99.0, 99, 99]]))[0, 0] == pytest.approx(20)
+    assert fitted.code_turns(np.array([[-99.0, 0, 0]]))[0, 0] == pytest.approx(-20)
+
+
+@given(st.floats(-40, 40))
+def test_the_plain_map_changes_nothing(turn):
+    assert np.allclose(plain_map().code_turns(np.array([[turn, 0.0, -turn]])), [[turn, 0, -turn]])
+
+
+def test_a_map_is_kept_beside_its_weights(tmp_path):
+    (tmp_path / "talker").mkdir()
+    weights = Weights(None, tmp_path / "talker", "abc")
+    assert find_map(weights) is None
+    save_map(halving(), "abc", tmp_path / "talker" / "pose.json")
+    found = find_map(weights)
+    assert found is not None
+    assert np.array_equal(found.made_deg, halving().made_deg)
+    assert find_map(weights._replace(digest="other")) is None, "measured with other weights"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": "x"},
+        {"asked_deg": [1]},
+        {"asked_deg": 3},
+        {"asked_deg": [3, 2, 1, 0, -1]},
+        {"asked_deg": [-1, 0, 10**400]},
+        {"asked_deg": [-1, 0, float("nan")]},
+        {"yaw": 3},
+    ],
+)
+def test_a_damaged_map_is_refused(tmp_path, change):
+    (tmp_path / "talker").mkdir()
+    file = tmp_path / "talker" / "pose.json"
+    save_map(halving(), "abc", file)
+    file.write_text(json.dumps(json.loads(file.read_text()) | change))
+    with pytest.raises(WeightsError, match="measure the map again"):
+        find_map(Weights(None, tmp_path / "talker", "abc"))

@@ -1,0 +1,236 @@
+"""Timelines: what JSON may say, what it makes, and one line for each mistake."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pcavs.errors import InputError
+from pcavs.pose.compile import lay_out
+from pcavs.pose.presets import PRESETS, preset, rhythm_of
+from pcavs.pose.timeline import FORMAT, KeysSegment, MixSegment, PresetSegment, read_timeline, timeline_from
+from pcavs.pose.track import LARGEST_STEP, still
+
+RHYTHM = 0.5 + 0.5 * np.sin(np.arange(500) / 3)
+
+
+def timeline(*segments, **fields):
+    return timeline_from({"format": FORMAT, "segments": list(segments), **fields}, "poses.json", Path())
+
+
+def keys(*rows, **fields):
+    return {"kind": "keys", "keys": list(rows), **fields}
+
+
+def no_files(segment, most):
+    raise AssertionError("nothing should be read")
+
+
+def turned(segment, most):
+    """Stands in for a film that turns from -40 to 40 degrees in three seconds."""
+    track = still(75)
+    track[:, 0] = np.linspace(-40, 40, 75)
+    return track
+
+
+def test_a_timeline_of_every_kind_is_read():
+    made = timeline(
+        {"kind": "film", "path": "a.mp4", "start_s": 1, "end_s": 3.5, "beyond": "loop"},
+        {"kind": "track", "path": "b.npz"},
+        keys({"at_s": 0, "yaw": 10}, {"at_s": 2, "scale": 1.1, "ease": "linear"}),
+        {"kind": "preset", "name": "lively", "duration_s": 3, "seed": 7},
+        {"kind": "mix", "parts": [{"kind": "preset", "name": "presenter"}, keys({"at_s": 0, "x": 0.2})]},
+        mode="relative",
+    )
+    assert [type(each).__name__[:-7] for each in made.segments] == ["Film", "Track", "Keys", "Preset", "Mix"]
+    assert made.segments[0].path == Path("a.mp4")
+    assert isinstance(made.segments[2], KeysSegment)
+    assert made.segments[2].keys[1].scale == 1.1
+    assert isinstance(made.segments[4], MixSegment)
+    assert isinstance(made.segments[4].parts[0], PresetSegment)
+
+
+def test_paths_are_relative_to_the_file(tmp_path):
+    file = tmp_path / "poses.json"
+    file.write_text(json.dumps({"format": FORMAT, "segments": [{"kind": "film", "path": "a.mp4"}]}))
+    assert read_timeline(file).segments[0].path == tmp_path / "a.mp4"
+
+
+MISTAKES = [
+    ({"segments": []}, "a list of 0"),
+    ({"segments": 3}, "segments is 3"),
+    ({}, "has no segments"),
+    ({"segments": [{"kind": "spin"}]}, "segment 1 has kind spin; give film"),
+    ({"segments": [7]}, "segment 1 has kind null"),
+    ({"segments": [{"kind": "film"}]}, "segment 1 has no path"),
+    ({"segments": [{"kind": "film", "path": 3}]}, "path is 3"),
+    ({"segments": [{"kind": "film", "path": "a", "start_s": 2, "end_s": 1}]}, "not after start_s of 2"),
+    ({"segments": [keys({"at_s": 0, "yawn": 3})]}, "key 1: no such setting: yawn; did you mean yaw?"),
+    ({"segments": [keys({"yaw": 3})]}, "key 1 has no at_s"),
+    ({"segments": [keys({"at_s": 0, "yaw": 400})]}, "yaw is 400; give a number from -90 to 90"),
+    ({"segments": [keys({"at_s": 0, "yaw": True})]}, "yaw is true"),
+    ({"segments": [keys({"at_s": 0, "yaw": float("nan")})]}, "yaw is NaN"),
+    ({"segments": [keys({"at_s": 0, "yaw": 10**5000})]}, "a very long number"),
+    ({"segments": [keys({"at_s": 1}, {"at_s": 1})]}, "not in order of at_s"),
+    ({"segments": [{"kind": "preset", "name": "livly"}]}, "no preset livly; there are still"),
+    ({"segments": [{"kind": "preset", "name": "still", "seed": 1.5}]}, "seed is 1.5"),
+    ({"segments": [{"kind": "preset", "name": "still", "beyond": "stop"}]}, "beyond is stop; give hold or loop"),
+    ({"segments": [{"kind": "preset", "name": "still"}], "mode": "sideways"}, "mode is sideways"),
+    ({"segments": [{"kind": "preset", "name": "still"}], "crossfade": 1}, "did you mean cross_fade_s?"),
+    ({"format": "pcavs-pose-9", "segments": []}, '"format": "pcavs-pose-1" is needed'),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
+def test_a_mistake_is_told_in_one_line_with_its_place(fields, message):
+    with pytest.raises(InputError) as error:
+        timeline_from({"format": FORMAT, **fields}, "poses.json", Path())
+    assert message in str(error.value)
+    assert str(error.value).startswith("poses.json")
+    assert "\n" not in str(error.value)
+
+
+def test_mixes_are_not_bottomless():
+    deep = {"kind": "preset", "name": "still"}
+    for _ in range(5):
+        deep = {"kind": "mix", "parts": [deep]}
+    with pytest.raises(InputError, match="more than 3 deep"):
+        timeline(deep)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\xff", "3", "null", '{"format": "pcavs-pose-1"}'])
+def test_what_is_no_timeline(tmp_path, text):
+    file = tmp_path / "poses.json"
+    file.write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match=r"poses\.json"):
+        read_timeline(file)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from([*PRESETS, "keys"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.sampled_from(["kind", "segments", "keys", "parts", "at_s", "yaw", "path", "name", "duration_s", "mode"]),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=25,
+)
+
+
+@given(json_values)
+@settings(max_examples=300)
+def test_no_json_breaks_the_reader(value):
+    for fields in (value, {"format": FORMAT, "segments": value}, {"format": FORMAT, "segments": [value]}):
+        with contextlib.suppress(InputError):
+            timeline_from(fields, "poses.json", Path())
+
+
+angles = st.fixed_dictionaries(
+    {"yaw": st.floats(-90, 90), "pitch": st.floats(-60, 60), "roll": st.floats(-60, 60), "x": st.floats(-1, 1)}
+)
+some_keys = st.lists(angles, min_size=1, max_size=4).map(
+    lambda rows: keys(*({"at_s": 0.5 * n, **row} for n, row in enumerate(rows)))
+)
+some_presets = st.sampled_from(list(PRESETS)).map(lambda name: {"kind": "preset", "name": name})
+some_films = st.sampled_from(["loop", "bounce", "hold"]).map(lambda b: {"kind": "film", "path": "a.mp4", "beyond": b})
+simple = some_keys | some_presets | some_films
+some_mixes = st.lists(simple, min_size=1, max_size=3).map(lambda parts: {"kind": "mix", "parts": parts})
+segments = st.tuples(simple | some_mixes, st.floats(0.04, 6)).map(lambda pair: {**pair[0], "duration_s": pair[1]})
+timelines = st.tuples(
+    st.lists(segments, min_size=1, max_size=5), st.floats(0, 2), st.sampled_from(["loop", "bounce", "hold"])
+)
+
+
+@given(timelines, st.integers(1, 400))
+@settings(max_examples=60)
+def test_a_track_never_jumps_and_has_the_films_length(made, num_frames):
+    laid = timeline(*made[0], cross_fade_s=made[1], beyond=made[2])
+    track = lay_out(laid, num_frames, RHYTHM[:num_frames], turned)
+    assert track.shape == (num_frames, 6)
+    assert (np.abs(np.diff(track, axis=0)) <= LARGEST_STEP + 1e-9).all()
+    assert np.isfinite(track).all()
+
+
+@given(timelines)
+@settings(max_examples=20)
+def test_a_track_is_a_pure_function_of_its_json(made):
+    first, second = (
+        lay_out(timeline(*made[0], cross_fade_s=made[1], beyond=made[2]), 200, RHYTHM[:200], turned) for _ in range(2)
+    )
+    assert np.array_equal(first, second)
+
+
+def test_keys_are_reached_when_they_say():
+    track = lay_out(
+        timeline(keys({"at_s": 0}, {"at_s": 1, "yaw": 20, "ease": "linear"}, {"at_s": 2, "yaw": 20, "pitch": -10})),
+        75,
+        RHYTHM[:75],
+        no_files,
+    )
+    assert track[25, 0] == pytest.approx(20)
+    assert track[12, 0] == pytest.approx(20 * (0.48 * 0.48 * (3 - 0.96)), abs=1e-6), "eased away from the first key"
+    assert track[37, 1] == pytest.approx(-10 * 12 / 25, abs=1e-6), "straight from the second"
+    assert np.allclose(track[50:], track[50])
+
+
+def test_durations_do_not_drift():
+    """A hundred segments of a frame and a quarter: the next begins at 5 s, not after a hundred rounded frames."""
+    pieces = [keys({"at_s": 0, "yaw": 0}, duration_s=0.05) for _ in range(100)]
+    pieces.append(keys({"at_s": 0, "yaw": 1}))
+    track = lay_out(timeline(*pieces, cross_fade_s=0), 200, RHYTHM[:200], no_files)
+    assert np.flatnonzero(track[:, 0] > 0.999)[0] in range(125, 128)
+    assert np.flatnonzero(track[:, 0] > 0)[0] == 125
+
+
+def test_strength_and_mix_add_up():
+    both = {
+        "kind": "mix",
+        "duration_s": 2,
+        "parts": [keys({"at_s": 0, "yaw": 4}), keys({"at_s": 0, "yaw": 2}, weight=0.5)],
+    }
+    track = lay_out(timeline(both, strength=2), 25, RHYTHM[:25], no_files)
+    assert np.allclose(track[:, 0], 10)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_starts_ahead_and_stays_within_reason(name):
+    track = preset(name, RHYTHM, 3)
+    assert np.allclose(track[0], 0)
+    assert np.abs(track[:, :3]).max() <= 25
+    assert np.array_equal(track, preset(name, RHYTHM, 3))
+    assert (np.abs(track).max() == 0) == (name == "still")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("num_frames", range(1, 8))
+def test_a_preset_may_be_as_short_as_a_frame(name, num_frames):
+    assert preset(name, np.ones(num_frames), 0).shape == (num_frames, 6)
+
+
+def test_seeds_differ():
+    assert not np.array_equal(preset("lively", RHYTHM, 1), preset("lively", RHYTHM, 2))
+
+
+def test_lively_nods_when_the_speech_is_loud():
+    rhythm = np.zeros(200)
+    rhythm[100:105] = 1
+    quiet, loud = preset("lively", np.zeros(200), 0), preset("lively", rhythm, 0)
+    dips = (quiet - loud)[:, 1]
+    assert dips.argmax() in range(100, 105)
+    assert dips.max() > 3
+    assert np.allclose(dips[:90], 0)
+
+
+def test_rhythm_is_loudness_in_time():
+    mel = np.zeros((80, 4 * 50 + 16), np.float32)
+    mel[:, 4 * 20 + 8 : 4 * 30 + 8] = 0.8
+    rhythm = rhythm_of(mel, 50)
+    assert rhythm[22:29].min() > 0.9
+    assert rhythm[:18].max() == 0
