@@ -1,7 +1,7 @@
 """From what is said and where the head is to the frame: who moves what.
 
 A `paper` talker paints all of it. A `flow` talker says how the picture's pixels move; either also how they turn
-(`learned`), or only how they speak, while the head is turned as a solid (`solid`, decision 0060).
+(`learned`), or only how they speak, while the head is turned as a solid (`solid`, docs/decisions/0009).
 """
 
 from typing import Final, Protocol, runtime_checkable

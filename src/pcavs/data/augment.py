@@ -1,7 +1,7 @@
 """Augmentation of the motion encoder's input: what a face looks like goes, where it is and what it says stays.
 
 Two recipes. `destroy_identity` changes colour, sharpness and noise only: 6 % of scale already drowned the small head
-motions of most clips (docs/LOG.md). `destroy_like_paper` is the published one, with its geometry.
+motions of most clips (dev/LOG.md). `destroy_like_paper` is the published one, with its geometry.
 """
 
 from collections.abc import Callable

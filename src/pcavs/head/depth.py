@@ -23,7 +23,7 @@ Grid = Float32[np.ndarray, "wide wide"]
 
 EXAGGERATION: Final = 1.4
 """Factor on depths: with the landmarks' own depth, and all hidden that should be, the tracker sees 0.75 of a turn; with
-this, and outlines that do not fold, 0.84 of a yaw and 0.97 of a pitch (docs/LOG.md)."""
+this, and outlines that do not fold, 0.84 of a yaw and 0.97 of a pitch (dev/LOG.md)."""
 _EAR_DEPTH_CM: Final = -2.5
 """Depth of all that surrounds the face: ears, hair, neck. As deep as the head's sides, so that its outline stays."""
 _CROWN_DEPTH_CM: Final = 0.0

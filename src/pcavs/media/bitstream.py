@@ -2,7 +2,7 @@
 
 Each frame is one piece of the stream, and every fifth is a keyframe: to see a frame, its piece and at most four before
 it are decoded. Colour is not subsampled, so that lips keep their edge, and the stream has neither reordered frames nor
-a deblocking filter, so that reading costs little more than JPEG at a seventh of the size (decision 0020).
+a deblocking filter, so that reading costs little more than JPEG at a seventh of the size (docs/decisions/0014).
 """
 
 from collections.abc import Iterable, Sequence

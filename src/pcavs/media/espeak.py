@@ -1,4 +1,4 @@
-"""The one place that starts another program: eSpeak NG, for synthetic voices (decision 0010)."""
+"""The one place that starts another program: eSpeak NG, for synthetic voices (docs/decisions/0015)."""
 
 import json
 import subprocess

@@ -1,7 +1,7 @@
 """Speaks one text with the installed eSpeak NG library and reports when each phoneme starts.
 
 A program of its own, run as a process by `pcavs.media.espeak` and never imported: it uses the standard library only,
-so that the GPL library is loaded by nothing but this (docs/decisions/0010-espeak-subprocess.md).
+so that the GPL library is loaded by nothing but this (docs/decisions/0015-synthetic-training-data.md).
 
 Standard input: JSON {"text", "voice", "words_a_minute", "pitch", "pitch_range"}. Standard output: one line of JSON
 {"rate_hz", "num_samples", "phonemes": [[sample, IPA], ...]} or {"error": ...}, then the samples as int16.

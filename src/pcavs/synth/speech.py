@@ -1,4 +1,4 @@
-"""Synthetic speech with the time of every phoneme: eSpeak NG's (decision 0010)."""
+"""Synthetic speech with the time of every phoneme: eSpeak NG's (docs/decisions/0015)."""
 
 import dataclasses
 import unicodedata

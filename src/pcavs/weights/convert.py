@@ -1,7 +1,7 @@
 """`pcavs weights convert`: published checkpoints become a bundle; needs torch, which reads them.
 
 Checkpoints are pickles. They are read by torch's restricted reader alone, which builds tensors and runs nothing
-(decision 0007).
+(docs/decisions/0004).
 """
 
 import functools

@@ -1,6 +1,6 @@
 """Published PC-AVS checkpoints: the one place that knows their file names and the names inside them.
 
-Arrays in, arrays out; `exchange.convert` reads the files. What is tolerated and what is refused: decision 0007.
+Arrays in, arrays out; `exchange.convert` reads the files. What is tolerated and what is refused: docs/decisions/0004.
 """
 
 import re
