@@ -1,4 +1,4 @@
-"""What is behind a moving head holds still (docs/decisions/0010): told from the person once, in the identity picture."""
+"""What is behind a moving head holds still (docs/decisions/0010): separated once, in the identity picture."""
 
 from typing import Final, Protocol, runtime_checkable
 
