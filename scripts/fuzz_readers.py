@@ -33,8 +33,7 @@ import numpy as np
 
 import fuzz_seeds
 from fuzz_changes import damaged
-from pcavs.animate import batch, posemap
-from pcavs.animate.head_motion import clipped_track, read_pose
+from pcavs.animate import batch
 from pcavs.animate.options import verify
 from pcavs.data.ledger import read_ledger
 from pcavs.data.shard import read_shard
@@ -44,7 +43,9 @@ from pcavs.media.audio import read_waveform
 from pcavs.media.image import read_picture
 from pcavs.media.source import is_there
 from pcavs.media.video import count_pictures, probe_video, read_frames
+from pcavs.pose import calibration
 from pcavs.pose.compile import lay_out
+from pcavs.pose.source import clipped_track, read_pose
 from pcavs.pose.timeline import Timeline
 from pcavs.pose.track_file import load_track
 from pcavs.prepare import clip as prepare_clip
@@ -100,7 +101,7 @@ def _read_jobs(path: Path) -> None:
 
 
 def _read_map(path: Path) -> None:
-    found = posemap._read_map(path, "0" * 64)
+    found = calibration._read_map(path, "0" * 64)
     if found is not None:
         found.code_turns(np.array([[30.0, -5, 3]]))
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pcavs.adapt import run as adapt_run
 
 from helpers.talkers import write_bundle
 from pcavs.errors import DataError, InputError
+from pcavs.train import adapt as adapt_run
 from pcavs.train.adapt_options import AdaptOptions
 from pcavs.train.options import TrainOptions
 from pcavs.train.run import run as train

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from pcavs.animate.encode_pose import read_pose_source
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.identity import FaceReader
 from pcavs.animate.run import write_report
@@ -17,7 +18,7 @@ from pcavs.face.choice import ByPlace
 from pcavs.face.track import TrackPolicy
 from pcavs.media.film import FilmWriter
 from pcavs.media.image import read_picture
-from pcavs.pose.measure import measure_film, read_pose_source
+from pcavs.pose.measure import measure_film
 
 SIDE = 192
 BLANK = {3, 4, 9}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from pcavs.animate.encode_pose import read_pose_source
 from pcavs.animate.identity import FaceReader
 from pcavs.animate.timing import DefaultTiming
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.pose.measure import read_pose_source
 
 
 def test_a_short_pose_source_goes_to_and_fro_without_a_jump(loud_mouth, face, drift, make_wav):

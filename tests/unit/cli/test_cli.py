@@ -107,7 +107,7 @@ def test_ctrl_c_is_130(run, monkeypatch):
     ],
 )
 def test_a_missing_extra_is_named(run, monkeypatch, command, package, extra):
-    rooms = tuple(f"pcavs.{room}" for room in ("train.", "exchange.", "prepare.", "data.", "models."))
+    rooms = tuple(f"pcavs.{room}" for room in ("train.", "weights.", "prepare.", "data.", "models."))
     # A part that another test has loaded would be found although its package is not.
     for name in [name for name in sys.modules if name.startswith(rooms)]:
         monkeypatch.delitem(sys.modules, name)
