@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from pcavs.face.align import published_mesh_transforms, published_transforms, three_points
+from pcavs.face.align import alignment_points, published_mesh_transforms, published_transforms
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import TrackPolicy, track_picture
 from pcavs.media.image import read_picture
@@ -44,7 +44,7 @@ def deviation(meshes: np.ndarray, points: Float[np.ndarray, "68 2"]) -> list[flo
     """Gives dx, dy of the three points, scale, degrees and the farthest corner: px of the published 224."""
     theirs, ours = published_transforms(points[None])[0], published_mesh_transforms(meshes)[0]
     groups = np.stack([points[group].mean(axis=0) for group in GROUPS])
-    apart = (three_points(meshes)[0] - groups) @ theirs[:, :2].T
+    apart = (alignment_points(meshes)[0] - groups) @ theirs[:, :2].T
     ratio = complex(ours[0, 0], ours[1, 0]) / complex(theirs[0, 0], theirs[1, 0])
     source = (HIDDEN_CROP - theirs[:, 2]) @ np.linalg.inv(theirs[:, :2]).T
     moved = source @ ours[:, :2].T + ours[:, 2] - HIDDEN_CROP

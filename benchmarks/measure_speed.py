@@ -21,7 +21,7 @@ from pcavs.animate.options import FilmOptions
 from pcavs.animate.renderer import Renderer, make_renderer
 from pcavs.animate.talker import Talker
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.face.person import PersonFinder
+from pcavs.face.person import PersonSegmenter
 from pcavs.media.mel import mel_windows
 from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
 from pcavs.spec import FRAME_RATE
@@ -60,7 +60,7 @@ def main() -> None:
         _report(f"speech encoder {precision}", partial(runtime.encode_speech, windows), arguments.frames)
         _report(f"motion encoder {precision}", partial(runtime.encode_pose, face[None]), arguments.frames)
         if arguments.picture and arguments.audio:
-            talker = Talker(runtime, FaceLandmarker(), facts.digest, facts.digest, people=PersonFinder())
+            talker = Talker(runtime, FaceLandmarker(), facts.digest, facts.digest, people=PersonSegmenter())
             _report_films(talker, arguments.picture, arguments.audio)
 
 

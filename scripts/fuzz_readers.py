@@ -40,8 +40,8 @@ from pcavs.data.shard import read_shard
 from pcavs.errors import InputError, PcavsError
 from pcavs.evaluate import clips as evaluate_clips
 from pcavs.media.audio import read_waveform
+from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
-from pcavs.media.source import is_there
 from pcavs.media.video import count_pictures, probe_video, read_frames
 from pcavs.pose import calibration
 from pcavs.pose.compile import lay_out
@@ -89,7 +89,7 @@ def _read_jobs(path: Path) -> None:
             options = batch.film_options(job, path.parent)
             verify(options)
             for use in (
-                lambda o=options: is_there(o.out),
+                lambda o=options: path_exists(o.out),
                 lambda o=options: read_picture(o.identity),
                 lambda o=options: [read_picture(other) for other in o.references],
                 lambda o=options: o.audio and read_waveform(o.audio, o.start, o.end),

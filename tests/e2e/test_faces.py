@@ -14,7 +14,7 @@ from pcavs.animate.identity import FaceReader
 from pcavs.animate.run import write_report
 from pcavs.animate.timing import DefaultTiming
 from pcavs.errors import FaceError, InputError
-from pcavs.face.choice import ByPlace
+from pcavs.face.choice import ByPosition
 from pcavs.face.track import TrackPolicy
 from pcavs.media.film import FilmWriter
 from pcavs.media.image import read_picture
@@ -107,10 +107,10 @@ def pair(small, write):
 
 
 def test_two_people_are_told_apart_by_place(landmarker, pair):
-    moves = {index: np.ptp(measured(pair, landmarker, choice=ByPlace(index)).track[:, 3]) for index in (0, 1)}
+    moves = {index: np.ptp(measured(pair, landmarker, choice=ByPosition(index)).track[:, 3]) for index in (0, 1)}
     assert moves[1] > 2 * moves[0], "the right one drifts"
     with pytest.raises(FaceError, match=r"shows 2 faces, and number 2 from the left is not among them; choose another"):
-        measured(pair, landmarker, choice=ByPlace(2))
+        measured(pair, landmarker, choice=ByPosition(2))
 
 
 def test_the_report_says_how_many_there_were_and_who_was_followed(loud_mouth, pair, face, make_wav, tmp_path):

@@ -12,7 +12,7 @@ from helpers.clicks import HALF_FRAME_S, measured_lead_s
 from helpers.sounds import write_noise
 from pcavs import cli
 from pcavs.errors import InputError
-from pcavs.face.align import three_points
+from pcavs.face.align import alignment_points
 from pcavs.face.track import TrackPolicy, track_face
 from pcavs.media.audio import read_waveform
 from pcavs.media.image import read_picture
@@ -133,7 +133,7 @@ def test_networks_see_the_published_crops(loud_face, landmarker, face, drift, ma
         (list(read_frames(drift)), loud_face.runtime.seen),
     ):
         track = track_face(frames, landmarker, "frames", raw)
-        wanted = published_faces(frames, three_points(track.meshes).astype(np.float64), side_px)
+        wanted = published_faces(frames, alignment_points(track.meshes).astype(np.float64), side_px)
         for one, other in zip(seen, wanted, strict=False):
             assert np.abs(one.astype(int) - other).max() <= 1
     assert 0 < len(loud_face.runtime.seen) < len(list(read_frames(drift)))

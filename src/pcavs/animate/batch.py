@@ -16,7 +16,7 @@ from pcavs.animate.run import make
 from pcavs.animate.say import with_voice
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
-from pcavs.media.source import is_there
+from pcavs.media.files import path_exists
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ def run(options: BatchOptions) -> Report:
         digest = _digest(job)
         try:
             film = film_options(job, options.jobs.parent)
-            if digest in done and is_there(film.out):
+            if digest in done and path_exists(film.out):
                 passed_over += 1
                 continue
             talker = talker or load_talker(options.weights, options.device)
@@ -127,7 +127,7 @@ def film_options(job: Job, folder: Path) -> AnimateOptions:
 def _converted(name: str, kind: Any, value: Any, folder: Path) -> Any:
     if name in ("pose", "face", "pose_face"):
         there = folder / str(value)
-        word = str(there) if is_there(there) and there.is_file() else str(value)
+        word = str(there) if path_exists(there) and there.is_file() else str(value)
         return Path(word) if name == "pose" else word
     if name == "references":
         words = value if isinstance(value, list) else str(value).split(";")

@@ -8,11 +8,11 @@ import numpy as np
 from pcavs.animate.identity import FaceReader
 from pcavs.errors import InputError
 from pcavs.face.align import clip_transform, crop_picture
-from pcavs.face.choice import ByPlace, FaceChoice, Largest, Likest
+from pcavs.face.choice import ByPosition, FaceChoice, Largest, MostSimilar
 from pcavs.face.landmarker import Detection, Region
 from pcavs.face.track import track_picture
+from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
-from pcavs.media.source import is_there
 from pcavs.types import Mesh, Picture
 
 _MOST_FACES = 100
@@ -28,15 +28,15 @@ def read_choice(words: str, eyes: FaceReader) -> FaceChoice:
     if words == "largest":
         return Largest()
     if words in ("left", "right"):
-        return ByPlace(0 if words == "left" else -1)
+        return ByPosition(0 if words == "left" else -1)
     if words.isdecimal() and len(words) < 4:
         if int(words) >= _MOST_FACES:
             raise InputError(f"a face of {words} cannot be chosen; give 0 to {_MOST_FACES - 1}, counted from the left")
-        return ByPlace(int(words))
+        return ByPosition(int(words))
     reference = Path(words)
-    if not is_there(reference) or not reference.is_file():
+    if not path_exists(reference) or not reference.is_file():
         raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")
-    return Likest(_likeness(reference, eyes))
+    return MostSimilar(_likeness(reference, eyes))
 
 
 def _likeness(reference: Path, eyes: FaceReader) -> Callable[[Picture, Detection], float]:

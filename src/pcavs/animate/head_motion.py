@@ -11,7 +11,7 @@ from pcavs.animate.options import FilmOptions
 from pcavs.animate.timing import PoseCodes
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
-from pcavs.media.imageheader import read_header
+from pcavs.media.image_header import read_header
 from pcavs.media.mel import LazyMel
 from pcavs.media.timeline import frame_time_s
 from pcavs.pose.calibration import PoseMap, plain_map

@@ -16,7 +16,7 @@ from pcavs.animate.options import Device, FilmOptions, verify
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError, unknown_setting
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.face.person import PersonFinder
+from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import People
 from pcavs.head.blink import blink_track
@@ -97,8 +97,8 @@ class Talker:
         motion = HeadMotionReader(options, self.eyes(options), self._turns(options), progress)
         sound = self.sound(options)
         speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate)
-        num_frames = timing.count_frames(speech.survey.num_samples, spec.mel)
-        notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.survey.is_silent else []
+        num_frames = timing.count_frames(speech.stats.num_samples, spec.mel)
+        notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.stats.is_silent else []
         mel = MelStream(speech, num_frames, timing.lead_bins)
         side_px = self.side_px(options)
         identity = self._identity(options, side_px)
@@ -207,7 +207,7 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
     weights = find_weights(place)
     use_torch = device == "cuda" or weights.networks is None
     runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads)
-    return Talker(runtime, FaceLandmarker(), weights.name, weights.digest, find_map(weights), PersonFinder())
+    return Talker(runtime, FaceLandmarker(), weights.name, weights.digest, find_map(weights), PersonSegmenter())
 
 
 def _openvino_runtime(weights: Weights, threads: int) -> Runtime:

@@ -29,7 +29,7 @@ _HIDDEN_CROP: Final = (slice(0, 192), slice(16, 208))
 """Rows and columns that the published picture loader keeps of the 224."""
 
 
-def three_points(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, "time 3 2"]:
+def alignment_points(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, "time 3 2"]:
     """Finds the points that alignment uses: left eye centre, right eye centre, centre of the inner mouth.
 
     Left is the picture's left. Each is the mean of the mesh points that stand for its group of the 68-point
@@ -47,7 +47,7 @@ def clip_transform(meshes: Float32[np.ndarray, "time 478 3"], crop: CropSpec, si
     Reference: Zhou et al., CVPR 2021, published alignment script, less its per-frame shift.
     """
     template = np.array([crop.left_eye, crop.right_eye, crop.mouth]) * side_px - 0.5
-    return _similarity(three_points(meshes).mean(axis=0).astype(np.float64), template)
+    return _similarity(alignment_points(meshes).mean(axis=0).astype(np.float64), template)
 
 
 def published_transforms(points: Float[np.ndarray, "time 68 2"]) -> Float[np.ndarray, "time 2 3"]:
@@ -66,11 +66,11 @@ def published_transforms(points: Float[np.ndarray, "time 68 2"]) -> Float[np.nda
 
 
 def published_mesh_transforms(meshes: Float32[np.ndarray, "time 478 3"]) -> Float[np.ndarray, "time 2 3"]:
-    """Finds the same from meshes: `three_points` stands in for the means of the 68 points' groups.
+    """Finds the same from meshes: `alignment_points` stands in for the means of the 68 points' groups.
 
     How far the two are apart on photos is in docs/measurements.md.
     """
-    return _recentred(three_points(meshes).astype(np.float64))
+    return _recentred(alignment_points(meshes).astype(np.float64))
 
 
 def published_crop(picture: Picture, transform: CropTransform, side_px: int) -> Square:

@@ -16,7 +16,7 @@ class FaceChoice(Protocol):
     name: str
     """For messages: how the one who is taken was chosen."""
 
-    def order(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+    def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
         """Gives the faces that may be meant, likeliest first; none where the one who is meant is not among them."""
         ...
 
@@ -26,13 +26,13 @@ class Largest:
 
     name = "the largest central one"
 
-    def order(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+    def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
         """Ranks by `prominence`."""
         height, width = picture.shape[:2]
         return sorted(faces, key=lambda face: prominence(face.box, width, height), reverse=True)
 
 
-class ByPlace:
+class ByPosition:
     """One of the faces, counted from the picture's left."""
 
     def __init__(self, index: int) -> None:
@@ -40,13 +40,13 @@ class ByPlace:
         self._index = index
         self.name = "the rightmost" if index == -1 else f"number {index} from the left"
 
-    def order(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+    def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
         """Gives that face alone, if there are as many."""
         from_left = sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
         return from_left[self._index :][:1] if self._index < len(from_left) else []
 
 
-class Likest:
+class MostSimilar:
     """The face that is most like a reference."""
 
     name = "the one most like the reference"
@@ -55,7 +55,7 @@ class Likest:
         """Takes the measure: larger is liker."""
         self._likeness = likeness
 
-    def order(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+    def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
         """Ranks by likeness; a single face is not measured."""
         if len(faces) < 2:
             return list(faces)

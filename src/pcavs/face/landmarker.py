@@ -15,7 +15,7 @@ import openvino as ov
 from jaxtyping import Float, Float32
 
 from pcavs.face.align import Square, crop_picture, invert
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Box, Mesh, Picture
 
 _DETECTOR_PX: Final = 128
@@ -27,7 +27,7 @@ _REGION_SCALE: Final = 1.5
 """The landmark network wants a quarter of the face's size as margin on each side."""
 _LEFT_EYE_CORNER, _RIGHT_EYE_CORNER = 33, 263
 
-LEAST_SCORE: Final = 0.5
+MIN_SCORE: Final = 0.5
 """A detection or a mesh below this is not taken for a face."""
 
 
@@ -90,40 +90,40 @@ class FaceLandmarker:
         self._detector = _compiled("face_detector.tflite", _DETECTOR_PX, threads, precision)
         self._mesh = _compiled("face_landmarks_detector.tflite", _MESH_PX, threads, precision)
 
-    def detect(self, picture: Picture, least_score: float = LEAST_SCORE) -> list[Detection]:
+    def detect(self, picture: Picture, min_score: float = MIN_SCORE) -> list[Detection]:
         """Finds the faces of a picture, best first.
 
         Args:
             picture: Any size; it is looked at as a whole at 128 x 128, so a face below a tenth of it is missed.
-            least_score: Weaker detections are left out.
+            min_score: Weaker detections are left out.
         """
         height, width = picture.shape[:2]
-        return self.detect_in(picture, np.array([width / 2, height / 2, max(width, height)], np.float64), least_score)
+        return self.detect_in(picture, np.array([width / 2, height / 2, max(width, height)], np.float64), min_score)
 
-    def search(self, picture: Picture, least_score: float = LEAST_SCORE) -> Iterator[list[Detection]]:
+    def search(self, picture: Picture, min_score: float = MIN_SCORE) -> Iterator[list[Detection]]:
         """Looks closer and closer, and yields the faces of each round, best first.
 
         The whole; the whole with a margin, for a face that fills it; then overlapping tiles as large as the short
         side, half of it and a quarter of it, for small faces. All rounds together take about 0.4 s for full HD.
         """
-        yield self.detect(picture, least_score)
+        yield self.detect(picture, min_score)
         for windows in _closer_looks(picture.shape[1], picture.shape[0]):
-            yield _merged([face for window in windows for face in self.detect_in(picture, window, least_score)])
+            yield _merged([face for window in windows for face in self.detect_in(picture, window, min_score)])
 
     def detect_in(
-        self, picture: Picture, window: Float[np.ndarray, "3"], least_score: float = LEAST_SCORE
+        self, picture: Picture, window: Float[np.ndarray, "3"], min_score: float = MIN_SCORE
     ) -> list[Detection]:
         """Finds the faces inside a square window, best first.
 
         Args:
             picture: Source of the window; what of the window lies outside of it is black.
             window: x and y of the centre (pixel edges are whole numbers) and the side, in pixels.
-            least_score: Weaker detections are left out.
+            min_score: Weaker detections are left out.
         """
         pixels = _square(picture, window).astype(np.float32) / 127.5 - 1
         outputs = self._detector([pixels[None]])
         scores = _sigmoid(outputs["classificators"][0, :, 0])
-        kept = np.flatnonzero(scores >= least_score)
+        kept = np.flatnonzero(scores >= min_score)
         values = outputs["regressors"][0, kept].reshape(-1, 8, 2) / _DETECTOR_PX
         centres, sizes, keypoints = values[:, 0], values[:, 1], values[:, 2:]
         anchors = _anchors()[kept]
@@ -163,7 +163,7 @@ def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "
     with resources.as_file(resources.files("pcavs") / "assets" / "face" / name) as path:
         model = core.read_model(path)
     model.reshape([1, side_px, side_px, 3])
-    return core.compile_model(model, "CPU", processor_settings(precision, threads))
+    return core.compile_model(model, "CPU", cpu_settings(precision, threads))
 
 
 @functools.cache

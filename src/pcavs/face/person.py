@@ -8,7 +8,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float32
 
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Picture
 
 PERSON_PX: Final = 256
@@ -17,7 +17,7 @@ _NETWORK: Final = "selfie_segmentation.tflite"
 _LAST_LAYER: Final = "selfie_segmentation_last.npz"
 
 
-class PersonFinder:
+class PersonSegmenter:
     """Says of each place of a picture whether it shows a person: skin, hair, clothes, and what they wear and hold.
 
     The network's last layer, a transposed convolution that only MediaPipe knows how to run, is computed here.
@@ -29,12 +29,12 @@ class PersonFinder:
         """Loads and compiles the network (about 0.1 s)."""
         core, assets = ov.Core(), resources.files("pcavs") / "assets" / "face"
         with resources.as_file(assets / _NETWORK) as path:
-            self._network = core.compile_model(core.read_model(path), "CPU", processor_settings("f32", threads))
+            self._network = core.compile_model(core.read_model(path), "CPU", cpu_settings("f32", threads))
         with resources.as_file(assets / _LAST_LAYER) as path, np.load(path, allow_pickle=False) as last:
             self._weight = last["weight"].astype(np.float32)
             self._bias = float(last["bias"])
 
-    def share(self, picture: Picture) -> Float32[np.ndarray, "256 256"]:
+    def person_mask(self, picture: Picture) -> Float32[np.ndarray, "256 256"]:
         """Gives the share of each place, 0 to 1, that shows a person.
 
         Args:

@@ -12,7 +12,7 @@ from pcavs.errors import FaceError, InputError
 from pcavs.face.choice import FaceChoice, Largest
 from pcavs.face.choice import prominence as prominence
 from pcavs.face.cuts import CutFinder
-from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
+from pcavs.face.landmarker import MIN_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
 from pcavs.face.smooth import smooth_meshes
 from pcavs.media.timeline import frame_time_s
 from pcavs.spec import FRAME_RATE, MESH_POINTS, Missing
@@ -30,9 +30,9 @@ _FAINTEST_SCORE = 0.05
 class TrackPolicy:
     """Whom to follow, when a face counts as found and as the same one, and how much the track is smoothed."""
 
-    least_score: float = LEAST_SCORE
+    min_score: float = MIN_SCORE
     """Of a detection and of a mesh's presence."""
-    least_overlap: float = 0.2
+    min_overlap: float = 0.2
     """Between the boxes of two neighbouring frames: a head moves by a tenth of its size a frame, not by itself."""
     search_every: int = 5
     """Frames between the thorough searches while no face has been seen yet."""
@@ -190,8 +190,8 @@ class FaceFollower:
         thorough = self._frames_seen % self._policy.search_every == 0
         for candidates in self._landmarker.search(frame, _FAINTEST_SCORE):
             self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
-            good = [candidate for candidate in candidates if candidate.score >= self._policy.least_score]
-            meant = self._policy.choice.order(frame, good)
+            good = [candidate for candidate in candidates if candidate.score >= self._policy.min_score]
+            meant = self._policy.choice.rank(frame, good)
             self._others = max(self._others, 0 if meant else len(good))
             for choice in meant:
                 landmarks = self._settled(frame, Region.of_detection(choice))
@@ -206,10 +206,10 @@ class FaceFollower:
         """The mesh after two more looks, each through the square of the mesh before."""
         landmarks = self._landmarker.locate(frame, region)
         for _ in range(2):
-            if landmarks.presence < self._policy.least_score:
+            if landmarks.presence < self._policy.min_score:
                 return None
             landmarks = self._landmarker.locate(frame, Region.of_mesh(landmarks.mesh))
-        return landmarks if landmarks.presence >= self._policy.least_score else None
+        return landmarks if landmarks.presence >= self._policy.min_score else None
 
     def _next(self, frame: Picture, last: Mesh) -> Mesh | None:
         if self._frames_lost == 0:
@@ -221,9 +221,9 @@ class FaceFollower:
         return self._found_again(frame, last)
 
     def _same(self, landmarks: Landmarks, last: Mesh) -> bool:
-        if landmarks.presence < self._policy.least_score:
+        if landmarks.presence < self._policy.min_score:
             return False
-        return overlap(box_of(landmarks.mesh), box_of(last)) >= self._policy.least_overlap
+        return overlap(box_of(landmarks.mesh), box_of(last)) >= self._policy.min_overlap
 
     def _found_again(self, frame: Picture, last: Mesh) -> Mesh | None:
         """Detects anew around the last place; the longer the face was lost, the wider."""
@@ -232,7 +232,7 @@ class FaceFollower:
         centre = (box[:2] + box[2:]) / 2
         reach = size * (0.5 + 0.1 * self._frames_lost)
         window = np.array([*(centre + 0.5), 2 * size + 2 * reach], np.float64)
-        candidates = self._landmarker.detect_in(frame, window, self._policy.least_score)
+        candidates = self._landmarker.detect_in(frame, window, self._policy.min_score)
         for choice in sorted(candidates, key=lambda one: _distance(one, centre)):
             nearby = _distance(choice, centre) <= reach
             alike = 0.5 < float((choice.box[2:] - choice.box[:2]).max()) / size < 2
@@ -262,8 +262,8 @@ def _distance(detection: Detection, centre: Float32[np.ndarray, "2"]) -> float:
 
 def _nothing_found(source: str, num_frames: int, best_score: float, policy: TrackPolicy) -> str:
     span = "" if num_frames == 1 else f" (0.00 to {frame_time_s(num_frames):.2f} s)"
-    best = f"the largest candidate scored {best_score:.2f}, {policy.least_score:g} is needed"
-    if best_score >= policy.least_score:
+    best = f"the largest candidate scored {best_score:.2f}, {policy.min_score:g} is needed"
+    if best_score >= policy.min_score:
         best = f"a candidate scored {best_score:.2f}, but shows no eyes, nose and mouth"
     hint = "try a frontal picture" if num_frames == 1 else "try a film of a frontal face"
     return f"no face in {source}{span}: {best}; {hint}"

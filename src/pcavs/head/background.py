@@ -38,9 +38,9 @@ _CLEAN_PX: Final = 2
 
 @runtime_checkable
 class People(Protocol):
-    """Tells people from what is behind them; `face.person.PersonFinder` does."""
+    """Tells people from what is behind them; `face.person.PersonSegmenter` does."""
 
-    def share(self, picture: Picture) -> Coarse:
+    def person_mask(self, picture: Picture) -> Coarse:
         """Gives the share of each place, 0 to 1, that shows a person, at a side of its own."""
         ...
 
@@ -89,7 +89,7 @@ def find_background(photo: Picture, mesh: Mesh, room_px: int, people: People | N
     """
     if people is None:
         return None
-    coarse = people.share(photo)
+    coarse = people.person_mask(photo)
     oval = (mesh[list(FACE_OVAL), :2] + room_px + 0.5) * len(coarse) / len(photo) - 0.5
     face = np.zeros(coarse.shape, np.uint8)
     cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1)

@@ -1,1 +1,1 @@
-"""Bytes to arrays and back: sound, pictures, films, the mel spectrogram and the timeline."""
+"""Reads and writes media files: audio, images and videos to NumPy arrays and back, mel spectrograms, frame times."""

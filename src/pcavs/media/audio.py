@@ -1,10 +1,15 @@
-"""Any audio that PyAV reads becomes samples whose number and place in time are exact."""
+"""Decodes the audio of any file that PyAV reads into samples with exact count and timing.
+
+`read_waveform` and `stream_waveform` give 16 kHz mono, which the speech encoder needs; `AudioReader` gives the samples
+at their own rate and with their own channels, which `pcavs.media.film` needs.
+"""
 
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import Final
 
 import av
 import numpy as np
@@ -12,10 +17,10 @@ from av.audio.frame import AudioFrame
 from jaxtyping import Float32
 
 from pcavs.errors import InputError
-from pcavs.media.source import decode, open_media, real_streams, time_origin
+from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
 from pcavs.media.timeline import (
-    LEAST_SPEECH_S,
-    LEAST_SPEECH_SAMPLES,
+    MIN_SPEECH_S,
+    MIN_SPEECH_SAMPLES,
     check_range,
     nearest_index,
     resampled_count,
@@ -27,42 +32,44 @@ logger = logging.getLogger(__name__)
 
 Block = Float32[np.ndarray, "channels samples"]
 
-SILENCE_PEAK = 1e-4
-"""Below -80 dB of full scale nothing can be heard, and loudness normalisation would only raise noise."""
+SILENCE_PEAK: Final = 1e-4
+"""Peak amplitude (full scale 1) below which sound counts as silence: -80 dB. Tuned by hand; not measured."""
 
-_PLAIN_LAYOUTS = {"1 channels": "mono", "2 channels": "stereo"}
-"""What FFmpeg calls the channels of a wav file that says only how many there are."""
+_PLAIN_LAYOUTS: Final = {"1 channels": "mono", "2 channels": "stereo"}
+"""FFmpeg's names for the channel layouts of WAV files that state only a number of channels."""
 
-_MOST_CHANNELS = 8
-"""PyAV finds the planes of eight; of more it would read memory that is not the frame's."""
+_MAX_CHANNELS: Final = 8
+"""Planes that PyAV can address in a planar frame; for more channels it reads memory outside of the frame."""
 
-_LOWEST_RATE_HZ, _HIGHEST_RATE_HZ = 1000, 1_000_000
-"""Resamplers take memory with the rate: a header that says two thousand million would fill any."""
+_MIN_RATE_HZ: Final = 1000
+_MAX_RATE_HZ: Final = 1_000_000
+"""Sampling rates that are accepted. A resampler's memory grows with the rate that a (damaged) header claims."""
 
-_LONGEST_GAP_S = 3600
-"""More missing sound at once is a damaged clock."""
+_MAX_GAP_S: Final = 3600
+"""Longest gap between timestamps that is filled with silence; a longer one is a damaged clock. Tuned by hand."""
 
-# Half a frame. Matroska rounds times to milliseconds and recorders jitter; larger jumps are missing sound.
-_JUMP_S = 0.02
+_MIN_JUMP_S: Final = 0.02
+"""Timestamp jump from which samples are inserted or dropped: half a frame. Below it lie Matroska's rounding to
+milliseconds and the jitter of recorders."""
 
 
 def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
-    """Reads the sound of any audio or video file as mono at 16 kHz.
+    """Reads the sound of an audio or video file as mono at 16 kHz.
 
-    Channels are averaged (as librosa does for the published code). The codec's delay and end padding are
-    removed where the file tells them: wav, flac, ogg, mp3 with a LAME header, mp4 and m4a give the same
-    number of samples. A part of a film that has no sound is silence. Silence is allowed, with a warning.
+    Channels are averaged, as librosa does for the published code. Codec delay and end padding are removed where the
+    file states them, so wav, flac, ogg, mp3 with a LAME header, mp4 and m4a give the same number of samples. Gaps
+    between timestamps become silence. Silence is accepted with a logged warning.
     Memory: the result, plus a few blocks.
 
     Args:
-        path: The file.
-        start_s: Where to begin, in seconds.
-        end_s: Where to stop, in seconds; None is the end.
+        path: Any file with an audio stream.
+        start_s: Start of the range, in seconds.
+        end_s: End of the range, in seconds; None is the end of the file.
 
     Raises:
         InputError: The file cannot be read, has no sound, or the range holds less than 0.2 s.
     """
-    samples, peak = _Growing(), 0.0
+    samples, peak = _GrowingWaveform(), 0.0
     for piece in stream_waveform(path, start_s, end_s):
         samples.append(piece)
         peak = max(peak, float(np.abs(piece).max(initial=0.0)))
@@ -72,7 +79,9 @@ def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) 
 
 
 def stream_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Waveform]:
-    """Streams the samples of `read_waveform` in pieces; memory does not grow with their number.
+    """Streams the samples of `read_waveform` in pieces of any length; memory does not grow with the duration.
+
+    It does not check that there is enough sound: `check_speech` does.
 
     Raises:
         InputError: The file cannot be read or has no sound.
@@ -80,16 +89,17 @@ def stream_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None
     check_range(start_s, end_s)
     with AudioReader(path) as reader:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ)
-        native = given = 0
+        num_native = num_output = 0
         for block in reader.blocks(start_s, end_s):
             mono = block.mean(axis=0, keepdims=True, dtype=np.float32)
-            for frame in resampler.resample(make_frame(mono, reader.rate_hz, "mono", native)):
-                given += frame.samples
+            for frame in resampler.resample(to_audio_frame(mono, reader.rate_hz, "mono", num_native)):
+                num_output += frame.samples
                 yield frame.to_ndarray()[0]
-            native += block.shape[1]
-        if not native:
+            num_native += block.shape[1]
+        if not num_native:
             return
-        missing = resampled_count(native, reader.rate_hz, SAMPLE_RATE_HZ) - given
+        # The resampler delays its output and pads its end; the exact count is known, so the end is cut or padded to it.
+        missing = resampled_count(num_native, reader.rate_hz, SAMPLE_RATE_HZ) - num_output
         for frame in resampler.resample(None):
             last = frame.to_ndarray()[0][: max(0, missing)]
             missing -= len(last)
@@ -99,21 +109,27 @@ def stream_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None
 
 
 def check_speech(path: Path, num_samples: int, peak: float, start_s: float) -> None:
-    """Refuses too little sound, and warns of silence.
+    """Refuses speech that is too short and warns of silence.
+
+    Args:
+        path: The file, for messages.
+        num_samples: Samples at 16 kHz.
+        peak: Largest absolute sample value; full scale is 1.
+        start_s: Where reading began, for messages.
 
     Raises:
-        InputError: There is less than 0.2 s.
+        InputError: There is less than 0.2 s of sound.
     """
-    if num_samples < LEAST_SPEECH_SAMPLES:
+    if num_samples < MIN_SPEECH_SAMPLES:
         seconds = num_samples / SAMPLE_RATE_HZ
         where = f" from {start_s:g} s on" if start_s else ""
-        raise InputError(f"{path} holds {seconds:.2f} s of sound{where}; at least {LEAST_SPEECH_S} s is needed")
+        raise InputError(f"{path} holds {seconds:.2f} s of sound{where}; at least {MIN_SPEECH_S} s is needed")
     if peak < SILENCE_PEAK:
         logger.warning("%s is silent; the mouth will follow silence", path)
 
 
-def make_frame(block: Block, rate_hz: int, layout: str, first_sample: int) -> AudioFrame:
-    """Wraps samples for PyAV."""
+def to_audio_frame(block: Block, rate_hz: int, layout: str, first_sample: int) -> AudioFrame:
+    """Converts samples to a PyAV frame whose timestamp is the index of its first sample."""
     frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=layout)
     frame.sample_rate = rate_hz
     frame.time_base = Fraction(1, rate_hz)
@@ -122,12 +138,15 @@ def make_frame(block: Block, rate_hz: int, layout: str, first_sample: int) -> Au
 
 
 class AudioReader:
-    """The first sound stream of a file, at its own rate and with its own channels, as a context manager.
+    """Decodes the first audio stream of a file at its own rate and with its own channels; a context manager.
 
     Attributes:
-        rate_hz: Samples a second, as decoded.
-        layout: FFmpeg's name of the channel layout, such as "stereo"; of more than eight channels the average is
-            given, as "mono".
+        rate_hz: Sampling rate.
+        layout: FFmpeg's name of the channel layout, such as "stereo". More than eight channels are averaged into
+            "mono".
+
+    Raises:
+        InputError: On entering: the file cannot be read, has no sound, or states an implausible sampling rate.
     """
 
     def __init__(self, path: Path) -> None:
@@ -137,27 +156,27 @@ class AudioReader:
         self.layout = self._stored_layout = ""
 
     def __enter__(self) -> "AudioReader":
-        """Opens the file and decodes its first frame, the only sure source of rate and layout."""
+        """Opens the file and decodes its first frame, because headers may state a wrong rate or layout."""
         with ExitStack() as stack:
             container = stack.enter_context(open_media(self._path))
-            streams = real_streams(container, "audio")
+            streams = decodable_streams(container, "audio")
             if not streams:
-                raise InputError(f"{self._path} has no sound; give a file with an audio stream")
+                raise InputError(f"{self._path} has no audio stream; give a file with sound")
             self._container, self._stream = container, streams[0]
-            self._frames = decode(container, self._stream, self._path)
+            self._frames = decode_frames(container, self._stream, self._path)
             stack.callback(self._frames.close)
             first = next(self._frames, None)
             if first is None:
-                raise InputError(f"{self._path} has a sound stream without any sound; give another file")
-            if not _LOWEST_RATE_HZ <= first.sample_rate <= _HIGHEST_RATE_HZ:
+                raise InputError(f"{self._path} has an empty audio stream; give another file")
+            if not _MIN_RATE_HZ <= first.sample_rate <= _MAX_RATE_HZ:
                 raise InputError(
-                    f"{self._path} says that it has {first.sample_rate} samples a second; {_LOWEST_RATE_HZ} to "
-                    f"{_HIGHEST_RATE_HZ} are taken: convert it"
+                    f"{self._path} has a sampling rate of {first.sample_rate} Hz; {_MIN_RATE_HZ} to {_MAX_RATE_HZ} Hz "
+                    "can be read: convert it"
                 )
             self._first = first
             self.rate_hz, self._stored_layout = first.sample_rate, first.layout.name
             self.layout = _PLAIN_LAYOUTS.get(self._stored_layout) or self._stored_layout
-            if len(first.layout.channels) > _MOST_CHANNELS:
+            if len(first.layout.channels) > _MAX_CHANNELS:
                 self.layout = "mono"
             self._stack = stack.pop_all()
         return self
@@ -167,10 +186,10 @@ class AudioReader:
         self._stack.close()
 
     def blocks(self, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Block]:
-        """Streams the samples from `start_s` to `end_s`, without a gap; once for each opening."""
+        """Streams the samples from `start_s` to `end_s` seconds without gaps; may be called once after each opening."""
         first = nearest_index(start_s, self.rate_hz)
         stop = None if end_s is None else nearest_index(end_s, self.rate_hz)
-        stop = _earlier(stop, self._declared_samples())
+        stop = _smaller(stop, self._declared_samples())
         position = 0
         for block in self._placed_blocks():
             begin, end = position, position + block.shape[1]
@@ -182,20 +201,23 @@ class AudioReader:
                 return
 
     def _declared_samples(self) -> int | None:
-        """The length without end padding. Only mp4's edit list states it; elsewhere the decoder knows or nobody."""
+        """Returns the number of samples without end padding, from the edit list of mp4; None for other formats.
+
+        In other formats the decoder removes the padding itself, or the file does not state it.
+        """
         if "mp4" not in self._container.format.name or not self._stream.duration:
             return None
         lead = 0
-        if real_streams(self._container, "video"):
+        if decodable_streams(self._container, "video"):
             start = Fraction((self._stream.start_time or 0) * self._stream.time_base)
             lead = max(0, nearest_index(start - time_origin(self._container), self.rate_hz))
         return lead + nearest_index(self._stream.duration * self._stream.time_base, self.rate_hz)
 
     def _placed_blocks(self) -> Iterator[Block]:
-        """Decoded samples laid where their times say: missing sound becomes silence, doubled sound is dropped."""
+        """Streams the decoded samples, placed by their timestamps: gaps become silence, overlaps are dropped."""
         origin = (self._first.pts or 0) * Fraction(self._first.time_base)
-        if real_streams(self._container, "video"):
-            # Sound that begins later than the picture must stay later.
+        if decodable_streams(self._container, "video"):
+            # Second 0 is shared with the picture: sound that begins later than the picture must stay later.
             origin = time_origin(self._container)
         position = 0
         for frame in self._converted():
@@ -207,12 +229,13 @@ class AudioReader:
             if self._is_plausible_gap(jump, position):
                 yield from _silence(block.shape[0], jump, self.rate_hz)
                 position += jump
-            elif jump < -_JUMP_S * self.rate_hz:
+            elif jump < -_MIN_JUMP_S * self.rate_hz:
                 block = block[:, -jump:]
             position += block.shape[1]
             yield block
 
     def _samples(self, frame: AudioFrame) -> Block:
+        """Converts a frame to an array; interleaved samples, used for more than eight channels, are averaged."""
         values = frame.to_ndarray()
         if frame.format.is_planar:
             return values
@@ -220,39 +243,43 @@ class AudioReader:
         return values.reshape(-1, channels).mean(axis=1, dtype=np.float32)[None]
 
     def _is_plausible_gap(self, jump: int, position: int) -> bool:
-        if not _JUMP_S < jump / self.rate_hz <= _LONGEST_GAP_S:
+        """Tells a gap in the sound, `jump` samples after `position`, from jitter and from a damaged clock."""
+        if not _MIN_JUMP_S < jump / self.rate_hz <= _MAX_GAP_S:
             return False
+        # No gap reaches beyond the file's own length, with a second to spare for rounding.
         length_s = Fraction(self._container.duration or 0, av.time_base) + 1
         return position + jump <= length_s * self.rate_hz
 
     def _converted(self) -> Iterator[AudioFrame]:
-        planar = len(self._first.layout.channels) <= _MOST_CHANNELS
+        """Converts the decoded frames to float samples."""
+        planar = len(self._first.layout.channels) <= _MAX_CHANNELS
         layout = self.layout if planar else self._stored_layout
         resampler = av.AudioResampler(format="fltp" if planar else "flt", layout=layout, rate=self.rate_hz)
         yield from resampler.resample(self._first)
         for frame in self._frames:
-            # A stream may change its own rate or channels on the way; a resampler may not.
+            # A damaged stream may change its rate or channels; the resampler cannot, so such frames are dropped.
             if (frame.sample_rate, frame.layout.name) == (self.rate_hz, self._stored_layout):
                 yield from resampler.resample(frame)
 
 
-def _earlier(one: int | None, other: int | None) -> int | None:
+def _smaller(one: int | None, other: int | None) -> int | None:
     known = [stop for stop in (one, other) if stop is not None]
     return min(known, default=None)
 
 
 def _silence(channels: int, samples: int, rate_hz: int) -> Iterator[Block]:
+    """Streams silence in blocks of at most a second, so that an hour of it takes no memory."""
     while samples > 0:
         piece = min(samples, rate_hz)
         yield np.zeros((channels, piece), np.float32)
         samples -= piece
 
 
-class _Growing:
-    """A waveform of unknown length; growing in place costs less memory than joining a list of blocks."""
+class _GrowingWaveform:
+    """Collects samples of unknown number in one buffer, which takes less memory than joining a list of blocks."""
 
     def __init__(self) -> None:
-        self._buffer = np.zeros(10 * SAMPLE_RATE_HZ, np.float32)
+        self._buffer = np.zeros(10 * SAMPLE_RATE_HZ, np.float32)  # 10 s; grows by half when full
         self._used = 0
 
     def append(self, samples: Waveform) -> None:

@@ -1,8 +1,9 @@
-"""Short films in memory as bare H.264, of which any frame is decoded without its whole.
+"""Encodes the frames of a clip as a bare H.264 stream in memory, from which single frames can be decoded.
 
-Each frame is one piece of the stream, and every fifth is a keyframe: to see a frame, its piece and at most four before
-it are decoded. Colour is not subsampled, so that lips keep their edge, and the stream has neither reordered frames nor
-a deblocking filter, so that reading costs little more than JPEG at a seventh of the size (docs/decisions/0014).
+Training data store their aligned crops in this form (docs/decisions/0014). Every fifth frame is a keyframe, and the end
+of each frame's packet is stored, so decoding a frame reads its own packet and at most four before it. Chroma is not
+subsampled, so that lips keep their edges. There are no reordered frames and no deblocking filter: a frame decodes in
+twice the time of JPEG, at a seventh of the size.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,36 +22,42 @@ from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
 KEYFRAME_EVERY: Final = 5
+"""Frames from one keyframe to the next: a longer distance makes streams smaller and random reads slower."""
 _CRF: Final = 16
+"""x264 rate factor, as of the films (`pcavs.media.film`); 40 dB PSNR against JPEGs of quality 95, by measurement."""
+_BT709: Final = 1
+"""FFmpeg's code of BT.709, for colour space, primaries and transfer characteristics."""
+_LIMITED_RANGE: Final = 1
+"""FFmpeg's code of limited ("MPEG") range."""
 _OPTIONS: Final = {
     "crf": str(_CRF),
     "preset": "veryfast",
     "tune": "fastdecode",
     "g": str(KEYFRAME_EVERY),
     "keyint_min": str(KEYFRAME_EVERY),
-    "sc_threshold": "0",  # keyframes at fixed places only
+    "sc_threshold": "0",  # no extra keyframes at scene cuts
     "bf": "0",
-    "threads": "1",  # equal pictures must give equal bytes on every machine
+    "threads": "1",  # x264's output depends on the number of threads; equal frames must give equal bytes
 }
 
 
 class Bitstream(NamedTuple):
-    """A film of equal pictures, 25 a second."""
+    """An encoded clip of frames of one size, 25 a second."""
 
     data: bytes
-    """Annex B H.264; players read it as a file named .h264."""
+    """H.264 in Annex B format, which players can open as a .h264 file."""
     ends: Int64[np.ndarray, " time"]
-    """Where each frame's piece ends in `data`."""
+    """Byte offset in `data` at which each frame's packet ends."""
 
 
 def encode_pictures(pictures: Iterable[Picture]) -> Bitstream:
-    """Encodes RGB pictures of one size, one after the other; equal pictures give equal bytes.
+    """Encodes RGB frames of one size; equal frames give equal bytes (for one build of x264).
 
-    Cost: about 2 ms a picture of 256 px; memory: the result.
+    Cost: about 2 ms for a frame of 256 px; memory: the result.
     """
     encoder: Any = None
     reformatter = VideoReformatter()
-    pieces: list[bytes] = []
+    packets: list[bytes] = []
     for index, picture in enumerate(pictures):
         if encoder is None:
             encoder = _encoder(picture)
@@ -61,39 +68,44 @@ def encode_pictures(pictures: Iterable[Picture]) -> Bitstream:
             threads=1,
         )
         frame.pts = index
-        pieces.extend(bytes(packet) for packet in encoder.encode(frame))
+        packets.extend(bytes(packet) for packet in encoder.encode(frame))
     if encoder is not None:
-        pieces.extend(bytes(packet) for packet in encoder.encode(None))
-    return Bitstream(b"".join(pieces), np.cumsum([len(piece) for piece in pieces], dtype=np.int64))
+        packets.extend(bytes(packet) for packet in encoder.encode(None))
+    return Bitstream(b"".join(packets), np.cumsum([len(packet) for packet in packets], dtype=np.int64))
 
 
 def decode_pictures(film: Bitstream, frames: Sequence[int] | None = None) -> UInt8[np.ndarray, "frames height width 3"]:
-    """Decodes some frames of a film, RGB, in the order asked for; None is all.
+    """Decodes frames to RGB, in the given order; an index may occur several times.
 
-    Cost: about 1 ms a frame of 256 px.
+    Cost: about 1 ms for each frame of 256 px, keyframes and frames in between included.
+
+    Args:
+        film: What `encode_pictures` made.
+        frames: Indices of the frames; None is all of them.
 
     Raises:
         DataError: The stream is damaged.
     """
     chosen = range(len(film.ends)) if frames is None else frames
-    wanted = set(chosen)
+    requested = set(chosen)
     decoder: Any = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
     decoder.options = {"flags": "low_delay"}
     reformatter = VideoReformatter()
     found: dict[int, Picture] = {}
     try:
-        for frame in _needed(wanted):
+        for frame in _frames_to_decode(requested):
             packet = av.Packet(film.data[0 if frame == 0 else int(film.ends[frame - 1]) : int(film.ends[frame])])
             packet.pts = frame
             for shown in decoder.decode(packet):
-                if shown.pts in wanted:
+                if shown.pts in requested:
                     pixels = reformatter.reformat(shown, format="rgb24", src_colorspace=Colorspace.ITU709, threads=1)
                     found[shown.pts] = pixels.to_ndarray()
     except (FFmpegError, IndexError) as error:
         raise DataError(f"a stored film cannot be decoded ({error}); prepare its clip again") from error
-    if wanted - set(found):
-        raise DataError(f"a stored film lacks {len(wanted - set(found))} of its frames; prepare its clip again")
+    missing = len(requested - set(found))
+    if missing:
+        raise DataError(f"a stored film lacks {missing} of its frames; prepare its clip again")
     return np.stack([found[frame] for frame in chosen])
 
 
@@ -102,16 +114,16 @@ def _encoder(picture: Picture) -> Any:
     encoder.height, encoder.width = picture.shape[:2]
     encoder.pix_fmt = "yuv444p"
     encoder.time_base, encoder.framerate = Fraction(1, FRAME_RATE), Fraction(FRAME_RATE)
-    encoder.colorspace = encoder.color_primaries = encoder.color_trc = 1  # BT.709
-    encoder.color_range = 1
+    encoder.colorspace = encoder.color_primaries = encoder.color_trc = _BT709
+    encoder.color_range = _LIMITED_RANGE
     encoder.thread_count = 1
     encoder.options = dict(_OPTIONS)
     return encoder
 
 
-def _needed(wanted: set[int]) -> list[int]:
-    """The frames to decode: from the keyframe before each wanted one up to it."""
+def _frames_to_decode(requested: set[int]) -> list[int]:
+    """Lists, in order, each requested frame and those from the keyframe before it."""
     needed: set[int] = set()
-    for frame in wanted:
+    for frame in requested:
         needed.update(range(frame - frame % KEYFRAME_EVERY, frame + 1))
     return sorted(needed)

@@ -1,4 +1,8 @@
-"""The one place that starts another program: eSpeak NG, for synthetic voices (docs/decisions/0015)."""
+"""Synthesises speech and phonemes with eSpeak NG, for `pcavs synth` and `--say`.
+
+eSpeak NG is GPL, so it is loaded by a separate process (`espeak_worker.py`), never by this one (docs/decisions/0015).
+This is the only module of the package that starts a process.
+"""
 
 import json
 import subprocess
@@ -13,10 +17,23 @@ from pcavs.errors import InputError
 
 _WORKER: Final = Path(__file__).with_name("espeak_worker.py")
 _TIMEOUT_S: Final = 60
+"""Time for one text; the library speaks a sentence in milliseconds, so only a hung process reaches it."""
+_WORDS_PER_MINUTE: Final = 160
+"""Pace of `synthesise`; eSpeak's default is 175."""
+_PITCH: Final = 50
+"""Pitch of `synthesise`, 0 to 99; eSpeak's default."""
+_PITCH_RANGE: Final = 50
+"""Intonation range of `synthesise`, 0 to 99; eSpeak's default."""
 
 
-def ask(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Sends the worker a request; `espeak_worker` says what it takes. Returns its header and its samples.
+def run_worker(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """Runs the worker with one request.
+
+    Args:
+        request: The fields are listed in `espeak_worker.py`.
+
+    Returns:
+        The worker's header, and the samples as little-endian 16-bit PCM.
 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
@@ -38,12 +55,20 @@ def ask(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def synthesise(text: str, voice: str) -> tuple[Int16[np.ndarray, " samples"], int]:
-    """Speaks a text at a plain pace; returns the samples and their rate in hertz.
+    """Speaks a text at a moderate pace.
+
+    Args:
+        text: Words in the language of the voice.
+        voice: A name or language as `espeak-ng --voices` lists them, with an optional variant, such as en-gb+f3.
+
+    Returns:
+        The samples, mono, and their rate in Hz.
 
     Raises:
         InputError: eSpeak NG is not installed, does not know the voice, or has nothing to say.
     """
-    header, sound = ask({"text": text, "voice": voice, "words_a_minute": 160, "pitch": 50, "pitch_range": 50})
+    pace = {"words_a_minute": _WORDS_PER_MINUTE, "pitch": _PITCH, "pitch_range": _PITCH_RANGE}
+    header, sound = run_worker({"text": text, "voice": voice} | pace)
     if not sound:
-        raise InputError(f"{voice} has nothing to say for this text; give words in its language")
+        raise InputError(f"the voice {voice} makes no sound for this text; give words in its language")
     return np.frombuffer(sound, np.int16), header["rate_hz"]

@@ -1,11 +1,16 @@
 """Speaks one text with the installed eSpeak NG library and reports when each phoneme starts.
 
-A program of its own, run as a process by `pcavs.media.espeak` and never imported: it uses the standard library only,
-so that the GPL library is loaded by nothing but this (docs/decisions/0015-synthetic-training-data.md).
+A separate program: `pcavs.media.espeak` runs it as a process and nothing imports it, so that the GPL library is loaded
+into no other process (docs/decisions/0015). It uses the standard library only.
 
-Standard input: JSON {"text", "voice", "words_a_minute", "pitch", "pitch_range"}. Standard output: one line of JSON
-{"rate_hz", "num_samples", "phonemes": [[sample, IPA], ...]} or {"error": ...}, then the samples as int16.
-With {"clauses", "voice"} instead nothing is spoken: the answer is {"ipa": [...]}, one line of phonemes a clause.
+Standard input, to speak: JSON {"text", "voice", "words_a_minute", "pitch", "pitch_range"}, the last two 0 to 99.
+Standard output: one line of JSON {"rate_hz", "num_samples", "phonemes": [[sample, IPA], ...]} or {"error": ...}, then
+the samples as 16-bit PCM.
+
+Standard input, to transcribe: JSON {"clauses", "voice"}. Standard output: one line of JSON {"ipa": [...]} with the
+phonemes of each clause, or {"error": ...}.
+
+Reference: speak_lib.h of eSpeak NG, which defines the structures and constants below.
 """
 
 import ctypes
@@ -15,16 +20,24 @@ import sys
 from typing import Any
 
 _RETRIEVE = 1
-"""AUDIO_OUTPUT_RETRIEVAL: samples come to the callback, none are played."""
+"""AUDIO_OUTPUT_RETRIEVAL: passes the samples to the callback and plays nothing."""
 _PHONEME_EVENTS_IN_IPA = 0x0003
+"""espeakINITIALIZE_PHONEME_EVENTS | espeakINITIALIZE_PHONEME_IPA: phoneme events, named in IPA."""
 _DO_NOT_EXIT = 0x8000
+"""espeakINITIALIZE_DONT_EXIT: reports missing voice data instead of ending the process."""
 _UTF8 = 1
+"""espeakCHARS_UTF8: encoding of the text."""
 _IPA = 0x02
+"""Phoneme mode of espeak_TextToPhonemes: IPA in UTF-8."""
 _EVENT_END, _EVENT_PHONEME = 0, 7
+"""espeakEVENT_LIST_TERMINATED and espeakEVENT_PHONEME."""
 _RATE, _PITCH, _RANGE = 1, 3, 4
+"""espeakRATE (words a minute), espeakPITCH and espeakRANGE (0 to 99)."""
 
 
 class _Event(ctypes.Structure):
+    """espeak_EVENT; `name` is the phoneme's, of a union of which only that member is used."""
+
     _fields_ = (
         ("type", ctypes.c_int),
         ("unique_identifier", ctypes.c_uint),
@@ -38,6 +51,8 @@ class _Event(ctypes.Structure):
 
 
 class _Voice(ctypes.Structure):
+    """espeak_VOICE."""
+
     _fields_ = (
         ("name", ctypes.c_char_p),
         ("languages", ctypes.c_char_p),
@@ -60,7 +75,7 @@ def _library() -> Any:
 
 
 def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
-    """Does what a request asks for; returns the header and the samples."""
+    """Speaks or transcribes; returns the header and the samples. The module's docstring lists the fields."""
     library = _library()
     if library is None:
         return {"error": "missing"}, b""
@@ -75,7 +90,7 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
 
 
 def _is_chosen(library: Any, voice: str) -> bool:
-    """Chooses a voice by its name, or by its language as `espeak-ng --voices` prints it, such as en-gb+f3."""
+    """Selects a voice by name, or by the language that `espeak-ng --voices` prints, such as en-gb+f3; False if none."""
     if library.espeak_SetVoiceByName(voice.encode()) == 0:
         return True
     language, plus, variant = voice.partition("+")
@@ -84,7 +99,8 @@ def _is_chosen(library: Any, voice: str) -> bool:
         return False
     library.espeak_GetCurrentVoice.restype = ctypes.POINTER(_Voice)
     found = library.espeak_GetCurrentVoice().contents
-    # What it knows nothing like it falls back to; languages are a byte of priority and a name each.
+    # For an unknown language the library selects some default voice. `languages` holds pairs of a priority byte and a
+    # name.
     if language.encode() not in (found.languages or b""):
         return False
     identifier = found.identifier.decode()
@@ -119,7 +135,7 @@ def _transcribe(library: Any, clause: str) -> str:
     library.espeak_TextToPhonemes.restype = ctypes.c_char_p
     text = ctypes.c_char_p(clause.encode())
     lines: list[str] = []
-    # The library takes a clause a call and leaves the pointer behind it, or empty at the end.
+    # Each call transcribes one clause and moves the pointer behind it; the pointer is null at the end.
     while text.value:
         line = library.espeak_TextToPhonemes(ctypes.byref(text), _UTF8, _IPA)
         lines.append((line or b"").decode("utf-8", "ignore"))

@@ -1,13 +1,14 @@
-"""Writes files whole or not at all, and WAV files."""
+"""Writes files so that they appear complete or not at all (JSON, text, safetensors), and encodes WAV."""
 
 import contextlib
+import errno
 import io
 import json
 import os
 import wave
 from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from jaxtyping import Float, Int16
@@ -17,24 +18,47 @@ from safetensors.numpy import save_file
 from pcavs.errors import OutputError
 from pcavs.spec import SAMPLE_RATE_HZ
 
-_INT16_FULL_SCALE = 32767
+_INT16_FULL_SCALE: Final = 32767
+"""Sample value of 16-bit PCM that stands for 1.0."""
+
+
+def path_exists(path: Path) -> bool:
+    """Tells whether a file or folder exists; False also for names that no file can have, such as too long ones."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
+def output_error(path: Path, error: Exception) -> OutputError:
+    """Words the failure to write a file as one line, with the reason that the system gave and what to do.
+
+    Args:
+        path: The file that the user asked for, not the temporary one.
+        error: An `OSError`, or an error of a library that writes files (PyAV, safetensors).
+    """
+    reason = getattr(error, "strerror", None) or error
+    disk_full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return OutputError(
+        f"{path} cannot be written ({reason}); {'free some space' if disk_full else 'choose another place'}"
+    )
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, *, overwrite: bool = True) -> Generator[Path]:
-    """Yields a temporary path beside `path` that takes its name when the block ends, and is removed if it fails.
+    """Yields a temporary path beside `path`; renames it to `path` when the block ends, removes it if the block fails.
 
-    The process number is part of the temporary name, so that two processes may write the same file. The data reach the
-    disk before the file is renamed.
+    The temporary name ends in the process id and `.part`, so two processes may write the same file. The data are
+    flushed to disk before the file is renamed.
 
     Args:
         path: The file to write.
-        overwrite: Replaces a file that exists.
+        overwrite: Replace the file if it exists.
 
     Raises:
         OutputError: The file exists and must not be replaced, or it cannot be written.
     """
-    if not overwrite and path.exists():
+    if not overwrite and path_exists(path):
         raise OutputError(f"{path} exists already; choose another name or add --overwrite")
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
@@ -43,15 +67,14 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Generator[Path]:
             os.fsync(file.fileno())
         part.replace(path)
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise OutputError(f"{path} cannot be written ({reason}); choose another place") from error
+        raise output_error(path, error) from error
     finally:
-        with contextlib.suppress(OSError):  # renamed, never created, or in a folder that does not exist
+        with contextlib.suppress(OSError):  # it was renamed or never created, or its folder does not exist
             part.unlink()
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:
-    """Writes a UTF-8 text file whole or not at all.
+    """Writes a UTF-8 text file atomically (`atomic_file`).
 
     Raises:
         OutputError: The file exists and must not be replaced, or it cannot be written.
@@ -61,7 +84,7 @@ def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:
 
 
 def write_json(path: Path, value: Any, *, overwrite: bool = True) -> None:
-    """Writes a value as indented JSON, whole or not at all.
+    """Writes a value as indented JSON, atomically.
 
     Raises:
         OutputError: The file exists and must not be replaced, or it cannot be written.
@@ -70,7 +93,7 @@ def write_json(path: Path, value: Any, *, overwrite: bool = True) -> None:
 
 
 def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: dict[str, str]) -> None:
-    """Writes a safetensors file whole or not at all; missing folders are created.
+    """Writes a safetensors file atomically; creates missing folders and replaces an existing file.
 
     Raises:
         OutputError: It cannot be written.
@@ -78,7 +101,7 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: dict[
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+        raise output_error(path, error) from error
     with atomic_file(path) as part:
         save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, part, metadata=metadata)
 
@@ -91,14 +114,14 @@ def write_wav(
     """Writes mono 16-bit PCM.
 
     Args:
-        target: A path, or an open binary file.
-        samples: In [-1, 1], clipped beyond and rounded to the nearest level; or 16-bit levels.
+        target: A path, or a binary file that is open for writing.
+        samples: Floats in [-1, 1], which are clipped and rounded to 16 bits; or 16-bit samples, written as they are.
         rate_hz: Sampling rate.
     """
     if not np.issubdtype(samples.dtype, np.integer):
         full_scale = _INT16_FULL_SCALE
         samples = np.clip(np.round(samples * full_scale), -full_scale - 1, full_scale).astype(np.int16)
-    place: Any = str(target) if isinstance(target, Path) else target  # `wave` accepts either; its types say IO[bytes]
+    place: Any = str(target) if isinstance(target, Path) else target  # the stubs of `wave` know IO[bytes] only
     with wave.open(place, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
@@ -107,7 +130,7 @@ def write_wav(
 
 
 def wav_bytes(samples: Float[np.ndarray, " samples"], rate_hz: int = SAMPLE_RATE_HZ) -> bytes:
-    """Encodes samples as a mono 16-bit WAV file in memory (`write_wav`)."""
+    """Encodes samples as a mono 16-bit WAV file in memory, as `write_wav` does."""
     data = io.BytesIO()
     write_wav(data, samples, rate_hz)
     return data.getvalue()

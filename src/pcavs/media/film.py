@@ -1,65 +1,81 @@
-"""Writes a film while its frames are being made: H.264 and the driving audio, complete or not at all."""
+"""Writes the output video of a command frame by frame: H.264 and the driving audio in mp4, complete or not at all."""
 
 import contextlib
-import errno
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import av
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
-from pcavs.errors import InputError, OutputError
-from pcavs.media.audio import AudioReader, Block, make_frame
+from pcavs.errors import InputError, OutputError, PcavsError
+from pcavs.media.audio import AudioReader, Block, to_audio_frame
+from pcavs.media.files import atomic_file, output_error
 from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
-_CRF = 16
-"""Near transparent; what is lost here a viewer would hold against the talker."""
-# A fixed number: x264's choices depend on it, and equal input must give equal frames on every machine.
-_ENCODER_THREADS = 4
-_BT709 = 1
-_LIMITED_RANGE = 1
-_AAC_OPTIONS = {"aac_coder": "fast"}
-"""Half the time of the default coder, and at this bit rate nearer to the original."""
-_AAC_RATES_HZ = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
-_AAC_LAYOUTS = {"mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"}
-_OTHER_RATE_HZ = 48000
-_STANDARD_TAGS = {"title", "artist", "album", "comment", "date", "genre", "copyright", "description", "encoder"}
+_CRF: Final = 16
+"""x264 rate factor: nearly transparent, so that compression does not add faults to the face. Chosen by eye."""
+_ENCODER_THREADS: Final = 4
+"""x264's output depends on the number of threads; a fixed number gives equal files on every machine."""
+_BT709: Final = 1
+"""FFmpeg's code of BT.709, for colour space, primaries and transfer characteristics."""
+_LIMITED_RANGE: Final = 1
+"""FFmpeg's code of limited ("MPEG") range."""
+_AAC_OPTIONS: Final = {"aac_coder": "fast"}
+"""The fast coder takes half the time of the default one and, measured at this bit rate, is nearer to the original."""
+_AAC_BITS_PER_SAMPLE: Final = 5
+"""Bit rate for each channel, in bits a sample; FFmpeg's encoder takes at most 6."""
+_AAC_MAX_BITS_PER_S: Final = 96_000
+"""Upper limit of the bit rate for each channel."""
+_AAC_RATES_HZ: Final = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
+"""Sampling rates that AAC has (ISO/IEC 14496-3)."""
+_AAC_LAYOUTS: Final = {"mono", "stereo", "3.0", "4.0", "5.0", "5.1", "7.1"}
+"""Channel layouts that FFmpeg's AAC encoder takes."""
+_OTHER_RATE_HZ: Final = 48000
+"""Sampling rate for audio whose own rate AAC lacks."""
+_STANDARD_TAGS: Final = {"title", "artist", "album", "comment", "date", "genre", "copyright", "description", "encoder"}
+"""Metadata names that mp4 stores without custom tags."""
+
+
+class _DiscardedError(Exception):
+    """Raised inside the exit stack of a `FilmWriter` to make `atomic_file` remove the part file."""
 
 
 class FilmWriter:
-    """Writes an mp4 film frame by frame at 25 a second, as a context manager.
+    """Writes an mp4 video frame by frame at 25 frames a second; a context manager.
 
-    The film grows in `NAME.part` beside the wanted name, is renamed when it is complete, and is removed when
-    the block is left by any exception, Ctrl-C included. Sound and picture are interleaved as they come: memory
-    does not grow with the length. The driving audio keeps its rate and channels (AAC takes neither other rates
-    than its own, such as 192 kHz, which becomes 48 kHz, nor exotic layouts, which become stereo), starts with
-    frame 0, and ends with the picture at the latest 40 ms later.
+    The video grows in a part file beside its final name (`pcavs.media.files.atomic_file`). It is renamed when it is
+    complete, and removed when the block is left by an exception, Ctrl-C included. Entering the block checks the output
+    path and the driving audio, so that a bad one fails before any frame is computed.
+
+    Sound and picture are interleaved as frames come, so memory does not grow with the length. The driving audio starts
+    with frame 0, keeps its sampling rate and channels, and ends at most 40 ms after the picture. A rate that AAC lacks
+    (192 kHz) becomes 48 kHz, a layout that it lacks becomes stereo.
 
     Args:
-        path: The film to write.
-        size: Width and height of the frames, in pixels; both even.
-        audio: The driving audio: any file with sound; None makes a silent film.
-        audio_start_s: The part of the driving audio to use.
-        audio_end_s: None is its end.
+        path: The video to write.
+        size: Width and height of the frames in pixels, both even; None takes the size of the first frame.
+        audio: The driving audio: any file with sound; None writes a silent video.
+        audio_start_s: Start of the part of the driving audio to use, in seconds.
+        audio_end_s: End of that part, in seconds; None is the end of the file.
         metadata: Tags such as title or comment; other names are stored as custom tags.
-        overwrite: Replace an existing film.
+        overwrite: Replace an existing file.
 
     Raises:
-        OutputError: The film exists, or cannot be written where it should go.
-        InputError: The audio cannot be read, or a side is odd.
+        InputError: A side is odd; or, on entering, the audio cannot be read.
+        OutputError: On entering: the file exists, or cannot be written there.
     """
 
-    def __init__(  # noqa: PLR0913 - the driving audio's range belongs to the audio
+    def __init__(  # noqa: PLR0913 - the range belongs to the driving audio
         self,
         path: Path,
-        size: tuple[int, int],
+        size: tuple[int, int] | None = None,
         *,
         audio: Path | None = None,
         audio_start_s: float = 0.0,
@@ -67,63 +83,62 @@ class FilmWriter:
         metadata: dict[str, str] | None = None,
         overwrite: bool = False,
     ) -> None:
-        width, height = size
-        if width % 2 or height % 2:
-            raise InputError(f"a film's sides must be even, not {width} x {height}; {width & ~1} x {height & ~1} fits")
+        if size is not None:
+            _check_even(size)
         self._path, self._size = path, size
-        self._audio, self._range = audio, (audio_start_s, audio_end_s)
+        self._audio_path, self._range = audio, (audio_start_s, audio_end_s)
         self._metadata = metadata or {}
         self._overwrite = overwrite
-        self._part = path.with_name(path.name + ".part")
-        # One for the whole film: a frame's own `reformat` sets up a scaler, with its threads, for every frame.
+        # One reformatter for the whole video: `VideoFrame.reformat` would set up a scaler and its threads every time.
         self._reformatter = VideoReformatter()
-        self._frames = 0
-        self._track: _SoundTrack | None = None
+        self._num_frames = 0
+        self._container: Any = None
+        self._audio: AudioReader | None = None
+        self._sound: _SoundEncoder | None = None
 
     def __enter__(self) -> "FilmWriter":
-        """Opens the part file and the driving audio."""
+        """Checks the output path by creating the part file, and opens the driving audio."""
         with self._output_errors():
-            self._check_target()
-        self._stack = ExitStack()
-        try:
+            self._check_path()
+        with ExitStack() as stack:
+            self._part = stack.enter_context(atomic_file(self._path, overwrite=self._overwrite))
             with self._output_errors():
-                self._open()
-        except BaseException:
-            self._discard()
-            raise
+                self._part.touch()
+            if self._audio_path is not None:
+                self._audio = stack.enter_context(AudioReader(self._audio_path))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Finishes the film, or removes what there is of it."""
+        """Finishes the video, or removes the part file after an exception."""
         if kind is not None:
             self._discard()
             return
         try:
-            if self._frames == 0:
-                raise OutputError(f"{self._path} was not written: no frame came")
-            with self._output_errors():
-                self._container.mux(self._video.encode(None))
-                if self._track is not None:
-                    self._track.write_until((self._frames + 1) * FRAME_S)
-                    self._track.finish()
-                self._container.close()
-            self._stack.close()
-            with self._output_errors():
-                self._part.replace(self._path)
+            self._finish()
         except BaseException:
             self._discard()
             raise
+        self._stack.close()
 
     def write(self, picture: Picture) -> None:
-        """Adds the next frame, RGB, of the size given at the start.
+        """Appends a frame.
+
+        Args:
+            picture: RGB, of the size given to the constructor or of the first frame's size.
 
         Raises:
-            OutputError: The disk is full or has gone.
-            InputError: The driving audio is damaged.
+            InputError: The driving audio is damaged, or the first frame has an odd side.
+            OutputError: The disk is full, or the file cannot be written any more.
         """
         height, width = picture.shape[:2]
+        if self._size is None:
+            _check_even((width, height))
+            self._size = width, height
         if (width, height) != self._size:
             raise ValueError(f"a frame of {width} x {height} came for a film of {self._size[0]} x {self._size[1]}")
+        if self._container is None:
+            self._open(width, height)
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(picture, format="rgb24"),
             format="yuv420p",
@@ -131,72 +146,84 @@ class FilmWriter:
             dst_color_range=ColorRange.MPEG,
             threads=1,
         )
-        frame.pts, frame.time_base = self._frames, Fraction(1, FRAME_RATE)
-        self._frames += 1
+        frame.pts, frame.time_base = self._num_frames, Fraction(1, FRAME_RATE)
+        self._num_frames += 1
         with self._output_errors():
             self._container.mux(self._video.encode(frame))
-            if self._track is not None:
-                self._track.write_until(self._frames * FRAME_S)
+            if self._sound is not None:
+                self._sound.write_until(self._num_frames * FRAME_S)
 
-    def _check_target(self) -> None:
+    def _check_path(self) -> None:
         folder = self._path.parent
         if "\0" in str(self._path):
-            raise OutputError(f"{str(self._path)!r} is no name that a file can have; choose another")
+            raise OutputError(f"{str(self._path)!r} is not a valid file name; choose another")
         if not folder.is_dir():
             raise OutputError(f"{self._path} cannot be written: {folder} is not a folder; make it or choose another")
         if self._path.is_dir():
-            raise OutputError(f"{self._path} is a folder; name the film, such as {self._path / 'talk.mp4'}")
-        if not self._path.exists():
-            return
-        if not self._overwrite:
-            raise OutputError(f"{self._path} exists already; choose another name or ask to overwrite it")
-        if self._audio is not None and self._audio.exists() and self._audio.samefile(self._path):
+            raise OutputError(f"{self._path} is a folder; give a file name, such as {self._path / 'talk.mp4'}")
+        audio = self._audio_path
+        if audio is not None and self._path.exists() and audio.exists() and audio.samefile(self._path):
             raise OutputError(f"{self._path} is the driving audio itself; choose another name")
 
-    def _open(self) -> None:
+    def _open(self, width: int, height: int) -> None:
+        """Opens the container and its streams, once the frame size is known."""
         flags = "+faststart" if set(self._metadata) <= _STANDARD_TAGS else "+faststart+use_metadata_tags"
-        # The format is named because the file's name ends in .part.
-        self._container = av.open(str(self._part.absolute()), "w", format="mp4", options={"movflags": flags})
-        self._stack.callback(self._container.close)
-        self._container.metadata.update(self._metadata)
-        self._video = self._add_video()
-        if self._audio is not None:
-            reader = self._stack.enter_context(AudioReader(self._audio))
-            self._track = _SoundTrack(self._container, reader, reader.blocks(*self._range))
-        # Left to itself PyAV opens the file only when x264 gives out its first frame, some dozens later.
-        self._container.start_encoding()
+        with self._output_errors():
+            # The format is stated because the part file's name does not end in .mp4.
+            self._container = av.open(str(self._part.absolute()), "w", format="mp4", options={"movflags": flags})
+            self._stack.callback(self._container.close)
+            self._container.metadata.update(self._metadata)
+            self._video = self._add_video(width, height)
+            if self._audio is not None:
+                self._sound = _SoundEncoder(self._container, self._audio, self._audio.blocks(*self._range))
+            # Without this call PyAV writes the header only when x264 returns its first packet, dozens of frames later.
+            self._container.start_encoding()
 
-    def _add_video(self) -> Any:
+    def _add_video(self, width: int, height: int) -> Any:
         video = self._container.add_stream(
             "libx264",
             rate=FRAME_RATE,
             options={"crf": str(_CRF), "preset": "veryfast", "threads": str(_ENCODER_THREADS)},
         )
-        video.width, video.height = self._size
+        video.width, video.height = width, height
         video.pix_fmt = "yuv420p"
         context = video.codec_context
         context.colorspace = context.color_primaries = context.color_trc = _BT709
         context.color_range = _LIMITED_RANGE
         return video
 
+    def _finish(self) -> None:
+        if self._num_frames == 0:
+            raise OutputError(f"{self._path} was not written: there are no frames")
+        with self._output_errors():
+            self._container.mux(self._video.encode(None))
+            if self._sound is not None:
+                self._sound.write_until((self._num_frames + 1) * FRAME_S)
+                self._sound.finish()
+            self._container.close()
+
     def _discard(self) -> None:
-        with contextlib.suppress(FFmpegError, OSError, InputError):
-            self._stack.close()
-        with contextlib.suppress(OSError):
-            self._part.unlink(missing_ok=True)
+        """Closes everything and removes the part file; errors while closing do not matter any more."""
+        with contextlib.suppress(_DiscardedError, FFmpegError, OSError, PcavsError), self._stack:
+            raise _DiscardedError
 
     @contextlib.contextmanager
     def _output_errors(self) -> Generator[None]:
         try:
             yield
         except (FFmpegError, OSError) as error:
-            reason = error.strerror or str(error)
-            advice = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another place"
-            raise OutputError(f"{self._path} cannot be written ({reason}); {advice}") from error
+            raise output_error(self._path, error) from error
 
 
-class _SoundTrack:
-    """The driving audio, encoded only as far as the picture has come."""
+def _check_even(size: tuple[int, int]) -> None:
+    # Chroma is subsampled by two in both directions.
+    width, height = size
+    if width % 2 or height % 2:
+        raise InputError(f"a film's sides must be even, not {width} x {height}; {width & ~1} x {height & ~1} fits")
+
+
+class _SoundEncoder:
+    """Encodes the driving audio as AAC, each time only as far as the picture has come."""
 
     def __init__(self, container: Any, reader: AudioReader, blocks: Iterator[Block]) -> None:
         self._container, self._blocks = container, blocks
@@ -204,26 +231,27 @@ class _SoundTrack:
         rate_hz = self._rate_hz if self._rate_hz in _AAC_RATES_HZ else _OTHER_RATE_HZ
         layout = self._layout if self._layout in _AAC_LAYOUTS else "stereo"
         self._stream = container.add_stream("aac", rate=rate_hz, layout=layout, options=_AAC_OPTIONS)
-        # The encoder takes at most 6 bits a sample and channel.
         channels = len(self._stream.codec_context.layout.channels)
-        self._stream.bit_rate = min(96_000, 5 * rate_hz) * channels
+        self._stream.bit_rate = min(_AAC_MAX_BITS_PER_S, _AAC_BITS_PER_SAMPLE * rate_hz) * channels
         self._position = 0
-        self._left: Block | None = None
+        self._remainder: Block | None = None
 
     def write_until(self, time_s: Fraction) -> None:
+        """Encodes the samples up to a time from the start of the film; stops early where the audio ends."""
         stop = nearest_index(time_s, self._rate_hz)
         while self._position < stop:
-            block = self._left if self._left is not None else next(self._blocks, None)
+            block = self._remainder if self._remainder is not None else next(self._blocks, None)
             if block is None:
                 return
             room = stop - self._position
-            self._left = block[:, room:] if block.shape[1] > room else None
+            self._remainder = block[:, room:] if block.shape[1] > room else None
             self._encode(block[:, :room])
 
     def finish(self) -> None:
+        """Writes what the encoder still holds."""
         self._container.mux(self._stream.encode(None))
 
     def _encode(self, block: Block) -> None:
-        frame = make_frame(block, self._rate_hz, self._layout, self._position)
+        frame = to_audio_frame(block, self._rate_hz, self._layout, self._position)
         self._container.mux(self._stream.encode(frame))
         self._position += block.shape[1]

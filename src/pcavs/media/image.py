@@ -1,44 +1,46 @@
-"""A photo, or the first frame of a film, becomes one RGB picture of bounded size."""
+"""Reads a photograph, or the first frame of a video, as one RGB picture of bounded size."""
 
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import cv2
 import numpy as np
 from jaxtyping import Shaped
 
 from pcavs.errors import InputError
-from pcavs.media.imageheader import ImageHeader, read_header
+from pcavs.media.image_header import ImageHeader, read_header
 from pcavs.media.orientation import turn_upright
 from pcavs.media.video import read_frames
 from pcavs.types import Picture
 
-MAX_DECODED_BYTES = 400_000_000
-"""A picture that would need more memory than this while it is decoded is refused."""
+MAX_DECODED_BYTES: Final = 400_000_000
+"""Memory that decoding an image may take; larger images are refused. 130 million RGB pixels fit. Tuned by hand."""
 
-MID_GREY = 128
-"""What shines through where a picture is transparent."""
+MID_GREY: Final = 128
+"""Grey level of the background onto which transparent pixels are composited."""
 
-_STRIP_ROWS = 256
-_REDUCED = {
+_STRIP_ROWS: Final = 256
+"""Rows that are converted to RGB at once, which bounds the memory for wider integers."""
+_REDUCED: Final = {
     1: cv2.IMREAD_COLOR,
     2: cv2.IMREAD_REDUCED_COLOR_2,
     4: cv2.IMREAD_REDUCED_COLOR_4,
     8: cv2.IMREAD_REDUCED_COLOR_8,
 }
+"""OpenCV's flag for each factor by which JPEG can be reduced while it is decoded."""
 
 
 def read_picture(path: Path, max_side_px: int = 2048) -> Picture:
-    """Reads a photo as it is meant to be seen, or the first frame of a film.
+    """Reads a photograph, or the first frame of a video, as 8-bit RGB.
 
-    EXIF orientation is applied, transparent pixels are laid over mid grey (128), greyscale becomes RGB, 16-bit
-    becomes 8-bit. The size is read from the header first, and large JPEGs are decoded at a half, a quarter or
-    an eighth, so that no picture takes more than some 400 MB while it is read.
+    The EXIF orientation is applied, transparent pixels are composited onto mid grey (128), greyscale becomes RGB and
+    16 bits become 8. The size is read from the header first; large JPEGs are decoded at a half, a quarter or an eighth
+    of it. No image takes more than about 400 MB while it is read.
 
     Args:
         path: PNG, JPEG, WebP, or anything that `read_frames` takes.
-        max_side_px: Larger pictures are reduced until the longer side has this many pixels.
+        max_side_px: Larger images are reduced by area averaging until the longer side has this length.
 
     Raises:
         InputError: The file cannot be read, is damaged, or is too large to decode.
@@ -48,14 +50,14 @@ def read_picture(path: Path, max_side_px: int = 2048) -> Picture:
     except (struct.error, ValueError, IndexError) as error:
         raise _damaged(path) from error
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check its name and permissions") from error
     if header is None:
         return _first_frame(path, max_side_px)
     reduction = _choose_reduction(header, max_side_px)
     _check_size(path, header, reduction)
     pixels = _decode(path, header, reduction)
-    # Colours under transparent pixels must not bleed when pixels are averaged, so those are laid over grey first.
-    # Anything else is reduced first, which spares a second large array.
+    # Transparent pixels are composited before averaging, because their hidden colours would bleed into neighbours.
+    # Other images are reduced first, which avoids a second large array.
     has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
     small = _shrink(_to_rgb(pixels), max_side_px) if has_alpha else _to_rgb(_shrink(pixels, max_side_px))
     return turn_upright(small, header.orientation)
@@ -70,7 +72,7 @@ def _first_frame(path: Path, max_side_px: int) -> Picture:
 
 
 def _choose_reduction(header: ImageHeader, max_side_px: int) -> int:
-    """The largest of the reductions which JPEG decodes at no cost that leaves enough pixels."""
+    """Returns the largest factor by which a JPEG can be reduced while decoding with `max_side_px` pixels left."""
     if header.kind != "JPEG":
         return 1
     fitting = [factor for factor in _REDUCED if max(header.width, header.height) // factor >= max_side_px]
@@ -80,9 +82,9 @@ def _choose_reduction(header: ImageHeader, max_side_px: int) -> int:
 def _check_size(path: Path, header: ImageHeader, reduction: int) -> None:
     stored = header.width * header.height * header.bytes_per_pixel
     if header.bytes_per_pixel % 4 == 0 and header.kind != "JPEG":
-        # An RGB copy beside the transparent picture.
+        # The composited RGB copy exists beside the image with transparency.
         stored += header.width * header.height * 3
-    # A progressive JPEG is held whole, as coefficients, whatever the size wanted.
+    # The decoder of a progressive JPEG holds all coefficients, whatever the reduction.
     needed = stored if header.is_progressive else stored // reduction**2
     if needed > MAX_DECODED_BYTES:
         raise InputError(
@@ -92,7 +94,7 @@ def _check_size(path: Path, header: ImageHeader, reduction: int) -> None:
 
 
 def _decode(path: Path, header: ImageHeader, reduction: int) -> Shaped[np.ndarray, "height width *channels"]:
-    # The orientation is applied at the end, alike for all formats; "unchanged" ignores it by itself.
+    # Orientation is applied later, in the same way for all formats; IMREAD_UNCHANGED never applies it.
     is_jpeg = header.kind == "JPEG"
     flags = _REDUCED[reduction] | cv2.IMREAD_IGNORE_ORIENTATION if is_jpeg else cv2.IMREAD_UNCHANGED
     try:
@@ -105,7 +107,7 @@ def _decode(path: Path, header: ImageHeader, reduction: int) -> Shaped[np.ndarra
 
 
 def _to_rgb(pixels: Shaped[np.ndarray, "height width *channels"]) -> Picture:
-    """OpenCV's grey, BGR or BGRA of 8 or 16 bits to RGB, strip by strip to keep the wider numbers between small."""
+    """Converts OpenCV's grey, BGR or BGRA of 8 or 16 bits to 8-bit RGB, strip by strip to save memory."""
     if pixels.ndim == 2:
         pixels = pixels[:, :, None]
     picture = np.empty((*pixels.shape[:2], 3), np.uint8)
@@ -120,6 +122,7 @@ def _to_rgb(pixels: Shaped[np.ndarray, "height width *channels"]) -> Picture:
 
 
 def _over_grey(strip: Shaped[np.ndarray, "rows width 4"]) -> Picture:
+    """Composites BGRA onto mid grey; returns BGR."""
     alpha = strip[:, :, 3:].astype(np.uint16)
     mixed = strip[:, :, :3] * alpha + MID_GREY * (255 - alpha)
     return ((mixed + 127) // 255).astype(np.uint8)
@@ -137,4 +140,4 @@ def _shrink(
 
 
 def _damaged(path: Path) -> InputError:
-    return InputError(f"{path} begins like a picture but cannot be decoded; open it elsewhere and save it again")
+    return InputError(f"{path} is a damaged image; open it in another program and save it again")

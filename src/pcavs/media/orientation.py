@@ -1,6 +1,6 @@
-"""The eight ways in which a picture may lie in its file."""
+"""Turns stored pixels upright: the eight orientations of EXIF, used by photographs and videos alike."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Shaped
@@ -11,12 +11,14 @@ class Orientation(NamedTuple):
 
     transposed: bool = False
     mirror_x: bool = False
+    """Reverse the columns (left and right)."""
     mirror_y: bool = False
+    """Reverse the rows (top and bottom)."""
 
 
-UPRIGHT = Orientation()
+UPRIGHT: Final = Orientation()
 
-EXIF_ORIENTATIONS = {
+EXIF_ORIENTATIONS: Final = {
     1: UPRIGHT,
     2: Orientation(mirror_x=True),
     3: Orientation(mirror_x=True, mirror_y=True),
@@ -41,7 +43,7 @@ def from_display_matrix(matrix: bytes) -> Orientation:
 
 
 def turn_upright(pixels: Shaped[np.ndarray, "..."], orientation: Orientation) -> Shaped[np.ndarray, "..."]:
-    """Turns a height x width x channels array upright; always a contiguous copy."""
+    """Turns a (height, width, channels) array upright; returns a contiguous copy in every case."""
     if orientation.transposed:
         pixels = pixels.swapaxes(0, 1)
     if orientation.mirror_x:

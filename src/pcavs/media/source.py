@@ -1,11 +1,14 @@
-"""Opens media files with PyAV and puts what can go wrong into one line."""
+"""Opens audio and video files with PyAV and turns its errors into one-line messages.
+
+`pcavs.media.audio` and `pcavs.media.video` build on it.
+"""
 
 import contextlib
 import logging
 from collections.abc import Generator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import av
 from av.container import InputContainer
@@ -16,11 +19,11 @@ from pcavs.errors import InputError
 
 logger = logging.getLogger(__name__)
 
-# These demuxers open further files or turn any text into "video".
-_REFUSED_FORMATS = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "ffmetadata"}
+_REFUSED_FORMATS: Final = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "ffmetadata"}
+"""FFmpeg demuxers that open further files or URLs, or that decode any text file as "video" (`tty`)."""
 
-# Beyond this a file is hopeless, and a demuxer that keeps failing in one place would never end.
-_MAX_DAMAGED_PACKETS = 1000
+_MAX_DAMAGED_PACKETS: Final = 1000
+"""Packets that fail to decode before reading stops: some demuxers fail at the same place for ever. Tuned by hand."""
 
 
 @contextlib.contextmanager
@@ -32,8 +35,8 @@ def open_media(path: Path) -> Generator[InputContainer]:
     """
     _check_file(path)
     try:
-        # The absolute path keeps FFmpeg from reading "12:30.mp4" as a protocol named 12.
-        # Titles are not always in UTF-8; nobody reads them here.
+        # An absolute path keeps FFmpeg from reading "12:30.mp4" as a URL of the protocol "12".
+        # Metadata need not be UTF-8, and nothing here uses it, so bad bytes are replaced.
         name, options = str(path.resolve()), {"protocol_whitelist": "file"}
         with av.open(name, "r", options=options, metadata_errors="replace") as container:
             if container.format.name in _REFUSED_FORMATS:
@@ -51,23 +54,15 @@ def _check_file(path: Path) -> None:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check its name and permissions") from error
     except ValueError as error:
-        raise InputError(f"{str(path)!r} is no name that a file can have; check it") from error
+        raise InputError(f"{str(path)!r} is not a valid file name; check it") from error
     if size == 0:
         raise InputError(f"{path} is empty (0 bytes); give a file with content")
 
 
-def is_there(path: Path) -> bool:
-    """Whether a file or folder has this name; False for what no file can be called."""
-    try:
-        return path.exists()
-    except OSError:  # such as a name of a thousand letters
-        return False
-
-
-def real_streams(container: InputContainer, kind: str) -> list[Any]:
-    """Lists the streams of a kind ("audio" or "video") that can be decoded, without cover pictures."""
+def decodable_streams(container: InputContainer, kind: str) -> list[Any]:
+    """Lists the streams of a kind, "audio" or "video", that can be decoded; cover pictures are left out."""
     pictures = Disposition.attached_pic
     streams: list[Any] = list(container.streams)
     return [
@@ -78,19 +73,20 @@ def real_streams(container: InputContainer, kind: str) -> list[Any]:
 
 
 def time_origin(container: InputContainer) -> Fraction:
-    """Gives the time, on the file's own clock, that counts as second 0 for its picture and its sound alike."""
+    """Returns the timestamp, in seconds on the file's clock, that counts as second 0 for both picture and sound."""
     start: int | None = container.start_time
-    # A negative start is codec delay, which is not played.
+    # A negative start time is codec delay, which is not played.
     return Fraction(max(0, start or 0), av.time_base)
 
 
-def decode(container: InputContainer, stream: Any, path: Path) -> Generator[Any]:
-    """Decodes a stream's frames, passing over damaged packets; logs one warning with their number.
+def decode_frames(container: InputContainer, stream: Any, path: Path) -> Generator[Any]:
+    """Decodes the frames of one stream, skipping damaged packets; logs one warning with their number.
 
     Raises:
-        InputError: The file cannot be read on.
+        InputError: The file cannot be read any further.
     """
-    damaged, kind = 0, stream.type  # asked for now: the file may be closed before this ends
+    # The kind is read now: the file may be closed before this generator ends.
+    damaged, kind = 0, stream.type
     packets = container.demux(stream)
     try:
         while damaged < _MAX_DAMAGED_PACKETS:
@@ -106,13 +102,13 @@ def decode(container: InputContainer, stream: Any, path: Path) -> Generator[Any]
             try:
                 frames = packet.decode()
             except FFmpegError:
-                # Decoders have error numbers of their own for damage.
+                # Decoders report damage by various error codes, so any of them counts as damage here.
                 damaged += 1
                 continue
             yield from frames
     finally:
         if damaged:
-            logger.warning("%s: passed over %d damaged packets of its %s", path, damaged, kind)
+            logger.warning("%s: skipped %d damaged packets of its %s stream", path, damaged, kind)
 
 
 def _unreadable(path: Path, error: FFmpegError) -> InputError:

@@ -1,4 +1,8 @@
-"""Speech of any length as the talkers hear it: read as often as needed, and never held."""
+"""Reads driving audio of any length as mel windows, without holding samples or spectrogram in memory.
+
+Loudness and the noise gate depend on the whole speech, so `Speech` reads the file once for its statistics; `MelStream`
+reads it again as the windows are requested (docs/decisions/0002).
+"""
 
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -6,42 +10,53 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float, Float32, Float64
 
 from pcavs.media.audio import SILENCE_PEAK, check_speech, stream_waveform
-from pcavs.media.gate import GATE_BLOCK, gate_gains
 from pcavs.media.mel import LazyMel, bin_samples, loudness_gain, mel_bins
 from pcavs.media.timeline import window_bins
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MelSpec
+from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, SAMPLE_RATE_HZ, MelSpec
 from pcavs.types import MelWindows, Waveform
 
 _LEVEL_FRAMES: Final = 64
-"""Frames whose level is measured at once."""
+"""Frames whose levels are computed at once; it bounds the memory of `MelStream.levels`."""
+
+GATE_BLOCK_SAMPLES: Final = SAMPLE_RATE_HZ // 100
+"""Block for which the noise gate measures one level and has one gain: 10 ms."""
+_GATE_HOLD_BLOCKS: Final = 12
+"""Blocks before and after a loud one for which the gate stays open (120 ms), because words end quietly. Tuned by hand;
+not measured."""
+_GATE_RAMP_BLOCKS: Final = 3
+"""Half-width of the Hann window over which the gain falls to 0 beyond the hold (30 ms). Tuned by hand; not measured."""
+_SPEECH_LEVEL_QUANTILE: Final = 0.9
+"""Quantile of the block levels that counts as the level of the speech. Tuned by hand; not measured."""
 
 
-class Survey(NamedTuple):
-    """What must be known of the whole before its first window can be made."""
+class SpeechStats(NamedTuple):
+    """What must be known of the whole speech before its first mel window can be computed."""
 
     num_samples: int
     """At 16 kHz."""
     is_silent: bool
+    """True if no sample exceeds `SILENCE_PEAK`."""
     gain: float
     """Factor that normalises the loudness."""
-    gates: Float32[np.ndarray, " blocks"] | None
-    """Factors of a gate, one each 10 ms; None where there is none."""
+    gate_gains: Float32[np.ndarray, " blocks"] | None
+    """Gain of the noise gate for each whole block of `GATE_BLOCK_SAMPLES`, 0 to 1; None without a gate."""
 
 
 class Speech:
-    """Driving audio that was listened to once from beginning to end.
+    """Driving audio whose statistics are known: the constructor reads the file once, from beginning to end.
 
-    Memory: with a gate, a number for each 10 ms.
+    Memory: with a gate, one number for each 10 ms; otherwise none.
 
     Args:
         path: Any file with sound.
-        start_s: Where to begin, in seconds.
-        end_s: Where to stop; None is the end.
-        spec: How the talker hears.
-        gate_db: Level against the speech's own below which sound is taken for silence; None takes all.
+        start_s: Start of the range, in seconds.
+        end_s: End of the range, in seconds; None is the end of the file.
+        spec: The talker's mel spectrogram.
+        gate_db: Level, relative to that of the speech and below 0, under which sound is replaced by silence; None keeps
+            all sound.
 
     Raises:
         InputError: The file cannot be read, has no sound, or the range holds less than 0.2 s.
@@ -51,17 +66,18 @@ class Speech:
         self, path: Path, start_s: float, end_s: float | None, spec: MelSpec, gate_db: float | None = None
     ) -> None:
         self.spec, self._path, self._range = spec, path, (start_s, end_s)
-        self.survey = _survey(self._pieces(), spec, gate_db)
-        check_speech(path, self.survey.num_samples, 1.0 if not self.survey.is_silent else 0.0, start_s)
+        self.stats, peak = _measure(self._pieces(), spec, gate_db)
+        check_speech(path, self.stats.num_samples, peak, start_s)
 
     def gated(self) -> Iterator[Waveform]:
-        """Streams the samples, what the gate takes out being silent."""
-        gates, at = self.survey.gates, 0
+        """Streams the samples at 16 kHz, multiplied by the gains of the noise gate."""
+        gains, position = self.stats.gate_gains, 0
         for piece in _in_blocks(self._pieces()):
-            if gates is not None and len(gates):
-                blocks = np.arange(at, at + len(piece)) // GATE_BLOCK
-                piece = piece * gates[blocks.clip(max=len(gates) - 1)]
-            at += len(piece)
+            if gains is not None and len(gains):
+                # Samples after the last whole block take its gain.
+                blocks = np.arange(position, position + len(piece)) // GATE_BLOCK_SAMPLES
+                piece = piece * gains[blocks.clip(max=len(gains) - 1)]
+            position += len(piece)
             yield piece
 
     def _pieces(self) -> Iterator[Waveform]:
@@ -69,15 +85,16 @@ class Speech:
 
 
 class MelStream(LazyMel):
-    """The mel windows of a film's frames, made when they are asked for; loudness is that of the whole speech.
+    """Computes the mel windows of a film's frames when they are requested, with the loudness of the whole speech.
 
-    Asked for in rising order, all windows cost one more reading of the file. To go back farther than to the first
-    frame of the last call begins the reading anew.
+    Requesting all windows in rising order costs one reading of the file. A request for a frame before the first one of
+    the previous request starts reading from the beginning again.
 
     Args:
-        speech: What is heard.
-        num_frames: Of the film.
-        lead_bins: Bins of silence in front: 8 centre each window on its frame.
+        speech: The driving audio.
+        num_frames: Number of frames of the film.
+        lead_bins: Bins of silence in front: `timeline.MEL_LEAD_BINS` (8) centres each window on its frame, 0 gives
+            the published timing.
     """
 
     def __init__(self, speech: Speech, num_frames: int, lead_bins: int) -> None:
@@ -87,20 +104,21 @@ class MelStream(LazyMel):
         self._rewind()
 
     def windows(self, frames: Sequence[int] | None = None) -> MelWindows:
-        """Makes the windows of some frames: `mel_windows(padded_mel(...), frames)` without the whole."""
+        """Computes `mel_windows(padded_mel(...), frames)` without the whole spectrogram; None is all frames."""
         frames, spec = range(self.num_frames) if frames is None else frames, self._speech.spec
-        made = np.empty((len(frames), 1, spec.mel_channels, MEL_WINDOW_BINS), np.float32)
+        windows = np.empty((len(frames), 1, spec.mel_channels, MEL_WINDOW_BINS), np.float32)
+        # Runs of consecutive frames share bins, which are computed once.
         for _, run in groupby(enumerate(frames), key=lambda pair: pair[1] - pair[0]):
             rows = list(run)
             first = window_bins(rows[0][1]).start
             mel = self._bins(range(first, window_bins(rows[-1][1]).stop))
             for row, frame in rows:
                 at = window_bins(frame).start - first
-                made[row, 0] = mel[:, at : at + MEL_WINDOW_BINS]
-        return made
+                windows[row, 0] = mel[:, at : at + MEL_WINDOW_BINS]
+        return windows
 
     def levels(self, num_frames: int) -> Float64[np.ndarray, " time"]:
-        """Measures how loud each frame is, from the first on; the measured are kept."""
+        """Computes `frame_levels(padded_mel(...), num_frames)`; levels computed before are reused."""
         done, level = len(self._levels), np.empty(max(num_frames, len(self._levels)))
         level[:done] = self._levels
         middle = (MEL_WINDOW_BINS - MEL_BINS_PER_FRAME) // 2
@@ -112,65 +130,96 @@ class MelStream(LazyMel):
         return level[:num_frames]
 
     def _bins(self, padded: range) -> Float64[np.ndarray, "mel bins"]:
+        """Computes bins that are numbered as in the padded mel, whose first `lead_bins` are silence."""
         bins = range(padded.start - self._lead, padded.stop - self._lead)
-        return mel_bins(self._cut(bin_samples(bins, self._speech.spec)), self._speech.survey.gain, self._speech.spec)
+        return mel_bins(self._read(bin_samples(bins, self._speech.spec)), self._speech.stats.gain, self._speech.spec)
 
-    def _cut(self, wanted: range) -> Waveform:
-        """Some samples, silence beyond the ends; forgets what lies before them."""
-        if max(0, wanted.start) < self._first:
+    def _read(self, samples: range) -> Waveform:
+        """Returns a range of samples, with zeros beyond both ends of the speech; drops buffered samples before it."""
+        if max(0, samples.start) < self._first:
             self._rewind()
-        self._forget(wanted.start)
-        known, pieces = self._first + len(self._kept), [self._kept]
-        while known < wanted.stop and (piece := next(self._samples, None)) is not None:
+        self._drop(samples.start)
+        known, pieces = self._first + len(self._buffer), [self._buffer]
+        while known < samples.stop and (piece := next(self._pieces, None)) is not None:
             known += len(piece)
             pieces.append(piece)
-            if known <= wanted.start:
-                self._first, pieces = known, []  # passed over on the way to what is wanted
-        self._kept = np.concatenate([np.zeros(0, np.float32), *pieces])
-        self._forget(wanted.start)
-        part = np.zeros(len(wanted), np.float32)
-        inside = self._kept[max(0, wanted.start - self._first) : max(0, wanted.stop - self._first)]
-        offset = max(0, self._first - wanted.start)
+            if known <= samples.start:
+                self._first, pieces = known, []  # all of it lies before the range
+        self._buffer = np.concatenate([np.zeros(0, np.float32), *pieces])
+        self._drop(samples.start)
+        part = np.zeros(len(samples), np.float32)
+        inside = self._buffer[max(0, samples.start - self._first) : max(0, samples.stop - self._first)]
+        offset = max(0, self._first - samples.start)
         part[offset : offset + len(inside)] = inside
         return part
 
-    def _forget(self, before: int) -> None:
-        surplus = min(before - self._first, len(self._kept))
+    def _drop(self, before: int) -> None:
+        surplus = min(before - self._first, len(self._buffer))
         if surplus > 0:
-            self._kept, self._first = self._kept[surplus:], self._first + surplus
+            self._buffer, self._first = self._buffer[surplus:], self._first + surplus
 
     def _rewind(self) -> None:
-        self._samples, self._kept, self._first = self._speech.gated(), np.zeros(0, np.float32), 0
+        self._pieces, self._buffer, self._first = self._speech.gated(), np.zeros(0, np.float32), 0
 
 
-def _survey(pieces: Iterator[Waveform], spec: MelSpec, gate_db: float | None) -> Survey:
-    count, peak, tail_energy = 0, 0.0, 0.0
-    energies: list[Float64[np.ndarray, " blocks"]] = []
-    energy = 0.0
+def gate_gains(level: Float[np.ndarray, " blocks"], gate_db: float) -> Float32[np.ndarray, " blocks"]:
+    """Computes the gains of a noise gate, which replaces what is quiet between words by silence.
+
+    A block opens the gate if its level is at least `gate_db` relative to the speech (the 0.9 quantile of the levels).
+    The gate stays open for 120 ms before and after such a block, and its gain falls to 0 within a further 30 ms.
+
+    Args:
+        level: Root mean square of each whole block of `GATE_BLOCK_SAMPLES` samples.
+        gate_db: Threshold relative to the level of the speech; below 0.
+
+    Returns:
+        Gain of each block, 0 to 1. Samples after the last whole block take its gain.
+    """
+    num_blocks = len(level)
+    if not num_blocks:
+        return np.ones(0, np.float32)
+    is_loud = level >= np.quantile(level, _SPEECH_LEVEL_QUANTILE) * 10 ** (gate_db / 20)
+    is_open = np.convolve(is_loud, np.ones(2 * _GATE_HOLD_BLOCKS + 1), "same")[:num_blocks] > 0
+    padded = np.pad(is_open.astype(np.float64), _GATE_RAMP_BLOCKS, mode="edge")
+    ramp = np.convolve(padded, _hann(2 * _GATE_RAMP_BLOCKS + 1), "valid")
+    return np.where(is_open, 1.0, ramp).astype(np.float32)
+
+
+def _hann(length: int) -> np.ndarray:
+    """Computes a Hann window of sum 1 without its zeros at the ends."""
+    window = np.hanning(length + 2)[1:-1]
+    return window / window.sum()
+
+
+def _measure(pieces: Iterator[Waveform], spec: MelSpec, gate_db: float | None) -> tuple[SpeechStats, float]:
+    """Measures the statistics of a speech in one pass; returns them and the peak amplitude."""
+    count, peak, energy, tail_energy = 0, 0.0, 0.0, 0.0
+    block_energies: list[Float64[np.ndarray, " blocks"]] = []
     for piece in _in_blocks(pieces):
         count += len(piece)
         peak = max(peak, float(np.abs(piece).max(initial=0.0)))
         squares = np.square(piece, dtype=np.float64)
-        whole = len(piece) // GATE_BLOCK * GATE_BLOCK
+        whole = len(piece) // GATE_BLOCK_SAMPLES * GATE_BLOCK_SAMPLES
         energy += float(squares.sum())
         tail_energy = float(squares[whole:].sum())
         if gate_db is not None:
-            energies.append(squares[:whole].reshape(-1, GATE_BLOCK).sum(axis=1))
-    gates = None
+            block_energies.append(squares[:whole].reshape(-1, GATE_BLOCK_SAMPLES).sum(axis=1))
+    gains = None
     if gate_db is not None:
-        block_energy = np.concatenate([np.zeros(0), *energies])
-        gates = gate_gains(np.sqrt(block_energy / GATE_BLOCK), gate_db)
-        if len(gates):
-            energy = float(block_energy @ np.square(gates, dtype=np.float64)) + tail_energy * float(gates[-1]) ** 2
-    return Survey(count, peak < SILENCE_PEAK, loudness_gain(energy, count, spec), gates)
+        block_energy = np.concatenate([np.zeros(0), *block_energies])
+        gains = gate_gains(np.sqrt(block_energy / GATE_BLOCK_SAMPLES), gate_db)
+        if len(gains):
+            # The loudness is that of the gated speech.
+            energy = float(block_energy @ np.square(gains, dtype=np.float64)) + tail_energy * float(gains[-1]) ** 2
+    return SpeechStats(count, peak < SILENCE_PEAK, loudness_gain(energy, count, spec), gains), peak
 
 
 def _in_blocks(pieces: Iterator[Waveform]) -> Iterator[Waveform]:
-    """The same samples in pieces of whole blocks, but for the last."""
+    """Streams the same samples in pieces of whole blocks; only the last piece may be shorter."""
     left = np.zeros(0, np.float32)
     for piece in pieces:
         joined = np.concatenate([left, piece])
-        whole = len(joined) // GATE_BLOCK * GATE_BLOCK
+        whole = len(joined) // GATE_BLOCK_SAMPLES * GATE_BLOCK_SAMPLES
         left = joined[whole:]
         if whole:
             yield joined[:whole]

@@ -1,4 +1,4 @@
-"""Films become RGB frames at exactly 25 a second, whatever their own rate."""
+"""Decodes videos to RGB frames at exactly 25 a second, whatever their own frame rate."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import av
 from av.container import InputContainer
@@ -16,63 +16,69 @@ from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from pcavs.errors import InputError
 from pcavs.media.orientation import UPRIGHT, Orientation, from_display_matrix, turn_upright
-from pcavs.media.source import decode, open_media, real_streams, time_origin
+from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
 from pcavs.media.timeline import check_range, count_frames_between, nearest_index, resample_nearest
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
-MAX_PIXELS = 100_000_000
-"""A larger picture or frame is refused before it is decoded: it would take gigabytes."""
+MAX_PIXELS: Final = 100_000_000
+"""Pixels of the largest frame that is decoded; a larger one would take gigabytes. Tuned by hand."""
 
-# Before this time decoding from the start costs less than a seek can go wrong.
-_SEEK_FROM_S = 5
-# A longer time between two frames is a damaged clock, not a still: a file of 40 kB would give hours of one frame.
-_LONGEST_STILL_S = 600
-_UNSPECIFIED_COLOUR = 2
-_STANDARD_DEFINITION_LINES = 576
-_EXTREME_PIXEL_SHAPE = 4
+_SEEK_FROM_S: Final = 5
+"""Start time from which the reader seeks; for an earlier one it decodes from the beginning, which cannot miss a frame.
+Tuned by hand."""
+_MAX_STILL_S: Final = 600
+"""Longest time between two frames that counts as a still; a longer one is a damaged timestamp, with which a file of
+40 kB would give hours of one frame. Tuned by hand."""
+_UNSPECIFIED_COLOUR: Final = 2
+"""FFmpeg's code of a colour space that the file does not state."""
+_STANDARD_DEFINITION_LINES: Final = 576
+"""Height up to which such a video is taken as BT.601, a higher one as BT.709, as players do."""
+_MAX_PIXEL_ASPECT: Final = 4
+"""Pixel aspect ratios beyond this, or below its inverse, are taken as damaged and replaced by 1. Tuned by hand."""
 
 
-class _Stored(NamedTuple):
-    """A decoded frame as it lies in the file."""
+class _StoredFrame(NamedTuple):
+    """A decoded frame before rotation, scaling and conversion to RGB."""
 
     frame: VideoFrame
-    pixel_shape: Fraction
+    pixel_aspect: Fraction
     """Width of a pixel over its height."""
 
 
-_Timed: TypeAlias = tuple[Fraction, Fraction, _Stored]
-"""Time shown, time its showing ends (seconds), frame."""
+_TimedFrame: TypeAlias = tuple[Fraction, Fraction, _StoredFrame]
+"""Time at which the frame is shown, time at which its display ends (both in seconds), and the frame."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VideoInfo:
-    """What the header of a film says."""
+    """Size, rate and length of a video, as its header states them."""
 
     width_px: int
     """As shown: upright, with square pixels."""
     height_px: int
+    """As shown."""
     frame_rate: Fraction
-    """The file's own average, frames a second."""
+    """The file's own average, in frames a second."""
     duration_s: float
-    """0 when the file does not say."""
+    """0 if the file does not state it."""
     num_frames: int
-    """Frames at 25 a second, by the stated duration; `count_pictures` gives the exact number."""
+    """Frames at 25 a second, from the stated duration; `count_pictures` returns the exact number."""
     has_audio: bool
 
 
 def probe_video(path: Path) -> VideoInfo:
-    """Reads a film's size, rate and length; decodes its first frame only.
+    """Reads a video's size, rate and length; decodes only its first frame.
 
     Raises:
-        InputError: The file cannot be read or has no picture.
+        InputError: The file cannot be read or has no video stream.
     """
     with open_media(path) as container:
         stream = _video_stream(container, path)
-        first = next(decode(container, stream, path), None)
+        first = next(decode_frames(container, stream, path), None)
         if not isinstance(first, VideoFrame):
-            raise InputError(f"{path} has a video stream without any frame; give another film")
-        width, height = _shown_size(_Stored(first, _pixel_shape(stream)), None)
+            raise InputError(f"{path} has an empty video stream; give another video")
+        width, height = _shown_size(_StoredFrame(first, _pixel_aspect(stream)), None)
         if _orientation(first).transposed:
             width, height = height, width
         if stream.duration is not None:
@@ -85,60 +91,62 @@ def probe_video(path: Path) -> VideoInfo:
             frame_rate=Fraction(stream.average_rate or stream.guessed_rate or FRAME_RATE),
             duration_s=float(duration),
             num_frames=max(1, count_frames_between(Fraction(0), duration)),
-            has_audio=bool(real_streams(container, "audio")),
+            has_audio=bool(decodable_streams(container, "audio")),
         )
 
 
 def read_frames(
     path: Path, start_s: float = 0.0, end_s: float | None = None, max_side_px: int | None = None
 ) -> Iterator[Picture]:
-    """Streams a film's frames at exactly 25 a second, each grid time taking the frame nearest in time.
+    """Streams a video's frames as RGB at exactly 25 a second; each output frame is the one nearest in time.
 
-    Second 0 is where the file's picture or sound begins, whichever is earlier, so frames and `read_waveform`
-    keep step. Rotation, mirroring and oblong pixels are applied. Every array is contiguous and the caller's
-    own. Errors are raised when the first frame is asked for.
+    Second 0 is where the file's picture or sound begins, whichever is earlier, so frames are in sync with
+    `read_waveform`. Rotation and mirroring are applied, and oblong pixels become square. Each array is contiguous and
+    may be changed by the caller. Errors are raised when the first frame is requested, not by the call.
 
     Args:
-        path: A film; a single picture counts as a film of one frame.
+        path: A video; a still image counts as a video of one frame.
         start_s: Time of the first frame, in seconds.
-        end_s: Where to stop, in seconds; None is the end.
-        max_side_px: Larger frames are reduced until the longer side has this many pixels.
+        end_s: End of the range, in seconds; None is the end of the video.
+        max_side_px: Larger frames are reduced until the longer side has this length; None keeps their size.
 
     Raises:
-        InputError: The file cannot be read, has no picture, ends before `start_s`, or stands still for ten minutes.
+        InputError: The file cannot be read, has no video stream, ends before `start_s`, or shows one frame for more
+            than ten minutes.
     """
     check_range(start_s, end_s)
     start, end = Fraction(start_s), None if end_s is None else Fraction(end_s)
-    last: tuple[_Stored, Picture] | None = None
-    reformatter = VideoReformatter()  # a frame's own would set up a scaler, with its threads, for every frame
+    last: tuple[_StoredFrame, Picture] | None = None
+    # One reformatter for the whole video: `VideoFrame.reformat` would set up a scaler and its threads every time.
+    reformatter = VideoReformatter()
     with ExitStack() as stack:
-        timed = _plausible(_timed_frames(path, start, stack), path, start, end)
+        timed = _refuse_long_stills(_timed_frames(path, start, stack), path, start, end)
         for stored in resample_nearest(timed, start, end):
             if last is None or stored is not last[0]:
                 last = stored, _to_picture(stored, max_side_px, reformatter)
                 yield last[1]
             else:
-                # A repeated frame is a copy, so that drawing on one does not draw on the other.
+                # A repeated frame is copied, so that the caller may change each of them.
                 yield last[1].copy()
     if last is None:
         raise InputError(f"{path} has no picture at {start_s:g} s; it ends earlier")
 
 
 def count_pictures(path: Path, start_s: float = 0.0, end_s: float | None = None) -> int:
-    """Counts the frames that `read_frames` would give, without decoding them.
+    """Counts the frames that `read_frames` would return, from the timestamps alone.
 
     Raises:
-        InputError: The file cannot be read or has no picture.
+        InputError: The file cannot be read or has no video stream.
     """
     check_range(start_s, end_s)
     with open_media(path) as container:
         stream = _video_stream(container, path)
-        origin, spare = time_origin(container), _frame_duration(stream)
+        origin, usual = time_origin(container), _frame_duration(stream)
         last = Fraction(0)
         for packet in container.demux(stream):
             if packet.pts is None or packet.is_discard:
                 continue
-            length = packet.duration * stream.time_base if packet.duration else spare
+            length = packet.duration * stream.time_base if packet.duration else usual
             last = max(last, packet.pts * stream.time_base - origin + length)
     if end_s is not None:
         last = min(last, Fraction(end_s))
@@ -147,9 +155,9 @@ def count_pictures(path: Path, start_s: float = 0.0, end_s: float | None = None)
 
 
 def _video_stream(container: InputContainer, path: Path) -> Any:
-    streams = real_streams(container, "video")
+    streams = decodable_streams(container, "video")
     if not streams:
-        raise InputError(f"{path} has no picture; give a film or a photo")
+        raise InputError(f"{path} has no picture; give a video or a photo")
     stream = streams[0]
     if stream.width * stream.height > MAX_PIXELS:
         raise InputError(
@@ -160,44 +168,47 @@ def _video_stream(container: InputContainer, path: Path) -> Any:
     return stream
 
 
-def _timed_frames(path: Path, start: Fraction, stack: ExitStack) -> Iterator[_Timed]:
-    """Frames with the times between which they are shown, from the last one at or before `start` on."""
-    frames = _decoded(path, start if start > _SEEK_FROM_S else None, stack)
+def _timed_frames(path: Path, start: Fraction, stack: ExitStack) -> Iterator[_TimedFrame]:
+    """Decodes frames with their times, beginning at or before `start`."""
+    frames = _decode_from(path, start if start > _SEEK_FROM_S else None, stack)
     first = next(frames, None)
     if start > _SEEK_FROM_S and (first is None or first[0] > start):
-        # Some files cannot seek, or land too late: read those from their beginning.
-        frames = _decoded(path, None, stack)
+        # Some files cannot seek, or the seek lands too late: read those from their beginning.
+        frames = _decode_from(path, None, stack)
         first = next(frames, None)
     if first is None:
         raise InputError(f"{path} holds no frame that can be decoded; check that it plays, or convert it")
     return chain([first], frames)
 
 
-def _plausible(frames: Iterator[_Timed], path: Path, start: Fraction, end: Fraction | None) -> Iterator[_Timed]:
-    """Refuses what stands still for too long between `start` and `end`, and shortens such a last frame."""
+def _refuse_long_stills(
+    frames: Iterator[_TimedFrame], path: Path, start: Fraction, end: Fraction | None
+) -> Iterator[_TimedFrame]:
+    """Raises an `InputError` at a frame that is shown for too long within the range; shortens such a last frame."""
     last = start
     for shown, until, stored in frames:
         still_s = (shown if end is None else min(shown, end)) - last
-        if still_s > _LONGEST_STILL_S:
+        if still_s > _MAX_STILL_S:
             raise InputError(
-                f"{path} stands still for {float(still_s):.0f} s from {float(last):.2f} s on, as if its clock were "
-                f"damaged; at most {_LONGEST_STILL_S} s are taken: convert it, or cut that part out"
+                f"{path} shows one frame for {float(still_s):.0f} s from {float(last):.2f} s on, so its timestamps "
+                f"seem damaged (at most {_MAX_STILL_S} s are accepted); convert it, or cut that part out"
             )
         last = max(last, shown)
-        yield shown, min(until, last + _LONGEST_STILL_S), stored
+        yield shown, min(until, last + _MAX_STILL_S), stored
 
 
-def _decoded(path: Path, seek: Fraction | None, stack: ExitStack) -> Iterator[_Timed]:
+def _decode_from(path: Path, seek: Fraction | None, stack: ExitStack) -> Iterator[_TimedFrame]:
+    """Decodes frames from the keyframe before the time `seek`, or from the beginning; none if it cannot seek there."""
     container = stack.enter_context(open_media(path))
     stream = _video_stream(container, path)
-    origin, spare, pixel_shape = time_origin(container), _frame_duration(stream), _pixel_shape(stream)
+    origin, usual, pixel_aspect = time_origin(container), _frame_duration(stream), _pixel_aspect(stream)
     if seek is not None:
         try:
             container.seek(nearest_index(seek + origin, 1 / stream.time_base), stream=stream)
         except FFmpegError:
             return
     following = Fraction(0)
-    for frame in decode(container, stream, path):
+    for frame in decode_frames(container, stream, path):
         if not isinstance(frame, VideoFrame):
             continue
         if frame.pts is not None:
@@ -205,18 +216,19 @@ def _decoded(path: Path, seek: Fraction | None, stack: ExitStack) -> Iterator[_T
         elif seek is None:
             shown = following
         else:
-            return
-        following = shown + (frame.duration * Fraction(frame.time_base or 0) if frame.duration else spare)
-        yield shown, following, _Stored(frame, pixel_shape)
+            return  # without a timestamp the frame's time after a seek is unknown
+        following = shown + (frame.duration * Fraction(frame.time_base or 0) if frame.duration else usual)
+        yield shown, following, _StoredFrame(frame, pixel_aspect)
 
 
 def _frame_duration(stream: Any) -> Fraction:
+    """Returns the average duration of a frame in seconds, for frames that state none."""
     return 1 / Fraction(stream.average_rate or stream.guessed_rate or FRAME_RATE)
 
 
-def _pixel_shape(stream: Any) -> Fraction:
-    shape = Fraction(stream.sample_aspect_ratio or 1)
-    return shape if Fraction(1, _EXTREME_PIXEL_SHAPE) <= shape <= _EXTREME_PIXEL_SHAPE else Fraction(1)
+def _pixel_aspect(stream: Any) -> Fraction:
+    aspect = Fraction(stream.sample_aspect_ratio or 1)
+    return aspect if Fraction(1, _MAX_PIXEL_ASPECT) <= aspect <= _MAX_PIXEL_ASPECT else Fraction(1)
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
@@ -224,14 +236,14 @@ def _orientation(frame: VideoFrame) -> Orientation:
     return UPRIGHT if matrix is None else from_display_matrix(bytes(matrix))
 
 
-def _shown_size(stored: _Stored, max_side_px: int | None) -> tuple[int, int]:
-    """Width and height with square pixels, before the frame is turned upright."""
-    width, height = stored.frame.width * stored.pixel_shape, Fraction(stored.frame.height)
+def _shown_size(stored: _StoredFrame, max_side_px: int | None) -> tuple[int, int]:
+    """Returns width and height with square pixels, before the frame is turned upright."""
+    width, height = stored.frame.width * stored.pixel_aspect, Fraction(stored.frame.height)
     scale = min(Fraction(1), max_side_px / max(width, height)) if max_side_px else Fraction(1)
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _to_picture(stored: _Stored, max_side_px: int | None, reformatter: VideoReformatter) -> Picture:
+def _to_picture(stored: _StoredFrame, max_side_px: int | None, reformatter: VideoReformatter) -> Picture:
     frame = stored.frame
     width, height = _shown_size(stored, max_side_px)
     is_untagged_hd = frame.colorspace == _UNSPECIFIED_COLOUR and frame.height > _STANDARD_DEFINITION_LINES
@@ -240,7 +252,7 @@ def _to_picture(stored: _Stored, max_side_px: int | None, reformatter: VideoRefo
         width=width,
         height=height,
         format="rgb24",
-        # As players do: what says nothing is BT.601 when small and BT.709 when large.
+        # None lets FFmpeg choose: the stated colour space, or BT.601.
         src_colorspace=Colorspace.ITU709 if is_untagged_hd else None,
         interpolation=Interpolation.AREA if width < frame.width else Interpolation.BICUBIC,
         threads=1,

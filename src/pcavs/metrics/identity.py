@@ -14,7 +14,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float, Float32, UInt8
 
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import CropSpec
 
 Embedding: TypeAlias = Float32[np.ndarray, " dim"]
@@ -55,7 +55,7 @@ class FaceresEmbedder:
     def __init__(self, network: Path) -> None:
         """Loads `faceres-deep.xml`."""
         core = ov.Core()
-        settings = processor_settings()
+        settings = cpu_settings()
         self._network = core.compile_model(core.read_model(network), "CPU", settings)
 
     def embed(self, chip: Chip) -> Embedding:

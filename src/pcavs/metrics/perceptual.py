@@ -12,7 +12,7 @@ import numpy as np
 import openvino as ov
 
 from pcavs.errors import WeightsError
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Picture
 
 LPIPS: Final = ("lpips-alex", "lpips-vgg")
@@ -32,7 +32,7 @@ class PerceptualDistance:
         try:
             self.facts = json.loads(network.with_suffix(".json").read_text())
             core = ov.Core()
-            settings = processor_settings()
+            settings = cpu_settings()
             self._network = core.compile_model(core.read_model(network), "CPU", settings)
         except (OSError, ValueError, RuntimeError) as error:
             raise WeightsError(

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float32
 
 from pcavs.errors import InputError, WeightsError
 from pcavs.metrics.crops import MouthCrops, without_light
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import MelWindows
 
@@ -60,7 +60,7 @@ class SyncJudge:
         """
         folder = folder or shipped_judge()
         self.facts = _checked_facts(folder)
-        settings = processor_settings(threads=threads)
+        settings = cpu_settings(threads=threads)
         core = ov.Core()
         self._mouth, self._voice = (
             core.compile_model(core.read_model(folder / f"{name}.xml"), "CPU", settings) for name in ("mouth", "voice")

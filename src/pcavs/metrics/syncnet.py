@@ -16,7 +16,7 @@ from jaxtyping import Float, Float32, Float64, UInt8
 
 from pcavs.errors import InputError, WeightsError
 from pcavs.metrics.sync import REACH_FRAMES, SyncScore
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Picture, Waveform
 
@@ -57,7 +57,7 @@ class SyncNetJudge:
         Raises:
             WeightsError: A tower is damaged or missing.
         """
-        settings = processor_settings()
+        settings = cpu_settings()
         core = ov.Core()
         try:
             self.facts = json.loads((folder / f"{SYNCNET}-mouth.json").read_text())

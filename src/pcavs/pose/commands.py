@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pcavs.errors import InputError, OutputError
-from pcavs.face.choice import ByPlace, FaceChoice, Largest
+from pcavs.face.choice import ByPosition, FaceChoice, Largest
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import canonical_face, rotation_from_angles
 from pcavs.face.track import TrackPolicy
@@ -152,7 +152,7 @@ def wire_head(row: Float[np.ndarray, "6"]) -> Picture:
 def _rhythm(options: DrawOptions) -> Rhythm:
     if options.audio is not None:
         speech = Speech(options.audio, 0.0, None, MelSpec())
-        num_frames = count_frames(speech.survey.num_samples)
+        num_frames = count_frames(speech.stats.num_samples)
         return rhythm_of(MelStream(speech, num_frames, MEL_LEAD_BINS), num_frames)
     if not FRAME_RATE**-1 <= options.seconds <= _LONGEST_S:
         raise InputError(f"a length of {options.seconds:g} s cannot be drawn; give 0.04 to {_LONGEST_S:g}")
@@ -165,7 +165,7 @@ def _choice(words: str) -> FaceChoice:
     if words == "largest":
         return Largest()
     if words in places or (words.isdecimal() and len(words) < 3):
-        return ByPlace(places[words] if words in places else int(words))
+        return ByPosition(places[words] if words in places else int(words))
     raise InputError(f"a face of {words} cannot be chosen here; give largest, left, right, or a number from the left")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from pcavs.errors import InputError
-from pcavs.media.source import is_there
+from pcavs.media.files import path_exists
 from pcavs.media.timeline import frame_time_s, nearest_index
 from pcavs.pose.presets import PRESETS
 from pcavs.pose.timeline import FORMAT, FilmSegment, PresetSegment, Timeline, TrackSegment, read_timeline, timeline_from
@@ -31,7 +31,7 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
     Raises:
         InputError: It is none of these.
     """
-    text, is_named = str(pose), is_there(pose)
+    text, is_named = str(pose), path_exists(pose)
     if not is_named and text in PRESETS:
         return Timeline(segments=(PresetSegment(name=text),), mode="relative")
     if not is_named and "=" in text:

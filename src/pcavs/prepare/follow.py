@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Bool, Float32, UInt8
 
 from pcavs.face.cuts import CutFinder
-from pcavs.face.landmarker import LEAST_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
+from pcavs.face.landmarker import MIN_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
 from pcavs.face.track import box_of, prominence
 from pcavs.types import CropTransform, Mesh, Picture
 
@@ -147,7 +147,7 @@ class Follower:
     def _next(self, picture: Picture, track: _Track) -> Mesh | None:
         if track.lost == 0:
             landmarks = self._landmarker.locate(picture, Region.of_mesh(track.last))
-            if landmarks.presence >= LEAST_SCORE and overlap(box_of(landmarks.mesh), box_of(track.last)) >= _SAME_PLACE:
+            if landmarks.presence >= MIN_SCORE and overlap(box_of(landmarks.mesh), box_of(track.last)) >= _SAME_PLACE:
                 return landmarks.mesh
         box = box_of(track.last)
         size, centre = float((box[2:] - box[:2]).max()), (box[:2] + box[2:]) / 2
@@ -186,10 +186,10 @@ def settle(landmarker: FaceLandmarker, picture: Picture, face: Detection) -> Lan
     """Finds the mesh of a detected face by three looks, each through the square of the one before."""
     landmarks = landmarker.locate(picture, Region.of_detection(face))
     for _ in range(2):
-        if landmarks.presence < LEAST_SCORE:
+        if landmarks.presence < MIN_SCORE:
             return None
         landmarks = landmarker.locate(picture, Region.of_mesh(landmarks.mesh))
-    return landmarks if landmarks.presence >= LEAST_SCORE else None
+    return landmarks if landmarks.presence >= MIN_SCORE else None
 
 
 def _window(

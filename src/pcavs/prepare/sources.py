@@ -10,7 +10,7 @@ from typing import Final
 
 from pcavs.data.table import read_table
 from pcavs.errors import InputError
-from pcavs.media.source import is_there
+from pcavs.media.files import path_exists
 from pcavs.media.video import probe_video
 from pcavs.prepare.options import PrepareOptions
 
@@ -150,7 +150,7 @@ def _parts(source: Source) -> Iterator[Source]:
 
 
 def _size(path: Path) -> int:
-    return path.stat().st_size if is_there(path) and path.is_file() else 0
+    return path.stat().st_size if path_exists(path) and path.is_file() else 0
 
 
 def _key(text: str) -> str:

@@ -1,1 +1,1 @@
-"""Runs the networks behind one protocol: torch where it is installed, OpenVINO everywhere."""
+"""Runs a talker's networks, NumPy arrays in and out: with OpenVINO (no torch needed), or with torch."""

@@ -1,4 +1,7 @@
-"""What every runtime of a talker does: arrays in, arrays out."""
+"""The `Runtime` protocol, the arrays that pass through it, and how each kind of generator is called.
+
+A runtime holds the four networks of a talker: identity, motion and speech encoder, and generator.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -10,103 +13,112 @@ from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
 
 Face = UInt8[np.ndarray, "side side 3"]
-"""Aligned crop of `spec.sizes.frame_px`, RGB."""
+"""Aligned crop of side `spec.sizes.frame_px`, RGB."""
 
 Faces = UInt8[np.ndarray, "time side side 3"]
+"""Aligned crops of one clip, RGB."""
 
 
 class IdentityArrays(NamedTuple):
-    """All that the generator needs of the person."""
+    """The identity code: what the generator takes from the identity reference. It is computed once a film."""
 
     vector: Float32[np.ndarray, " identity"]
     maps: tuple[Float32[np.ndarray, "channels _ _"], ...]
-    """`flow`: maps at 1/16, 1/8, 1/4 and 1/2 of the frame's side, coarse to fine; `paper`: one at 1/32."""
+    """Feature maps. `flow`: at 1/16, 1/8, 1/4 and 1/2 of the crop's side, in that order; `paper`: one at 1/32."""
     content: Float32[np.ndarray, " content"]
-    """What the picture itself shows to be said."""
+    """Content of the identity reference itself: what its mouth shows."""
     pose: Float32[np.ndarray, " pose"]
-    """The picture's own pose."""
+    """Pose code of the identity reference."""
 
 
 class FieldArrays(NamedTuple):
-    """What the `flow` generator says of a frame; `animate.compose` makes a picture of any size of it."""
+    """Output of the `flow` generator for one frame: the fields that warp and repaint the photograph.
+
+    frame = mask * warped photograph + (1 - mask) * colours. `pcavs.animate` composes it at any resolution.
+    """
 
     flow: Float32[np.ndarray, "2 half half"]
-    """Where each pixel comes from in the identity picture, minus its own place; the picture spans [-1, 1]."""
+    """Displacement field (x, y): where each pixel comes from in the photograph, minus its own place. The crop spans
+    [-1, 1] in both directions."""
     mask: Float32[np.ndarray, "frame frame"]
-    """Share of the moved identity picture, 0 to 1; the rest is colours."""
+    """Share of the warped photograph, 0 to 1; the rest is `colours`."""
     colours: Float32[np.ndarray, "3 frame frame"]
     """RGB in [-1, 1]."""
 
 
 class FaceArrays(NamedTuple):
-    """What the `paper` generator says of a frame: the face itself."""
+    """Output of the `paper` generator for one frame: the face itself."""
 
     face: Float32[np.ndarray, "3 frame frame"]
     """RGB in [-1, 1]."""
 
 
 Rendered: TypeAlias = FieldArrays | FaceArrays
+"""Output of a generator; `TalkerSpec.kind` decides which."""
 
 
-class Conventions(NamedTuple):
-    """How the generator of one kind of talker is spoken to; a batch axis of one leads every array."""
+class GeneratorInterface(NamedTuple):
+    """Order of the inputs and outputs of one kind of generator. All arrays have a batch axis of length 1 in front.
 
-    person: Callable[[IdentityArrays], tuple[np.ndarray, ...]]
-    """Its inputs after content and pose: what does not change during a film."""
-    rendered: Callable[[Sequence[np.ndarray]], Rendered]
-    """Its outputs, as they come, under their names."""
+    The inputs are content, pose code, then the arrays of `identity_inputs`.
+    """
+
+    identity_inputs: Callable[[IdentityArrays], tuple[np.ndarray, ...]]
+    """Returns the inputs after content and pose code, which are constant during a film."""
+    read_outputs: Callable[[Sequence[np.ndarray]], Rendered]
+    """Turns the outputs, in the network's order, into a named record without the batch axis."""
 
 
-def _flow_person(identity: IdentityArrays) -> tuple[np.ndarray, ...]:
+def _flow_identity_inputs(identity: IdentityArrays) -> tuple[np.ndarray, ...]:
     return tuple(value[None] for value in (identity.vector, identity.content, identity.pose, *identity.maps))
 
 
-def _flow_rendered(outputs: Sequence[np.ndarray]) -> FieldArrays:
+def _read_flow_outputs(outputs: Sequence[np.ndarray]) -> FieldArrays:
     flow, mask, colours = outputs
     return FieldArrays(flow[0], mask[0, 0], colours[0])
 
 
-def _paper_person(identity: IdentityArrays) -> tuple[np.ndarray, ...]:
+def _paper_identity_inputs(identity: IdentityArrays) -> tuple[np.ndarray, ...]:
     return tuple(value[None] for value in (identity.vector, *identity.maps))
 
 
-def _paper_rendered(outputs: Sequence[np.ndarray]) -> FaceArrays:
+def _read_paper_outputs(outputs: Sequence[np.ndarray]) -> FaceArrays:
     return FaceArrays(outputs[0][0])
 
 
-CONVENTIONS: Final = {
-    "flow": Conventions(_flow_person, _flow_rendered),
-    "paper": Conventions(_paper_person, _paper_rendered),
+GENERATOR_INTERFACES: Final = {
+    "flow": GeneratorInterface(_flow_identity_inputs, _read_flow_outputs),
+    "paper": GeneratorInterface(_paper_identity_inputs, _read_paper_outputs),
 }
 """By `TalkerSpec.kind`."""
 
 
 @runtime_checkable
 class Runtime(Protocol):
-    """A talker, loaded and ready; not to be shared between threads."""
+    """The networks of a talker, loaded and ready; not thread-safe."""
 
     spec: TalkerSpec
     description: str
-    """Runtime, device and arithmetic, such as `openvino CPU bf16`."""
+    """Library, device and arithmetic, such as `openvino CPU bf16`."""
 
     def encode_identity(self, face: Face) -> IdentityArrays:
-        """Encodes the identity reference, once a film."""
+        """Encodes the identity reference."""
         ...
 
     def encode_pose(self, faces: Faces) -> Float32[np.ndarray, "time pose"]:
-        """Encodes where the head is."""
+        """Encodes the head pose of each crop as a pose code."""
         ...
 
     def encode_lips(self, faces: Faces) -> Float32[np.ndarray, "time content"]:
-        """Encodes what is seen to be said."""
+        """Encodes the content that each crop's mouth shows."""
         ...
 
     def encode_speech(self, windows: MelWindows) -> Float32[np.ndarray, "time content"]:
-        """Encodes what is heard."""
+        """Encodes the content of each mel window."""
         ...
 
     def render(
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
     ) -> Rendered:
-        """Gives what one frame shows, in arrays of the caller's own; which of the two, the spec's kind says."""
+        """Runs the generator for one frame. The arrays belong to the caller: later calls do not change them."""
         ...

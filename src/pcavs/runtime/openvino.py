@@ -1,4 +1,7 @@
-"""The talker in OpenVINO: what animates on a processor, without torch."""
+"""Runs a talker's exported networks on the CPU with OpenVINO; the default runtime, which needs no torch.
+
+`cpu_settings` serves every network of the package that OpenVINO runs, those of `face` and `metrics` included.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -8,13 +11,12 @@ import openvino as ov
 from jaxtyping import Float32
 
 from pcavs.errors import WeightsError
-from pcavs.runtime.base import CONVENTIONS, Face, Faces, IdentityArrays, Rendered
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, IdentityArrays, Rendered
 from pcavs.spec import TalkerSpec
 from pcavs.types import MelWindows
 
 Precision = Literal["auto", "f32", "bf16"]
-"""Arithmetic; `auto` is bf16 where the processor computes in it, which is about twice as fast there."""
+"""Arithmetic; `auto` is bf16 on processors that compute in it, where it is about twice as fast, otherwise f32."""
 
 
 def cpu_has_bf16() -> bool:
@@ -22,17 +24,34 @@ def cpu_has_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
+def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) -> dict[str, str]:
+    """Returns the settings to compile a network with for OpenVINO's `CPU` device.
+
+    OpenVINO pins the threads of each compiled network to the first processors, and a network of one thread pins the
+    thread that calls it. The processes of a pool would then share one processor while the others idle, so pinning is
+    off where the number of threads is given.
+
+    Args:
+        precision: Arithmetic.
+        threads: Number of threads; 0 lets OpenVINO use all processors.
+    """
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
+    if threads:
+        settings |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
+    return settings
+
+
 class OpenVinoRuntime:
-    """Runs a folder made by `pcavs weights export`; equal input gives equal output on one machine."""
+    """Runs a folder of networks made by `pcavs weights export`; equal input gives equal output on one machine."""
 
     def __init__(self, folder: Path, spec: TalkerSpec, precision: Precision = "auto", threads: int = 0) -> None:
         """Loads and compiles the networks (about a second).
 
         Args:
-            folder: With `identity`, `motion`, `speech` and `generator`, each as .xml and .bin.
-            spec: Of these networks.
+            folder: Holds `identity`, `motion`, `speech` and `generator`, each as .xml and .bin.
+            spec: Spec of these networks.
             precision: Arithmetic of the networks.
-            threads: Processor threads; 0 takes what the machine has.
+            threads: Number of threads; 0 uses all processors.
 
         Raises:
             WeightsError: A network cannot be read.
@@ -41,54 +60,55 @@ class OpenVinoRuntime:
             precision = "bf16" if cpu_has_bf16() else "f32"
         self.spec = spec
         self.description = f"openvino CPU {precision}"
-        settings = processor_settings(precision, threads)
+        settings = cpu_settings(precision, threads)
         core = ov.Core()
         self._identity, self._motion, self._speech, generator = (
             _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech", "generator")
         )
         self._generator = generator.create_infer_request()
-        self._conventions = CONVENTIONS[spec.kind]
-        self._loaded: IdentityArrays | None = None
+        self._interface = GENERATOR_INTERFACES[spec.kind]
+        self._current: IdentityArrays | None = None
 
     def encode_identity(self, face: Face) -> IdentityArrays:
-        """Encodes the identity reference, once a film."""
+        """Encodes the identity reference."""
         vector, *maps = (np.array(value[0]) for value in self._identity([face[None]]).values())
         content, pose = self._encode_motion(face[None])
         return IdentityArrays(vector, tuple(maps), content[0], pose[0])
 
     def encode_pose(self, faces: Faces) -> Float32[np.ndarray, "time pose"]:
-        """Encodes where the head is."""
+        """Encodes the head pose of each crop as a pose code."""
         return self._encode_motion(faces)[1]
 
     def encode_lips(self, faces: Faces) -> Float32[np.ndarray, "time content"]:
-        """Encodes what is seen to be said."""
+        """Encodes the content that each crop's mouth shows."""
         return self._encode_motion(faces)[0]
 
     def encode_speech(self, windows: MelWindows) -> Float32[np.ndarray, "time content"]:
-        """Encodes what is heard."""
+        """Encodes the content of each mel window."""
         return np.array(self._speech([windows])[0])
 
     def render(
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
     ) -> Rendered:
-        """Gives what one frame shows, in arrays of the caller's own."""
-        self._load(identity)
+        """Runs the generator for one frame; the arrays belong to the caller."""
+        self._set_identity(identity)
         self._generator.set_input_tensor(0, ov.Tensor(content[None]))
         self._generator.set_input_tensor(1, ov.Tensor(pose[None]))
         self._generator.infer()
-        return self._conventions.rendered([np.array(tensor.data) for tensor in self._generator.output_tensors])
+        return self._interface.read_outputs([np.array(tensor.data) for tensor in self._generator.output_tensors])
 
     def _encode_motion(self, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
+        """Returns contents and pose codes."""
         results = self._motion([faces])
         return np.array(results[0]), np.array(results[1])
 
-    def _load(self, identity: IdentityArrays) -> None:
-        # A film has one identity: its maps are handed over once, not with every frame.
-        if self._loaded is identity:
+    def _set_identity(self, identity: IdentityArrays) -> None:
+        """Sets the generator's identity inputs, unless they are set already: a film has one identity."""
+        if self._current is identity:
             return
-        for index, value in enumerate(self._conventions.person(identity), start=2):
+        for index, value in enumerate(self._interface.identity_inputs(identity), start=2):
             self._generator.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value)))
-        self._loaded = identity
+        self._current = identity
 
 
 def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> ov.CompiledModel:

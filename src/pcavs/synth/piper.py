@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pcavs.errors import InputError
-from pcavs.runtime.processor import processor_settings
+from pcavs.runtime.openvino import cpu_settings
 from pcavs.synth.speech import SILENCE, Phoneme, Utterance, resampled, transcribed
 
 _HOP = 256
@@ -119,4 +119,4 @@ def _load(path: Path) -> _Voice:
     if len(durations) != 1 or len(model.inputs) != 3:
         raise InputError(f"{path} is not a Piper voice of one speaker; take another")
     model.add_outputs(durations[0].output(0))
-    return _Voice(core.compile_model(model, "CPU", processor_settings()), config)
+    return _Voice(core.compile_model(model, "CPU", cpu_settings()), config)

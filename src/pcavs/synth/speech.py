@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float32, Int16
 
-from pcavs.media.espeak import ask
+from pcavs.media.espeak import run_worker
 from pcavs.media.timeline import resampled_count
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Waveform
@@ -80,7 +80,7 @@ def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
     """
-    header, sound = ask(
+    header, sound = run_worker(
         {
             "text": text,
             "voice": voice.name,
@@ -98,7 +98,7 @@ def transcribed(clauses: Sequence[str], language: str) -> list[str]:
     Raises:
         InputError: eSpeak NG is not installed, or does not know the language.
     """
-    return ask({"clauses": list(clauses), "voice": language})[0]["ipa"]
+    return run_worker({"clauses": list(clauses), "voice": language})[0]["ipa"]
 
 
 def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utterance:

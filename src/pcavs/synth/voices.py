@@ -10,7 +10,7 @@ import numpy as np
 from pcavs.data.table import read_table
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
-from pcavs.media.source import is_there
+from pcavs.media.files import path_exists
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth import piper
 from pcavs.synth.alignment import aligned, trimmed
@@ -70,7 +70,7 @@ def read_voices(table: Path) -> tuple[VoiceFile, ...]:
         for row in read_table(table, ("path", "speaker", "split", "language", "text"))
     )
     for voice in voices:
-        if not is_there(voice.path):
+        if not path_exists(voice.path):
             raise InputError(f"{table} names {voice.path.name}, which is not there; paths are relative to the table")
     return voices
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from helpers.drawn import head_meshes
 from pcavs.animate.timing import DefaultTiming, PublishedTiming, Timing, choose_timing
 from pcavs.errors import InputError
-from pcavs.media.timeline import LEAST_SPEECH_SAMPLES
+from pcavs.media.timeline import MIN_SPEECH_SAMPLES
 from pcavs.spec import CropSpec, MelSpec, TalkerSpec
 
-SAMPLES = st.integers(LEAST_SPEECH_SAMPLES, 10**8)
+SAMPLES = st.integers(MIN_SPEECH_SAMPLES, 10**8)
 MEL = MelSpec()
 
 

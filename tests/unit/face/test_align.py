@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pcavs.face.align import (
+    alignment_points,
     apply_transform,
     clip_transform,
     crop_picture,
@@ -12,7 +13,6 @@ from pcavs.face.align import (
     published_crop,
     published_mesh_transforms,
     published_transforms,
-    three_points,
 )
 from pcavs.spec import CropSpec
 
@@ -26,7 +26,7 @@ def test_the_average_face_lands_on_the_template(pose_head):
     crop = CropSpec()
     meshes = pose_head([(0, 0, 0), (0, 0, 0)])
     transform = clip_transform(meshes, crop, 256)
-    landed = three_points(apply_transform(transform, meshes)).mean(axis=0)
+    landed = alignment_points(apply_transform(transform, meshes)).mean(axis=0)
     wanted = np.array([crop.left_eye, crop.right_eye, crop.mouth]) * 256 - 0.5
     # Four numbers cannot meet six: the person's own proportions remain.
     assert np.abs(landed - wanted).max() < 5
@@ -152,7 +152,7 @@ def test_published_transforms_equal_a_search_for_the_least_squares(seed, frames)
 
 def test_meshes_stand_in_for_the_68_points(pose_head):
     meshes = pose_head([(0, 0, 0), (10, 5, -8), (-20, 0, 3)])
-    three = three_points(meshes).astype(np.float64)
+    three = alignment_points(meshes).astype(np.float64)
     np.testing.assert_allclose(published_mesh_transforms(meshes), published_transforms(sixty_eight(three)), atol=1e-6)
     landed = moved(published_mesh_transforms(meshes), three)
     np.testing.assert_allclose(landed[0, 2], TEMPLATE[2], atol=1e-3)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pcavs.face.choice import ByPlace, Largest, Likest
+from pcavs.face.choice import ByPosition, Largest, MostSimilar
 from pcavs.face.landmarker import Detection
 
 PICTURE = np.zeros((400, 600, 3), np.uint8)
@@ -18,18 +18,18 @@ FACES = [MIDDLE, RIGHT, LEFT]
 
 
 def test_the_largest_central_face_comes_first_and_all_are_tried():
-    assert Largest().order(PICTURE, FACES) == [MIDDLE, LEFT, RIGHT]
+    assert Largest().rank(PICTURE, FACES) == [MIDDLE, LEFT, RIGHT]
 
 
 def test_faces_are_counted_from_the_left():
-    assert ByPlace(0).order(PICTURE, FACES) == [LEFT]
-    assert ByPlace(2).order(PICTURE, FACES) == [RIGHT]
-    assert ByPlace(-1).order(PICTURE, FACES) == [RIGHT]
+    assert ByPosition(0).rank(PICTURE, FACES) == [LEFT]
+    assert ByPosition(2).rank(PICTURE, FACES) == [RIGHT]
+    assert ByPosition(-1).rank(PICTURE, FACES) == [RIGHT]
 
 
 def test_another_face_is_never_taken_for_one_that_is_not_there():
-    assert ByPlace(3).order(PICTURE, FACES) == []
-    assert ByPlace(0).order(PICTURE, []) == []
+    assert ByPosition(3).rank(PICTURE, FACES) == []
+    assert ByPosition(0).rank(PICTURE, []) == []
 
 
 def test_the_likest_comes_first_and_a_single_face_is_not_measured():
@@ -39,7 +39,7 @@ def test_the_likest_comes_first_and_a_single_face_is_not_measured():
         asked.append(one)
         return float(-one.box[2] + one.box[0])
 
-    assert Likest(likeness).order(PICTURE, FACES) == [RIGHT, MIDDLE, LEFT]
+    assert MostSimilar(likeness).rank(PICTURE, FACES) == [RIGHT, MIDDLE, LEFT]
     asked.clear()
-    assert Likest(likeness).order(PICTURE, [LEFT]) == [LEFT]
+    assert MostSimilar(likeness).rank(PICTURE, [LEFT]) == [LEFT]
     assert asked == []

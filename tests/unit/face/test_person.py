@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcavs.face.person import PERSON_PX, PersonFinder
+from pcavs.face.person import PERSON_PX, PersonSegmenter
 from pcavs.media.image import read_picture
 
 EXAMPLE = Path(__file__).parents[3] / "tests" / "data" / "composite.jpg"
@@ -16,7 +16,7 @@ EXAMPLE = Path(__file__).parents[3] / "tests" / "data" / "composite.jpg"
 
 @pytest.fixture(scope="module")
 def people():
-    return PersonFinder()
+    return PersonSegmenter()
 
 
 def test_the_files_are_those_of_the_manifest():
@@ -28,7 +28,7 @@ def test_the_files_are_those_of_the_manifest():
 
 
 def test_a_portrait_is_told_from_what_is_behind(people):
-    share = people.share(read_picture(EXAMPLE))
+    share = people.person_mask(read_picture(EXAMPLE))
     assert share.shape == (PERSON_PX, PERSON_PX)
     assert share.dtype == np.float32
     assert share.min() >= 0
@@ -42,8 +42,8 @@ def test_a_portrait_is_told_from_what_is_behind(people):
 def test_it_is_looked_at_as_a_whole_whatever_its_size(people):
     picture = read_picture(EXAMPLE)
     small = np.ascontiguousarray(picture[::4, ::4])
-    assert np.abs(people.share(small) - people.share(picture)).mean() < 0.03
+    assert np.abs(people.person_mask(small) - people.person_mask(picture)).mean() < 0.03
 
 
 def test_an_empty_picture_shows_nobody(people):
-    assert people.share(np.full((200, 200, 3), 140, np.uint8)).mean() < 0.1
+    assert people.person_mask(np.full((200, 200, 3), 140, np.uint8)).mean() < 0.1

@@ -18,7 +18,7 @@ class People:
     def __init__(self, *others, share=1.0):
         self.others, self.worth = others, share
 
-    def share(self, picture):
+    def person_mask(self, picture):
         rows, columns = np.mgrid[0:256, 0:256] * SIDE / 256
         seen = np.zeros((256, 256), np.float32)
         for row, column, radius in ((SIDE / 2, SIDE / 2, RADIUS), *self.others):

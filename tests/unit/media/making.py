@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from pcavs.media.gate import GATE_BLOCK, gate_gains
+from pcavs.media.speech import GATE_BLOCK_SAMPLES, gate_gains
 
 SoundMaker: TypeAlias = Callable[..., Path]
 FilmMaker: TypeAlias = Callable[..., Path]
@@ -45,9 +45,9 @@ def number_of(picture: np.ndarray) -> int:
 
 def silence_quiet(waveform: np.ndarray, gate_db: float) -> int:
     """Applies a gate to a whole waveform, in place; gives the number of samples that it silenced altogether."""
-    whole = len(waveform) // GATE_BLOCK
-    blocks = waveform[: whole * GATE_BLOCK].reshape(whole, GATE_BLOCK)
+    whole = len(waveform) // GATE_BLOCK_SAMPLES
+    blocks = waveform[: whole * GATE_BLOCK_SAMPLES].reshape(whole, GATE_BLOCK_SAMPLES)
     gain = gate_gains(np.sqrt(np.mean(np.square(blocks), axis=1)), gate_db)
     blocks *= gain[:, None]
-    waveform[whole * GATE_BLOCK :] *= gain[-1] if whole else 1
-    return int((gain == 0).sum()) * GATE_BLOCK
+    waveform[whole * GATE_BLOCK_SAMPLES :] *= gain[-1] if whole else 1
+    return int((gain == 0).sum()) * GATE_BLOCK_SAMPLES

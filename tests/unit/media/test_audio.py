@@ -134,7 +134,7 @@ def test_files_that_are_no_sound(tmp_path: Path, make_film: FilmMaker):
         empty: r"is empty \(0 bytes\)",
         text: "text.mp4 cannot be read as audio or video .Invalid data",
         playlist: "is text or a playlist",
-        make_film("mute.mp4", [Fraction(k, 25) for k in range(5)], numbered): "mute.mp4 has no sound",
+        make_film("mute.mp4", [Fraction(k, 25) for k in range(5)], numbered): "mute.mp4 has no audio stream",
     }
     for path, message in cases.items():
         with pytest.raises(InputError, match=message) as caught:

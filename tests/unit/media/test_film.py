@@ -31,6 +31,59 @@ def flash(path: Path, audio: Path, frames: int, at: int) -> Path:
     return path
 
 
+def test_the_size_may_be_that_of_the_first_frame(make_sound: SoundMaker, tmp_path: Path):
+    audio = make_sound("speech.wav", tone_with_click(1.0, 16_000), 16_000)
+    given = write(tmp_path / "given.mp4", audio=audio)
+    with FilmWriter(tmp_path / "taken.mp4", audio=audio) as film:
+        for k in range(25):
+            film.write(numbered(k))
+    assert (tmp_path / "taken.mp4").read_bytes() == given.read_bytes()
+
+
+def test_a_first_frame_with_an_odd_side_is_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="sides must be even, not 127 x 64"), FilmWriter(tmp_path / "a.mp4") as film:
+        film.write(numbered(0, 127))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_later_frames_must_have_the_size_of_the_first(tmp_path: Path):
+    with FilmWriter(tmp_path / "film.mp4") as film:
+        film.write(numbered(0))
+        with pytest.raises(ValueError, match="a frame of 64 x 64 came for a film of 128 x 64"):
+            film.write(numbered(0, 64))
+
+
+@pytest.mark.parametrize("size", [None, SIZE])
+def test_the_place_and_the_audio_are_checked_before_the_first_frame(
+    tmp_path: Path, size: tuple[int, int] | None, monkeypatch: pytest.MonkeyPatch
+):
+    path, text = tmp_path / "film.mp4", tmp_path / "speech.wav"
+    text.write_text("no sound\n" * 100)
+    with pytest.raises(InputError, match=r"speech\.wav cannot be read"):
+        FilmWriter(path, size, audio=text).__enter__()
+    with pytest.raises(OutputError, match="none is not a folder"):
+        FilmWriter(tmp_path / "none" / "film.mp4", size).__enter__()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises(OutputError, match=r"film\.mp4 cannot be written \(Permission denied\); choose another place"):
+        FilmWriter(path, size).__enter__()
+    assert list(tmp_path.iterdir()) == [text]
+
+
+def test_an_error_of_the_caller_is_not_reported_as_an_error_of_the_file(tmp_path: Path):
+    def read_nothing() -> None:
+        with FilmWriter(tmp_path / "film.mp4") as film:
+            film.write(numbered(0))
+            raise PermissionError(13, "Permission denied", "pose.mp4")
+
+    with pytest.raises(PermissionError, match=r"pose\.mp4"):
+        read_nothing()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_frames_come_back_at_their_times(tmp_path: Path):
     path = write(tmp_path / "film.mp4", 60)
     assert [number_of(picture) for picture in read_frames(path)] == list(range(60))
@@ -133,7 +186,7 @@ def test_the_same_frames_give_the_same_file(make_sound: SoundMaker, tmp_path: Pa
 def test_an_existing_film_is_kept_unless_asked(tmp_path: Path):
     path = tmp_path / "film.mp4"
     path.write_text("precious")
-    with pytest.raises(OutputError, match="film.mp4 exists already; choose another name or ask to overwrite"):
+    with pytest.raises(OutputError, match="film.mp4 exists already; choose another name or add --overwrite"):
         write(path)
     assert path.read_text() == "precious"
     assert probe_video(write(path, overwrite=True)).num_frames == 25
@@ -148,7 +201,7 @@ def test_any_interruption_leaves_nothing(make_sound: SoundMaker, tmp_path: Path,
     def start_and_fail() -> None:
         with FilmWriter(old, SIZE, audio=audio, overwrite=True) as film:
             film.write(numbered(0))
-            assert (tmp_path / "film.mp4.part").exists()
+            assert list(tmp_path.glob("film.mp4.*.part"))
             raise error
 
     with pytest.raises(error):
@@ -194,7 +247,7 @@ def test_unwritable_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         write(tmp_path / "none" / "film.mp4")
     with pytest.raises(OutputError, match="file is not a folder"):
         write(file / "film.mp4")
-    with pytest.raises(OutputError, match="is a folder; name the film"):
+    with pytest.raises(OutputError, match="is a folder; give a file name"):
         write(tmp_path)
 
     def refuse(*_: object, **__: object) -> None:
@@ -219,7 +272,7 @@ def test_bad_input_is_refused_and_leaves_nothing(tmp_path: Path, make_sound: Sou
         FilmWriter(path, SIZE) as film,
     ):
         film.write(numbered(0, 64))
-    with pytest.raises(OutputError, match="no frame came"):
+    with pytest.raises(OutputError, match="there are no frames"):
         write(path, 0)
     film_with_sound = write(path, audio=make_sound("good.wav", tone_with_click(1.0, 16_000), 16_000))
     with pytest.raises(OutputError, match="is the driving audio itself"):

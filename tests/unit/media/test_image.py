@@ -10,7 +10,7 @@ import pytest
 from pcavs.errors import InputError
 from pcavs.media import image
 from pcavs.media.image import read_picture
-from pcavs.media.imageheader import read_header
+from pcavs.media.image_header import read_header
 from unit.media.making import FilmMaker, numbered
 
 
@@ -192,7 +192,7 @@ def test_a_film_gives_its_first_frame(make_film: FilmMaker):
 def test_damaged_pictures_are_refused_in_one_line(tmp_path: Path, suffix: str, kept: int):
     path = save(tmp_path / f"face{suffix}", photo())
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match="begins like a picture but cannot be decoded") as caught:
+    with pytest.raises(InputError, match="is a damaged image; open it") as caught:
         read_picture(path)
     assert "\n" not in str(caught.value)
 

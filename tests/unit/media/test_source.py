@@ -10,9 +10,9 @@ import pytest
 
 from pcavs.errors import InputError, OutputError
 from pcavs.media.audio import AudioReader, read_waveform
+from pcavs.media.files import path_exists
 from pcavs.media.film import FilmWriter
 from pcavs.media.image import read_picture
-from pcavs.media.source import is_there
 from pcavs.media.video import probe_video, read_frames
 from unit.media.making import FilmMaker, numbered
 
@@ -28,7 +28,7 @@ def film(make_film: FilmMaker, count: int = 30, name: str = "film.mp4") -> Path:
 def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str, read):
     with pytest.raises(InputError, match="^[^\n]*$"):
         read(tmp_path / name)
-    assert not is_there(tmp_path / name)
+    assert not path_exists(tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["a\0b.mp4", "a" * 300 + ".mp4"])
@@ -85,7 +85,7 @@ def test_a_rate_that_no_sound_has_is_refused(tmp_path: Path, rate_hz: int):
         file.setsampwidth(1)
         file.setframerate(rate_hz)
         file.writeframes(bytes(9000))
-    with pytest.raises(InputError, match=rf"odd\.wav says that it has {rate_hz} samples a second; [^\n]*$"):
+    with pytest.raises(InputError, match=rf"odd\.wav has a sampling rate of {rate_hz} Hz; [^\n]*$"):
         read_waveform(path)
 
 

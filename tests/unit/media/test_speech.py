@@ -34,7 +34,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def stream_of(path: Path, gate_db: float | None = None) -> MelStream:
     speech = Speech(path, 0.0, None, SPEC, gate_db)
-    return MelStream(speech, count_frames(speech.survey.num_samples), MEL_LEAD_BINS)
+    return MelStream(speech, count_frames(speech.stats.num_samples), MEL_LEAD_BINS)
 
 
 @pytest.mark.parametrize("gate_db", [None, -12.0])
@@ -75,14 +75,14 @@ def test_pieces_are_the_whole(make_sound: SoundMaker, name: str, rate_hz: int):
     path = make_sound(name, tone_with_click(1.23, rate_hz), rate_hz)
     whole = read_waveform(path, 0.2)
     np.testing.assert_array_equal(np.concatenate(list(stream_waveform(path, 0.2))), whole)
-    assert Speech(path, 0.2, None, SPEC).survey.num_samples == len(whole)
+    assert Speech(path, 0.2, None, SPEC).stats.num_samples == len(whole)
 
 
 def test_too_little_is_refused_and_silence_is_known(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     with pytest.raises(InputError, match=r"0\.10 s of sound; at least 0\.2 s"):
         Speech(write_noise(tmp_path / "click.wav", 0.1), 0.0, None, SPEC)
     speech = Speech(write_wav(tmp_path / "quiet.wav", np.zeros(8000)), 0.0, None, SPEC, -30.0)
-    assert speech.survey.is_silent
+    assert speech.stats.is_silent
     assert "is silent" in caplog.text
     assert not MelStream(speech, 12, MEL_LEAD_BINS).windows(range(12)).any()
 
@@ -93,7 +93,7 @@ from pcavs.media.speech import MelStream, Speech
 from pcavs.media.timeline import MEL_LEAD_BINS, count_frames
 from pcavs.spec import MelSpec
 speech = Speech(pathlib.Path(sys.argv[1]), 0.0, None, MelSpec(), -30.0)
-stream = MelStream(speech, count_frames(speech.survey.num_samples), MEL_LEAD_BINS)
+stream = MelStream(speech, count_frames(speech.stats.num_samples), MEL_LEAD_BINS)
 stream.levels(stream.num_frames)
 total = sum(float(stream.windows(range(at, min(at + 64, stream.num_frames))).sum())
             for at in range(0, stream.num_frames, 64))

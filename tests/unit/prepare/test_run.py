@@ -11,7 +11,7 @@ import pytest
 from pcavs.data.ledger import read_ledger
 from pcavs.data.shard import AlignedClip, Span, read_clip, read_shard
 from pcavs.errors import InputError, OutputError
-from pcavs.face.align import clip_transform, crop_picture, three_points
+from pcavs.face.align import alignment_points, clip_transform, crop_picture
 from pcavs.face.pose import pose_code
 from pcavs.media.audio import read_waveform
 from pcavs.media.bitstream import decode_pictures
@@ -109,7 +109,7 @@ def test_clips_are_aligned_and_labelled(prepared: Path):
     assert (picture.key, picture.facts["speaker"], picture.facts["turned"]) == ("bob-look", "bob", True)
     assert decode_pictures(film.film).shape == (12, 256, 256, 3)
     template = np.array([CropSpec().left_eye, CropSpec().right_eye, CropSpec().mouth]) * 256 - 0.5
-    np.testing.assert_allclose(three_points(film.mesh).mean(axis=0), template, atol=8)
+    np.testing.assert_allclose(alignment_points(film.mesh).mean(axis=0), template, atol=8)
     # The head sways inside the crop: one transform a clip leaves its motion in.
     assert np.ptp(film.mesh[:, 1, 0]) > 5
     np.testing.assert_allclose(film.pose, pose_code(film.mesh, 256), atol=1e-3)

@@ -12,7 +12,7 @@ from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import FilmOptions
 from pcavs.errors import InputError
 from pcavs.face.align import Square, invert
-from pcavs.media.imageheader import read_header
+from pcavs.media.image_header import read_header
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
 from pcavs.types import CropTransform, Picture

@@ -1,43 +1,51 @@
-"""Size, depth and orientation of a PNG, JPEG or WebP, read from its header alone."""
+"""Reads size, bit depth and orientation of a PNG, JPEG or WebP file from its header, without decoding pixels.
+
+`pcavs.media.image` uses it to refuse images that would take too much memory before it decodes them.
+"""
 
 import dataclasses
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO, Final, Literal
 
 from pcavs.media.orientation import EXIF_ORIENTATIONS, UPRIGHT, Orientation
 
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 4, 6: 4}
-"""Channels that OpenCV makes of each PNG colour type; a palette may hold transparency."""
-_EXIF_ORIENTATION_TAG = 0x0112
-_EXIF_MAX_BYTES = 1 << 20
-_JPEG_SIZE_MARKERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_JPEG_PROGRESSIVE_MARKERS = {0xC2, 0xC6, 0xCA, 0xCE}
-_JPEG_BARE_MARKERS = {0x01, *range(0xD0, 0xD9)}
-_JPEG_END_MARKERS = {0xD9, 0xDA}
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_CHANNELS: Final = {0: 1, 2: 3, 3: 4, 4: 4, 6: 4}
+"""Channels that OpenCV decodes each PNG colour type to; a palette (type 3) may hold transparency."""
+_EXIF_ORIENTATION_TAG: Final = 0x0112
+_EXIF_MAX_BYTES: Final = 1 << 20
+"""Bytes of EXIF data that are read; the orientation lies within the first hundred or so."""
+_JPEG_SIZE_MARKERS: Final = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""Start-of-frame markers (SOF0 to SOF15), whose segment states the size; the three excluded ones mean other things."""
+_JPEG_PROGRESSIVE_MARKERS: Final = {0xC2, 0xC6, 0xCA, 0xCE}
+_JPEG_EXIF_MARKER: Final = 0xE1
+_JPEG_BARE_MARKERS: Final = {0x01, *range(0xD0, 0xD9)}
+"""Markers without a length and a body."""
+_JPEG_END_MARKERS: Final = {0xD9, 0xDA}
+"""End of image and start of scan: no size follows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ImageHeader:
-    """What a picture says of itself; width and height as stored, before `orientation`."""
+    """What an image file states about itself; width and height are as stored, before `orientation` is applied."""
 
     kind: Literal["PNG", "JPEG", "WebP"]
     width: int
     height: int
     bytes_per_pixel: int
-    """While decoding."""
+    """Memory for each pixel while the image is decoded."""
     orientation: Orientation = UPRIGHT
     is_progressive: bool = False
 
 
 def read_header(path: Path) -> ImageHeader | None:
-    """Reads a picture's header; None when the file is not PNG, JPEG or WebP.
+    """Reads an image's header; returns None if the file is not PNG, JPEG or WebP.
 
     Raises:
         OSError: The file cannot be opened.
-        ValueError: It begins like a picture but its header is damaged (or `struct.error`).
+        ValueError: The header is damaged; `struct.error` and `IndexError` mean the same.
     """
     with path.open("rb") as file:
         start = file.read(16)
@@ -93,7 +101,7 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
                 orientation=orientation,
                 is_progressive=marker in _JPEG_PROGRESSIVE_MARKERS,
             )
-        if marker == 0xE1 and orientation == UPRIGHT:
+        if marker == _JPEG_EXIF_MARKER and orientation == UPRIGHT:
             body = file.read(length)
             if body.startswith(b"Exif\0\0"):
                 orientation = _exif_orientation(body[6:])
@@ -101,7 +109,7 @@ def _read_jpeg(file: BinaryIO) -> ImageHeader:
 
 
 def _jpeg_segments(file: BinaryIO) -> Iterator[tuple[int, int]]:
-    """Marker and length of each segment, the file standing at its body."""
+    """Yields the marker and body length of each segment, with the file positioned at the start of the body."""
     following = 2
     while True:
         file.seek(following)
@@ -135,7 +143,10 @@ def _read_webp(file: BinaryIO) -> ImageHeader:
 
 
 def _webp_size(name: bytes, body: bytes) -> tuple[int, int] | None:
-    """Reference: RFC 9649, sections 2.5 to 2.7."""
+    """Reads width and height from the body of a VP8X, VP8L or VP8 chunk; None for other chunks.
+
+    Reference: RFC 9649, sections 2.5 to 2.7.
+    """
     if name == b"VP8X":
         return 1 + int.from_bytes(body[4:7], "little"), 1 + int.from_bytes(body[7:10], "little")
     if name == b"VP8L":
@@ -148,7 +159,7 @@ def _webp_size(name: bytes, body: bytes) -> tuple[int, int] | None:
 
 
 def _exif_orientation(exif: bytes) -> Orientation:
-    """The orientation tag of the first directory; upright when there is none or it cannot be read."""
+    """Reads the orientation tag of the first directory; upright if there is none or the data are damaged."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
         return UPRIGHT
