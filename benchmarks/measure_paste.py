@@ -20,7 +20,7 @@ from pcavs.animate.compose.paste import evened, feathered
 from pcavs.animate.film import Film
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.face.align import invert
-from pcavs.head.depth import CELLS, MARGIN
+from pcavs.head.grid import margin_px
 from pcavs.types import Picture
 
 _MOMENTS, _STRIP_PX = 6, 360
@@ -56,8 +56,8 @@ def measured(talker: Talker, path: Path, words: argparse.Namespace) -> dict[str,
     """Makes a film and compares each frame with its photograph."""
     pose = words.pose or None
     film = talker.animate(path, words.audio, pose=pose, full_frame=True, end=words.seconds, turn=words.turn)
-    assert film.identity.whole is not None
-    photo = evened(film.identity.whole.picture)
+    assert film.identity.source_crop is not None
+    photo = evened(film.identity.source_crop.picture)
     mask = mask_of(film, photo)
     ring, outside = (mask > _NOTHING) & (mask < _ALL), mask == 0
     own = gradient(photo)[ring].mean()
@@ -78,9 +78,9 @@ def measured(talker: Talker, path: Path, words: argparse.Namespace) -> dict[str,
 
 def mask_of(film: Film, photo: Picture) -> np.ndarray:
     """Where the film may differ from the photograph, in its pixels: as the product places it."""
-    assert film.identity.whole is not None
-    margin = film.side_px * MARGIN // CELLS if film.turn == "depth" else 0
-    back = invert(film.identity.whole.widened(margin).transform)
+    assert film.identity.source_crop is not None
+    margin = margin_px(film.side_px) if film.look.turn == "depth" else 0
+    back = invert(film.identity.source_crop.widened(margin).transform)
     size = photo.shape[1], photo.shape[0]
     return cv2.warpAffine(feathered(film.side_px + 2 * margin), back, size, flags=cv2.INTER_LINEAR)
 

@@ -23,9 +23,11 @@ from typing import Any, get_args
 import cv2
 import numpy as np
 
+from pcavs.animate.controls import Controls
+from pcavs.animate.head_motion import own_row
 from pcavs.animate.identity import Identity, read_identity
 from pcavs.animate.options import FilmOptions, Turn
-from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.renderer import DepthRenderer, Renderer, make_renderer
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import FaceError
 from pcavs.face.landmarker import FaceLandmarker
@@ -36,7 +38,7 @@ from pcavs.media.mel import mel_windows
 from pcavs.metrics.crops import mouth_crops
 from pcavs.metrics.sync import SyncJudge
 from pcavs.pose.calibration import AXES, fit_map, save_map
-from pcavs.pose.codes import picture_angles
+from pcavs.pose.codes import code_angles
 from pcavs.pose.commands import draw_curves
 from pcavs.pose.measure import measure_film
 from pcavs.types import Picture
@@ -95,7 +97,7 @@ def fit(talker: Talker, pictures: list[Path], out: Path, turn: Turn) -> None:
 def turned(talker: Talker, path: Path, who: Turn) -> np.ndarray:
     """For one picture, steps x axes asked x axes: how far the face turned; NaN where it is lost."""
     options = FilmOptions(identity=path, audio=path)
-    identity = read_identity(path, talker.side_px(options), talker.eyes(options))
+    identity = read_identity(path, talker.runtime.spec.sizes.picture_px, talker.face_reader(options))
     landmarker = FaceLandmarker()
     made = np.full((len(_STEPS_DEG), 3, 3), np.nan)
     renderer = make_renderer(talker.runtime, identity, who, people=talker.people)
@@ -113,11 +115,14 @@ def turned(talker: Talker, path: Path, who: Turn) -> np.ndarray:
 
 def frame(renderer: Renderer, identity: Identity, turn: np.ndarray) -> Picture:
     """Renders a picture with its own mouth and its head turned."""
-    own = identity.codes.pose
-    start = picture_angles(own)
-    code = own.copy()
-    code[:9] += (rotation_from_angles((start + turn)[None]) - rotation_from_angles(start[None])).reshape(9)
-    return renderer.frame(identity.codes.content, code.astype(np.float32))
+    if isinstance(renderer, DepthRenderer):
+        pose = own_row(identity) + np.append(turn, np.zeros(3))
+    else:
+        own = identity.codes.pose
+        start = code_angles(own)
+        pose = own.copy()
+        pose[:9] += (rotation_from_angles((start + turn)[None]) - rotation_from_angles(start[None])).reshape(9)
+    return renderer.frame(Controls(identity.codes.content, pose))
 
 
 def measured(picture: Picture, landmarker: FaceLandmarker) -> np.ndarray:
@@ -145,10 +150,10 @@ def check(talker: Talker, words: argparse.Namespace) -> None:
 def follow(talker: Talker, words: argparse.Namespace) -> None:
     """Draws what a timeline asked for and what the film shows, and prints the largest steps of both."""
     film = talker.animate(words.pictures[0], words.audio, pose=words.pose, turn=words.turn)
-    assert film.heads is not None
+    assert film.head_track is not None
     track = track_face(film.frames, FaceLandmarker(), "film", TrackPolicy(smoothed=True))
     made = angles_deg(head_pose(track.meshes).rotation.astype(np.float64))
-    asked = film.heads[:, :3]
+    asked = film.head_track[:, :3]
     picture = draw_curves({"asked": asked, "made": made})
     cv2.imwrite(str(words.out), picture[:, :, ::-1])
     for name, curve in (("asked", asked), ("made", made)):
@@ -205,11 +210,11 @@ def film_row(
     angles = angles_deg(head_pose(track.meshes).rotation.astype(np.float64)).mean(axis=0)
     score = tools[0].score(mouth_crops(frames, track.meshes), lips_shape(track.meshes), mel_windows(film.mel))
     wanted = np.array([asked.get(axis, 0.0) for axis in AXES])
-    assert film.heads is not None
+    assert film.head_track is not None
     return {
         "picture": path.name,
         "asked": wanted.tolist(),
-        "taken": film.heads[0, :3].round(1).tolist(),
+        "taken": film.head_track[0, :3].round(1).tolist(),
         "made": angles.round(1).tolist(),
         "likeness": round(score.likeness, 4),
         "confidence": round(score.confidence, 4),

@@ -15,6 +15,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pcavs.animate.controls import Controls
+from pcavs.animate.head_motion import depth_motion, network_motion
 from pcavs.animate.identity import Identity, read_identity
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.renderer import make_renderer
@@ -24,7 +26,6 @@ from pcavs.face.regions import FACE_OVAL, OUTER_LIPS
 from pcavs.face.track import TrackPolicy, track_picture
 from pcavs.metrics.image import laplacian_spread
 from pcavs.pose.calibration import plain_map
-from pcavs.pose.codes import steer
 from pcavs.types import Mesh, Picture
 
 logger = logging.getLogger("measure_sharpness")
@@ -62,19 +63,18 @@ def main() -> None:
 
 def read(talker: Talker, path: Path, size: int) -> Identity:
     """Reads a picture as a film of that size would."""
-    return read_identity(path, size, talker.eyes(FilmOptions(identity=path)))
+    return read_identity(path, size, talker.face_reader(FilmOptions(identity=path)))
 
 
 def turned(talker: Talker, path: Path, size: int, way: str) -> list[Picture]:
     """Turns a picture to every yaw; its own content keeps the mouth as it is."""
     made = talker.runtime.spec.sizes.frame_px if way == "enlarged" else size
     identity = read(talker, path, made)
-    assert identity.seen is not None
     track = np.zeros((len(_YAWS), 6))
     track[:, 0] = _YAWS
-    codes = steer(track, identity.seen, identity.codes.pose, plain_map()).codes
+    motion = depth_motion(track, identity) if way == "depth" else network_motion(track, identity, plain_map())
     renderer = make_renderer(talker.runtime, identity, "depth" if way == "depth" else "network", people=talker.people)
-    frames = [renderer.frame(identity.codes.content, code) for code in codes]
+    frames = [renderer.frame(Controls(identity.codes.content, pose)) for pose in motion.poses]
     return [
         cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC) if made < size else frame for frame in frames
     ]
@@ -83,7 +83,9 @@ def turned(talker: Talker, path: Path, size: int, way: str) -> list[Picture]:
 def sharpness(talker: Talker, frame: Picture) -> float:
     """Spread of the Laplacian on the face without its mouth; NaN where no face is found."""
     try:
-        track = track_picture(frame, talker.eyes(FilmOptions(identity=Path())).landmarker, "a frame", TrackPolicy())
+        track = track_picture(
+            frame, talker.face_reader(FilmOptions(identity=Path())).landmarker, "a frame", TrackPolicy()
+        )
     except FaceError:
         return float("nan")
     return laplacian_spread(frame, skin(track.meshes[0], frame.shape[0]))

@@ -16,13 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pcavs.animate.film import Film
+from pcavs.animate.controls import Controls
 from pcavs.animate.options import FilmOptions
-from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.renderer import Renderer
 from pcavs.animate.talker import Talker
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
-from pcavs.media.mel import mel_windows
 from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
 from pcavs.spec import FRAME_RATE
 from pcavs.weights.networks import read_networks
@@ -69,12 +68,12 @@ def _report_films(talker: Talker, picture: Path, audio: Path) -> None:
     for size in FILM_SIZES:
         end = FILM_FRAMES / FRAME_RATE
         film = talker.film(FilmOptions(identity=picture, audio=audio, pose=Path("lively"), size=size, end=end))
-        renderer = make_renderer(film.runtime, film.identity, film.turn, people=film.people)
-        contents = film.runtime.encode_speech(mel_windows(film.mel))
+        renderer = film.make_renderer()
+        controls = list(film.controls.of(range(film.num_frames)))
 
-        def frames(film: Film = film, renderer: Renderer = renderer, contents: np.ndarray = contents) -> None:
-            for content, pose in zip(contents, film.poses, strict=True):
-                renderer.frame(content, pose)
+        def frames(renderer: Renderer = renderer, controls: list[Controls] = controls) -> None:
+            for control in controls:
+                renderer.frame(control)
 
         _report(f"film {size} px {precision}", frames, rounds_of=1, frames_a_call=film.num_frames)
 

@@ -34,7 +34,6 @@ import numpy as np
 import fuzz_seeds
 from fuzz_changes import damaged
 from pcavs.animate import batch
-from pcavs.animate.options import verify
 from pcavs.data.ledger import read_ledger
 from pcavs.data.shard import read_shard
 from pcavs.errors import InputError, PcavsError
@@ -87,7 +86,6 @@ def _read_jobs(path: Path) -> None:
     for job in batch.read_jobs(path):
         with contextlib.suppress(PcavsError):
             options = batch.film_options(job, path.parent)
-            verify(options)
             for use in (
                 lambda o=options: path_exists(o.out),
                 lambda o=options: read_picture(o.identity),

@@ -36,7 +36,7 @@ COMMANDS: Final = {
     "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
     "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
     "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
-    "batch": Command("pcavs.animate.batch_options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
+    "batch": Command("pcavs.animate.options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
     "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
     "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("film", "out")),
     "pose plot": Command("pcavs.pose.options:PlotOptions", "pcavs.pose.commands:plot", ("pose", "out")),

@@ -12,7 +12,7 @@ from pcavs.face.landmarker import FaceLandmarker
 def test_a_short_pose_source_goes_to_and_fro_without_a_jump(loud_mouth, face, drift, make_wav):
     film = loud_mouth.animate(face, make_wav(2.0), pose=drift, size=32, turn="network")
     assert film.num_frames == 50
-    assert len(film.poses) == 11
+    assert len(film.controls.poses) == 11
     seen = []
     film.runtime.render, plain = (
         lambda who, content, pose: seen.append(pose) or plain(who, content, pose),
@@ -23,11 +23,11 @@ def test_a_short_pose_source_goes_to_and_fro_without_a_jump(loud_mouth, face, dr
     finally:
         del film.runtime.render
     walked = np.array(seen)
-    largest_step = np.abs(np.diff(film.poses, axis=0)).max()
+    largest_step = np.abs(np.diff(film.controls.poses, axis=0)).max()
     assert np.abs(np.diff(walked, axis=0)).max() <= largest_step
-    assert np.array_equal(walked[:11], film.poses)
-    assert np.array_equal(walked[11], film.poses[9]), "the end frame is not doubled"
-    assert np.array_equal(walked[20:31], film.poses)
+    assert np.array_equal(walked[:11], film.controls.poses)
+    assert np.array_equal(walked[11], film.controls.poses[9]), "the end frame is not doubled"
+    assert np.array_equal(walked[20:31], film.controls.poses)
 
 
 def test_only_as_much_of_the_pose_source_is_read_as_is_needed(loud_mouth, drift):
@@ -41,7 +41,9 @@ def test_only_as_much_of_the_pose_source_is_read_as_is_needed(loud_mouth, drift)
 
 def test_without_a_pose_source_the_pictures_own_pose_is_held(loud_mouth, face, make_wav):
     film = loud_mouth.animate(face, make_wav(0.4), size=32)
-    assert np.array_equal(film.poses, film.identity.codes.pose[None])
+    assert np.array_equal(film.controls.poses, [[*film.identity.own_deg, 0, 0, 0]])
+    film = loud_mouth.animate(face, make_wav(0.4), size=32, turn="network")
+    assert np.array_equal(film.controls.poses, film.identity.codes.pose[None])
 
 
 def test_smoothing_keeps_ramps_and_moves_nothing_in_time():

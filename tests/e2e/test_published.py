@@ -58,7 +58,7 @@ def test_windows_are_those_of_the_published_mel(loud_face, face, shared, tmp_pat
     if not oracle_file.exists():
         pytest.skip("no stored outputs of the published code here")
     oracle = np.load(oracle_file)
-    timing = loud_face.animate(face, write_noise(tmp_path / "any.wav", 0.3), compat="published").timing
+    timing = loud_face.animate(face, write_noise(tmp_path / "any.wav", 0.3), compat="published").scene.timing
     spec = loud_face.runtime.spec.mel
     count = timing.count_frames(len(oracle["wav"]), spec)
     mel = timing.mel(oracle["wav"], count, spec)
@@ -89,13 +89,13 @@ def test_the_pose_source_is_walked_from_pose_2_with_doubled_ends(loud_face, face
     walked = [int(pose[0]) for pose in loud_face.runtime.posed]
     there, back = list(range(11)), list(range(10, -1, -1))
     assert walked == (there + back + there + back)[2 : 2 + film.num_frames]
-    assert len(film.poses) == 11
+    assert len(film.controls.poses) == 11
 
 
 def test_poses_are_taken_as_they_are(loud_face, face, drift, make_wav):
     film = loud_face.animate(face, make_wav(0.4), pose=drift, compat="published")
-    assert np.array_equal(film.poses[:, 0], np.arange(len(film.poses)))
-    assert len(film.poses) == film.num_frames + 2
+    assert np.array_equal(film.controls.poses[:, 0], np.arange(len(film.controls.poses)))
+    assert len(film.controls.poses) == film.num_frames + 2
 
 
 def test_without_a_pose_source_the_picture_is_one(loud_face, face, make_wav):

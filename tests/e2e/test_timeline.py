@@ -17,7 +17,7 @@ from pcavs.face.track import TrackPolicy
 from pcavs.media.image import read_picture
 from pcavs.media.video import read_frames
 from pcavs.pose.calibration import plain_map
-from pcavs.pose.codes import picture_angles
+from pcavs.pose.codes import code_angles
 from pcavs.pose.measure import measure_film
 from pcavs.pose.track_file import save_track
 
@@ -43,34 +43,41 @@ def speech(make_wav):
     return make_wav(1.2)
 
 
-def angles(film):
-    return np.stack([picture_angles(code) for code in film.poses])
+def poses(film):
+    return film.controls.poses
+
+
+def test_degrees_become_rows_of_the_head_track(posed, face, speech):
+    film = posed.animate(face, speech, pose="yaw=12,roll=-5", size=32)
+    assert len(poses(film)) == film.num_frames == 30
+    assert np.allclose(poses(film), [12, 0, -5, 0, 0, 0])
+    assert np.allclose(film.head_track, poses(film))
 
 
 def test_degrees_become_codes_that_differ_from_the_pictures_own_as_asked(posed, face, speech):
-    film = posed.animate(face, speech, pose="yaw=12,roll=-5", size=32)
-    assert len(film.poses) == film.num_frames == 30
-    seen = picture_angles(film.identity.seen)
-    assert np.allclose(angles(film) - OWN_DEG, np.array([12, 0, -5]) - seen, atol=0.05)
-    assert np.allclose(film.heads[:, :3], [12, 0, -5], atol=0.01)
+    film = posed.animate(face, speech, pose="yaw=12,roll=-5", size=32, turn="network")
+    angles = np.stack([code_angles(code) for code in poses(film)])
+    assert np.allclose(angles - OWN_DEG, np.array([12, 0, -5]) - film.identity.own_deg, atol=0.05)
+    assert np.allclose(film.head_track[:, :3], [12, 0, -5], atol=0.01)
 
 
 @pytest.mark.parametrize("pose", ["lively", "slow-turn", "still"])
-def test_a_preset_begins_with_the_pictures_own_code(posed, face, speech, pose):
-    film = posed.animate(face, speech, pose=pose, size=32)
-    assert np.allclose(film.poses[0], film.identity.codes.pose, atol=1e-6)
-    assert (np.ptp(film.poses, axis=0).max() > 0.01) == (pose != "still")
+@pytest.mark.parametrize("turn", ["depth", "network"])
+def test_a_preset_begins_with_the_pictures_own_pose(posed, face, speech, pose, turn):
+    film = posed.animate(face, speech, pose=pose, size=32, turn=turn)
+    assert np.allclose(poses(film)[0], film.scene.motion.own, atol=1e-6)
+    assert (np.ptp(poses(film), axis=0).max() > 0.01) == (pose != "still")
 
 
 def test_relative_begins_with_the_pictures_own_pose_whatever_the_source(posed, face, drift, speech):
     film = posed.animate(face, speech, pose=drift, relative=True, size=32)
-    assert np.allclose(film.poses[0], film.identity.codes.pose, atol=1e-5)
+    assert np.allclose(poses(film)[0], film.scene.motion.own, atol=1e-5)
     turned = posed.animate(face, speech, pose="yaw=30,pitch=10", relative=True, size=32)
-    assert np.allclose(turned.poses, turned.identity.codes.pose, atol=1e-5)
+    assert np.allclose(poses(turned), turned.scene.motion.own, atol=1e-5)
 
 
 def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speech, tmp_path):
-    measured = measure_film(drift, (0.0, None), posed.eyes(blank()).landmarker, TrackPolicy(), lambda *_: None)
+    measured = measure_film(drift, (0.0, None), posed.face_reader(blank()).landmarker, TrackPolicy(), lambda *_: None)
     save_track(measured.track, measured.report.found, tmp_path / "drift.npz", overwrite=False)
     timeline = {
         "format": "pcavs-pose-1",
@@ -87,17 +94,17 @@ def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speec
     file = tmp_path / "poses.json"
     file.write_text(json.dumps(timeline))
     film = posed.animate(face, speech, pose=file, size=32)
-    assert len(film.poses) == 30
-    assert np.abs(np.diff(angles(film), axis=0)).max() < 3.5
+    assert len(poses(film)) == 30
+    assert np.abs(np.diff(poses(film)[:, :3], axis=0)).max() < 3.5
     again = posed.animate(face, speech, pose=file, size=32)
-    assert np.array_equal(film.poses, again.poses)
+    assert np.array_equal(poses(film), poses(again))
     assert [face.source for face in film.faces] == [drift.name]
     assert next(iter(film.frames)).shape == (32, 32, 3)
 
 
 def test_a_head_that_is_asked_aside_moves_the_films_view(posed, face, speech):
     film = posed.animate(face, speech, pose="x=0.2", size=64, turn="network")
-    assert film.view is not None
+    assert film.scene.motion.view is not None
     plain = posed.animate(face, speech, size=64, turn="network")
     moved, still = next(iter(film.frames)), next(iter(plain.frames))
     shift = round(64 * 0.2 * 15.33 / 20 * np.exp(-0.1))
@@ -178,7 +185,7 @@ def test_a_head_goes_back_into_the_whole_picture(posed, face, speech, tmp_path):
     whole = read_picture(face)
     frame = next(iter(film.frames))
     assert frame.shape == (*(length - length % 2 for length in whole.shape[:2]), 3)
-    assert film.shown_px == frame.shape[1::-1]
+    assert film.size_px == frame.shape[1::-1]
     corner = (slice(0, 20), slice(0, 20))
     assert np.array_equal(frame[corner], whole[corner])
     assert film.save(tmp_path / "whole.mp4").exists()
@@ -188,16 +195,16 @@ def test_a_film_is_followed_as_its_landmarks_have_it(posed, landmarker, face, ex
     film = posed.animate(face, speech, pose=examples / "pose.mp4", size=32)
     seen = measure_film(examples / "pose.mp4", (0.0, 1.2), landmarker, TrackPolicy(), lambda *_: None).track
     assert np.ptp(seen[:, 0]) > 5, "nothing turns, so following says nothing"
-    assert film.heads[:, :3] == pytest.approx(seen[:, :3], abs=0.5)
+    assert film.head_track[:, :3] == pytest.approx(seen[:, :3], abs=0.5)
     learned = posed.animate(face, speech, pose=examples / "pose.mp4", size=32, turn="network")
-    assert learned.heads is None, "a talker that turns heads itself takes the codes that it reads"
+    assert learned.head_track is None, "a talker that turns heads itself takes the codes that it reads"
 
 
 def test_a_film_of_the_person_is_a_background_that_moves(posed, drift, make_wav):
     film = posed.animate(drift, make_wav(0.4), full_frame=True)
     assert film.num_frames == 10
-    assert len(film.poses) == 10, "without another pose the head stays where the film has it"
-    assert film.poses[0] == pytest.approx(film.identity.codes.pose, abs=1e-6)
+    assert len(poses(film)) == 10, "without another pose the head stays where the film has it"
+    assert poses(film)[0] == pytest.approx(film.scene.motion.own, abs=1e-6)
     first, *_, last = film.frames
     backgrounds = list(read_frames(drift, 0.0, 0.4))
     assert np.array_equal(first[:60], backgrounds[0][:60]), "only mouth and chin are made"

@@ -19,6 +19,11 @@ def average_mesh(side, yaw=0.0, pitch=0.0, roll=0.0, relief=1.0):
     return np.concatenate([points, irises]).astype(np.float32)
 
 
+def head_row(yaw=0.0, pitch=0.0, roll=0.0, x=0.0, y=0.0, size=0.0):
+    """A row of a head track."""
+    return np.array([yaw, pitch, roll, x, y, size], np.float64)
+
+
 def average_code(side=128, **angles):
     return pose_code(average_mesh(side, **angles)[None], side)[0]
 

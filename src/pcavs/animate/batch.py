@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
-from pcavs.animate.batch_options import BatchOptions
-from pcavs.animate.options import AnimateOptions
+from pcavs.animate.options import AnimateOptions, BatchOptions
 from pcavs.animate.run import make
 from pcavs.animate.say import with_voice
 from pcavs.animate.talker import Talker, load_talker

@@ -8,11 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pcavs.animate.identity import FaceReader
-from pcavs.animate.timing import PoseCodes
 from pcavs.face.align import Square
 from pcavs.face.track import FaceFollower
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
+from pcavs.pose.codes import PoseCodes
 from pcavs.pose.measure import FaceReport, completed, face_report, is_broken
 from pcavs.pose.track import limited
 from pcavs.types import Picture, Progress
@@ -31,7 +31,7 @@ class PoseSource(NamedTuple):
     report: FaceReport | None = None
 
 
-def read_pose_source(path: Path, most_frames: int, eyes: FaceReader, progress: Progress) -> PoseSource:
+def read_pose_source(path: Path, most_frames: int, reader: FaceReader, progress: Progress) -> PoseSource:
     """Reads, aligns and encodes the frames of a pose source as two streams: one to find its place, one to encode.
 
     Frames without the face are not encoded: their codes follow from those around them, as the policy says. Over a cut
@@ -40,15 +40,15 @@ def read_pose_source(path: Path, most_frames: int, eyes: FaceReader, progress: P
     Args:
         path: A film; a picture is a pose that is held.
         most_frames: Frames beyond are not encoded, for the film will not need them.
-        eyes: What looks at it.
+        reader: What looks at it.
         progress: Is told of the progress.
 
     Raises:
         FaceError: No frame shows a face; or one does not, and the policy is to fail.
         InputError: It cannot be read.
     """
-    timing, spec = eyes.timing, eyes.runtime.spec
-    policy = eyes.policy or timing.policy
+    timing, spec = reader.timing, reader.runtime.spec
+    policy = reader.policy or timing.policy
     end_s = frame_time_s(most_frames)
     place_s = None if timing.place_s is None else min(end_s, timing.place_s)
     counts = [count_pictures(path, 0.0, stop) for stop in (place_s, end_s)]
@@ -59,7 +59,7 @@ def read_pose_source(path: Path, most_frames: int, eyes: FaceReader, progress: P
             yield frame
             progress("reading the head motion", min(number, total), total)
 
-    follower = FaceFollower(eyes.landmarker, policy, path.name)
+    follower = FaceFollower(reader.landmarker, policy, path.name)
     frames = counted(read_frames(path, 0.0, place_s, timing.largest_side_px), 0)
     track = follower.follow(frames)
     frame_px = spec.sizes.frame_px
@@ -74,7 +74,7 @@ def read_pose_source(path: Path, most_frames: int, eyes: FaceReader, progress: P
             if found[-1]:
                 yield timing.cut(frame, transform, frame_px)
 
-    seen = np.concatenate([eyes.runtime.encode_pose(np.stack(faces)) for faces in _batches(crops())])
+    seen = np.concatenate([reader.runtime.encode_pose(np.stack(faces)) for faces in _batches(crops())])
     report = face_report(path, policy, follower, found)
     codes = completed(seen, report)
     if is_broken(report):

@@ -18,7 +18,7 @@ from pcavs.types import Mesh, Picture
 _MOST_FACES = 100
 
 
-def read_choice(words: str, eyes: FaceReader) -> FaceChoice:
+def read_choice(words: str, reader: FaceReader) -> FaceChoice:
     """Reads `largest`, `left`, `right`, a number from the left, or the name of a picture of the person.
 
     Raises:
@@ -36,26 +36,26 @@ def read_choice(words: str, eyes: FaceReader) -> FaceChoice:
     reference = Path(words)
     if not path_exists(reference) or not reference.is_file():
         raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")
-    return MostSimilar(_likeness(reference, eyes))
+    return MostSimilar(_likeness(reference, reader))
 
 
-def _likeness(reference: Path, eyes: FaceReader) -> Callable[[Picture, Detection], float]:
+def _likeness(reference: Path, reader: FaceReader) -> Callable[[Picture, Detection], float]:
     """Cosine between identity codes: the talker's own encoder tells people apart."""
     picture = read_picture(reference)
-    track = track_picture(picture, eyes.landmarker, reference.name, eyes.timing.policy)
-    wanted = _vector(picture, track.meshes[0], eyes)
+    track = track_picture(picture, reader.landmarker, reference.name, reader.timing.policy)
+    wanted = _vector(picture, track.meshes[0], reader)
 
     def likeness(picture: Picture, face: Detection) -> float:
-        landmarks = eyes.landmarker.locate(picture, Region.of_detection(face))
-        landmarks = eyes.landmarker.locate(picture, Region.of_mesh(landmarks.mesh))
-        return float(_vector(picture, landmarks.mesh, eyes) @ wanted)
+        landmarks = reader.landmarker.locate(picture, Region.of_detection(face))
+        landmarks = reader.landmarker.locate(picture, Region.of_mesh(landmarks.mesh))
+        return float(_vector(picture, landmarks.mesh, reader) @ wanted)
 
     return likeness
 
 
-def _vector(picture: Picture, mesh: Mesh, eyes: FaceReader) -> np.ndarray:
-    spec = eyes.runtime.spec
+def _vector(picture: Picture, mesh: Mesh, reader: FaceReader) -> np.ndarray:
+    spec = reader.runtime.spec
     side_px = spec.sizes.frame_px
     crop = crop_picture(picture, clip_transform(mesh[None], spec.crop, side_px), side_px)
-    vector = eyes.runtime.encode_identity(crop).vector.astype(np.float64)
+    vector = reader.runtime.encode_identity(crop).vector.astype(np.float64)
     return vector / max(float(np.linalg.norm(vector)), 1e-12)

@@ -1,141 +1,160 @@
-"""A film that is rendered while it is watched."""
+"""A film that is rendered while it is read, and the one builder of films."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float32
-
 from pcavs.animate.compose.dub import MouthPaster
-from pcavs.animate.compose.paste import Backdrop, Paster, StillBackdrop
+from pcavs.animate.compose.paste import Backdrop, Paster, StillBackdrop, evened
+from pcavs.animate.controls import Content, Controls, ControlTrack
+from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.animate.renderer import Renderer, make_renderer
-from pcavs.animate.timing import PoseCodes, Timing
+from pcavs.animate.timing import Timing
 from pcavs.head.background import People
+from pcavs.head.blink import blink_track
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel, mel_windows
-from pcavs.pose.codes import look
+from pcavs.mouth.pauses import rest_share
+from pcavs.pose.codes import apply_view
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
 from pcavs.runtime.base import Runtime
-from pcavs.types import CropTransform, Mel, Picture
-
-_CHUNK = 64
-"""Frames whose speech is encoded at once: content is never held for a whole film."""
+from pcavs.types import Mel, Picture
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SoundTrack:
-    """The driving audio as the film carries it."""
+    """The part of the driving audio that the film carries."""
 
     path: Path
-    start_s: float
-    end_s: float | None
+    start_s: float = 0.0
+    end_s: float | None = None
+    """None is the end of the file."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a film moves, apart from speech and head motion; the defaults are those of `FilmOptions`."""
+
+    turn: Turn = "depth"
+    articulation: float = 1.0
+    pauses: bool = True
+    """The mouth rests in pauses of the speech."""
+    blinks: bool = True
+    seed: int = 0
+    """Of the blinks."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scene:
+    """What a film is built from: the person, the speech and the head motion, all read."""
+
+    identity: Identity
+    mel: Mel | LazyMel
+    """Mel spectrogram of the speech; frame k's window begins at bin 4 k."""
+    num_frames: int
+    """floor(25 x samples / 16000 + 1/2), the samples counted at 16 kHz; with `compat="published"`
+    (ceil(samples / 160) + 7) // 4 - 4."""
+    motion: HeadMotion
+    timing: Timing
+    backdrop: Backdrop | None = None
+    """What the head is put back into; None where the film is the crop."""
+    mouth_paster: Callable[[], MouthPaster] | None = None
+    """Makes what puts only the mouth into the backdrop's frames: dubbing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Film:
-    """A talking film, all encoded and nothing rendered yet."""
+    """A talking film: everything is read and encoded, and no frame rendered yet."""
 
-    num_frames: int
-    """floor(25 x samples / 16000 + 1/2), the samples counted at 16 kHz; frame k is shown at k/25 s. With
-    `compat="published"` (ceil(samples / 160) + 7) // 4 - 4."""
-    side_px: int
-    notes: tuple[str, ...]
-    """What a user may want to know, one line each."""
+    runtime: Runtime
+    scene: Scene
+    look: Look
+    controls: ControlTrack
     sound: SoundTrack
     tags: dict[str, str]
-    """Metadata of the file, which says that it is synthetic."""
-    identity: Identity
-    poses: PoseCodes
-    """Codes to walk to and fro over."""
-    mel: Mel | LazyMel
-    """Frame k's window begins at bin 4 k; a lazy one is read while the film is rendered."""
-    runtime: Runtime
-    timing: Timing
-    view: CropTransform | None = None
-    """Moves every composed frame, where a timeline asks for another place or size than the crop's."""
-    backdrop: Backdrop | None = None
-    """What the head is put back into."""
-    dubbed: Callable[[], MouthPaster] | None = None
-    """Makes what puts only the mouth back, where the film of the person goes on."""
-    heads: HeadTrack | None = None
-    """What a timeline asked for, in what can be made; one row a frame."""
-    faces: tuple[FaceReport, ...] = ()
-    """What was seen in the pose films."""
-    size_px: tuple[int, int] | None = None
-    """Width and height where they are not `side_px`."""
-    turn: Turn = "depth"
-    """Who turns the head."""
+    """Metadata of the file: it says that the film is synthetic, and what made it."""
+    notes: tuple[str, ...] = ()
+    """What a user may want to know, one line each."""
     people: People | None = None
-    """Tells the person from a background that holds still."""
-    rest: Float32[np.ndarray, " frames"] | None = None
-    """How far the mouth rests in each frame, 0 to 1."""
-    articulation: float = 1.0
-    """How far speech takes the face away from silence; 1 as it was heard."""
-    closed: Float32[np.ndarray, " frames"] | None = None
-    """How far the eyes are closed in each frame, 0 to 1."""
+    """Separates the person from the background."""
 
     @property
-    def shown_px(self) -> tuple[int, int]:
+    def num_frames(self) -> int:
+        """Number of frames; frame k is shown at k/25 s."""
+        return self.scene.num_frames
+
+    @property
+    def side_px(self) -> int:
+        """Side of the square that is rendered: of the whole frame, unless the head is put back into a picture."""
+        return self.scene.identity.picture.shape[0]
+
+    @property
+    def size_px(self) -> tuple[int, int]:
         """Width and height of the frames."""
-        return self.size_px or (self.side_px, self.side_px)
+        source = self.scene.identity.source_crop
+        if self.scene.backdrop is None or source is None:
+            return self.side_px, self.side_px
+        height, width = evened(source.picture).shape[:2]
+        return width, height
 
     @property
     def offset(self) -> int:
-        """Frames by which the picture is early, by construction."""
-        return self.timing.offset
+        """Frames by which the picture is early: 0, or 2 with `compat="published"`."""
+        return self.scene.timing.offset
+
+    @property
+    def identity(self) -> Identity:
+        """The person."""
+        return self.scene.identity
+
+    @property
+    def head_track(self) -> HeadTrack | None:
+        """The head poses in degrees, one row for each frame; None where a network's own codes drive the head."""
+        return self.scene.motion.track
+
+    @property
+    def faces(self) -> tuple[FaceReport, ...]:
+        """In which frames of the pose videos a face was found."""
+        return self.scene.motion.faces
 
     @property
     def frames(self) -> Iterator[Picture]:
-        """Renders the frames one after the other, from the first, RGB; memory does not grow with their number."""
-        if self.backdrop is None:
+        """Renders the frames, RGB, height x width x 3, from the first on; memory does not grow with their number."""
+        backdrop = self.scene.backdrop
+        if backdrop is None:
             yield from self.rendered(range(self.num_frames))
             return
-        # What surrounds the crop may move with the head where it is known to hold still otherwise.
-        renderer = self._renderer(wide=isinstance(self.backdrop, StillBackdrop))
-        paster = self.dubbed() if self.dubbed is not None else self._paster(renderer)
-        heads = self._performed(renderer, range(self.num_frames))
-        for head, background in zip(heads, self.backdrop.frames(self.num_frames), strict=True):
-            yield paster.paste(head, background)
+        # A photograph around the crop may move with the head; a video of the person moves by itself.
+        renderer = self.make_renderer(wide=isinstance(backdrop, StillBackdrop))
+        make_paster = self.scene.mouth_paster
+        paster = self._head_paster(renderer) if make_paster is None else make_paster()
+        controls = self.controls.of(range(self.num_frames))
+        for control, background in zip(controls, backdrop.frames(self.num_frames), strict=True):
+            yield paster.paste(renderer.frame(control), background)
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
-        """Renders some frames, without what they are put back into."""
-        for frame in self._performed(self._renderer(), frames):
-            yield look(frame, self.view)
+        """Renders some frames, without what the head is put back into."""
+        renderer = self.make_renderer()
+        for control in self.controls.of(frames):
+            yield apply_view(renderer.frame(control), self.scene.motion.view)
 
-    def _renderer(self, *, wide: bool = False) -> Renderer:
-        return make_renderer(self.runtime, self.identity, self.turn, wide=wide, people=self.people)
+    def make_renderer(self, *, wide: bool = False) -> Renderer:
+        """Prepares the renderer of this film; `wide` frames show a margin around the crop."""
+        return make_renderer(self.runtime, self.identity, self.look.turn, wide=wide, people=self.people)
 
-    def _performed(self, renderer: Renderer, frames: Sequence[int]) -> Iterator[Picture]:
-        for first in range(0, len(frames), _CHUNK):
-            chunk = frames[first : first + _CHUNK]
-            for t, content in zip(chunk, self._contents(chunk), strict=True):
-                pose = self.poses[self.timing.pose_index(t, len(self.poses))]
-                yield renderer.frame(content, pose, 0.0 if self.closed is None else float(self.closed[t]))
+    def _head_paster(self, renderer: Renderer) -> Paster:
+        source = self.identity.source_crop
+        assert source is not None
+        own = renderer.frame(Controls(self._own_content(), self.scene.motion.own))
+        return Paster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
 
-    def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
-        """What is said in some frames, more or less distinctly; where the mouth rests, what is heard in silence."""
-        heard = self.runtime.encode_speech(mel_windows(self.mel, frames))
-        if self.rest is None and self.articulation == 1:
-            return heard
-        silent = self.runtime.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
-        rest = np.zeros(len(frames), np.float32) if self.rest is None else self.rest[list(frames)]
-        share = 1 - np.float32(self.articulation) * (1 - rest)
-        return heard + share[:, None] * (silent - heard)
-
-    def _paster(self, renderer: Renderer) -> Paster:
-        whole = self.identity.whole
-        assert whole is not None
-        own = renderer.frame(self._own_content(), self.identity.codes.pose)
-        return Paster(whole.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
-
-    def _own_content(self) -> Float32[np.ndarray, " content"]:
-        """What the picture shows to be said; a `paper` talker does not know it, and any will do."""
+    def _own_content(self) -> Content:
+        """Returns the content that the photograph shows; a `paper` talker does not encode it, and any will do."""
         content = self.identity.codes.content
-        return content if len(content) else self.runtime.encode_speech(mel_windows(self.mel, range(1)))[0]
+        return content if len(content) else self.runtime.encode_speech(mel_windows(self.scene.mel, range(1)))[0]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Renders the film and writes it as mp4 with its sound, whole or not at all.
@@ -144,19 +163,55 @@ class Film:
             OutputError: The film exists already, or cannot be written.
         """
         path = Path(path)
-        with open_writer(path, self.shown_px, self.sound, self.tags, overwrite) as writer:
+        with open_writer(path, self.size_px, self.sound, self.tags, overwrite) as writer:
             for frame in self.frames:
                 writer.write(frame)
         return path
 
 
+def build_film(  # noqa: PLR0913 - what a file carries is apart from what is seen
+    runtime: Runtime,
+    scene: Scene,
+    look: Look,
+    sound: SoundTrack,
+    tags: dict[str, str],
+    *,
+    notes: Sequence[str] = (),
+    people: People | None = None,
+) -> Film:
+    """Builds a film: the one place where controls are put together, for files, evaluation and live sessions.
+
+    Args:
+        runtime: The talker's networks.
+        scene: Who speaks, what, and how the head moves.
+        look: How the film moves apart from that.
+        sound: What the film's file carries.
+        tags: Metadata of the file.
+        notes: What a user may want to know, before the notes of identity and head motion.
+        people: Separates the person from the background, which holds still then.
+    """
+    controls = ControlTrack(
+        runtime,
+        scene.timing,
+        scene.mel,
+        scene.motion.poses,
+        articulation=look.articulation,
+        pauses=rest_share(scene.mel, scene.num_frames) if look.pauses else None,
+        eyelids=blink_track(scene.num_frames, look.seed) if look.blinks else None,
+    )
+    notes = (*notes, *scene.identity.notes, *scene.motion.notes)
+    return Film(
+        runtime=runtime, scene=scene, look=look, controls=controls, sound=sound, tags=tags, notes=notes, people=people
+    )
+
+
 def open_writer(
-    path: Path, size_px: tuple[int, int], sound: SoundTrack, tags: dict[str, str], overwrite: bool
+    path: Path, size_px: tuple[int, int] | None, sound: SoundTrack, tags: dict[str, str], overwrite: bool
 ) -> FilmWriter:
-    """Prepares the writer of a film."""
+    """Prepares the writer of a film; without a size, the first frame gives it."""
     return FilmWriter(
         path,
-        size_px,
+        size_px,  # pyright: ignore[reportArgumentType]
         audio=sound.path,
         audio_start_s=sound.start_s,
         audio_end_s=sound.end_s,

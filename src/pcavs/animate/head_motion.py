@@ -1,21 +1,25 @@
-"""What a user means by a pose: a film, a saved track, a timeline, a preset's name, or angles."""
+"""Resolves `--pose` into head poses in the form that the film's renderer takes."""
 
 import dataclasses
 import math
 from typing import NamedTuple
 
+import numpy as np
+
+from pcavs.animate.controls import Pose, Poses
 from pcavs.animate.encode_pose import read_pose_source
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.identity import FaceReader, Identity
 from pcavs.animate.options import FilmOptions
-from pcavs.animate.timing import PoseCodes
+from pcavs.animate.renderer import turns_by_depth
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
+from pcavs.head.warp import REACH_DEG
 from pcavs.media.image_header import read_header
 from pcavs.media.mel import LazyMel
 from pcavs.media.timeline import frame_time_s
 from pcavs.pose.calibration import PoseMap, plain_map
-from pcavs.pose.codes import picture_angles, steer
+from pcavs.pose.codes import codes_of, fit_track, track_of, view_of
 from pcavs.pose.compile import lay_out
 from pcavs.pose.measure import FaceReport, measure_film
 from pcavs.pose.presets import Rhythm, rhythm_of
@@ -26,93 +30,153 @@ from pcavs.types import CropTransform, Mel, Progress
 
 
 class HeadMotion(NamedTuple):
-    """The head's motion, as a film takes it."""
+    """The head poses of a film, for one renderer."""
 
-    codes: PoseCodes
-    notes: tuple[str, ...] = ()
+    poses: Poses
+    """Rows of a head track (depth turn) or pose codes (network turn); fewer than the film's frames are walked to
+    and fro."""
+    own: Pose
+    """The photograph's own pose, in the same form."""
     view: CropTransform | None = None
-    asked: HeadTrack | None = None
+    """Moves whole frames to the average place and size that a timeline asks for (`pose.codes.view_of`)."""
+    track: HeadTrack | None = None
+    """What was asked for, within the limits, in degrees; None where a network's own codes drive the head."""
+    notes: tuple[str, ...] = ()
     faces: tuple[FaceReport, ...] = ()
+    """In which frames of the pose videos a face was found."""
+
+
+def depth_motion(track: HeadTrack, identity: Identity, *, anchored: bool = False) -> HeadMotion:
+    """Fits a head track to a photograph whose head is turned by depth.
+
+    Args:
+        track: Where the head shall be, one row for each frame.
+        identity: The person.
+        anchored: Places and sizes are moves from where the photograph has the head; the view stays.
+    """
+    fitted = fit_track(track, identity.own_deg, REACH_DEG, anchored=anchored)
+    poses = np.column_stack([identity.own_deg + fitted.turns_deg, fitted.moves])
+    view = view_of(fitted, identity.codes.pose)
+    return HeadMotion(poses, own_row(identity), view, track_of(fitted, identity.own_deg), fitted.notes)
+
+
+def network_motion(
+    track: HeadTrack, identity: Identity, calibration: PoseMap | None, *, anchored: bool = False
+) -> HeadMotion:
+    """Encodes a head track for a talker whose network turns the head; the arguments are those of `depth_motion`.
+
+    Args:
+        track: Where the head shall be, one row for each frame.
+        identity: The person.
+        calibration: How far the network turns heads; None takes the code's own degrees, and says so in a note.
+        anchored: Places and sizes are moves from where the photograph has the head; the view stays.
+    """
+    notes = () if calibration else ("how far these weights turn a head was not measured; the angles are nominal",)
+    calibration = calibration or plain_map()
+    fitted = fit_track(track, identity.own_deg, calibration.reach(), anchored=anchored)
+    own = identity.codes.pose
+    codes = codes_of(fitted, own, calibration)
+    return HeadMotion(codes, own, view_of(fitted, own), track_of(fitted, identity.own_deg), (*notes, *fitted.notes))
+
+
+def own_row(identity: Identity) -> Pose:
+    """Returns the photograph's own pose as a row of a head track."""
+    return np.concatenate([identity.own_deg, np.zeros(3)])
 
 
 class HeadMotionReader:
-    """Makes of what a user asks for what the generator takes."""
+    """Reads the pose source of one film."""
 
-    def __init__(self, options: FilmOptions, eyes: FaceReader, poses: PoseMap | None, progress: Progress) -> None:
-        """Refuses what cannot be before anything is computed.
+    def __init__(self, options: FilmOptions, reader: FaceReader, calibration: PoseMap | None) -> None:
+        """Refuses what cannot be done before anything is computed.
+
+        Args:
+            options: Of the film.
+            reader: Reads faces.
+            calibration: How far the talker's network turns heads, where that was measured.
 
         Raises:
-            InputError: There is no such pose, or it needs degrees and these weights know none.
+            InputError: There is no such pose, or it is in degrees and this talker's pose code has none.
         """
-        self._options, self._eyes, self._poses, self._watch = options, eyes, poses, progress
-        self._faces: list[FaceReport] = []
-        self._notes: list[str] = []
-        # A head that turns as a solid needs degrees, and landmarks know them better than the motion encoder does.
-        self._measures = options.turn == "depth" and eyes.runtime.spec.kind == "flow"
-        self._timeline = self._read_timeline(options)
+        self._options, self._reader, self._calibration = options, reader, calibration
+        self._by_depth = turns_by_depth(reader.runtime, options.turn)
+        self._timeline = self._read_timeline()
         if self._timeline is None and options.relative:
-            raise InputError("relative says how a pose is meant, and there is none; give --pose")
-        if self._timeline is not None and eyes.runtime.spec.kind == "paper":
+            raise InputError("--relative says how a pose is meant, and there is none; give --pose")
+        if self._timeline is not None and reader.runtime.spec.kind == "paper":
             raise InputError(
                 f"{options.pose} asks for degrees, and a paper talker's pose code was never fitted to any; "
                 "give a film whose motion is to be borrowed, or a flow talker's weights"
             )
 
-    def _read_timeline(self, options: FilmOptions) -> Timeline | None:
+    def _read_timeline(self) -> Timeline | None:
+        """Reads a pose source in degrees; None without one, or where the network's own codes are read from a video."""
+        options = self._options
         if options.pose is not None:
-            return read_pose(options.pose, relative=options.relative, measured=self._measures)
-        if not _is_ownfilm_timeline(options) or not self._measures:
+            # Landmarks measure degrees better than the motion encoder, so a depth turn follows them.
+            return read_pose(options.pose, relative=options.relative, measured=self._by_depth)
+        if not is_own_film(options) or not self._by_depth:
             return None
-        # The picture is the film's first frame: from there on the head goes where the film has it.
+        # The photograph is the first frame of a video of the person: the head goes on as the video has it.
         return dataclasses.replace(film_timeline(options.identity), mode="relative")
 
-    def read(self, identity: Identity, mel: Mel | LazyMel, num_frames: int) -> HeadMotion:
-        """Reads the motion of a whole film.
+    def read(self, identity: Identity, mel: Mel | LazyMel, num_frames: int, progress: Progress) -> HeadMotion:
+        """Reads the head motion of a whole film.
+
+        Args:
+            identity: The person.
+            mel: Mel spectrogram of the speech: presets nod with its rhythm.
+            num_frames: Length of the film.
+            progress: Called while videos are read.
 
         Raises:
             InputError: A source cannot be read.
         """
         options = self._options
-        film = options.identity if options.pose is None and _is_ownfilm_timeline(options) else options.pose
+        film = options.identity if options.pose is None and is_own_film(options) else options.pose
         if film is None:
-            return HeadMotion(identity.codes.pose[None])
+            own = own_row(identity) if self._by_depth else identity.codes.pose
+            return HeadMotion(own[None], own)
         if self._timeline is not None:
-            return self._steered(self._timeline, identity, rhythm_of(mel, num_frames))
-        eyes = self._eyes._replace(policy=self._policy())
-        source = read_pose_source(film, eyes.timing.count_poses(num_frames), eyes, self._watch)
-        return HeadMotion(source.codes, source.notes, faces=(source.report,) if source.report else ())
+            return self._from_timeline(self._timeline, identity, rhythm_of(mel, num_frames), progress)
+        reader = self._reader._replace(policy=self._policy())
+        source = read_pose_source(film, reader.timing.count_poses(num_frames), reader, progress)
+        reports = (source.report,) if source.report else ()
+        return HeadMotion(source.codes, identity.codes.pose, notes=source.notes, faces=reports)
 
-    def _steered(self, timeline: Timeline, identity: Identity, rhythm: Rhythm) -> HeadMotion:
-        assert identity.seen is not None
-        track = lay_out(timeline, len(rhythm), rhythm, self._fetch)
+    def _from_timeline(self, timeline: Timeline, identity: Identity, rhythm: Rhythm, progress: Progress) -> HeadMotion:
+        notes: list[str] = []
+        faces: list[FaceReport] = []
+
+        def fetch(segment: FilmSegment | TrackSegment, most: int) -> HeadTrack:
+            if isinstance(segment, TrackSegment):
+                return clipped_track(segment, most)
+            end_s = min(segment.end_s or math.inf, segment.start_s + frame_time_s(most))
+            span_s = (segment.start_s, end_s)
+            measured = measure_film(segment.path, span_s, self._reader.landmarker, self._policy(), progress)
+            faces.append(measured.report)
+            notes.extend(measured.notes)
+            return measured.track
+
+        track = lay_out(timeline, len(rhythm), rhythm, fetch)
         is_relative = timeline.mode == "relative"
         if is_relative:
-            track = relative_to(track, picture_angles(identity.seen))
-        poses = self._poses or plain_map()
-        if self._poses is None:
-            self._notes.append("how far these weights turn a head was not measured; the angles are nominal")
-        steered = steer(track, identity.seen, identity.codes.pose, poses, anchored=is_relative)
-        view = None if self._options.full_frame else steered.view
-        notes = tuple(dict.fromkeys([*self._notes, *steered.notes]))
-        return HeadMotion(steered.codes, notes, view, steered.asked, tuple(self._faces))
-
-    def _fetch(self, segment: FilmSegment | TrackSegment, most: int) -> HeadTrack:
-        if isinstance(segment, TrackSegment):
-            return clipped_track(segment, most)
-        end_s = min(segment.end_s or math.inf, segment.start_s + frame_time_s(most))
-        measured = measure_film(
-            segment.path, (segment.start_s, end_s), self._eyes.landmarker, self._policy(), self._watch
+            track = relative_to(track, identity.own_deg)
+        if self._by_depth:
+            motion = depth_motion(track, identity, anchored=is_relative)
+        else:
+            motion = network_motion(track, identity, self._calibration, anchored=is_relative)
+        return motion._replace(
+            view=None if self._options.full_frame else motion.view,
+            notes=tuple(dict.fromkeys([*notes, *motion.notes])),
+            faces=tuple(faces),
         )
-        self._faces.append(measured.report)
-        self._notes += measured.notes
-        return measured.track
 
     def _policy(self) -> TrackPolicy:
-        options, eyes = self._options, self._eyes
-        choice = read_choice(options.pose_face, eyes)
-        return dataclasses.replace(eyes.timing.policy, missing=options.missing, choice=choice)
+        choice = read_choice(self._options.pose_face, self._reader)
+        return dataclasses.replace(self._reader.timing.policy, missing=self._options.missing, choice=choice)
 
 
-def _is_ownfilm_timeline(options: FilmOptions) -> bool:
-    """A film of the person, into which the head is put back and in which it stays where it is."""
+def is_own_film(options: FilmOptions) -> bool:
+    """Tells whether the identity is a video of the person, into which the head is put back."""
     return options.full_frame and read_header(options.identity) is None

@@ -1,8 +1,8 @@
-"""Options of one film: shared by the command line and the Python call."""
+"""Options of `pcavs animate` and `pcavs batch`; `Talker.animate` takes the same settings as keyword arguments."""
 
 import dataclasses
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from pcavs.errors import InputError
 from pcavs.spec import Missing
@@ -11,61 +11,90 @@ Device = Literal["auto", "cpu", "cuda"]
 Compat = Literal["published"]
 Turn = Literal["depth", "network"]
 
-QUIETEST_GATE_DB, LOUDEST_GATE_DB = -90.0, -10.0
-LEAST_ARTICULATION, MOST_ARTICULATION = 0.4, 1.6
-
-LEAST_SIDE_PX = 32
-MOST_SIDE_PX = 2048
+GATE_DB: Final = (-90.0, -10.0)
+"""Lowest and highest gate, in dB against the speech's own level."""
+ARTICULATION: Final = (0.4, 1.6)
+"""Smallest and largest articulation: beyond, lips mumble or tear on most of forty films that were looked at."""
+SIDE_PX: Final = (32, 2048)
+"""Smallest and largest side of a film, in pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmOptions:
-    """What is to be seen and heard."""
+    """Settings of one film. A record that exists is valid: its constructor refuses what no film can have.
+
+    Raises:
+        InputError: A setting cannot be used; the message names it and what would do.
+    """
 
     identity: Path
-    """Picture of the person to animate (PNG, JPEG, WebP), or a film, of which the first frame is taken."""
+    """Picture of the person (PNG, JPEG, WebP), or a video, of which the first frame is taken."""
     audio: Path | None = None
-    """Driving audio: any file with sound. It becomes the film's sound, at its own rate and channels."""
+    """Driving audio: any file with sound. The film carries it, with its own rate and channels."""
     pose: Path | None = None
-    """Where the head goes: a film whose head motion is borrowed, to and fro where it is shorter than the speech;
-    a timeline (.json) or a saved track (.npz); a preset (still, listening-nod, lively, slow-turn, presenter); or
-    degrees, such as yaw=20,pitch=-5. Without it the head stays as it is in the identity picture."""
+    """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod, lively,
+    slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played to and fro.
+    Without it the head stays as it is in the picture."""
     relative: bool = False
-    """Begins with the picture's own pose and lets the head move from there."""
+    """Starts from the picture's own pose and takes only the changes of the pose source."""
     references: tuple[Path, ...] = ()
-    """More pictures of the same person. The sharpest frontal one is animated; their order means nothing."""
+    """More pictures of the same person. The sharpest frontal one is animated; their order does not matter."""
     turn: Turn = "depth"
-    """Who turns the head of a `flow` talker's film: `solid` turns the photograph's head by the depth of its landmarks,
-    `learned` leaves it to the talker."""
+    """How the head turns: `depth` turns the photograph by the depth of its landmarks, `network` lets the talker's
+    network turn it. `paper` talkers always use their network."""
     face: str = "largest"
-    """Whom to animate where the identity shows several: largest, left, right, a number from the left (0 is the
-    first), or a picture of the person."""
+    """Which face to animate if the picture shows several: largest, left, right, a number counted from the left (the
+    first is 0), or a picture of the person."""
     pose_face: str = "largest"
-    """Whose motion to borrow where a pose film shows several; as `face`."""
+    """Which face to follow if a pose video shows several; values as for `face`."""
     missing: Missing = "interpolate"
-    """What to do about frames of a pose film in which no face is seen: interpolate, hold the last pose, skip them,
-    or fail."""
+    """Frames of a pose video in which no face is found: interpolate the pose, hold the last pose, skip the frames, or
+    fail."""
     full_frame: bool = False
-    """Puts the talking head back into the whole picture; where the identity is a film, that is dubbed."""
+    """Puts the talking head back into the whole picture. If the identity is a video, that video is dubbed."""
     gate: float | None = None
-    """Level in dB, against the speech's own, below which sound is taken for silence, so that noise does not move the
-    mouth; such as -30."""
+    """Level in dB, against the speech's own, below which sound counts as silence and does not move the mouth; -90
+    to -10, such as -30. Without it nothing is removed."""
     articulation: float = 1.0
-    """How distinctly the mouth speaks, from 0.4 (it mumbles) to 1.6: how far speech takes the lips away from silence.
-    More helps calm voices, which open little."""
+    """How far speech moves the lips, 0.4 to 1.6. Use more than 1 for calm voices, which open the mouth too little."""
     size: int | None = None
-    """Side of the film in pixels, even; without it, as the weights' spec says."""
+    """Side of the film in pixels, even, 32 to 2048. Without it, the size that the weights were made for."""
     start: float = 0.0
-    """Where in the driving audio to begin, in seconds."""
+    """Start of the part of the driving audio to use, in seconds."""
     end: float | None = None
-    """Where in the driving audio to stop, in seconds; without it, at its end."""
+    """End of the part of the driving audio to use, in seconds. Without it, the end of the audio."""
     no_blinks: bool = False
-    """Keeps the eyes open. Otherwise they blink, where heads turn as solids."""
+    """Keeps the eyes open. Otherwise they blink, if heads turn by depth."""
     seed: int = 0
-    """Says when the eyes blink; noted in the film. The talkers draw no random numbers."""
+    """Seed of the blinks. Equal settings and seeds give equal films."""
     compat: Compat | None = None
-    """`published` repeats the published code's timing and alignment, defects included, to compare with it: the
-    picture is 80 ms early and lacks frames. For `paper` talkers only."""
+    """`published` reproduces the timing and alignment of the published code, defects included: the picture is 80 ms
+    early and frames are missing. For `paper` talkers only."""
+
+    def __post_init__(self) -> None:
+        """Checks every setting."""
+        if self.size is not None and (self.size % 2 or not SIDE_PX[0] <= self.size <= SIDE_PX[1]):
+            raise InputError(
+                f"a size of {self.size} cannot be used; give an even number from {SIDE_PX[0]} to {SIDE_PX[1]}"
+            )
+        if self.full_frame and (self.size is not None or self.compat):
+            other = "compat" if self.compat else "size"
+            raise InputError(f"full_frame takes its size and place from the picture; leave {other} out")
+        if self.full_frame and self.references:
+            raise InputError("full_frame puts the head into one picture; leave the references out")
+        if self.gate is not None and not GATE_DB[0] <= self.gate <= GATE_DB[1]:
+            raise InputError(f"a gate of {self.gate:g} dB cannot be used; give {GATE_DB[0]:g} to {GATE_DB[1]:g}")
+        if not ARTICULATION[0] <= self.articulation <= ARTICULATION[1]:
+            limits = f"{ARTICULATION[0]:g} to {ARTICULATION[1]:g}"
+            raise InputError(f"an articulation of {self.articulation:g} cannot be used; give {limits}")
+        if self.articulation != 1 and self.compat:
+            raise InputError("compat published speaks as the published code does; leave articulation out")
+        _check_choice("missing", self.missing, get_args(Missing))
+        _check_choice("turn", self.turn, get_args(Turn))
+        if self.compat not in (None, *get_args(Compat)):
+            raise InputError(f"a compat of {self.compat} cannot be used; give published, or leave it out")
+        if self.seed < 0:
+            raise InputError(f"a seed of {self.seed} cannot be used; give 0 or more")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -75,50 +104,44 @@ class AnimateOptions(FilmOptions):
     out: Path
     """The film to write, an .mp4."""
     say: str | None = None
-    """A text to speak, instead of driving audio; needs eSpeak NG."""
+    """Text to speak instead of driving audio; needs eSpeak NG."""
     voice: str = "en-us"
-    """Who says it: one of eSpeak NG's voices, with a variant if wanted, such as en-gb+f3."""
+    """Voice of `say`: an eSpeak NG voice, with a variant if wanted, such as en-gb+f3."""
     report: Path | None = None
-    """Writes what was seen in each frame of the pose films, as JSON."""
+    """Also writes, as JSON, in which frames of the pose videos a face was found."""
     preview: bool = False
-    """Makes the first second and a contact sheet before the whole film, beside it."""
+    """Also writes the first second and a contact sheet beside the film, before the film is rendered."""
     weights: Path | None = None
-    """A .safetensors bundle, or a folder made by `pcavs weights export`; without it, the talker that ships."""
+    """A .safetensors bundle, or a folder made by `pcavs weights export`. Without it, the talker in the package."""
     device: Device = "auto"
-    """`cpu` runs OpenVINO, `cuda` runs torch; `auto` is `cpu` unless only torch can run the weights."""
+    """`cpu` runs OpenVINO, `cuda` runs torch; `auto` is `cpu`, unless only torch can run the weights."""
     overwrite: bool = False
-    """Replaces a film that is there already."""
+    """Replaces a film that exists."""
     quiet: bool = False
     """Prints nothing but errors."""
     json: bool = False
     """Prints the summary as one JSON object, for programs."""
 
 
-def verify(options: FilmOptions) -> None:
-    """Refuses settings that no film can have.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BatchOptions:
+    """Makes many films with one loaded talker, from a list of jobs (.csv or .jsonl)."""
 
-    Raises:
-        InputError: In one line, the setting and what would do.
-    """
-    size = options.size
-    if size is not None and (size % 2 or not LEAST_SIDE_PX <= size <= MOST_SIDE_PX):
-        raise InputError(f"a size of {size} cannot be used; give an even number from {LEAST_SIDE_PX} to {MOST_SIDE_PX}")
-    if options.compat not in (None, *get_args(Compat)):
-        raise InputError(f"a compat of {options.compat} cannot be used; give published, or leave it out")
-    if options.full_frame and (size is not None or options.compat):
-        other = "compat" if options.compat else "size"
-        raise InputError(f"full_frame takes its size and place from the picture; leave {other} out")
-    gate = options.gate
-    if gate is not None and not QUIETEST_GATE_DB <= gate <= LOUDEST_GATE_DB:
-        raise InputError(f"a gate of {gate:g} dB cannot be used; give {QUIETEST_GATE_DB:g} to {LOUDEST_GATE_DB:g}")
-    if not LEAST_ARTICULATION <= options.articulation <= MOST_ARTICULATION:
-        limits = f"{LEAST_ARTICULATION:g} to {MOST_ARTICULATION:g}"
-        raise InputError(f"an articulation of {options.articulation:g} cannot be used; give {limits}")
-    if options.articulation != 1 and options.compat:
-        raise InputError("compat published speaks as the published code does; leave articulation out")
-    if options.missing not in get_args(Missing):
-        raise InputError(f"a missing of {options.missing} cannot be used; give {', '.join(get_args(Missing))}")
-    if options.turn not in get_args(Turn):
-        raise InputError(f"a turn of {options.turn} cannot be used; give {' or '.join(get_args(Turn))}")
-    if options.seed < 0:
-        raise InputError(f"a seed of {options.seed} cannot be used; give 0 or more")
+    jobs: Path
+    """List of films, one per row. Columns or keys are the settings of `pcavs animate`, with _ for -; `out` and
+    `identity` are required. File names are relative to the list."""
+    weights: Path | None = None
+    """As in `pcavs animate`; the same for all rows."""
+    device: Device = "auto"
+    """As in `pcavs animate`; the same for all rows."""
+    journal: Path | None = None
+    """JSON lines file with the outcome of each row; without it, beside the list. Rows that it records as done, and
+    whose film exists, are skipped."""
+    again: bool = False
+    """Makes all films again, finished ones included."""
+
+
+def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
+    if value not in known:
+        choices = " or ".join(known) if len(known) < 3 else ", ".join(known)
+        raise InputError(f"a {name} of {value} cannot be used; give {choices}")

@@ -26,7 +26,7 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
         OutputError: They cannot be written.
     """
     clip, sheet = out.with_suffix(".preview.mp4"), out.with_suffix(".preview.png")
-    with open_writer(clip, film.shown_px, film.sound, film.tags, overwrite=True) as writer:
+    with open_writer(clip, film.size_px, film.sound, film.tags, overwrite=True) as writer:
         for frame in itertools.islice(film.frames, FRAME_RATE):
             writer.write(frame)
     data = cv2.imencode(".png", contact_sheet(film)[:, :, ::-1])[1]

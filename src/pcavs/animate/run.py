@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from pcavs.animate.film import Film, open_writer
-from pcavs.animate.options import AnimateOptions, verify
+from pcavs.animate.options import AnimateOptions
 from pcavs.animate.preview import write_preview
 from pcavs.animate.say import with_voice
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker, load_talker, sound_track
 from pcavs.errors import OutputError
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Progress
@@ -56,7 +56,6 @@ def run(options: AnimateOptions, progress: Progress) -> Summary:
         PcavsError: A file, a setting, the weights or the place of the film cannot be used.
     """
     started = time.monotonic()
-    verify(options)
     with with_voice(options) as spoken:
         summary = make(load_talker(spoken.weights, spoken.device), spoken, progress)
     return dataclasses.replace(summary, took_s=round(time.monotonic() - started, 3))
@@ -69,9 +68,8 @@ def make(talker: Talker, options: AnimateOptions, progress: Progress) -> Summary
         PcavsError: A file, a setting or the place of the film cannot be used.
     """
     started = time.monotonic()
-    verify(options)
-    sound, tags = talker.sound(options), talker.tags(options)
-    with open_writer(options.out, talker.size_px(options), sound, tags, options.overwrite) as writer:
+    sound, tags = sound_track(options), talker.tags(options)
+    with open_writer(options.out, None, sound, tags, options.overwrite) as writer:
         film = talker.film(options, progress)
         for note in film.notes:
             logger.warning("%s", note)

@@ -1,32 +1,28 @@
-"""A loaded talker and the one call that makes films with it."""
+"""The loaded talker, and the call that makes films with it."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pcavs
 from pcavs.animate.compose.dub import MouthPaster
-from pcavs.animate.compose.paste import Backdrop, FilmBackdrop, evened, open_backdrop, side_for
+from pcavs.animate.compose.paste import Backdrop, FilmBackdrop, open_backdrop
 from pcavs.animate.face_choice import read_choice
-from pcavs.animate.film import Film, SoundTrack
+from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
-from pcavs.animate.identity import FaceReader, Identity, read_identities
-from pcavs.animate.options import Device, FilmOptions, verify
+from pcavs.animate.identity import FaceReader, read_identities
+from pcavs.animate.options import Compat, Device, FilmOptions, Turn
 from pcavs.animate.timing import choose_timing
-from pcavs.errors import InputError, unknown_setting
+from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import People
-from pcavs.head.blink import blink_track
-from pcavs.head.warp import depth_turn_map
-from pcavs.media.image import read_picture
 from pcavs.media.speech import MelStream, Speech
-from pcavs.mouth.pauses import rest_share
 from pcavs.pose.calibration import PoseMap, find_map
 from pcavs.runtime.base import Runtime
 from pcavs.runtime.openvino import OpenVinoRuntime
+from pcavs.spec import Missing
 from pcavs.types import Progress
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import read_networks
@@ -35,12 +31,12 @@ from pcavs.weights.shelf import Weights, find_weights
 _NEEDS_TORCH = 'needs torch; pip install "pcavs[train]"'
 
 
-def _nobody(doing: str, done: int, total: int) -> None:
-    """Watches nothing."""
+def no_progress(activity: str, done: int, total: int) -> None:
+    """Ignores progress."""
 
 
 class Talker:
-    """A talker ready to animate; made by `pcavs.load`, loaded once and used for any number of films."""
+    """A talker ready to animate: made by `pcavs.load`, loaded once and used for any number of films."""
 
     def __init__(
         self,
@@ -48,140 +44,157 @@ class Talker:
         landmarker: FaceLandmarker,
         name: str,
         digest: str,
-        poses: PoseMap | None = None,
+        calibration: PoseMap | None = None,
         people: People | None = None,
     ) -> None:
-        """Takes its parts already built.
+        """Takes its parts, already built.
 
         Args:
-            runtime: The talker.
-            landmarker: Finds faces.
-            name: Of the weights.
+            runtime: The talker's networks.
+            landmarker: Finds faces and their landmarks.
+            name: Name of the weights.
             digest: SHA-256 of the weights.
-            poses: How far the talker really turns a head, where that was measured.
-            people: Tells people from backgrounds, which hold still then.
+            calibration: How far the network turns heads, where that was measured.
+            people: Separates people from backgrounds, which hold still then.
         """
         self.runtime = runtime
         self.name, self.digest, self.people = name, digest, people
-        self._landmarker, self._poses = landmarker, poses
+        self._landmarker, self._calibration = landmarker, calibration
 
-    def animate(self, identity: str | Path, audio: str | Path, pose: str | Path | None = None, **choices: Any) -> Film:
-        """Makes a picture speak.
+    def animate(  # noqa: PLR0913 - every setting is an argument, so that an editor completes it
+        self,
+        identity: str | Path,
+        audio: str | Path,
+        pose: str | Path | None = None,
+        *,
+        relative: bool = False,
+        references: Sequence[str | Path] = (),
+        turn: Turn = "depth",
+        face: str = "largest",
+        pose_face: str = "largest",
+        missing: Missing = "interpolate",
+        full_frame: bool = False,
+        gate: float | None = None,
+        articulation: float = 1.0,
+        size: int | None = None,
+        start: float = 0.0,
+        end: float | None = None,
+        no_blinks: bool = False,
+        seed: int = 0,
+        compat: Compat | None = None,
+    ) -> Film:
+        """Makes a picture speak. Everything is read and encoded; frames are rendered when they are asked for.
 
         Args:
-            identity: Picture of the person, or a film, of which the first frame is taken.
-            audio: Any file with sound.
-            pose: Film whose head motion is borrowed, a timeline, a track, a preset's name or degrees; None holds the
-                picture's own pose.
-            choices: The other settings of `FilmOptions`.
-
-        Raises:
-            InputError: A file cannot be used, or there is no such setting.
-        """
-        known = {field.name for field in dataclasses.fields(FilmOptions)}
-        for name in choices.keys() - known:
-            raise InputError(unknown_setting(name, known))
-        place = None if pose is None else Path(pose)
-        choices["references"] = tuple(Path(each) for each in choices.get("references", ()))
-        return self.film(FilmOptions(identity=Path(identity), audio=Path(audio), pose=place, **choices))
-
-    def film(self, options: FilmOptions, progress: Progress = _nobody) -> Film:
-        """Encodes everything that a film needs; its frames are rendered when they are asked for.
+            identity: Picture of the person, or a video, of which the first frame is taken.
+            audio: Driving audio: any file with sound. The film carries it.
+            pose: Head motion: a video to follow, a timeline (.json), a saved track (.npz), a preset's name, or
+                degrees such as "yaw=20,pitch=-5". What is shorter than the speech is played to and fro. None keeps
+                the picture's pose.
+            relative: Starts from the picture's own pose and takes only the changes of the pose source.
+            references: More pictures of the same person, in any order; the sharpest frontal one is animated.
+            turn: "depth" turns the photograph by the depth of its landmarks, "network" by the talker's network.
+            face: Which face to animate if the picture shows several: "largest", "left", "right", a number from the
+                left, or the path of a picture of the person.
+            pose_face: Which face to follow if a pose video shows several.
+            missing: Frames of a pose video without a face: "interpolate", "hold", "skip" or "fail".
+            full_frame: Puts the head back into the whole picture; a video of the person is dubbed.
+            gate: Level in dB against the speech's own, -90 to -10, below which sound counts as silence; None removes
+                nothing.
+            articulation: How far speech moves the lips, 0.4 to 1.6.
+            size: Side of the film in pixels, even, 32 to 2048; None is the size that the weights were made for.
+            start: Start of the part of the audio to use, in seconds.
+            end: End of that part, in seconds; None is the end of the audio.
+            no_blinks: Keeps the eyes open.
+            seed: Seed of the blinks.
+            compat: "published" reproduces the timing and alignment of the published code; `paper` talkers only.
 
         Raises:
             InputError: A file or a setting cannot be used.
         """
-        verify(options)
-        spec = self.runtime.spec
-        timing = choose_timing(options.compat, spec)
-        motion = HeadMotionReader(options, self.eyes(options), self._turns(options), progress)
-        sound = self.sound(options)
+        return self.film(
+            FilmOptions(
+                identity=Path(identity),
+                audio=Path(audio),
+                pose=None if pose is None else Path(pose),
+                relative=relative,
+                references=tuple(Path(each) for each in references),
+                turn=turn,
+                face=face,
+                pose_face=pose_face,
+                missing=missing,
+                full_frame=full_frame,
+                gate=gate,
+                articulation=articulation,
+                size=size,
+                start=start,
+                end=end,
+                no_blinks=no_blinks,
+                seed=seed,
+                compat=compat,
+            )
+        )
+
+    def film(self, options: FilmOptions, progress: Progress = no_progress) -> Film:
+        """Reads and encodes everything that a film needs; its frames are rendered when they are asked for.
+
+        Args:
+            options: Settings of the film.
+            progress: Called while pose videos are read.
+
+        Raises:
+            InputError: A file or a setting cannot be used.
+        """
+        spec, reader = self.runtime.spec, self.face_reader(options)
+        timing = reader.timing
+        motion_reader = HeadMotionReader(options, reader, self._calibration)
+        sound = sound_track(options)
         speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate)
         num_frames = timing.count_frames(speech.stats.num_samples, spec.mel)
         notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.stats.is_silent else []
         mel = MelStream(speech, num_frames, timing.lead_bins)
-        side_px = self.side_px(options)
-        identity = self._identity(options, side_px)
+        policy = dataclasses.replace(timing.policy, choice=read_choice(options.face, reader))
+        side_px = None if options.full_frame else options.size or spec.sizes.picture_px
+        identity = read_identities((options.identity, *options.references), side_px, reader._replace(policy=policy))
         backdrop = open_backdrop(options, identity, num_frames)
-        moved = motion.read(identity, mel, num_frames)
-        return Film(
-            num_frames=num_frames,
-            side_px=side_px,
-            notes=(*notes, *identity.notes, *moved.notes),
-            sound=sound,
-            tags=self.tags(options),
+        scene = Scene(
             identity=identity,
-            poses=moved.codes,
             mel=mel,
-            runtime=self.runtime,
+            num_frames=num_frames,
+            motion=motion_reader.read(identity, mel, num_frames, progress),
             timing=timing,
-            view=moved.view,
             backdrop=backdrop,
-            dubbed=self._dubbed(options, backdrop),
-            heads=moved.asked,
-            faces=moved.faces,
-            size_px=self.size_px(options),
-            turn=options.turn,
-            people=self.people,
-            articulation=options.articulation,
-            rest=rest_share(mel, num_frames) if options.compat is None else None,
-            closed=None if options.no_blinks else blink_track(num_frames, options.seed),
+            mouth_paster=self._mouth_paster(options, policy, backdrop),
         )
+        look = Look(
+            turn=options.turn,
+            articulation=options.articulation,
+            pauses=options.compat is None,
+            blinks=not options.no_blinks,
+            seed=options.seed,
+        )
+        return build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, people=self.people)
 
-    def _dubbed(self, options: FilmOptions, backdrop: Backdrop | None) -> Callable[[], MouthPaster] | None:
-        """What puts mouths into a film of the person whose head stays where it is."""
+    def face_reader(self, options: FilmOptions) -> FaceReader:
+        """Returns what reads the faces of a film."""
+        return FaceReader(self.runtime, self._landmarker, choose_timing(options.compat, self.runtime.spec))
+
+    def _mouth_paster(
+        self, options: FilmOptions, policy: TrackPolicy, backdrop: Backdrop | None
+    ) -> Callable[[], MouthPaster] | None:
+        """Returns what makes a mouth paster, if a video of the person is dubbed whose head motion stays as it is."""
         if options.pose is not None or not isinstance(backdrop, FilmBackdrop):
             return None
-        eyes = self.eyes(options)
-        choice = read_choice(options.face, eyes)
+        choice = TrackPolicy(choice=policy.choice)
 
         def make() -> MouthPaster:
-            film = FaceFollower(self._landmarker, TrackPolicy(choice=choice), options.identity.name)
-            return MouthPaster(film, FaceFollower(self._landmarker, TrackPolicy(), "a made head"))
+            film = FaceFollower(self._landmarker, choice, options.identity.name)
+            return MouthPaster(film, FaceFollower(self._landmarker, TrackPolicy(), "a rendered head"))
 
         return make
 
-    def _turns(self, options: FilmOptions) -> PoseMap | None:
-        """How far heads turn: solid ones as they are told, others as was measured."""
-        return depth_turn_map() if options.turn == "depth" else self._poses
-
-    def eyes(self, options: FilmOptions) -> FaceReader:
-        """What looks at the pictures of a film."""
-        return FaceReader(self.runtime, self._landmarker, choose_timing(options.compat, self.runtime.spec))
-
-    def _identity(self, options: FilmOptions, side_px: int) -> Identity:
-        eyes = self.eyes(options)
-        policy = dataclasses.replace(eyes.timing.policy, choice=read_choice(options.face, eyes))
-        return read_identities((options.identity, *options.references), side_px, eyes._replace(policy=policy))
-
-    def side_px(self, options: FilmOptions) -> int:
-        """Side of what the talker makes: the film's, unless it is put back into the picture."""
-        plain = options.size or self.runtime.spec.sizes.picture_px
-        if not options.full_frame:
-            return plain
-        whole = self._identity(options, plain).whole
-        assert whole is not None
-        return side_for(whole, plain)
-
-    def size_px(self, options: FilmOptions) -> tuple[int, int]:
-        """Width and height of the film."""
-        if not options.full_frame:
-            return self.side_px(options), self.side_px(options)
-        height, width = evened(read_picture(options.identity)).shape[:2]
-        return width, height
-
-    def sound(self, options: FilmOptions) -> SoundTrack:
-        """Sound of the film.
-
-        Raises:
-            InputError: There is none.
-        """
-        if options.audio is None:
-            raise InputError("there is no audio to speak; give a file with sound")
-        return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end)
-
     def tags(self, options: FilmOptions) -> dict[str, str]:
-        """Metadata of the film: that it is synthetic, and what made it. There is no setting to leave it out."""
+        """Returns the film's metadata: that it is synthetic, and what made it. No setting leaves it out."""
         made_by = (
             f"pcavs {pcavs.__version__}",
             f"weights {self.name} sha256:{self.digest}",
@@ -192,13 +205,24 @@ class Talker:
         return {"title": "Synthetic talking face", "comment": comment}
 
 
+def sound_track(options: FilmOptions) -> SoundTrack:
+    """Returns the part of the driving audio that a film carries.
+
+    Raises:
+        InputError: There is no driving audio.
+    """
+    if options.audio is None:
+        raise InputError("there is no audio to speak; give a file with sound")
+    return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end)
+
+
 def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
     """Loads weights for a device, and the face networks.
 
     Args:
-        place: A bundle or a network folder; None is the talker that ships.
-        device: Where it runs.
-        threads: Of the processor, where OpenVINO runs it; 0 takes what the machine has.
+        place: A bundle or a network folder; None is the talker in the package.
+        device: `cpu` runs OpenVINO, `cuda` runs torch, `auto` is `cpu` unless only torch can run the weights.
+        threads: Processor threads of OpenVINO; 0 uses all.
 
     Raises:
         WeightsError: There are no such weights, or they are damaged.

@@ -23,10 +23,10 @@ from pcavs.media.timeline import (
     count_whole_windows,
     doubling_bounce_index,
 )
+from pcavs.pose.codes import PoseCodes
 from pcavs.spec import CropSpec, MelSpec, TalkerSpec
 from pcavs.types import CropTransform, Mel, Picture, Waveform
 
-PoseCodes = Float32[np.ndarray, "time 12"]
 Meshes = Float32[np.ndarray, "time 478 3"]
 
 _SMOOTHING: Final = np.array([1, 4, 6, 4, 1], np.float64) / 16

@@ -7,22 +7,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
-from pcavs.animate.film import Film, SoundTrack
-from pcavs.animate.identity import Identity
+from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
+from pcavs.animate.head_motion import HeadMotion, depth_motion
+from pcavs.animate.identity import Identity, identity_of
 from pcavs.animate.options import Device
+from pcavs.animate.renderer import turns_by_depth
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
 from pcavs.evaluate.clips import SIDE_PX, Case, Faces, resized
-from pcavs.face.pose import head_pose, pose_code
-from pcavs.head.blink import blink_track
-from pcavs.head.warp import depth_turn_map
+from pcavs.face.pose import head_pose
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
-from pcavs.mouth.pauses import rest_share
-from pcavs.pose.codes import PoseCode, steer
+from pcavs.pose.codes import PoseCodes
 from pcavs.pose.measure import SMOOTHING_S
 from pcavs.pose.track import from_heads, smoothed
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec, TalkerSpec
@@ -31,9 +30,6 @@ from pcavs.types import Mesh, Picture, Waveform
 ENCODING = "H.264 and AAC as pcavs animate writes them, 256 px, 25 frames a second, decoded again before measuring"
 
 _BATCH = 16
-
-
-PoseCodes = Float32[np.ndarray, "time pose"]
 
 
 class Person(NamedTuple):
@@ -113,17 +109,15 @@ def encode_poses(talker: Talker, faces: Faces) -> PoseCodes:
     return np.concatenate(parts)
 
 
-def follow(recipe: Recipe, own: PoseCode) -> PoseCodes:
-    """Gives the codes with which a solid head follows a pose source, by its landmarks, as `pcavs animate` does.
+def follow(source: Case, identity: Identity) -> HeadMotion:
+    """Returns the head motion of a clip from its landmarks, for a head turned by depth, as `pcavs animate` does.
 
     Identity and pose source lie in crops of the same template, so places in either mean the same.
     """
-    assert recipe.source.raw is not None
-    meshes = np.concatenate([recipe.identity.mesh[None], recipe.source.raw])
-    track = from_heads(head_pose(meshes))
+    assert source.raw is not None
+    track = from_heads(head_pose(np.concatenate([identity.mesh[None], source.raw])))
     track[:, 3:] -= track[0, 3:]
-    seen = pose_code(recipe.identity.mesh[None], SIDE_PX)[0]
-    return steer(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), seen, own, depth_turn_map(), anchored=True).codes
+    return depth_motion(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), identity, anchored=True)
 
 
 def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side side 3"]:
@@ -132,29 +126,25 @@ def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side s
 
 
 def _film(talker: Talker, recipe: Recipe, path: Path) -> Film:
-    spec = talker.runtime.spec
+    """Builds a film with the builder of `pcavs animate`; faces are aligned already, so none are looked for."""
+    spec, person = talker.runtime.spec, recipe.identity
     timing = choose_timing(None, spec)
-    face = resized(recipe.identity.picture, spec.sizes.frame_px)
     num_frames = timing.count_frames(len(recipe.waveform), spec.mel)
-    mel = timing.mel(recipe.waveform, num_frames, spec.mel)
-    codes = talker.runtime.encode_identity(face)
-    followed = spec.kind == "flow"
-    poses = follow(recipe, codes.pose) if followed else timing.settle(encode_poses(talker, recipe.source.faces))
-    return Film(
+    codes = talker.runtime.encode_identity(resized(person.picture, spec.sizes.frame_px))
+    identity = identity_of(codes, person.picture, person.mesh)
+    if turns_by_depth(talker.runtime, Look().turn):
+        motion = follow(recipe.source, identity)
+    else:
+        motion = HeadMotion(timing.settle(encode_poses(talker, recipe.source.faces)), codes.pose)
+    scene = Scene(
+        identity=identity,
+        mel=timing.mel(recipe.waveform, num_frames, spec.mel),
         num_frames=num_frames,
-        side_px=SIDE_PX,
-        notes=(),
-        sound=SoundTrack(path=path, start_s=0.0, end_s=None),
-        tags={"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {talker.name}"},
-        identity=Identity(codes=codes, picture=recipe.identity.picture, notes=(), mesh=recipe.identity.mesh),
-        poses=poses,
-        mel=mel,
-        runtime=talker.runtime,
+        motion=motion,
         timing=timing,
-        people=talker.people,
-        rest=rest_share(mel, num_frames),
-        closed=blink_track(num_frames, seed=0),
     )
+    tags = {"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {talker.name}"}
+    return build_film(talker.runtime, scene, Look(), SoundTrack(path=path), tags, people=talker.people)
 
 
 def _write_wav(path: Path, waveform: Waveform) -> None:

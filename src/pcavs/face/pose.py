@@ -26,7 +26,7 @@ RIGID: Final = (
 _STEADIEST: Final = (168, 6, 197, 195, 33, 133, 362, 263)
 """The bridge of the nose and the eye corners: the sharpest features, so they count twice."""
 
-_HEAD_CM: Final = 20.0
+HEAD_CM: Final = 20.0
 """Scale of 1 (0 in the pose code) means that 20 cm, about a head's height, fill the crop."""
 
 
@@ -129,7 +129,7 @@ def pose_code(meshes_in_crop: Float32[np.ndarray, "time 478 3"], side_px: int) -
     """
     pose = head_pose(meshes_in_crop)
     place = 2 * (pose.translation_px + 0.5) / side_px - 1
-    size = np.log(pose.scale_px_per_cm * _HEAD_CM / side_px)
+    size = np.log(pose.scale_px_per_cm * HEAD_CM / side_px)
     return np.concatenate([pose.rotation.reshape(-1, 9), place, size[:, None]], axis=1).astype(np.float32)
 
 
@@ -138,7 +138,7 @@ def pose_from_code(code: Float32[np.ndarray, "time 12"], side_px: int) -> HeadPo
     left, _, right = np.linalg.svd(code[:, :9].reshape(-1, 3, 3).astype(np.float64))
     left[:, :, 2] *= np.sign(np.linalg.det(left @ right))[:, None]
     place = (code[:, 9:11] + 1) * side_px / 2 - 0.5
-    scale = np.exp(code[:, 11]) * side_px / _HEAD_CM
+    scale = np.exp(code[:, 11]) * side_px / HEAD_CM
     return HeadPose((left @ right).astype(np.float32), place.astype(np.float32), scale.astype(np.float32))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
 from pcavs.face.regions import FACE_OVAL
-from pcavs.head.depth import CELLS, MARGIN
+from pcavs.head.grid import WIDE
 from pcavs.types import Mesh, Picture
 
 Share = Float32[np.ndarray, "side side"]
@@ -113,7 +113,7 @@ def _weighted(picture: UInt8[np.ndarray, "rows columns 3"], share: UInt8[np.ndar
 
 def _uncovered(photo: Picture, behind: UInt8[np.ndarray, "side side"]) -> Picture:
     """The picture without the person: lines that end at its outline go on, and fade."""
-    cell = len(photo) / (CELLS + 2 * MARGIN)
+    cell = len(photo) / WIDE
     side = 2 * round(_RING_CELLS * cell) + 1
     known = cv2.erode((behind == 255).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
     size = (_HIDDEN_PX, _HIDDEN_PX)
@@ -139,7 +139,7 @@ def _refined(photo: Picture, coarse: Coarse) -> Share:
     side = min(len(photo), _REFINED_PX)
     guide = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     share = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
-    reach = 2 * max(1, round(_REACH_CELLS * side / (CELLS + 2 * MARGIN))) + 1
+    reach = 2 * max(1, round(_REACH_CELLS * side / WIDE)) + 1
 
     def mean(values: np.ndarray) -> np.ndarray:
         return cv2.boxFilter(values, -1, (reach, reach), borderType=cv2.BORDER_REFLECT)

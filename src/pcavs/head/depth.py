@@ -11,13 +11,9 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from pcavs.face.pose import RIGID, canonical_face, head_pose
+from pcavs.head.grid import CELLS, MARGIN, WIDE, crop_cells
+from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
-
-CELLS: Final = 128
-"""Cells a side of the crop: two millimetres of a head each, finer than the landmarks know it."""
-MARGIN: Final = 32
-"""Cells around the crop, so that hair and background beyond it can come in."""
-WIDE: Final = CELLS + 2 * MARGIN
 
 Grid = Float32[np.ndarray, "wide wide"]
 
@@ -95,7 +91,7 @@ def _depths(mesh: Mesh, side_px: int) -> _Depths:
     to_cells = CELLS / side_px
     unit = float(pose.scale_px_per_cm[0]) * to_cells
     face = canonical_face()
-    points = (mesh[: len(face.vertices_cm), :2].astype(np.float64) + 0.5) * to_cells - 0.5 + MARGIN
+    points = crop_cells(mesh[: len(face.vertices_cm), :2].astype(np.float64), side_px) + MARGIN
     # The mesh's depth has no origin of its own; the canonical head's rigid points give it one.
     rigid = face.vertices_cm[list(RIGID)].mean(axis=0)
     zero = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
@@ -103,7 +99,7 @@ def _depths(mesh: Mesh, side_px: int) -> _Depths:
     depth = np.full((WIDE, WIDE), _HIDDEN, np.float32)
     for corners in face.triangles:
         _raise(depth, points[corners], heights[corners])
-    origin = (pose.translation_px[0].astype(np.float64) + 0.5) * to_cells - 0.5 + MARGIN
+    origin = crop_cells(pose.translation_px[0].astype(np.float64), side_px) + MARGIN
     return _Depths(depth, depth > _HIDDEN, origin, unit, float(points[_CHIN, 1] - origin[1]) / unit)
 
 
@@ -138,7 +134,7 @@ def _surrounded(depths: _Depths, away_cm: Grid, below_cm: Grid) -> Grid:
     labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1].astype(int)
     nearest = np.zeros(int(labels.max()) + 1, np.float32)
     nearest[labels[depths.known]] = depths.depth_cm[depths.known]
-    fallen = _smooth_step(away_cm / _FALL_CM)
+    fallen = smoothstep(away_cm / _FALL_CM)
     around_it = _EAR_DEPTH_CM + (_CROWN_DEPTH_CM - _EAR_DEPTH_CM) * _above(below_cm)
     around = nearest[labels] * (1 - fallen) + around_it * fallen
     # Rays from the nearest points leave streaks: the farther out, the less they matter.
@@ -149,7 +145,7 @@ def _surrounded(depths: _Depths, away_cm: Grid, below_cm: Grid) -> Grid:
 
 def _limited(depth: Grid, inside_cm: Grid, cells_per_cm: float) -> Grid:
     """Fills what is too steep, from the nearer side: tips stay, what they would hide comes up to them."""
-    steepest = _STEEPEST_OUTSIDE + (_STEEPEST_INSIDE - _STEEPEST_OUTSIDE) * _smooth_step(inside_cm / _RIM_CM)
+    steepest = _STEEPEST_OUTSIDE + (_STEEPEST_INSIDE - _STEEPEST_OUTSIDE) * smoothstep(inside_cm / _RIM_CM)
     step = (steepest / cells_per_cm).astype(np.float32)
     kernel = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
     for _ in range(_STEEP_CELLS):
@@ -168,18 +164,13 @@ def _matte(away_cm: Grid, below_cm: Grid, depths: _Depths) -> Grid:
     low = ((below_cm - (depths.chin_cm - 3)) / 4).clip(0, 1)
     high = _above(below_cm)
     reach = 2 + 3 * high - 2 * low
-    share = 1 - _smooth_step((away_cm - reach) / (4.5 + 2.5 * high + 1.5 * low))
+    share = 1 - smoothstep((away_cm - reach) / (4.5 + 2.5 * high + 1.5 * low))
     return _softened(share, 0.8 * depths.cells_per_cm)
 
 
 def _above(below_cm: Grid) -> Grid:
     """How much a place is above the forehead rather than beside the face, 0 to 1."""
     return ((-below_cm - 2) / 5).clip(0, 1)
-
-
-def _smooth_step(share: np.ndarray) -> Grid:
-    share = share.clip(0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
 
 
 def _softened(values: np.ndarray, sigma: float) -> Grid:

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float32
 
-from pcavs.head.warp import Places, extent
+from pcavs.head.grid import Places, extent
 from pcavs.types import Picture
 
 _SQUEEZED: Final = 4.0

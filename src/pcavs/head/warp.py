@@ -8,23 +8,23 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Float, Float32
 
-from pcavs.face.pose import angles_deg, pose_from_code, rotation_from_angles
-from pcavs.head.depth import CELLS, MARGIN, WIDE, make_relief
-from pcavs.pose.calibration import PoseMap
+from pcavs.face.pose import angles_deg, head_pose, rotation_from_angles
+from pcavs.head.depth import make_relief
+from pcavs.head.grid import MARGIN, WIDE, Places
+from pcavs.pose.track import FACE_WIDTH_CM, HeadRow
 from pcavs.types import Mesh
 
-__all__ = ["CELLS", "MARGIN", "ROTATION_GAIN", "DepthHead", "Places", "depth_turn_map", "extent"]
-
-Places = Float32[np.ndarray, "rows columns 2"]
-"""x and y, in cells of the crop and its margin."""
 Moves = Float32[np.ndarray, "wide wide 2"]
 """By how much each cell of the picture moves, in cells."""
 
 ROTATION_GAIN: Final = np.array([1.16, 1.02, 1.0])
 """Degrees by which the relief is turned for each degree of yaw, pitch and roll that shall be seen: measured by the
 tracker on ten strangers (docs/measurements.md)."""
+REACH_DEG: Final = np.array([[-35.0, -20.0, -25.0], [35.0, 20.0, 25.0]])
+"""Smallest and largest yaw, pitch and roll, in degrees against the photograph, that are asked of a head: beyond,
+too much of the hidden side would show. Chosen by eye on films of ten people."""
 _FARTHEST_DEG: Final = np.array([44.0, 25.0, 28.0])
 """Yaw, pitch and roll of the relief that are approached and never passed: beyond, the hidden side shows."""
 _FREE_SHARE: Final = 0.8
@@ -44,14 +44,6 @@ _LONGEST_STEP: Final = 4.0
 _TOLERANCE: Final = 1e-6
 
 
-def depth_turn_map() -> PoseMap:
-    """Says that a solid head turns by the degrees that it is asked for, and how far."""
-    yaw, pitch, roll = 35.0, 20.0, 25.0
-    asked = np.array([-yaw, -roll, -pitch, 0.0, pitch, roll, yaw])
-    made = np.stack([asked, asked.clip(-pitch, pitch), asked.clip(-roll, roll)], axis=1)[:, :, None] * np.eye(3)
-    return PoseMap(asked_deg=asked, made_deg=made, error_deg=np.zeros((len(asked), 3)))
-
-
 class _Turn(NamedTuple):
     """Where a point of the head goes: linear @ (x, y) - aside * depth + shift, in cm."""
 
@@ -66,32 +58,32 @@ class DepthHead:
     Each place of the turned picture shows the part of the relief that lies there and is nearest to the viewer.
     """
 
-    def __init__(self, mesh: Mesh, side_px: int, own: Float32[np.ndarray, "12"]) -> None:
+    def __init__(self, mesh: Mesh, side_px: int) -> None:
         """Prepares relief and matte; takes a fifth of a second.
 
         Args:
-            mesh: In pixels of the crop.
-            side_px: Of the crop.
-            own: Pose code of the picture, from the same encoder as those that will drive it.
+            mesh: Landmarks in pixels of the crop.
+            side_px: Side of the crop.
         """
         self._relief = make_relief(mesh, side_px)
-        self._own = own.astype(np.float64)
-        self._own_rotation = pose_from_code(own[None], CELLS).rotation[0].astype(np.float64)
+        own_deg = angles_deg(head_pose(mesh[None]).rotation.astype(np.float64))
+        self._own_rotation = rotation_from_angles(own_deg)[0]  # built as driving rotations are: a still head is exact
         self._places = np.dstack(np.meshgrid(*[np.arange(WIDE, dtype=np.float32)] * 2))
         reach = 2 * round(_AROUND_CM * self._relief.cells_per_cm) + 1
         self._beyond = 1 - cv2.GaussianBlur(self._relief.face.astype(np.float32), (0, 0), _SOFT_CELLS)
         self._covering = cv2.dilate(self._relief.face.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
 
-    def sources(self, driving: Float32[np.ndarray, "12"], margin: int = 0) -> Places:
-        """Says where in the picture each cell of the turned picture comes from.
+    def sources(self, head: HeadRow, margin: int = 0) -> Places:
+        """Returns, for each cell of the turned picture, the grid coordinates of the photograph that it shows.
 
         Args:
-            driving: The pose code.
-            margin: Cells around the crop that are asked for, up to `MARGIN`.
+            head: Where the head is: yaw, pitch and roll in degrees; x and y in face widths and logarithm of size,
+                against the photograph.
+            margin: Cells around the crop that are wanted, up to `MARGIN`.
         """
         first = MARGIN - margin
         cells = self._places[first : WIDE - first, first : WIDE - first]
-        turn = self._turn(driving)
+        turn = self._turn(head)
         moved = self._moved(turn)
         if np.abs(moved).max() < _TOLERANCE:
             return cells.copy()
@@ -152,23 +144,16 @@ class DepthHead:
             above = over
         return np.dstack([x + np.float32(slope[0]) * seen, y + np.float32(slope[1]) * seen])
 
-    def _turn(self, driving: Float32[np.ndarray, "12"]) -> _Turn:
-        """The way of the head against the picture's own, turned no farther than a solid head can show."""
-        rotation = pose_from_code(driving[None], CELLS).rotation[0].astype(np.float64) @ self._own_rotation.T
-        angles = ROTATION_GAIN * angles_deg(rotation[None])[0]
+    def _turn(self, head: HeadRow) -> _Turn:
+        """Returns the motion of the head against the photograph's own pose, no farther than can be shown."""
+        turned = rotation_from_angles(head[None, :3])[0] @ self._own_rotation.T
+        angles = ROTATION_GAIN * angles_deg(turned[None])[0]
         free = _FREE_SHARE * _FARTHEST_DEG
         rest = _FARTHEST_DEG - free
         over = np.abs(angles) - free
         soft = np.where(over > 0, free + rest * np.tanh(over.clip(0) / rest), np.abs(angles))
-        turned = float(np.exp(driving[11] - self._own[11])) * rotation_from_angles((np.sign(angles) * soft)[None])[0]
-        shift = (driving[9:11] - self._own[9:11]) * CELLS / 2 / self._relief.cells_per_cm
-        return _Turn(turned[:2, :2], turned[:2, 2], shift)
-
-
-def extent(where: Bool[np.ndarray, "rows columns"]) -> tuple[slice, slice] | None:
-    """The rows and columns that hold all that is true; None where nothing is."""
-    rows, columns = np.flatnonzero(where.any(axis=1)), np.flatnonzero(where.any(axis=0))
-    return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
+        scaled = float(np.exp(head[5])) * rotation_from_angles((np.sign(angles) * soft)[None])[0]
+        return _Turn(scaled[:2, :2], scaled[:2, 2], head[3:5] * FACE_WIDTH_CM)
 
 
 def _box(places: Float32[np.ndarray, "_ 2"], first: int, size: int) -> tuple[slice, slice]:

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float32
 
 from pcavs.face.pose import head_pose
-from pcavs.head.warp import CELLS, MARGIN
+from pcavs.head.grid import CELLS, MARGIN, crop_cells
 from pcavs.mouth.colour import MouthColours
+from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
 
 Pixels = Float32[np.ndarray, "rows columns"]
@@ -91,7 +92,7 @@ class MouthInside:
         pose = head_pose(mesh[None])
         self._unit = np.float32(pose.scale_px_per_cm[0] * CELLS / side_px)
         self._to_cm = np.linalg.inv(pose.rotation[0, :2, :2] * self._unit).astype(np.float32)
-        middle = float(((mesh[list(_MIDLINE), 0] + 0.5) * CELLS / side_px - 0.5).mean())
+        middle = float(crop_cells(mesh[list(_MIDLINE), :2], side_px)[:, 0].mean())
         top, bottom = edges(middle)
         self._upper_edge = np.array([middle, top + _UPPER_BELOW_CM * self._unit], np.float32) + MARGIN
         self._lower_edge = np.array([middle, bottom - _LOWER_ABOVE_CM * self._unit], np.float32) + MARGIN
@@ -111,16 +112,16 @@ class MouthInside:
         luma = toned @ _LUMA
         dark = _CAVITY * self._white
         inside = toned * (dark * np.tanh(luma / dark) / np.maximum(luma, 1))[..., None]
-        free = _smooth((gap.under_upper + gap.over_lower) / (_WIDE_CM * self._unit))
+        free = smoothstep((gap.under_upper + gap.over_lower) / (_WIDE_CM * self._unit))
         aside = (gap.jaw_places[..., 0] - self._lower_edge[0]) / (_HALF_CM * self._unit)
-        middle = _smooth(1 - aside * aside)
-        tongue = free * middle * _smooth(1 - gap.over_lower / (_TONGUE_CM * self._unit))
+        middle = smoothstep(1 - aside * aside)
+        tongue = free * middle * smoothstep(1 - gap.over_lower / (_TONGUE_CM * self._unit))
         inside += tongue[..., None] * (self._tongue - inside)
         beneath = (gap.places[..., 1] - self._upper_edge[1]) / (_TEETH_SHADOW_CM * self._unit)
-        inside *= (0.35 + 0.65 * _smooth(beneath))[..., None]
+        inside *= (0.35 + 0.65 * smoothstep(beneath))[..., None]
         told = (0.7 + 0.7 * luma / self._white).clip(0.7, 1.1)
         light = (0.2 + 0.8 * free) * told
-        shadow = _smooth(gap.under_upper / (_LIP_SHADOW_CM * self._unit))
+        shadow = smoothstep(gap.under_upper / (_LIP_SHADOW_CM * self._unit))
         lower = self._seen(self._lower, gap.jaw_places - self._lower_edge)
         upper = self._seen(self._upper, gap.places - self._upper_edge)
         inside = _over(inside, lower, light * middle * _LOWER_LIGHT)
@@ -158,8 +159,3 @@ def _lit(row: Row, toned: MouthColours) -> Row:
 def _over(under: Colours, row: np.ndarray, light: Pixels) -> Colours:
     """Lays lit teeth over what is behind them."""
     return under + row[..., 3:] * (row[..., :3] * light[..., None] ** _WARMER - under)
-
-
-def _smooth(share: Pixels) -> Pixels:
-    share = share.clip(0, 1)
-    return share * share * (3 - 2 * share)

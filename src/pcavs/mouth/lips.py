@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pcavs.face.regions import INNER_LIPS, OUTER_LIPS, mouth_opening
-from pcavs.head.warp import CELLS, MARGIN, Places, extent
+from pcavs.head.grid import CELLS, MARGIN, Places, crop_cells, extent
 from pcavs.types import Mesh
 
 _HARDLY, _WIDELY = 0.02, 0.05
@@ -48,7 +48,7 @@ class Lips:
             mesh: In pixels of the crop.
             side_px: Of the crop.
         """
-        points = (mesh[:, :2].astype(np.float64) + 0.5) * CELLS / side_px - 0.5
+        points = crop_cells(mesh[:, :2].astype(np.float64), side_px)
         opening = float(mouth_opening(mesh[None])[0])
         self.own_share = min(max((opening - _HARDLY) / (_WIDELY - _HARDLY), 0.0), 1.0)
         inner, outer = points[list(INNER_LIPS)], points[list(OUTER_LIPS)]

@@ -9,7 +9,7 @@ from jaxtyping import Float, Float32, Int
 
 from pcavs.face.pose import angles_deg, canonical_face, head_pose
 from pcavs.face.regions import mirrored_points
-from pcavs.head.warp import CELLS
+from pcavs.head.grid import CELLS, crop_cells
 from pcavs.types import Mesh
 
 _FRONTAL_DEG, _ASIDE_DEG = 12.0, 28.0
@@ -17,7 +17,7 @@ _FRONTAL_DEG, _ASIDE_DEG = 12.0, 28.0
 
 _NOSE_TIP: Final = 4
 
-Motion = Float32[np.ndarray, "cells cells 2"]
+MouthMotion = Float32[np.ndarray, "cells cells 2"]
 """From each cell of the picture to where its pixel comes from, in cells."""
 
 
@@ -35,7 +35,7 @@ class Mirror:
         yaw = abs(float(angles_deg(pose.rotation.astype(np.float64))[0, 0]))
         self._share = np.float32(0.5 * min(max((_ASIDE_DEG - yaw) / (_ASIDE_DEG - _FRONTAL_DEG), 0.0), 1.0))
         own, other = mirrored_landmarks()
-        points = (mesh[:, :2].astype(np.float64) + 0.5) * CELLS / side_px - 0.5
+        points = crop_cells(mesh[:, :2].astype(np.float64), side_px)
         middle, size = points[own].mean(axis=0), float(np.ptp(points[own], axis=0).max())
         found, *_ = np.linalg.lstsq(_terms((points[own] - middle) / size), points[other], rcond=None)
         rows, columns = np.mgrid[0:CELLS, 0:CELLS].astype(np.float64)
@@ -44,7 +44,7 @@ class Mirror:
         self._x, self._y = (mirrored[:, axis].reshape(CELLS, CELLS).astype(np.float32) for axis in range(2))
         self._turn = (found[1:3].T / size).astype(np.float32)
 
-    def evened(self, motion: Motion) -> Motion:
+    def evened(self, motion: MouthMotion) -> MouthMotion:
         """Gives a motion that both sides share: the mean of each place's own and its mirror's."""
         other = cv2.remap(motion, self._x, self._y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return motion + self._share * (other @ self._turn.T - motion)

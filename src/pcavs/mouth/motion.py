@@ -8,8 +8,8 @@ from jaxtyping import Float32
 
 from pcavs.face.pose import head_pose
 from pcavs.face.regions import LOWER_FACE
-from pcavs.head.warp import CELLS, MARGIN, Places
-from pcavs.mouth.mirror import Mirror, Motion
+from pcavs.head.grid import CELLS, crop_cells
+from pcavs.mouth.mirror import Mirror, MouthMotion
 from pcavs.runtime.base import FieldArrays
 from pcavs.types import Mesh
 
@@ -36,27 +36,18 @@ class SpeechFields:
         self._region = _lower_face(mesh, side_px)
         self._mirror = Mirror(mesh, side_px)
 
-    def motion(self, fields: FieldArrays) -> Motion:
+    def motion(self, fields: FieldArrays) -> MouthMotion:
         """Gives how speech moves each place of the picture: to where its pixel comes from, in cells."""
         flow = (fields.flow - self._rest).transpose(1, 2, 0) * np.float32(CELLS / 2)
         motion = cv2.resize(flow, (CELLS, CELLS), interpolation=cv2.INTER_LINEAR)
         return self._mirror.evened(motion) * self._region[..., None]
 
 
-def sampled(values: np.ndarray, places: Places, outside: float = 0.0) -> Float32[np.ndarray, "rows columns *channels"]:
-    """Reads values that span the crop at places in cells of it and its margin."""
-    scale = values.shape[0] / CELLS
-    x, y = ((places[..., axis] - (MARGIN - 0.5)) * np.float32(scale) - np.float32(0.5) for axis in range(2))
-    return cv2.remap(
-        np.ascontiguousarray(values), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=[outside] * 4
-    )
-
-
 def _lower_face(mesh: Mesh, side_px: int) -> Float32[np.ndarray, "cells cells"]:
     to_cells = CELLS / side_px
     unit = float(head_pose(mesh[None]).scale_px_per_cm[0]) * to_cells
     region = np.zeros((CELLS, CELLS), np.uint8)
-    corners = (mesh[list(LOWER_FACE), :2] + 0.5) * to_cells - 0.5
+    corners = crop_cells(mesh[list(LOWER_FACE), :2], side_px)
     cv2.fillPoly(region, [np.rint(corners).astype(np.int32)], 255)
     reach = 2 * round(_GROWN_CM * unit) + 1
     grown = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach)))

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from pcavs.media.mel import LazyMel, frame_levels
+from pcavs.numeric import smoothstep
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import Mel
 
@@ -28,5 +29,4 @@ def rest_share(mel: Mel | LazyMel, num_frames: int) -> Float32[np.ndarray, " tim
     # The film's ends are no speech, so they count as far away.
     far = np.pad(quiet, 2 * MEL_WINDOW_FRAMES, constant_values=1)[None]
     away = cv2.distanceTransform(far, cv2.DIST_L1, 3)[0, 2 * MEL_WINDOW_FRAMES :][:num_frames]
-    share = ((away - _HEARD_FRAMES) / _FADE_FRAMES).clip(0, 1)
-    return np.asarray(share * share * (3 - 2 * share), np.float32)
+    return np.asarray(smoothstep((away - _HEARD_FRAMES) / _FADE_FRAMES), np.float32)

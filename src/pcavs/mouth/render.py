@@ -6,12 +6,11 @@ import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
-from pcavs.head.warp import CELLS, MARGIN, Places, extent
+from pcavs.head.grid import CELLS, Places, extent, photo_px, sampled
 from pcavs.mouth.colour import MouthColours
 from pcavs.mouth.inside import Colours, Gap, MouthInside, Pixels
 from pcavs.mouth.lips import Lips
-from pcavs.mouth.mirror import Motion
-from pcavs.mouth.motion import sampled
+from pcavs.mouth.mirror import MouthMotion
 from pcavs.runtime.base import FieldArrays
 from pcavs.types import Mesh, Picture
 
@@ -43,7 +42,7 @@ class Speaking(NamedTuple):
     """What a frame says."""
 
     fields: FieldArrays
-    motion: Motion
+    motion: MouthMotion
     """How speech moves each place of the picture."""
     places: Places
     """Where the frame's cells lie on the head of the picture."""
@@ -187,8 +186,7 @@ class Mouth:
 
     def _fetched(self, photo: Photo, places: Places) -> Colours:
         """Pixels of the photograph at places of the head."""
-        room_px = np.float32(-(-self._side * MARGIN // CELLS))
-        x, y = ((places[..., axis] - (MARGIN - 0.5)) * self._pixels + (room_px - 0.5) for axis in range(2))
+        x, y = photo_px(places, self._side)
         return cv2.remap(photo, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 

@@ -1,81 +1,117 @@
-"""From a head track to what the generator takes: pose codes, and where the film looks."""
+"""Fits a head track to one photograph: limits of its turns, the view of the film, and pose codes.
 
-from typing import Final, NamedTuple
+A *pose code* is the motion encoder's twelve numbers (`face.pose.pose_code`). A head that is turned by depth needs
+none: it takes rows of the head track.
+"""
+
+from typing import Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pcavs.face.pose import angles_deg, pose_from_code, rotation_from_angles
+from pcavs.face.pose import HEAD_CM, angles_deg, pose_from_code, rotation_from_angles
 from pcavs.pose.calibration import AXES, PoseMap
 from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack
 from pcavs.types import CropTransform, Picture
 
-PoseCode = Float32[np.ndarray, "12"]
+PoseCode: TypeAlias = Float32[np.ndarray, "12"]
+PoseCodes: TypeAlias = Float32[np.ndarray, "time 12"]
+Angles: TypeAlias = Float[np.ndarray, "3"]
+"""Yaw, pitch and roll in degrees, as `face.pose.angles_deg` defines them."""
 
-_HEAD_CM: Final = 20.0
 _LARGEST_MOVE: Final = np.array([0.35, 0.35, 0.3])
-"""Face widths, and logarithm of size, that the code is asked for at most: about what heads do inside a clip's crop."""
+"""Largest move of a head about its average place: x and y in face widths, and natural logarithm of size. About what
+heads do inside the crop of one clip, which is all that talkers see in training."""
 _NOTED_DEG: Final = 1.0
+"""Turns that miss the request by more than this are reported."""
 _NO_MOVE: Final = 1e-3
+"""Average places and sizes below this are left at 0, so that the film is not resampled for nothing."""
 
 
-class Steered(NamedTuple):
-    """What the generator and the composer are told."""
+class FittedTrack(NamedTuple):
+    """A head track within the limits of one photograph."""
 
-    codes: Float32[np.ndarray, "time 12"]
-    view: CropTransform | None
-    """From pixels of the film as composed to pixels as shown, for a film one pixel wide; None changes nothing."""
-    asked: HeadTrack
-    """The track, in what can be made."""
+    turns_deg: Float[np.ndarray, "time 3"]
+    """Yaw, pitch and roll less those of the photograph."""
+    moves: Float[np.ndarray, "time 3"]
+    """x and y in face widths, and logarithm of size, about `average`."""
+    average: Float[np.ndarray, "3"]
+    """Average x, y and size: the film's view moves the whole frame by them."""
     notes: tuple[str, ...]
+    """What was asked for and cannot be done, one line each."""
 
 
-def picture_angles(code: PoseCode) -> Float[np.ndarray, "3"]:
-    """Yaw, pitch and roll in degrees of the head that a pose code speaks of."""
+def code_angles(code: PoseCode) -> Angles:
+    """Returns yaw, pitch and roll of a pose code, in degrees."""
     return angles_deg(pose_from_code(code[None], 1).rotation.astype(np.float64))[0]
 
 
-def steer(track: HeadTrack, seen: PoseCode, own: PoseCode, poses: PoseMap, *, anchored: bool = False) -> Steered:
-    """Finds the codes with which a picture's head does what a track says.
-
-    What the picture shows already needs no turn, so its own pose gives its own code to the last digit. The average
-    place and size are moved by the film's view, as alignment takes them out of every clip; the code has the rest.
+def fit_track(
+    track: HeadTrack, own_deg: Angles, reach_deg: Float[np.ndarray, "2 3"], *, anchored: bool = False
+) -> FittedTrack:
+    """Limits a head track to what can be made of one photograph.
 
     Args:
         track: Where the head shall be.
-        seen: The identity picture's pose as its landmarks have it.
-        own: The same as the motion encoder has it: the code from which the generator starts.
-        poses: What turns the talker makes.
-        anchored: Leaves the view alone: the film begins where the picture has the head, and all else is the code's.
+        own_deg: Yaw, pitch and roll of the photograph, from its landmarks.
+        reach_deg: Smallest and largest turn about each axis, against the photograph.
+        anchored: The head starts where the photograph has it: places and sizes are moves from there, and the film's
+            view stays. Otherwise their average moves the view.
     """
-    at = picture_angles(seen)
-    wanted = track[:, :3] - at
-    low, high = poses.reach()
-    turns = wanted.clip(low, high)
-    notes = _beyond(wanted, turns, at)
-    start = picture_angles(own)
-    asked = rotation_from_angles(start + poses.code_turns(turns)) - rotation_from_angles(start[None])
-    moves, middle = (track[:, 3:], np.zeros(3)) if anchored else _parted(track[:, 3:])
+    wanted = track[:, :3] - own_deg
+    turns = wanted.clip(reach_deg[0], reach_deg[1])
+    notes = _limit_notes(wanted, turns, own_deg)
+    moves, average = (track[:, 3:], np.zeros(3)) if anchored else _centred(track[:, 3:])
     kept = moves.clip(-_LARGEST_MOVE, _LARGEST_MOVE)
     if np.abs(moves - kept).max() > _NO_MOVE:
         notes.append("the head is asked to move farther inside the film than it can: it stops on the way")
-    size = float(own[11])
-    width = 2 * FACE_WIDTH_CM / _HEAD_CM * np.exp(size)  # of a face, where the crop spans 2
-    codes = np.repeat(own[None].astype(np.float64), len(track), axis=0)
-    codes[:, :9] += asked.reshape(-1, 9)
-    codes[:, 9:11] += kept[:, :2] * width
-    codes[:, 11] += kept[:, 2]
-    return Steered(
-        codes=codes.astype(np.float32),
-        view=_view(middle, own),
-        asked=np.column_stack([at + turns, kept + middle]),
-        notes=tuple(notes),
-    )
+    return FittedTrack(turns, kept, average, tuple(notes))
 
 
-def look(picture: Picture, view: CropTransform | None) -> Picture:
-    """Moves a composed frame as a view says; what was outside of it repeats its edge."""
+def track_of(fitted: FittedTrack, own_deg: Angles) -> HeadTrack:
+    """Returns a fitted track as absolute degrees, places and sizes."""
+    return np.column_stack([own_deg + fitted.turns_deg, fitted.moves + fitted.average])
+
+
+def codes_of(fitted: FittedTrack, own: PoseCode, calibration: PoseMap) -> PoseCodes:
+    """Returns the pose codes with which a talker's network turns the head as a fitted track says.
+
+    The photograph's own pose gives its own code, to the last digit.
+
+    Args:
+        fitted: The track.
+        own: The photograph's pose code, from the talker's motion encoder.
+        calibration: By how much the network turns a head for a turn of the code.
+    """
+    start = code_angles(own)
+    turned = rotation_from_angles(start + calibration.code_turns(fitted.turns_deg)) - rotation_from_angles(start[None])
+    codes = np.repeat(own[None].astype(np.float64), len(turned), axis=0)
+    codes[:, :9] += turned.reshape(-1, 9)
+    codes[:, 9:11] += 2 * face_width(own) * fitted.moves[:, :2]  # the crop spans 2 in a code
+    codes[:, 11] += fitted.moves[:, 2]
+    return codes.astype(np.float32)
+
+
+def face_width(code: PoseCode) -> float:
+    """Returns the width of a face (`FACE_WIDTH_CM`) at a pose code's size, as a share of the crop's side."""
+    return FACE_WIDTH_CM / HEAD_CM * float(np.exp(float(code[11])))
+
+
+def view_of(fitted: FittedTrack, own: PoseCode) -> CropTransform | None:
+    """Returns the transform that moves whole frames to a track's average place and size; None if it is the identity.
+
+    It maps pixels of a rendered frame to pixels of the film, for frames one pixel wide.
+    """
+    if not fitted.average.any():
+        return None
+    scale = float(np.exp(fitted.average[2]))
+    centre = (own[9:11].astype(np.float64) + 1) / 2  # share of the side
+    return np.column_stack([np.eye(2) * scale, centre * (1 - scale) + fitted.average[:2] * face_width(own)])
+
+
+def apply_view(picture: Picture, view: CropTransform | None) -> Picture:
+    """Moves a rendered frame as `view_of` says, by bicubic interpolation; beyond its edge the edge is repeated."""
     if view is None:
         return picture
     height, width = picture.shape[:2]
@@ -85,32 +121,21 @@ def look(picture: Picture, view: CropTransform | None) -> Picture:
     return cv2.warpAffine(picture, moved, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _parted(places: Float[np.ndarray, "time 3"]) -> tuple[Float[np.ndarray, "time 3"], Float[np.ndarray, "3"]]:
-    """What moves, and about where; a place that is nearly the template's is left there."""
-    middle = places.mean(axis=0)
-    middle[np.abs(middle) < _NO_MOVE] = 0.0
-    return places - middle, middle
+def _centred(places: Float[np.ndarray, "time 3"]) -> tuple[Float[np.ndarray, "time 3"], Float[np.ndarray, "3"]]:
+    """Splits places and sizes into their moves and their average; an average that is nearly 0 is left in the moves."""
+    average = places.mean(axis=0)
+    average[np.abs(average) < _NO_MOVE] = 0.0
+    return places - average, average
 
 
-def _view(middle: Float[np.ndarray, "3"], own: PoseCode) -> CropTransform | None:
-    if not middle.any():
-        return None
-    scale = float(np.exp(middle[2]))
-    centre = (own[9:11].astype(np.float64) + 1) / 2  # share of the side
-    width = FACE_WIDTH_CM / _HEAD_CM * float(np.exp(own[11]))
-    return np.column_stack([np.eye(2) * scale, centre * (1 - scale) + middle[:2] * width])
-
-
-def _beyond(
-    wanted: Float[np.ndarray, "time 3"], turns: Float[np.ndarray, "time 3"], at: Float[np.ndarray, "3"]
-) -> list[str]:
+def _limit_notes(wanted: Float[np.ndarray, "time 3"], turns: Float[np.ndarray, "time 3"], own_deg: Angles) -> list[str]:
     notes: list[str] = []
     for axis, name in enumerate(AXES):
         missed = np.abs(wanted[:, axis] - turns[:, axis])
         if missed.max() > _NOTED_DEG:
             frame = int(missed.argmax())
-            asked, made = at[axis] + wanted[frame, axis], at[axis] + turns[frame, axis]
+            asked, used = own_deg[axis] + wanted[frame, axis], own_deg[axis] + turns[frame, axis]
             notes.append(
-                f"a {name} of {asked:.0f} degrees is farther than these weights turn this picture: {made:.0f} is taken"
+                f"a {name} of {asked:.0f} degrees is farther than these weights turn this picture: {used:.0f} is taken"
             )
     return notes

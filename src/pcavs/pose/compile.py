@@ -6,6 +6,7 @@ from fractions import Fraction
 import numpy as np
 
 from pcavs.media.timeline import nearest_index
+from pcavs.numeric import smoothstep
 from pcavs.pose.presets import Rhythm, preset
 from pcavs.pose.timeline import (
     FilmSegment,
@@ -17,7 +18,7 @@ from pcavs.pose.timeline import (
     Timeline,
     TrackSegment,
 )
-from pcavs.pose.track import HeadTrack, eased, extended, joined, limited, smoothed, still
+from pcavs.pose.track import HeadTrack, extended, joined, limited, smoothed, still
 from pcavs.spec import FRAME_RATE
 
 Fetch = Callable[[FilmSegment | TrackSegment, int], HeadTrack]
@@ -102,5 +103,5 @@ def _between(keys: tuple[Key, ...]) -> HeadTrack:
         return np.repeat(rows, len(frames), axis=0)
     share = ((frames - times[after - 1]) / (times[after] - times[after - 1])).clip(0, 1)
     smooth = np.array([key.ease == "smooth" for key in keys])[after - 1]
-    share = np.where(smooth, eased(share), share)[:, None]
+    share = np.where(smooth, smoothstep(share), share)[:, None]
     return rows[after - 1] + share * (rows[after] - rows[after - 1])

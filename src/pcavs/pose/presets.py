@@ -10,7 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from pcavs.media.mel import LazyMel, frame_levels
-from pcavs.pose.track import HeadTrack, eased, still
+from pcavs.numeric import smoothstep
+from pcavs.pose.track import HeadTrack, still
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Mel
 
@@ -32,7 +33,7 @@ def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
 def preset(name: str, rhythm: Rhythm, seed: int) -> HeadTrack:
     """Makes a preset's track for as long as the rhythm lasts; it begins looking ahead. Same seed, same track."""
     track = PRESETS[name](rhythm, np.random.default_rng(seed))
-    start = eased((np.arange(len(track)) / FRAME_RATE).clip(max=1))
+    start = smoothstep((np.arange(len(track)) / FRAME_RATE).clip(max=1))
     return track * start[:, None]
 
 
@@ -80,7 +81,7 @@ def _presenter(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     while first < len(rhythm):
         dwell, move = int(rng.integers(45, 100)), 18
         target = float(rng.choice([-12, -6, 0, 6, 12])) + float(rng.normal(0, 1))
-        steps = eased(((np.arange(first, min(first + dwell, len(rhythm))) - first) / move).clip(max=1))
+        steps = smoothstep(((np.arange(first, min(first + dwell, len(rhythm))) - first) / move).clip(max=1))
         track[first : first + dwell, _YAW] = aim + (target - aim) * steps
         first, aim = first + dwell, target
     track[:, _ROLL] = 0.15 * track[:, _YAW] + _wander(len(rhythm), 3.0, 1.0, rng)
@@ -104,7 +105,7 @@ def _wander(num_frames: int, period_s: float, size: float, rng: np.random.Genera
     aims = rng.normal(0, size / 2, int(num_frames / step) + 3).clip(-size, size)
     place = np.arange(num_frames) / step
     before = place.astype(int)
-    return aims[before] + (aims[before + 1] - aims[before]) * eased(place - before)
+    return aims[before] + (aims[before + 1] - aims[before]) * smoothstep(place - before)
 
 
 def _beats(rhythm: Rhythm) -> list[int]:

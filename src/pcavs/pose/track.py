@@ -12,9 +12,13 @@ from jaxtyping import Float
 
 from pcavs.face.pose import HeadPose, angles_deg, rotation_from_angles
 from pcavs.media.timeline import bounce_index
+from pcavs.numeric import smoothstep
 
 HeadTrack: TypeAlias = Float[np.ndarray, "_ 6"]
 """Yaw, pitch, roll (degrees), x, y (face widths), logarithm of size; 25 rows a second."""
+
+HeadRow: TypeAlias = Float[np.ndarray, "6"]
+"""One row of a head track: the head pose of one frame."""
 
 Beyond = Literal["hold", "loop", "bounce"]
 """What a piece does when it is over: stays, begins again, or goes to and fro without a doubled frame."""
@@ -74,7 +78,7 @@ def joined(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: in
         if number:
             room = (pieces[number + 1][1] if number + 1 < len(pieces) else num_frames) - first
             length = min(faded_length(whole[first], part[0], fade_frames), room, len(part))
-        share = eased((np.arange(length) + 1) / (length + 1))[:, None]
+        share = smoothstep((np.arange(length) + 1) / (length + 1))[:, None]
         whole[first + length : stop] = part[length:]
         whole[first : first + length] += share * (part[:length] - whole[first : first + length])
         whole[stop:] = whole[stop - 1]
@@ -129,17 +133,12 @@ def relative_to(track: HeadTrack, own_deg: Float[np.ndarray, "3"]) -> HeadTrack:
     return np.column_stack([angles, track[:, 3:] - track[0, 3:]])
 
 
-def eased(share: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
-    """Starts and stops gently: 0 to 1 with no speed at either end."""
-    return share * share * (3 - 2 * share)
-
-
 def _closed(track: HeadTrack) -> HeadTrack:
     """Lets the end of a loop turn into its beginning, which shortens it by the length of the blend."""
     blend = min(_LOOP_BLEND, len(track) // 2)
     if not blend:
         return track
-    share = eased((np.arange(blend) + 1) / (blend + 1))[:, None]
+    share = smoothstep((np.arange(blend) + 1) / (blend + 1))[:, None]
     kept = track[: len(track) - blend].copy()
     kept[:blend] = share * track[:blend] + (1 - share) * track[len(track) - blend :]
     return kept

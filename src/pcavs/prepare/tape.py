@@ -9,7 +9,7 @@ import av
 import numpy as np
 
 from pcavs.errors import InputError
-from pcavs.media.audio import AudioReader, make_frame
+from pcavs.media.audio import AudioReader, to_audio_frame
 from pcavs.media.timeline import count_samples
 from pcavs.media.video import probe_video
 from pcavs.spec import SAMPLE_RATE_HZ
@@ -86,9 +86,8 @@ class Tape:
         resampler, native = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ), 0
         for block in reader.blocks(self._start_s):
             mono = block.mean(axis=0, keepdims=True, dtype=np.float32)
-            yield from (
-                frame.to_ndarray()[0] for frame in resampler.resample(make_frame(mono, reader.rate_hz, "mono", native))
-            )
+            frame = to_audio_frame(mono, reader.rate_hz, "mono", native)
+            yield from (resampled.to_ndarray()[0] for resampled in resampler.resample(frame))
             native += block.shape[1]
         if native:
             yield from (frame.to_ndarray()[0] for frame in resampler.resample(None))

@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pcavs.animate.batch import Job, film_options, read_jobs, run
-from pcavs.animate.batch_options import BatchOptions
 from pcavs.animate.head_motion import read_pose
+from pcavs.animate.options import BatchOptions
 from pcavs.errors import InputError
 
 
@@ -25,8 +25,8 @@ def test_names_are_relative_to_the_list():
 
 
 def test_words_become_what_the_setting_is():
-    made = options(size="128", start="0.5", full_frame="yes", relative=False, seed=3, end="", missing="hold")
-    assert (made.size, made.start, made.full_frame, made.relative, made.seed) == (128, 0.5, True, False, 3)
+    made = options(size="128", start="0.5", no_blinks="yes", relative=False, seed=3, end="", missing="hold")
+    assert (made.size, made.start, made.no_blinks, made.relative, made.seed) == (128, 0.5, True, False, 3)
     assert made.end is None
     assert made.missing == "hold"
 

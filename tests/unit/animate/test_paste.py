@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.animate.compose.paste import FilmBackdrop, Paster, StillBackdrop, evened, feathered, side_for
-from pcavs.animate.identity import SourceCrop
+from pcavs.animate.compose.paste import FilmBackdrop, Paster, StillBackdrop, evened, feathered
+from pcavs.animate.identity import SourceCrop, own_side_px
 from pcavs.errors import InputError
 from pcavs.face.align import crop_picture
 from pcavs.media.film import FilmWriter
@@ -70,9 +70,8 @@ def test_odd_pictures_lose_a_row_and_a_column(whole):
 
 
 def test_the_side_is_that_of_the_picture(whole):
-    assert side_for(whole, SIDE) == 4 * round(SIDE / 0.7 / 4)
-    tiny = whole._replace(transform=whole.transform * 100)
-    assert side_for(tiny, SIDE) == 64
+    assert own_side_px(whole.transform, SIDE) == 4 * round(SIDE / 0.7 / 4)
+    assert own_side_px(whole.transform * 100, SIDE) == 64
 
 
 def test_a_film_of_the_person_must_last(tmp_path):

@@ -4,9 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
-from helpers.heads import average_code, average_mesh, smooth_picture
-from pcavs.animate.identity import Identity, SourceCrop
+from helpers.heads import average_code, average_mesh, head_row, smooth_picture
+from pcavs.animate.controls import Controls
+from pcavs.animate.identity import SourceCrop, identity_of
 from pcavs.animate.renderer import DepthRenderer, NetworkRenderer, Renderer, make_renderer
+from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.regions import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from pcavs.mouth.colour import MouthColours
 from pcavs.runtime.base import FaceArrays, FieldArrays, IdentityArrays
@@ -15,6 +17,8 @@ from pcavs.spec import TINY_FLOW, TINY_PAPER, TalkerSpec
 SIDE, FRAME = 128, 64
 CONTENT = np.zeros(64, np.float32)
 TALK = np.ones(64, np.float32)
+AHEAD = np.append(angles_deg(head_pose(average_mesh(SIDE)[None]).rotation.astype(np.float64))[0], np.zeros(3))
+"""The photograph's own pose."""
 
 
 class Fields:
@@ -57,7 +61,8 @@ def person(side=SIDE, whole=True):
     crop = np.ascontiguousarray(big[side // 2 : -side // 2, side // 2 : -side // 2])
     maps = (np.zeros((1, 2, 2), np.float32),)
     codes = IdentityArrays(np.zeros(64, np.float32), maps, CONTENT, average_code())
-    return Identity(codes, crop, (), average_code(), SourceCrop(big, transform) if whole else None, average_mesh(side))
+    identity = identity_of(codes, crop, average_mesh(side))
+    return identity._replace(source_crop=SourceCrop(big, transform) if whole else None)
 
 
 def difference(frame, picture):
@@ -68,7 +73,6 @@ def test_who_turns_the_head():
     identity = person()
     assert isinstance(make_renderer(Fields(), identity, "depth"), DepthRenderer)
     assert isinstance(make_renderer(Fields(), identity, "network"), NetworkRenderer)
-    assert isinstance(make_renderer(Fields(), identity._replace(mesh=None), "depth"), NetworkRenderer)
     assert isinstance(make_renderer(Painter(), identity, "depth"), NetworkRenderer)
     assert isinstance(make_renderer(Painter(), identity, "depth"), Renderer)
 
@@ -78,19 +82,19 @@ def test_who_turns_the_head():
 def test_a_face_at_rest_is_the_photograph(bias, whole):
     """Whatever a talker makes of the very picture is no motion."""
     identity = person(whole=whole)
-    frame = make_renderer(Fields(bias=bias), identity, "depth").frame(CONTENT, average_code())
+    frame = make_renderer(Fields(bias=bias), identity, "depth").frame(Controls(CONTENT, AHEAD))
     assert difference(frame, identity.picture).max() <= 1
 
 
 def test_the_talker_always_sees_the_pictures_own_pose():
     talker = Fields()
-    make_renderer(talker, person(), "depth").frame(TALK, average_code(yaw=25))
+    make_renderer(talker, person(), "depth").frame(Controls(TALK, head_row(yaw=25)))
     assert all(np.array_equal(pose, average_code()) for pose in talker.poses)
 
 
 def test_speech_moves_the_lower_face_only():
     identity = person()
-    frame = make_renderer(Fields(shift=0.1), identity, "depth").frame(TALK, average_code())
+    frame = make_renderer(Fields(shift=0.1), identity, "depth").frame(Controls(TALK, AHEAD))
     changed = difference(frame, identity.picture).max(axis=-1)
     mesh = identity.mesh
     assert changed[: int(mesh[6, 1])].max() <= 1, "eyes and forehead hold still"
@@ -114,7 +118,7 @@ class Opener(Fields):
 
 def test_lips_part_below_the_nose_only_and_nothing_is_green():
     identity = person(side=256)
-    frame = make_renderer(Opener(mask=0.0), identity, "depth").frame(TALK, average_code())
+    frame = make_renderer(Opener(mask=0.0), identity, "depth").frame(Controls(TALK, AHEAD))
     assert difference(frame, identity.picture)[: int(identity.mesh[6, 1])].max() <= 1
     mouth = identity.mesh[14, :2].astype(int)
     red, green, _ = frame[mouth[1] + 5, mouth[0] + 2].astype(int)
@@ -124,9 +128,9 @@ def test_lips_part_below_the_nose_only_and_nothing_is_green():
 
 def test_odd_quarters_of_the_side_fit():
     identity = person(side=102)
-    frame = make_renderer(Fields(mask=0.5, shift=0.05), identity, "depth").frame(TALK, average_code(yaw=10))
+    frame = make_renderer(Fields(mask=0.5, shift=0.05), identity, "depth").frame(Controls(TALK, head_row(yaw=10)))
     assert frame.shape == (102, 102, 3)
-    still = make_renderer(Fields(), identity, "depth").frame(CONTENT, average_code())
+    still = make_renderer(Fields(), identity, "depth").frame(Controls(CONTENT, AHEAD))
     assert difference(still, identity.picture).max() <= 1
 
 
@@ -135,12 +139,12 @@ def test_a_wide_frame_shows_more_and_ends_as_the_picture_does():
     renderer = make_renderer(Fields(mask=0.5, shift=0.02), identity, "depth", wide=True)
     margin = renderer.margin_px
     assert margin == SIDE // 4
-    wide = renderer.frame(TALK, average_code(yaw=15))
-    narrow = make_renderer(Fields(mask=0.5, shift=0.02), identity, "depth").frame(TALK, average_code(yaw=15))
+    wide = renderer.frame(Controls(TALK, head_row(yaw=15)))
+    narrow = make_renderer(Fields(mask=0.5, shift=0.02), identity, "depth").frame(Controls(TALK, head_row(yaw=15)))
     assert wide.shape == (SIDE + 2 * margin,) * 2 + (3,)
     inner = difference(wide[margin:-margin, margin:-margin], narrow)
     assert inner[2:-2, 2:-2].max() <= 2
-    surroundings = identity.whole.picture[
+    surroundings = identity.source_crop.picture[
         SIDE // 2 - margin : -SIDE // 2 + margin, SIDE // 2 - margin : -SIDE // 2 + margin
     ]
     assert difference(wide, surroundings)[-8:].max() <= 1
@@ -151,7 +155,7 @@ def test_a_wide_frame_shows_more_and_ends_as_the_picture_does():
 def test_eyes_close():
     identity = person()
     renderer = make_renderer(Fields(), identity, "depth")
-    changed = difference(renderer.frame(CONTENT, average_code(), 1.0), identity.picture).max(axis=-1)
+    changed = difference(renderer.frame(Controls(CONTENT, AHEAD, 1.0)), identity.picture).max(axis=-1)
     rows = np.flatnonzero(changed.max(axis=1) > 2)
     eyes = identity.mesh[list(LEFT_EYE + RIGHT_EYE), 1]
     assert rows.min() > eyes.min() - 1.5 * np.ptp(eyes) - 8

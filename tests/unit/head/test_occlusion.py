@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pcavs.head.grid import CELLS, Places
 from pcavs.head.occlusion import healed
-from pcavs.head.warp import CELLS, Places
 from pcavs.types import Picture
 
 CHEEK, HAIR, WALL = (200, 150, 120), (20, 10, 10), (90, 160, 230)

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.heads import shut_mesh
 from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
-from pcavs.head.warp import CELLS, MARGIN
+from pcavs.head.grid import CELLS, MARGIN
 from pcavs.mouth.colour import MouthColours
 from pcavs.mouth.inside import Gap, MouthInside, drawn_teeth
 

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.heads import shut_mesh
 from pcavs.face.regions import OUTER_LIPS
-from pcavs.head.warp import CELLS
+from pcavs.head.grid import CELLS
 from pcavs.mouth.mirror import Mirror, mirrored_landmarks
 
 SIDE = 256

@@ -8,7 +8,7 @@ import pytest
 
 from helpers.heads import average_mesh, opening_flow, shut_mesh
 from pcavs.face.regions import INNER_LIPS, OUTER_LIPS
-from pcavs.head.warp import CELLS, MARGIN
+from pcavs.head.grid import CELLS, MARGIN
 from pcavs.mouth.render import Mouth, Speaking
 from pcavs.runtime.base import FieldArrays
 

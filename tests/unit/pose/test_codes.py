@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pcavs.errors import WeightsError
 from pcavs.face.pose import rotation_from_angles
 from pcavs.pose.calibration import PoseMap, find_map, fit_map, plain_map, save_map
-from pcavs.pose.codes import look, picture_angles, steer
+from pcavs.pose.codes import apply_view, code_angles, codes_of, fit_track, track_of, view_of
 from pcavs.pose.track import still
 from pcavs.weights.shelf import Weights
 
@@ -25,6 +25,11 @@ def code(yaw=0.0, pitch=0.0, roll=0.0):
 def halving():
     """A talker that makes half of the turn that it is asked for."""
     return PoseMap(asked_deg=STEPS, made_deg=STEPS[:, None, None] / 2 * np.eye(3), error_deg=np.zeros((5, 3)))
+
+
+def encoded(track, own_deg, own, calibration):
+    """Codes of a track, for a photograph with a pose by its landmarks and one by its code."""
+    return codes_of(fit_track(track, np.array(own_deg, np.float64), calibration.reach()), own, calibration)
 
 
 def made_by(poses, turns):
@@ -48,47 +53,49 @@ def test_the_pictures_own_pose_is_its_own_code():
     own = code(11, -6, 3)
     own[:9] += np.random.default_rng(0).normal(0, 0.01, 9).astype(np.float32)
     track = still(3)
-    track[:, :3] = picture_angles(code(9, -5, 2))
-    steered = steer(track, code(9, -5, 2), own, halving())
-    assert np.allclose(steered.codes, own, atol=1e-5), "a network's code is no exact rotation, and must not become one"
-    assert steered.view is None
-    assert steered.notes == ()
+    track[:, :3] = (9, -5, 2)
+    fitted = fit_track(track, np.array([9.0, -5, 2]), halving().reach())
+    codes = codes_of(fitted, own, halving())
+    assert np.allclose(codes, own, atol=1e-5), "a network's code is no exact rotation, and must not become one"
+    assert view_of(fitted, own) is None
+    assert fitted.notes == ()
 
 
 def test_a_talker_that_makes_half_is_asked_for_twice():
     track = still(1)
     track[:, 0] = 15
-    assert picture_angles(steer(track, code(), code(), halving()).codes[0])[0] == pytest.approx(30, abs=0.01)
-    assert picture_angles(steer(track, code(5), code(5), halving()).codes[0])[0] == pytest.approx(25, abs=0.01)
+    assert code_angles(encoded(track, (0, 0, 0), code(), halving())[0])[0] == pytest.approx(30, abs=0.01)
+    assert code_angles(encoded(track, (5, 0, 0), code(5), halving())[0])[0] == pytest.approx(25, abs=0.01)
 
 
 def test_what_is_out_of_reach_is_clamped_and_said():
     track = still(2)
     track[1, 0] = 60
-    steered = steer(track, code(), code(), halving())
-    assert picture_angles(steered.codes[1])[0] == pytest.approx(40, abs=0.01)
-    assert steered.asked[1, 0] == pytest.approx(20)
-    assert steered.notes == ("a yaw of 60 degrees is farther than these weights turn this picture: 20 is taken",)
+    fitted = fit_track(track, np.zeros(3), halving().reach())
+    assert code_angles(codes_of(fitted, code(), halving())[1])[0] == pytest.approx(40, abs=0.01)
+    assert track_of(fitted, np.zeros(3))[1, 0] == pytest.approx(20)
+    assert fitted.notes == ("a yaw of 60 degrees is farther than these weights turn this picture: 20 is taken",)
 
 
 def test_the_average_place_is_the_views_and_the_rest_the_codes():
     track = still(2)
     track[:, 3] = [0.1, 0.3]
-    steered = steer(track, code(), code(), plain_map())
+    fitted = fit_track(track, np.zeros(3), plain_map().reach())
+    view = view_of(fitted, code())
     width = 2 * 15.33 / 20 * np.exp(-0.1)
-    assert np.allclose(steered.codes[:, 9] - 0.02, [-0.1 * width, 0.1 * width], atol=1e-5)
-    assert steered.view is not None
-    assert steered.view[0, 2] == pytest.approx(0.2 * width / 2)
+    assert np.allclose(codes_of(fitted, code(), plain_map())[:, 9] - 0.02, [-0.1 * width, 0.1 * width], atol=1e-5)
+    assert view is not None
+    assert view[0, 2] == pytest.approx(0.2 * width / 2)
     picture = np.zeros((100, 100, 3), np.uint8)
     picture[40:60, 40:60] = 255
-    columns = np.flatnonzero(look(picture, steered.view)[50, :, 0] > 128)
-    assert columns.mean() == pytest.approx(49.5 + 100 * steered.view[0, 2], abs=0.6)
+    columns = np.flatnonzero(apply_view(picture, view)[50, :, 0] > 128)
+    assert columns.mean() == pytest.approx(49.5 + 100 * view[0, 2], abs=0.6)
 
 
 def test_no_view_changes_nothing():
     picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
-    assert look(picture, None) is picture
-    assert np.array_equal(look(picture, np.array([[1.0, 0, 0], [0, 1, 0]])), picture)
+    assert apply_view(picture, None) is picture
+    assert np.array_equal(apply_view(picture, np.array([[1.0, 0, 0], [0, 1, 0]])), picture)
 
 
 def test_a_fitted_map_rises_and_is_undone_by_its_inverse():

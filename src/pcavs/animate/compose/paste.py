@@ -15,9 +15,9 @@ from pcavs.face.align import Square, invert
 from pcavs.media.image_header import read_header
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
+from pcavs.numeric import smoothstep
 from pcavs.types import CropTransform, Picture
 
-LEAST_SIDE_PX, MOST_SIDE_PX = 64, 1024
 _FEATHER: Final = 0.18
 """Share of the crop's side over which the head turns into the picture."""
 _EDGE: Final = 0.02
@@ -81,17 +81,17 @@ class FilmBackdrop:
 class Paster:
     """Lays crops over backgrounds: always at the same place, feathered, in the picture's own colours."""
 
-    def __init__(self, whole: SourceCrop, side_px: int, first: Square) -> None:
+    def __init__(self, source: SourceCrop, side_px: int, first: Square) -> None:
         """Prepares mask and colours.
 
         Args:
-            whole: Where the crop is from.
+            source: Where the crop is from.
             side_px: Of the crop.
             first: What the talker makes of the identity picture with its own pose: where it differs in colour from
                 the picture, around the seam, every frame does, and is corrected alike, so that nothing flickers.
         """
-        picture = evened(whole.picture)
-        self._back = invert(whole.transform)
+        picture = evened(source.picture)
+        self._back = invert(source.transform)
         self._box = _seen(self._back, side_px, picture)
         self._mask = self._placed(feathered(side_px))[..., None]
         x0, y0, x1, y1 = self._box
@@ -122,27 +122,17 @@ def open_backdrop(options: FilmOptions, identity: Identity, num_frames: int) -> 
     """Opens what the head is to be put back into; None where the film is the crop.
 
     Raises:
-        InputError: There are several pictures to put it into, or the film of the person is too short.
+        InputError: The video of the person is too short.
     """
     if not options.full_frame:
         return None
-    if options.references:
-        raise InputError("full_frame puts the head into one picture; leave the references out")
-    assert identity.whole is not None
+    assert identity.source_crop is not None
+    picture = identity.source_crop.picture
     if read_header(options.identity) is not None or count_pictures(options.identity, 0.0, None) < 2:
-        return StillBackdrop(identity.whole.picture)
-    film = FilmBackdrop(options.identity, max(identity.whole.picture.shape[:2]))
+        return StillBackdrop(picture)
+    film = FilmBackdrop(options.identity, max(picture.shape[:2]))
     film.check(num_frames)
     return film
-
-
-def side_for(whole: SourceCrop, side_px: int) -> int:
-    """Gives the side at which a pixel of the crop is one of the picture, for a transform to `side_px`.
-
-    A multiple of four: the margin that may surround the crop is a quarter of it.
-    """
-    spanned = side_px / float(np.sqrt(np.linalg.det(whole.transform[:, :2])))
-    return 4 * round(min(max(spanned, LEAST_SIDE_PX), MOST_SIDE_PX) / 4)
 
 
 def feathered(side_px: int) -> Float32[np.ndarray, "side side"]:
@@ -150,8 +140,7 @@ def feathered(side_px: int) -> Float32[np.ndarray, "side side"]:
     place = np.abs((np.arange(side_px) + 0.5) / side_px - 0.5) * 2
     # A superellipse follows the square and has no corners.
     distance = (place[:, None] ** 6 + place[None, :] ** 6) ** (1 / 6)
-    share = ((1 - 2 * _EDGE - distance) / (2 * _FEATHER)).clip(0, 1)
-    return (share * share * (3 - 2 * share)).astype(np.float32)
+    return smoothstep((1 - 2 * _EDGE - distance) / (2 * _FEATHER)).astype(np.float32)
 
 
 def evened(picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:

@@ -1,0 +1,81 @@
+"""What each frame of a film shows: the controls that a renderer takes."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from pcavs.animate.timing import Timing
+from pcavs.media.mel import LazyMel, mel_windows
+from pcavs.runtime.base import Runtime
+from pcavs.types import Mel
+
+_CHUNK_FRAMES: Final = 64
+"""Frames whose speech is encoded at once: the content of a whole film is never held."""
+
+Content: TypeAlias = Float32[np.ndarray, " content"]
+"""Speech content code of one frame."""
+Pose: TypeAlias = Float[np.ndarray, " pose"]
+"""Head pose of one frame, in the form that the renderer takes: a row of a head track (6 numbers) where the head is
+turned by depth, a pose code (12 numbers) where the network turns it."""
+Poses: TypeAlias = Float[np.ndarray, "time pose"]
+
+
+class Controls(NamedTuple):
+    """Everything that varies from frame to frame."""
+
+    content: Content
+    """What is said, after articulation and pauses."""
+    pose: Pose
+    """Where the head is."""
+    eyelids: float = 0.0
+    """How far the eyes are closed: 0 open, 1 shut."""
+
+
+class ControlTrack:
+    """The controls of all frames of a film, computed a few frames at a time."""
+
+    def __init__(  # noqa: PLR0913 - one argument for each thing that varies
+        self,
+        runtime: Runtime,
+        timing: Timing,
+        mel: Mel | LazyMel,
+        poses: Poses,
+        *,
+        articulation: float = 1.0,
+        pauses: Float32[np.ndarray, " frames"] | None = None,
+        eyelids: Float32[np.ndarray, " frames"] | None = None,
+    ) -> None:
+        """Takes what the controls are computed from.
+
+        Args:
+            runtime: Encodes the speech.
+            timing: Says which pose a frame takes.
+            mel: Mel spectrogram of the speech; frame k's window begins at bin 4 k.
+            poses: Head poses; where they are fewer than the film's frames they are walked to and fro.
+            articulation: Factor on the distance of the content from that of silence; 1 leaves it as it was heard.
+            pauses: How far the mouth rests in each frame, 0 to 1; None does not look for pauses.
+            eyelids: How far the eyes are closed in each frame, 0 to 1; None keeps them open.
+        """
+        self._runtime, self._timing = runtime, timing
+        self.mel, self.poses = mel, poses
+        self.articulation, self.pauses, self.eyelids = articulation, pauses, eyelids
+
+    def of(self, frames: Sequence[int]) -> Iterator[Controls]:
+        """Returns the controls of some frames, in their order; memory does not grow with their number."""
+        for first in range(0, len(frames), _CHUNK_FRAMES):
+            chunk = frames[first : first + _CHUNK_FRAMES]
+            for t, content in zip(chunk, self._contents(chunk), strict=True):
+                pose = self.poses[self._timing.pose_index(t, len(self.poses))]
+                yield Controls(content, pose, 0.0 if self.eyelids is None else float(self.eyelids[t]))
+
+    def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
+        """Encodes the speech of some frames; moves it away from or towards the content of silence."""
+        heard = self._runtime.encode_speech(mel_windows(self.mel, frames))
+        if self.pauses is None and self.articulation == 1:
+            return heard
+        silent = self._runtime.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
+        pauses = np.zeros(len(frames), np.float32) if self.pauses is None else self.pauses[list(frames)]
+        share = 1 - np.float32(self.articulation) * (1 - pauses)
+        return heard + share[:, None] * (silent - heard)
