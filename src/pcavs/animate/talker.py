@@ -31,7 +31,7 @@ from pcavs.weights.shelf import Weights, find_weights
 _NEEDS_TORCH = 'needs torch; pip install "pcavs[train]"'
 
 
-def no_progress(activity: str, done: int, total: int) -> None:
+def no_progress(*_: object) -> None:
     """Ignores progress."""
 
 
