@@ -22,8 +22,8 @@ import torch
 
 from pcavs.data.corpus import Corpus
 from pcavs.face.pose import angles_deg, pose_from_code
+from pcavs.models.build import build_model
 from pcavs.models.state import fill
-from pcavs.models.talker import build_talker
 from pcavs.train.preview import validate
 from pcavs.train.probe import CLIPS, MOMENTS
 from pcavs.train.rebuild import make_rebuilder
@@ -75,7 +75,7 @@ def scores(run: Path) -> dict[str, float]:
     """Scores the averaged weights of a run."""
     options = load_options(run)
     bundle = load_bundle(run / "latest.safetensors")
-    talker = build_talker(bundle.spec)
+    talker = build_model(bundle.spec)
     fill(talker, bundle.tensors, str(run))
     talker.eval()
     corpus, rebuilder = open_data(options, bundle.spec, "val"), make_rebuilder(talker, options)

@@ -23,8 +23,8 @@ import openvino as ov
 import torch
 from torch import Tensor, nn
 
+from pcavs.models.inference import inference_networks
 from pcavs.models.paper import PaperModel, build_paper
-from pcavs.models.plain import plain_networks
 from pcavs.runtime.openvino import cpu_has_bf16
 from pcavs.spec import TalkerSpec
 from pcavs.weights.export import convert, example_inputs
@@ -97,7 +97,7 @@ def parts_of(way: str, talker: PaperModel, batch: int, threads: int) -> Iterator
         yield "all", partial(PublishedPath(talker).frames, face, face, windows)
         return
     runtime, precision = way.split("-")
-    for name, network in plain_networks(talker).items():
+    for name, network in inference_networks(talker).items():
         if name not in PARTS:
             continue
         torch.manual_seed(batch)
@@ -114,7 +114,7 @@ def parts_of(way: str, talker: PaperModel, batch: int, threads: int) -> Iterator
 @functools.cache
 def converted(talker: PaperModel, name: str, batch: int) -> ov.Model:
     """A network as `pcavs weights export` converts it."""
-    return convert(plain_networks(talker)[name], example_inputs(name, SPEC, batch))
+    return convert(inference_networks(talker)[name], example_inputs(name, SPEC, batch))
 
 
 def torch_call(network: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> Call:

@@ -24,8 +24,8 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
 from pcavs.spec import FRAME_RATE
+from pcavs.weights.locate import find_weights
 from pcavs.weights.networks import read_networks
-from pcavs.weights.shelf import find_weights
 
 logger = logging.getLogger("measure_speed")
 

@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pcavs.models.generator import Codes
+from pcavs.models.blocks import ACTIVATION_GAIN
+from pcavs.models.motion import Codes
 from pcavs.models.paper import PaperModel
 from pcavs.models.resnet import PaperIdentity
-from pcavs.models.stylegan2 import ACTIVATION_GAIN, BLUR_TAPS, Colours, StyledConv, StyleGenerator
+from pcavs.models.stylegan2 import BLUR_TAPS, StyledConv, StyleGenerator, ToRgb
 
 LEAK = 0.2
 
@@ -59,7 +60,7 @@ class PublishedGenerator(nn.Module):
         x = x + conv.noise_strength * noise
         return functional.leaky_relu(x + conv.bias[:, None, None], LEAK) * ACTIVATION_GAIN
 
-    def _colours(self, colours: Colours, x: Tensor, style: Tensor) -> Tensor:
+    def _colours(self, colours: ToRgb, x: Tensor, style: Tensor) -> Tensor:
         kernels = colours.weight * colours.scale * colours.affine(style)[:, None, :, None, None]
         made = functional.conv2d(x.reshape(1, -1, *x.shape[2:]), kernels.flatten(0, 1), groups=x.shape[0])
         return made.reshape(x.shape[0], 3, *x.shape[2:]) + colours.bias[:, None, None]

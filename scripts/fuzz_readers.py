@@ -53,7 +53,7 @@ from pcavs.prepare.sources import Source, find_sources
 from pcavs.spec import TalkerSpec
 from pcavs.synth.voices import read_voices
 from pcavs.weights.bundle import load_bundle, read_spec
-from pcavs.weights.networks import read_facts
+from pcavs.weights.networks import read_manifest
 
 LONGEST_S: Final = 10
 """Of the processor: on a busy machine the clock says nothing of a reader."""
@@ -148,7 +148,7 @@ _READERS: Final[dict[str, Callable[[Path], object]]] = {
     "journal.jsonl": batch._done,
     "shard-00000.jsonl": lambda path: list(read_ledger(path.parent)),
     "truth.json": _read_truth,
-    "spec.json": lambda path: read_facts(path.parent),
+    "spec.json": lambda path: read_manifest(path.parent),
     "talker.json": lambda path: TalkerSpec.from_json(path.read_text(errors="replace")),
     "pose.json": _read_map,
     "index.csv": _read_index,

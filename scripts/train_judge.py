@@ -26,7 +26,7 @@ from pcavs.data.pack import MEL_PADDING_BINS, PackedClip, find_packs, read_pack
 from pcavs.data.shard import decode_picture
 from pcavs.metrics.crops import mouth_crops, without_light
 from pcavs.metrics.sync import compare, prefers, write_judge_facts
-from pcavs.models.judge import MouthReader, VoiceReader
+from pcavs.models.judge import MouthEncoder, VoiceEncoder
 from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MEL_WINDOW_FRAMES
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ class Judge(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.mouth, self.voice = MouthReader(), VoiceReader()
+        self.mouth, self.voice = MouthEncoder(), VoiceEncoder()
         self.log_scale = nn.Parameter(torch.tensor(np.log(10.0), dtype=torch.float32))
 
 

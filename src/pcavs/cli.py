@@ -50,9 +50,9 @@ COMMANDS: Final = {
         "pcavs.weights.options:ConvertOptions", "pcavs.weights.convert:run", ("checkpoints", "out")
     ),
     "weights export": Command("pcavs.weights.options:ExportOptions", "pcavs.weights.export:run", ("bundle",)),
-    "weights list": Command("pcavs.weights.options:ListOptions", "pcavs.weights.listing:run", ("folder",)),
+    "weights list": Command("pcavs.weights.options:ListOptions", "pcavs.weights.show:list_weights", ("folder",)),
     "weights parity": Command("pcavs.weights.options:ParityOptions", "pcavs.weights.parity:run"),
-    "weights show": Command("pcavs.weights.options:ShowOptions", "pcavs.weights.show:run", ("bundle",)),
+    "weights show": Command("pcavs.weights.options:ShowOptions", "pcavs.weights.show:show", ("bundle",)),
     "weights verify": Command("pcavs.weights.options:VerifyOptions", "pcavs.weights.verify:run", ("weights",)),
 }
 

@@ -102,7 +102,7 @@ def _encoders(problems: list[str]) -> dict[str, bool]:
 
 
 def _weights(problems: list[str]) -> list[dict[str, Any]]:
-    from pcavs.weights.shelf import find_weights
+    from pcavs.weights.locate import find_weights
     from pcavs.weights.show import describe
 
     try:

@@ -15,7 +15,7 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 """
 EXTRAS = {"torch", "lightning_fabric", "webdataset", "tensorboard", "moderngl", "ray", "beartype", "pytest"}
-NEED_TORCH = {f"pcavs.weights.{name}" for name in ("convert", "export", "parity", "probes", "verify")}
+NEED_TORCH = {f"pcavs.weights.{name}" for name in ("convert", "export", "parity")}
 """Modules of the base packages that read or write torch checkpoints, or build networks."""
 BASE_PACKAGES = [
     "pcavs",

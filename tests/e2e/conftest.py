@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 from helpers.clicks import write_clicks
-from helpers.papers import LoudFace
 from helpers.sounds import write_noise
-from helpers.talkers import LoudMouth, write_bundle, write_networks
+from helpers.talkers import LoudFace, LoudMouth, write_bundle, write_networks
 from pcavs.animate.talker import Talker
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.media.film import FilmWriter

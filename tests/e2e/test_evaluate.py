@@ -21,7 +21,7 @@ from pcavs.evaluate.summary import checks
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
 from pcavs.runtime.base import IdentityArrays
-from pcavs.weights.shelf import find_weights
+from pcavs.weights.locate import find_weights
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from torch import nn
 from helpers.drawn import write_drawn_packs
 from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
-from pcavs.models.talker import build_talker
+from pcavs.models.build import build_model
 from pcavs.spec import TalkerSpec
 from pcavs.train.options import TrainOptions
 from pcavs.train.session import STAGES
@@ -47,7 +47,7 @@ def test_a_published_stage_takes_a_step(stage: str, packs: Path):
         moments=1,
     )
     torch.manual_seed(0)
-    made = STAGES[stage](build_talker(spec), TrainingHeads(spec, 80), library, options)
+    made = STAGES[stage](build_model(spec), TrainingHeads(spec, 80), library, options)
     made.modules.train()
     drawn, scratch, taught = made.batch(1), Scratch(), set[str]()
     assert drawn.augmented.shape == (2, 3, 224, 224)

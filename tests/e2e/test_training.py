@@ -18,8 +18,8 @@ from pcavs.data.augment import destroy_identity
 from pcavs.data.library import Library
 from pcavs.data.pack import write_packs
 from pcavs.errors import DataError, OutputError
+from pcavs.models.build import build_model
 from pcavs.models.generator import Codes, compose
-from pcavs.models.talker import build_talker
 from pcavs.spec import TalkerSpec
 from pcavs.train import run as train_run
 from pcavs.train.checkpoint import RunFolder
@@ -165,7 +165,7 @@ def test_a_full_disk_is_one_line_and_costs_no_run(drawn_packs: Path, tmp_path: P
         def full(*_: object, **__: object):
             raise OSError(28, "No space left on device")
 
-        patched.setattr("pcavs.weights.bundle.save_file", full)
+        patched.setattr("pcavs.media.files.save_file", full)
         with pytest.raises(OutputError, match="No space left on device") as caught:
             run(tiny(drawn_packs, tmp_path))
     assert "\n" not in str(caught.value)
@@ -231,7 +231,7 @@ def test_one_batch_is_learnt_by_heart(tmp_path: Path, tiny_spec: TalkerSpec):
     library = Library.load([tmp_path / "packs" / "pack-000.safetensors"], "train")
     torch.manual_seed(0)
     options = tiny(tmp_path / "packs", tmp_path, stage="generator", clips=5, moments=4, sync_every=0)
-    talker, heads = build_talker(tiny_spec), TrainingHeads(tiny_spec, 80)
+    talker, heads = build_model(tiny_spec), TrainingHeads(tiny_spec, 80)
     stage = GeneratorStage(talker, heads, library, options)
     batch, rebuild = stage.batch(1).batch, stage.phases[1]
     assert len(batch.target) == 20

@@ -1,8 +1,7 @@
-"""The published networks as their description has them: slow, plain, and by their own names.
+"""A direct implementation of the published networks with their own tensor names: a reference for the package's.
 
-Nothing of the package is used here but sizes, so that it can be held against the package. Each network asks a
-`Store` for its tensors by name and shape, and the store makes up what it has not yet: running the networks once
-writes a whole release of any size.
+It uses nothing of the package but sizes. Each network requests its tensors by name and shape from a `Store`, which
+draws random values for those that it does not have: running the networks once creates a release of any size.
 """
 
 import numpy as np
@@ -14,7 +13,7 @@ from pcavs.spec import PaperSpec
 
 
 class Store:
-    """Tensors of one network, by published name."""
+    """Tensors of one network by published name; a missing one is drawn with values of a plausible size."""
 
     def __init__(self, seed: int, device: str = "cpu") -> None:
         self.device = device
@@ -23,16 +22,16 @@ class Store:
 
     def __call__(self, name: str, *shape: int) -> Tensor:
         if name not in self.tensors:
-            self.tensors[name] = self._made(name, shape)
+            self.tensors[name] = self._new(name, shape)
         assert tuple(self.tensors[name].shape) == shape, name
         return self.tensors[name]
 
-    def _made(self, name: str, shape: tuple[int, ...]) -> Tensor:
+    def _new(self, name: str, shape: tuple[int, ...]) -> Tensor:
         if self.device == "meta":
             return torch.empty(shape, device="meta")
-        return torch.from_numpy(np.asarray(self._drawn(name, shape), np.float32))
+        return torch.from_numpy(np.asarray(self._draw(name, shape), np.float32))
 
-    def _drawn(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    def _draw(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
         normal = self.rng.standard_normal(shape)
         if name.endswith(".kernel"):
             return np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
@@ -48,7 +47,7 @@ class Store:
 
 
 def identity(store: Store, x: Tensor, spec: PaperSpec) -> tuple[Tensor, Tensor]:
-    """netV: torchvision's ResNeXt; the vector and the map."""
+    """Computes netV, torchvision's ResNeXt: identity vector and map."""
     x = norm(store, "model.bn1", conv(store, "model.conv1", x, spec.identity_stem, 7, 2)).relu()
     x = functional.max_pool2d(x, 3, 2, 1)
     for stage, (planes, blocks) in enumerate(zip(spec.identity_planes, spec.identity_blocks, strict=True), start=1):
@@ -68,7 +67,7 @@ def identity(store: Store, x: Tensor, spec: PaperSpec) -> tuple[Tensor, Tensor]:
 
 
 def motion(store: Store, x: Tensor, spec: PaperSpec) -> dict[str, Tensor]:
-    """netE: the face alignment network and its heads."""
+    """Computes netE: the face alignment network and its heads."""
     stem, middle, wide = spec.motion_widths
     x = norm(store, "model.bn1", conv(store, "model.conv1", x, stem, 7, 2, bias=True)).relu()
     x = functional.max_pool2d(hierarchical(store, "model.conv2", x, middle), 2)
@@ -107,7 +106,7 @@ def hierarchical(store: Store, name: str, x: Tensor, out: int) -> Tensor:
 
 
 def speech(store: Store, x: Tensor, spec: PaperSpec) -> Tensor:
-    """netA_sync: convolutions that are rectified before they are normalised, pooled by attention."""
+    """Computes netA_sync: ReLU before batch normalisation, pooled by attention."""
     x = norm(store, "model.bn1", conv(store, "model.conv1", x, spec.speech_widths[0], 3, bias=True).relu())
     for stage, (width, blocks) in enumerate(zip(spec.speech_widths, spec.speech_blocks, strict=True), start=1):
         for block in range(blocks):
@@ -122,14 +121,14 @@ def speech(store: Store, x: Tensor, spec: PaperSpec) -> Tensor:
     x = x.reshape(len(x), -1, x.shape[-1])
     hidden, pooled = spec.speech_attention_dim, x.shape[1]
     weight, bias = store("model.attention.0.weight", hidden, pooled, 1), store("model.attention.0.bias", hidden)
-    share = norm(store, "model.attention.2", functional.conv1d(x, weight, bias).relu())
+    weights = norm(store, "model.attention.2", functional.conv1d(x, weight, bias).relu())
     weight, bias = store("model.attention.3.weight", pooled, hidden, 1), store("model.attention.3.bias", pooled)
-    share = functional.conv1d(share, weight, bias).softmax(dim=2)
-    return linear(store, "model.fc", (x * share).sum(dim=2), spec.content_dim)
+    weights = functional.conv1d(weights, weight, bias).softmax(dim=2)
+    return linear(store, "model.fc", (x * weights).sum(dim=2), spec.content_dim)
 
 
 def generate(store: Store, x: Tensor, style: Tensor, spec: PaperSpec) -> Tensor:
-    """netG without its `tanh`: kernels of its own for each sample, one group a sample."""
+    """Computes netG without its `tanh`: modulated kernels for each sample, one convolution group per sample."""
     widths = spec.generator_widths
     x = styled(store, "conv1", x, style, widths[0], noise=0)
     picture = to_rgb(store, "to_rgb1", x, style)
@@ -181,7 +180,7 @@ def modulated(
 
 
 def filtered(x: Tensor, kernel: Tensor, up: int, pad: tuple[int, int]) -> Tensor:
-    """Puts zeros after each pixel, pads, and filters."""
+    """Inserts `up` - 1 zeros after each pixel, pads, and filters."""
     batch, channels, side, _ = x.shape
     wide = x.new_zeros(batch, channels, side * up, side * up)
     wide[:, :, ::up, ::up] = x

@@ -1,4 +1,4 @@
-"""Releases of published checkpoints, of any size, and what they compute: made by running `helpers.published`."""
+"""Writes releases of published checkpoints of any size, with what they compute, by running `helpers.published`."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -11,20 +11,23 @@ from helpers.published import Store, generate, identity, linear, motion, speech
 from pcavs.spec import MEL_WINDOW_BINS, MelSpec, PaperSpec
 
 CLASSES = 7
-"""Identities that the heads of training tell apart."""
+"""Speakers that the training heads classify; the released networks have 5,830."""
 
 LABELS = ("G", "E", "V", "A_sync")
 
+SPEECH_GAIN = 1.2
+"""Factor on speech content in the published inference (`mouth_feature_weight`)."""
+
 
 class Release(NamedTuple):
-    """The four networks' tensors, and what they compute of some made-up inputs."""
+    """The four networks' tensors by label, and inputs and results by the names of the recorded arrays."""
 
     stores: dict[str, Store]
     arrays: dict[str, np.ndarray]
 
 
 def make_release(spec: PaperSpec, seed: int = 0) -> Release:
-    """Runs the published inference on made-up inputs; arrays are named and shaped as the recorded ones are."""
+    """Runs the published inference on random weights and inputs."""
     stores = {label: Store(seed * 10 + number) for number, label in enumerate(LABELS)}
     values = infer(stores, *_inputs(spec, seed), spec)
     _add_unused(stores, spec)
@@ -32,7 +35,7 @@ def make_release(spec: PaperSpec, seed: int = 0) -> Release:
 
 
 def record(folder: Path, spec: PaperSpec, seed: int = 0) -> dict[str, np.ndarray]:
-    """Runs the published inference with the checkpoints of a folder."""
+    """Runs the published inference on random inputs with the checkpoints of a folder."""
     stores = {label: Store(0) for label in LABELS}
     for label, store in stores.items():
         store.tensors |= torch.load(folder / f"latest_net_{label}.pth", weights_only=True)
@@ -48,7 +51,7 @@ def _inputs(spec: PaperSpec, seed: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def layout(spec: PaperSpec) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Shapes of a release's tensors, by label and name; nothing is computed."""
+    """Returns the shapes of a release's tensors, by label and name; computes nothing."""
     stores = {label: Store(0, "meta") for label in LABELS}
     faces = torch.empty(2, 3, spec.frame_px, spec.frame_px, device="meta")
     infer(stores, faces, faces, torch.empty(2, 1, MelSpec().mel_channels, MEL_WINDOW_BINS, device="meta"), spec)
@@ -60,10 +63,10 @@ def layout(spec: PaperSpec) -> dict[str, dict[str, tuple[int, ...]]]:
 
 @torch.no_grad()
 def infer(stores: dict[str, Store], face: Tensor, frame: Tensor, window: Tensor, spec: PaperSpec) -> dict[str, Tensor]:
-    """Computes what is recorded."""
+    """Runs the published inference and returns the arrays that the oracle records."""
     vector, seed_map = identity(stores["V"], face, spec)
-    heard = speech(stores["A_sync"], window, spec)
-    embedding = linear(stores["E"], "mouth_embed.1", (1.2 * heard).relu(), spec.content_embedding_dim)
+    content = speech(stores["A_sync"], window, spec)
+    embedding = linear(stores["E"], "mouth_embed.1", (SPEECH_GAIN * content).relu(), spec.content_embedding_dim)
     reference, driving = motion(stores["E"], face, spec), motion(stores["E"], frame, spec)
     style = torch.cat([vector, embedding, driving["pose"]], dim=1)
     pre_tanh = generate(stores["G"], seed_map, style, spec)
@@ -73,7 +76,7 @@ def infer(stores: dict[str, Store], face: Tensor, frame: Tensor, window: Tensor,
         "in_spec": window,
         "id_vec": vector,
         "id_map": seed_map,
-        "audio_feat": heard[:, None],
+        "audio_feat": content[:, None],
         "mouth_embed": embedding[:, None],
         "ref_pose_code": reference["pose"][:, None],
         "drv_noid": driving["noid"][:, None],
@@ -87,7 +90,7 @@ def infer(stores: dict[str, Store], face: Tensor, frame: Tensor, window: Tensor,
 
 
 def write_release(folder: Path, spec: PaperSpec, seed: int = 0) -> Release:
-    """Writes `latest_net_*.pth` and the arrays, `forward.npz`."""
+    """Writes `latest_net_*.pth`, and the arrays as `forward.npz`."""
     release = make_release(spec, seed)
     folder.mkdir(parents=True, exist_ok=True)
     for label, store in release.stores.items():
@@ -97,7 +100,7 @@ def write_release(folder: Path, spec: PaperSpec, seed: int = 0) -> Release:
 
 
 def _add_unused(stores: dict[str, Store], spec: PaperSpec) -> None:
-    """What training used, and what no one does."""
+    """Adds the tensors that a release contains but inference does not use."""
     for layer in range(1, 9):
         stores["G"](f"style.{layer}.weight", spec.style_dim, spec.style_dim)
         stores["G"](f"style.{layer}.bias", spec.style_dim)

@@ -1,4 +1,4 @@
-"""The published checkpoints' numbers: recorded ones where they are at hand, the plain reference's everywhere."""
+"""Parity with the published code: its recorded results where available, otherwise those of `helpers.published`."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ def parity(folder: Path, **choices) -> Parity:
     return run(ParityOptions(checkpoints=folder, arrays=folder / "forward.npz", **choices), TINY)
 
 
-def test_both_runtimes_compute_what_the_plain_reference_does(release: Path):
+def test_both_runtimes_equal_the_reference(release: Path):
     table = parity(release)
     assert table.columns == ("sound", "torch f32", "openvino f32")
     assert {row.name for row in table.rows} == RECORDED - {"wav_norm", "mel"}
@@ -60,10 +60,10 @@ def test_both_runtimes_compute_what_the_plain_reference_does(release: Path):
         assert row.ok, row
         assert row.limit == 1e-4
         assert row.differences[0] is None
-    assert table.lines[-1] == "all within their limits"
+    assert table.lines[-1] == "all arrays within limits"
 
 
-def test_bf16_has_limits_of_its_own(release: Path):
+def test_bf16_has_wider_limits(release: Path):
     table = parity(release, precision="bf16", runtime="torch")
     assert table.columns == ("sound", "torch bf16")
     assert {row.limit for row in table.rows} == {LIMIT["bf16"]}
@@ -71,7 +71,7 @@ def test_bf16_has_limits_of_its_own(release: Path):
 
 
 @pytest.mark.parametrize("name", ["id_map", "audio_feat", "drv_pose_code", "pre_tanh_driven"])
-def test_a_difference_is_found_and_told(release: Path, tmp_path: Path, monkeypatch, capsys, name):
+def test_a_difference_is_found_and_printed(release: Path, tmp_path: Path, monkeypatch, capsys, name):
     arrays = dict(np.load(release / "forward.npz"))
     arrays[name] = arrays[name].copy()
     arrays[name].flat[7] += 1e-3 * max(1, np.abs(arrays[name]).max())
@@ -81,15 +81,15 @@ def test_a_difference_is_found_and_told(release: Path, tmp_path: Path, monkeypat
     with pytest.raises(SystemExit) as end:
         cli.main([*words, "--arrays", str(tmp_path / "forward.npz")])
     assert end.value.code == 1
-    told = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in told if line.endswith("FAULT")] == [name]
-    assert told[-1] == "1 of 12 beyond their limit"
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in printed if line.endswith("FAULT")] == [name]
+    assert printed[-1] == "1 of 12 arrays exceed their limits"
     with pytest.raises(SystemExit) as end:
         cli.main([*words, "--arrays", str(release / "forward.npz")])
     assert end.value.code == 0
 
 
-def test_an_array_that_is_no_number_is_beyond_every_limit(release: Path, tmp_path: Path):
+def test_nan_exceeds_every_limit(release: Path, tmp_path: Path):
     arrays = dict(np.load(release / "forward.npz"))
     arrays["style"] = np.full_like(arrays["style"], np.nan)
     np.savez(tmp_path / "a.npz", **arrays)
@@ -97,7 +97,7 @@ def test_an_array_that_is_no_number_is_beyond_every_limit(release: Path, tmp_pat
     assert [row.name for row in table.rows if not row.ok] == ["style"]
 
 
-def test_sound_is_compared_where_it_was_recorded(release: Path, tmp_path: Path, shared: Path):
+def test_sound_is_compared_if_it_was_recorded(release: Path, tmp_path: Path, shared: Path):
     recorded = np.load(shared / "oracle" / "forward_seed0.npz")
     arrays = dict(np.load(release / "forward.npz")) | {name: recorded[name] for name in ("wav", "wav_norm", "mel")}
     np.savez(tmp_path / "a.npz", **arrays)
@@ -110,17 +110,20 @@ def test_sound_is_compared_where_it_was_recorded(release: Path, tmp_path: Path, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda arrays: arrays.pop("in_pose"), "has no in_pose; the inputs in_id, in_pose, in_spec are needed"),
+        (lambda arrays: arrays.pop("in_pose"), "has no in_pose; it must hold in_id, in_pose, in_spec"),
         (
             lambda arrays: arrays.update(in_id=np.zeros((2, 1, 3, 224, 224), np.float32)),
-            r"in_id is \(2, 1, 3, 224, 224",
+            r"in_id has shape \(2, 1, 3, 224, 224",
         ),
-        (lambda arrays: arrays.update(style=np.zeros((2, 5), np.float32)), "the recorded style has 10 numbers, 192"),
-        (lambda arrays: [arrays.pop(name) for name in RECORDED & set(arrays)], "holds inputs and no results"),
+        (
+            lambda arrays: arrays.update(style=np.zeros((2, 5), np.float32)),
+            "the recorded style has 10 numbers, but its inputs give 192",
+        ),
+        (lambda arrays: [arrays.pop(name) for name in RECORDED & set(arrays)], "holds inputs but no results"),
     ],
     ids=["no input", "other side", "other size", "no result"],
 )
-def test_arrays_that_do_not_fit_are_told(release: Path, tmp_path: Path, change, message):
+def test_wrong_arrays_are_named(release: Path, tmp_path: Path, change, message):
     arrays = dict(np.load(release / "forward.npz"))
     change(arrays)
     np.savez(tmp_path / "a.npz", **arrays)
@@ -130,7 +133,7 @@ def test_arrays_that_do_not_fit_are_told(release: Path, tmp_path: Path, change, 
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 no archive", b"words"])
-def test_a_file_that_holds_no_arrays_is_told(release: Path, tmp_path: Path, content):
+def test_a_file_without_arrays_is_refused(release: Path, tmp_path: Path, content):
     (tmp_path / "a.npz").write_bytes(content)
     with pytest.raises(InputError, match=r"is no \.npz file of arrays"):
         run(ParityOptions(checkpoints=release, arrays=tmp_path / "a.npz"), TINY)
@@ -158,7 +161,7 @@ def checkpoints(
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_checkpoints_of_the_published_size(checkpoints: Path, shared: Path, tmp_path: Path):
-    """Seed 0 against what the published code recorded, another against the plain reference."""
+    """Seed 0 against recorded results of the published code, another seed against `helpers.published`."""
     arrays = shared / "oracle" / "forward_seed0.npz"
     if "seed0" not in checkpoints.name:
         arrays = tmp_path / "forward.npz"

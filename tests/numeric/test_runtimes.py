@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.talkers import lively_paper, lively_talker, write_networks
+from helpers.talkers import random_flow_model, random_paper_model, write_networks
 from pcavs.animate.composer import FieldComposer
+from pcavs.models.build import build_model
 from pcavs.models.generator import Fields, compose
-from pcavs.models.plain import plain_networks
+from pcavs.models.inference import inference_networks
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import build_talker
 from pcavs.runtime.base import FaceArrays, FieldArrays, Runtime
 from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
 from pcavs.runtime.torch import TorchRuntime
@@ -32,12 +32,12 @@ SPECS = {
 def pair(request, tmp_path_factory):
     """The same random talker in torch and as a folder of networks."""
     spec = SPECS[request.param]
-    talker = lively_paper(spec.paper) if spec.kind == "paper" else lively_talker(spec.flow)
+    talker = random_paper_model(spec.paper) if spec.kind == "paper" else random_flow_model(spec.flow)
     folder = tmp_path_factory.mktemp("talker")
     bundle = Bundle(spec=spec, tensors=tensors_of(talker), provenance={"recipe": "random"}, licence="Apache-2.0")
     save_bundle(bundle, folder / "talker.safetensors")
     networks = write_networks(folder / "talker.safetensors", folder / "talker")
-    return TorchRuntime(plain_networks(talker), spec, torch.device("cpu")), networks, spec
+    return TorchRuntime(inference_networks(talker), spec, torch.device("cpu")), networks, spec
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +157,7 @@ def test_any_number_of_faces_and_windows(pair):
 
 def test_example_inputs_fit_every_network(pair):
     torch_backend, _, spec = pair
-    networks = plain_networks(build_talker(spec))
+    networks = inference_networks(build_model(spec))
     with torch.inference_mode():
         for name in NETWORKS:
             assert networks[name](*example_inputs(name, spec)) is not None

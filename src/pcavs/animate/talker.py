@@ -25,8 +25,8 @@ from pcavs.runtime.openvino import OpenVinoRuntime
 from pcavs.spec import Missing
 from pcavs.types import Progress
 from pcavs.weights.bundle import load_bundle
+from pcavs.weights.locate import Weights, find_weights
 from pcavs.weights.networks import read_networks
-from pcavs.weights.shelf import Weights, find_weights
 
 _NEEDS_TORCH = 'needs torch; pip install "pcavs[train]"'
 
@@ -244,15 +244,15 @@ def _torch_runtime(weights: Weights, device: Device) -> Runtime:
     if weights.bundle is None:
         raise InputError(f"{weights.networks} holds networks for the cpu only; give the bundle to use {device}")
     try:
-        from pcavs.models.plain import plain_networks
+        from pcavs.models.build import build_model
+        from pcavs.models.inference import inference_networks
         from pcavs.models.state import fill
-        from pcavs.models.talker import build_talker
         from pcavs.runtime.torch import TorchRuntime, torch_device
     except ModuleNotFoundError as error:
         reason = "--device cuda" if device == "cuda" else f"{weights.bundle} without exported networks beside it"
         raise InputError(f"{reason} {_NEEDS_TORCH}") from error
     chosen = torch_device(device)
     bundle = load_bundle(weights.bundle)
-    talker = build_talker(bundle.spec)
+    talker = build_model(bundle.spec)
     fill(talker, bundle.tensors, str(weights.bundle))
-    return TorchRuntime(plain_networks(talker), bundle.spec, chosen)
+    return TorchRuntime(inference_networks(talker), bundle.spec, chosen)

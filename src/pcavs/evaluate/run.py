@@ -21,7 +21,7 @@ from pcavs.evaluate.report import write_report
 from pcavs.evaluate.scene import TRUTH, Job
 from pcavs.evaluate.summary import summarise
 from pcavs.evaluate.work import run_job
-from pcavs.weights.shelf import find_weights
+from pcavs.weights.locate import find_weights
 
 logger = logging.getLogger(__name__)
 

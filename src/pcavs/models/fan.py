@@ -1,29 +1,39 @@
-"""Motion encoder of the `paper` talker: a face alignment network with one hourglass, and two heads.
+"""Motion encoder of the published model (E_n): a face alignment network with one hourglass, and two heads.
 
-Reference: Bulat and Tzimiropoulos, ICCV 2017 (network) and "Binarized convolutional landmark localizers", ICCV 2017
-(block); Zhou et al., CVPR 2021, section 3.1 (heads).
+Reference: Bulat and Tzimiropoulos, "How far are we from solving the 2D & 3D face alignment problem?", ICCV 2017
+(network), and "Binarized convolutional landmark localizers for human pose estimation and face alignment with limited
+resources", ICCV 2017 (block); Newell et al., "Stacked hourglass networks for human pose estimation", ECCV 2016;
+Zhou et al., CVPR 2021, section 3.1 (heads).
 """
+
+from typing import Final
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pcavs.models.motion import Motion
+from pcavs.models.motion import Codes
 from pcavs.spec import PaperSpec, exact_div
 
-DROPOUT = 0.5
-"""On what passes an hourglass at the side; only in training."""
+DROPOUT: Final = 0.5
+"""On the skip connection of an hourglass, in training only (published code)."""
+
+_PROJECTED_STRIDE: Final = 8
+"""Side of the frame over that of the last feature map: the stem, the pooling and `project` halve it."""
 
 
 class FanEncoder(nn.Module):
-    """Encodes an aligned face into speech content and pose (E_n, mp_c and mp_p of Zhou et al., CVPR 2021).
+    """Encodes an aligned crop into speech content and pose code.
 
-    The pose has no loss of its own: twelve numbers are too few to carry anything but what reconstruction still needs.
+    The published training has no loss on the pose code; it can hold no more than twelve numbers of what
+    reconstruction needs besides identity and content.
+
+    Reference: E_n, mp_c and mp_p of Zhou et al., CVPR 2021, section 3.1; sizes as published.
     """
 
     def __init__(self, spec: PaperSpec) -> None:
-        """Sizes follow from the spec."""
+        """Builds the layers at the sizes of the spec."""
         super().__init__()
         stem, middle, wide = spec.motion_widths
         self.stem = nn.Sequential(nn.Conv2d(3, stem, 7, 2, 3), nn.BatchNorm2d(stem), nn.ReLU())
@@ -43,33 +53,34 @@ class FanEncoder(nn.Module):
             nn.Conv2d(spec.motion_heatmaps, 1, 3, 2, 1),
             nn.Flatten(),
             nn.ReLU(),
-            nn.Linear(exact_div(spec.frame_px, 8) ** 2, spec.motion_dim),
+            nn.Linear(exact_div(spec.frame_px, _PROJECTED_STRIDE) ** 2, spec.motion_dim),
         )
         self.content_head = _head(spec.motion_dim, spec.content_dim)
         self.pose_head = _head(spec.motion_dim, spec.motion_dim)
         self.pose_embedding = nn.Sequential(nn.ReLU(), nn.Linear(spec.motion_dim, spec.pose_dim))
 
-    def forward(self, face: Float[Tensor, "batch 3 side side"]) -> Motion:
-        """Encodes faces with RGB in [-1, 1]; neither content nor pose is normalised."""
+    def forward(self, face: Float[Tensor, "batch 3 side side"]) -> Codes:
+        """Encodes aligned crops, RGB in [-1, 1]; neither content nor pose code is normalised."""
         feature = self.feature(face)
-        return Motion(self.content_head(feature), self.pose_embedding(self.pose_head(feature)))
+        return Codes(self.content_head(feature), self.pose_embedding(self.pose_head(feature)))
 
     def feature(self, face: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch motion"]:
-        """Encodes faces with RGB in [-1, 1] into the motion feature f_n, which both heads read."""
+        """Encodes aligned crops, RGB in [-1, 1], into the motion feature f_n, which both heads read."""
         x = functional.max_pool2d(self.at_half(self.stem(face)), 2)
         return self.project(self.heatmaps(self.hourglass(self.at_quarter(x))))
 
 
 class _Hierarchical(nn.Module):
-    """Three convolutions, one after the other, whose results stand side by side; normalised before, not after."""
+    """Concatenates the results of three successive pre-activation convolutions, and adds its input."""
 
-    def __init__(self, before: int, after: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        half, quarter = exact_div(after, 2), exact_div(after, 4)
-        self.first = _norm_conv(before, half, 3)
+        half, quarter = exact_div(out_channels, 2), exact_div(out_channels, 4)
+        self.first = _norm_conv(in_channels, half, 3)
         self.second = _norm_conv(half, quarter, 3)
         self.third = _norm_conv(quarter, quarter, 3)
-        self.shortcut = _norm_conv(before, after, 1) if before != after else nn.Identity()
+        same = in_channels == out_channels
+        self.shortcut = nn.Identity() if same else _norm_conv(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         first = self.first(x)
@@ -78,7 +89,7 @@ class _Hierarchical(nn.Module):
 
 
 class _Hourglass(nn.Module):
-    """Halves the side, works there, doubles it and adds what went past; itself again inside, `depth` times."""
+    """Processes features at half the side and adds them to a skip connection at full side; nested `depth` times."""
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
@@ -90,16 +101,18 @@ class _Hourglass(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         past = self.past(x)
         inner = self.after(self.inner(self.before(functional.max_pool2d(x, 2))))
-        # To a named size, not by a factor: a side of 7 comes back from 3.
+        # To an explicit size and not by a factor of two: a side of 7 becomes 3 and must become 7 again.
         side = (int(x.shape[2]), int(x.shape[3]))
         return past + functional.interpolate(inner, size=side, mode="bilinear", align_corners=False)
 
 
-def _norm_conv(before: int, after: int, kernel: int) -> nn.Sequential:
+def _norm_conv(in_channels: int, out_channels: int, kernel: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.BatchNorm2d(before), nn.ReLU(), nn.Conv2d(before, after, kernel, 1, kernel // 2, bias=False)
+        nn.BatchNorm2d(in_channels),
+        nn.ReLU(),
+        nn.Conv2d(in_channels, out_channels, kernel, 1, kernel // 2, bias=False),
     )
 
 
-def _head(before: int, after: int) -> nn.Sequential:
-    return nn.Sequential(nn.Linear(before, before), nn.ReLU(), nn.Linear(before, after))
+def _head(in_dim: int, out_dim: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(in_dim, in_dim), nn.ReLU(), nn.Linear(in_dim, out_dim))

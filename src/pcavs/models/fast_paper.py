@@ -1,4 +1,13 @@
-"""The `paper` generator rewritten for processors: same inputs, same numbers up to rounding, less time."""
+"""The published generator rewritten for processors: same inputs, same numbers up to rounding, less time.
+
+`weights.export` converts this form instead of `inference.FaceNetwork`. Three changes save time:
+
+- All styles come from one matrix product instead of one per layer.
+- The gain after each leaky ReLU and all constant factors are folded into these styles.
+- Larger features are convolved by `winograd`.
+
+Features carry no activation gain between the layers: every layer's scale includes the gain of the layer before it.
+"""
 
 from typing import Any, Final
 
@@ -7,42 +16,47 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pcavs.models.blocks import LEAK
-from pcavs.models.generator import Codes
+from pcavs.models.blocks import ACTIVATION_GAIN, LEAKY_SLOPE
+from pcavs.models.motion import Codes
 from pcavs.models.paper import FaceGenerator
 from pcavs.models.resnet import PaperIdentity
-from pcavs.models.stylegan2 import ACTIVATION_GAIN, Colours, StyledConv
-from pcavs.models.winograd import TiledConv
+from pcavs.models.stylegan2 import DEMODULATION_EPS, StyledConv, ToRgb
+from pcavs.models.winograd import WinogradConv
 
-LEAST_TILED_PX: Final = 28
-"""Smaller features are convolved plainly: that takes little time, and tiles take four times the memory of kernels."""
+MIN_WINOGRAD_PX: Final = 28
+"""Features of a smaller side are convolved directly.
+
+They take little time, and transformed kernels take four times the memory. Tuned by hand.
+"""
 
 
-class FasterFace(nn.Module):
-    """Driving content and pose, then the identity's vector and map, to the face: `models.plain.PlainFace`, faster.
-
-    All styles come from one matrix product, the gain of each rectifier and all constant factors are folded into them,
-    and larger features are convolved in tiles.
-    """
+class FastFaceNetwork(nn.Module):
+    """Computes what `inference.FaceNetwork` computes, for a fixed batch, on weights that it rewrites once."""
 
     def __init__(self, generator: FaceGenerator, batch: int = 1, *, bounded: bool = True) -> None:
-        """Rewrites the weights of a generator for one number of samples; `bounded` as in `PlainFace`."""
+        """Rewrites the weights of a generator.
+
+        Args:
+            generator: Is left unchanged; some weights are shared.
+            batch: Number of samples of every call.
+            bounded: Whether to apply the final `tanh`.
+        """
         super().__init__()
         self.generator = generator
         self.bounded = bounded
         synthesis = generator.synthesis
         levels: list[Any] = list(synthesis.levels)
-        self.first = PlainConv(synthesis.first)
-        self.ups = nn.ModuleList(PlainConv(level.up) for level in levels)
-        self.convs = nn.ModuleList(RowsConv(level.conv, batch) for level in levels)
-        self.doublings = nn.ModuleList(level.doubling for level in levels)
-        styled = [synthesis.first, *(conv for level in levels for conv in (level.up, level.conv))]
-        colours = [synthesis.first_colours, *(level.colours for level in levels)]
-        self.colours = nn.ModuleList(Painted(part) for part in colours)
-        self.styled_count = len(styled)
-        parts: list[StyledConv | Colours] = [*styled, *colours]
-        self.widths = [len(part.affine.bias) for part in parts]
-        self.styles = _joined(parts)
+        self.first = _ChannelsFirstConv(synthesis.first)
+        self.ups = nn.ModuleList(_ChannelsFirstConv(level.up) for level in levels)
+        self.convs = nn.ModuleList(_ChannelsLastConv(level.conv, batch) for level in levels)
+        self.upsamples = nn.ModuleList(level.upsample for level in levels)
+        convs = [synthesis.first, *(conv for level in levels for conv in (level.up, level.conv))]
+        to_rgbs = [synthesis.first_colours, *(level.colours for level in levels)]
+        self.to_rgbs = nn.ModuleList(_ChannelsLastToRgb(layer) for layer in to_rgbs)
+        self.num_convs = len(convs)
+        layers: list[StyledConv | ToRgb] = [*convs, *to_rgbs]
+        self.widths = [len(layer.affine.bias) for layer in layers]
+        self.styles = _joined_styles(layers)
 
     def forward(
         self,
@@ -51,111 +65,116 @@ class FasterFace(nn.Module):
         vector: Float[Tensor, "batch identity"],
         seed: Float[Tensor, "batch c seed seed"],
     ) -> Float[Tensor, "batch 3 side side"]:
-        """Gives RGB, in [-1, 1] where bounded."""
+        """Renders faces, RGB in [-1, 1] if bounded."""
         style = self.generator.style(PaperIdentity(vector, seed), Codes(content, pose))
         scales = torch.split(self.styles(style), self.widths, dim=1)
-        conv_scales, colour_scales = scales[: self.styled_count], scales[self.styled_count :]
+        conv_scales, rgb_scales = scales[: self.num_convs], scales[self.num_convs :]
+        # The first scale includes the gain of a layer that does not exist.
         x = self.first(seed / ACTIVATION_GAIN, conv_scales[0]).permute(0, 2, 3, 1)
-        picture = self.colours[0](x, colour_scales[0])
-        scales_of_levels = zip(conv_scales[1::2], conv_scales[2::2], colour_scales[1:], strict=True)
-        networks = zip(self.ups, self.convs, self.colours[1:], self.doublings, strict=True)
-        for (up, conv, colours, doubling), scales in zip(networks, scales_of_levels, strict=True):
-            up_scale, conv_scale, colour_scale = scales
+        image = self.to_rgbs[0](x, rgb_scales[0])
+        level_scales = zip(conv_scales[1::2], conv_scales[2::2], rgb_scales[1:], strict=True)
+        level_layers = zip(self.ups, self.convs, self.to_rgbs[1:], self.upsamples, strict=True)
+        for (up, conv, to_rgb, upsample), scales in zip(level_layers, level_scales, strict=True):
+            up_scale, conv_scale, rgb_scale = scales
             x = conv(up(x.permute(0, 3, 1, 2), up_scale, conv_scale).permute(0, 2, 3, 1), conv_scale)
-            picture = doubling(picture) + colours(x, colour_scale)
-        return torch.tanh(picture) if self.bounded else picture
+            image = upsample(image) + to_rgb(x, rgb_scale)
+        return torch.tanh(image) if self.bounded else image
 
 
-class Painted(nn.Module):
-    """`Colours` of features channels last: the few kernels are scaled, not the many features."""
+class _ChannelsLastToRgb(nn.Module):
+    """`ToRgb` for features channels last; scales its few kernels and not the many features."""
 
-    def __init__(self, colours: Colours) -> None:
-        """Takes the plain form."""
+    def __init__(self, to_rgb: ToRgb) -> None:
         super().__init__()
-        self.weight = colours.weight
-        self.bias = colours.bias
+        self.weight = to_rgb.weight
+        self.bias = to_rgb.bias
 
     def forward(
         self, x: Float[Tensor, "batch side side c"], scale: Float[Tensor, "batch c"]
     ) -> Float[Tensor, "batch 3 side side"]:
-        """Maps features to colours."""
         kernels = self.weight.flatten(1) * scale[:, None]
-        made = (x.flatten(1, 2) @ kernels.transpose(1, 2)).transpose(1, 2)
-        return made.unflatten(2, x.shape[1:3]) + self.bias[:, None, None]
+        colours = (x.flatten(1, 2) @ kernels.transpose(1, 2)).transpose(1, 2)
+        return colours.unflatten(2, x.shape[1:3]) + self.bias[:, None, None]
 
 
-class ScaledConv(nn.Module):
-    """What a `StyledConv` does around its convolution, its style taken beforehand and no gain after the rectifier."""
+class _FoldedConv(nn.Module):
+    """Constants of a `StyledConv` whose scale is computed beforehand and whose activation gain is left out."""
 
     energies: Tensor
     noise: Tensor
     bias: Tensor
 
     def __init__(self, conv: StyledConv) -> None:
-        """Takes the plain form."""
         super().__init__()
-        # Scales carry the gain of the rectifier before; the energy of the kernels does not.
+        # The scale includes the gain of the layer before, which must not count in the demodulation.
         self.register_buffer("energies", conv.weight.detach().square().sum((2, 3)) / ACTIVATION_GAIN**2)
         self.register_buffer("noise", (conv.noise_strength * conv.noise).detach())
         self.register_buffer("bias", conv.bias.detach())
 
     def demodulation(self, scale: Float[Tensor, "batch c_in"]) -> Float[Tensor, "batch c_out"]:
-        """What brings the result back to its size."""
-        return torch.rsqrt(functional.linear(scale.square(), self.energies) + 1e-8)
+        """Returns the factor on each output channel."""
+        return torch.rsqrt(functional.linear(scale.square(), self.energies) + DEMODULATION_EPS)
 
 
-class PlainConv(ScaledConv):
-    """Channels first, any kind of convolution; all that is done to a pixel afterwards is done in one pass."""
+class _ChannelsFirstConv(_FoldedConv):
+    """`StyledConv` for features channels first, with or without upsampling.
+
+    All operations on single values follow each other, so that a runtime joins them into one pass.
+    """
 
     def __init__(self, conv: StyledConv) -> None:
-        """Takes the plain form."""
         super().__init__(conv)
-        self.plain = conv
+        self.conv = conv
 
     def forward(
-        self, x: Float[Tensor, "batch c_in before before"], scale: Tensor, after: Tensor | None = None
+        self, x: Float[Tensor, "batch c_in before before"], scale: Tensor, next_scale: Tensor | None = None
     ) -> Float[Tensor, "batch c_out side side"]:
-        """Maps features under the scale of their channels, and scales what comes for the layer `after`."""
-        made = self._convolved(x * scale[:, :, None, None])
-        made = made * self.demodulation(scale)[:, :, None, None] + self.noise + self.bias[:, None, None]
-        made = functional.leaky_relu(made, LEAK)
-        return made if after is None else made * after[:, :, None, None]
+        """Maps features.
 
-    def _convolved(self, x: Tensor) -> Tensor:
-        if self.plain.blur is None:
-            return functional.conv2d(x, self.plain.weight, padding=1)
-        return self.plain.blur(functional.conv_transpose2d(x, self.plain.weight.transpose(0, 1), stride=2))
+        Args:
+            x: Features without activation gain.
+            scale: Factor on each input channel.
+            next_scale: Factor on each output channel, the `scale` of the layer after this one; None for none.
+        """
+        x = self._convolve(x * scale[:, :, None, None])
+        x = x * self.demodulation(scale)[:, :, None, None] + self.noise + self.bias[:, None, None]
+        x = functional.leaky_relu(x, LEAKY_SLOPE)
+        return x if next_scale is None else x * next_scale[:, :, None, None]
+
+    def _convolve(self, x: Tensor) -> Tensor:
+        if self.conv.blur is None:
+            return functional.conv2d(x, self.conv.weight, padding=1)
+        return self.conv.blur(functional.conv_transpose2d(x, self.conv.weight.transpose(0, 1), stride=2))
 
 
-class RowsConv(ScaledConv):
-    """Channels last, features scaled already; tiled where they are large."""
+class _ChannelsLastConv(_FoldedConv):
+    """`StyledConv` without upsampling for features channels last that are scaled already."""
 
     def __init__(self, conv: StyledConv, batch: int) -> None:
-        """Takes the plain form and the number of samples."""
         super().__init__(conv)
         side = conv.noise.shape[-1]
-        self.tiled = TiledConv(conv.weight, batch, side) if side >= LEAST_TILED_PX else None
+        self.winograd = WinogradConv(conv.weight, batch, side) if side >= MIN_WINOGRAD_PX else None
         self.weight = conv.weight
 
     def forward(
         self, x: Float[Tensor, "batch side side c_in"], scale: Float[Tensor, "batch c_in"]
     ) -> Float[Tensor, "batch side side c_out"]:
-        """Maps features that were scaled by `scale`."""
-        if self.tiled is None:
-            made = functional.conv2d(x.permute(0, 3, 1, 2), self.weight, padding=1).permute(0, 2, 3, 1)
+        """Maps features that were multiplied by `scale`; the demodulation needs it once more."""
+        if self.winograd is None:
+            x = functional.conv2d(x.permute(0, 3, 1, 2), self.weight, padding=1).permute(0, 2, 3, 1)
         else:
-            made = self.tiled(x)
-        made = made * self.demodulation(scale)[:, None, None] + self.noise.permute(0, 2, 3, 1) + self.bias
-        return functional.leaky_relu(made, LEAK)
+            x = self.winograd(x)
+        x = x * self.demodulation(scale)[:, None, None] + self.noise.permute(0, 2, 3, 1) + self.bias
+        return functional.leaky_relu(x, LEAKY_SLOPE)
 
 
-def _joined(parts: list[StyledConv | Colours]) -> nn.Linear:
-    """One linear map to the scales of every layer, with all constant factors."""
+def _joined_styles(layers: list[StyledConv | ToRgb]) -> nn.Linear:
+    """Builds one linear layer from the style to the scales of all layers, with their constant factors folded in."""
     weights, biases = [], []
-    for part in parts:
-        gain = part.scale * ACTIVATION_GAIN
-        weights.append(part.affine.weight.detach() * (part.affine.scale * gain))
-        biases.append(part.affine.bias.detach() * gain)
+    for layer in layers:
+        gain = layer.scale * ACTIVATION_GAIN
+        weights.append(layer.affine.weight.detach() * (layer.affine.scale * gain))
+        biases.append(layer.affine.bias.detach() * gain)
     joined = nn.Linear(weights[0].shape[1], sum(len(bias) for bias in biases))
     with torch.no_grad():
         joined.weight.copy_(torch.cat(weights))

@@ -1,4 +1,4 @@
-"""Identity encoder E_i: who it is, as a vector and as maps that flow can move."""
+"""Identity encoder of the `flow` model (E_i): the person's appearance as a vector and as feature maps."""
 
 import itertools
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from pcavs.spec import FlowSpec
 
 
 class IdentityFeatures(NamedTuple):
-    """What the generator needs of the person's looks."""
+    """Appearance as the generator takes it."""
 
     vector: Float[Tensor, "batch identity"]
     maps: tuple[Tensor, ...]
-    """Maps at 1/16, 1/8, 1/4 and 1/2 of the frame's side, coarse to fine."""
+    """Feature maps (batch, width, s, s) for s at 1/16, 1/8, 1/4 and 1/2 of the frame's side, in this order."""
 
 
 class IdentityEncoder(nn.Module):
-    """Encodes an aligned face once for a whole film."""
+    """Encodes the aligned crop of an identity reference, once per film."""
 
     def __init__(self, spec: FlowSpec) -> None:
-        """Halves the side once a width."""
+        """Builds one stage per width; each halves the side."""
         super().__init__()
         widths = spec.identity_widths
         self.stem = ConvBlock(3, widths[0], 5, 2)
@@ -33,7 +33,7 @@ class IdentityEncoder(nn.Module):
         self.head = nn.Linear(widths[-1], spec.identity_dim)
 
     def forward(self, face: Float[Tensor, "batch 3 side side"]) -> IdentityFeatures:
-        """Encodes faces with RGB in [-1, 1]."""
+        """Encodes aligned crops, RGB in [-1, 1]."""
         maps = [self.stem(face)]
         for stage in self.stages:
             maps.append(stage(maps[-1]))

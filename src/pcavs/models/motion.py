@@ -1,4 +1,4 @@
-"""Motion encoder E_n with its two heads: what is said (content) and where the head is (pose)."""
+"""Motion encoder of the `flow` model (E_n) with its two heads: speech content and head pose of a frame."""
 
 import itertools
 from typing import NamedTuple
@@ -10,21 +10,26 @@ from pcavs.models.blocks import ConvBlock, ResidualBlock
 from pcavs.spec import FlowSpec, exact_div
 
 
-class Motion(NamedTuple):
-    """The non-identity code, split."""
+class Codes(NamedTuple):
+    """Motion of one face: speech content and pose code. Both models and all of their networks use this pair."""
 
     content: Float[Tensor, "batch content"]
+    """Not normalised; the generator of the `flow` model uses its direction only."""
     pose: Float[Tensor, "batch pose"]
+    """Twelve numbers. For the `flow` model those of `face.pose.pose_code`; for the published model they have no
+    metric meaning."""
 
 
 class MotionEncoder(nn.Module):
-    """Encodes an aligned face into speech content and pose (mp_c and mp_p of Zhou et al., CVPR 2021, section 3.1).
+    """Encodes an aligned crop into speech content and pose code.
 
-    The last map is flattened, not averaged: in an aligned crop, place is information.
+    The last feature map is flattened, not averaged: in an aligned crop the position of a feature carries the pose.
+
+    Reference: Zhou et al., CVPR 2021, section 3.1 (heads mp_c and mp_p).
     """
 
     def __init__(self, spec: FlowSpec) -> None:
-        """Halves the side once a width."""
+        """Builds one stage per width; each halves the side."""
         super().__init__()
         widths = spec.motion_widths
         self.stages = nn.Sequential(
@@ -43,7 +48,7 @@ class MotionEncoder(nn.Module):
             nn.Linear(spec.motion_dim, spec.motion_dim), nn.ReLU(), nn.Linear(spec.motion_dim, spec.pose_dim)
         )
 
-    def forward(self, face: Float[Tensor, "batch 3 side side"]) -> Motion:
-        """Encodes faces with RGB in [-1, 1]; content is not normalised, pose is `face.pose.pose_code`'s twelve."""
+    def forward(self, face: Float[Tensor, "batch 3 side side"]) -> Codes:
+        """Encodes aligned crops, RGB in [-1, 1]."""
         feature = self.project(self.stages(face))
-        return Motion(self.content_head(feature), self.pose_head(feature))
+        return Codes(self.content_head(feature), self.pose_head(feature))

@@ -1,10 +1,13 @@
-"""A 3x3 convolution with a quarter of the multiplications, made of what runtimes do fast.
+"""3x3 convolution with a quarter of the multiplications (Winograd's minimal filtering), in operations of any runtime.
 
-Tiles of 4x4 pixels need 36 products instead of 144 (minimal filtering). The picture's pixels are gathered as rows of
-channels, (pixel of the tile, tile), transformed, multiplied by kernels that were transformed beforehand, and
-transformed back. Equal to the plain convolution up to rounding; see tests/unit/exchange/test_tiles.py.
+The image is cut into tiles of 4x4 output pixels. A tile needs 36 products per pair of channels instead of 144. The
+6x6 input pixels of each tile are gathered as rows of channels, transformed, multiplied by kernels that were
+transformed beforehand, and transformed back. The result equals the direct convolution up to rounding.
 
-Reference: Lavin and Gray, CVPR 2016 (minimal filtering); Barabasz et al., ACM TOMS 2020 (points with small errors).
+What made it faster than the runtime's own convolution, and what did not, is recorded in dev/LOG.md.
+
+Reference: Lavin and Gray, "Fast algorithms for convolutional neural networks", CVPR 2016; Barabasz et al., "Error
+analysis and improving the accuracy of Winograd convolution for deep neural networks", ACM TOMS 2020 (points).
 """
 
 from typing import Final
@@ -15,136 +18,168 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 
 TILE: Final = 4
+"""Output pixels of a tile along one axis."""
+
 KERNEL: Final = 3
+
 WINDOW: Final = TILE + KERNEL - 1
+"""Input pixels of a tile along one axis."""
 
 _POINTS: Final = (0.0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))
-"""Beside infinity; half the rounding error that 0, 1, -1, 2 and -2 leave."""
+"""Interpolation points besides infinity.
 
-_PIECE_NUMBERS: Final = 3_000_000
-"""Transformed pixels that are worked on at a time: they should stay in a processor's cache."""
+Measured on the published generator: a quarter of the largest rounding error of 0, 1, -1, 2 and -2 in float32, and less
+than half in bfloat16.
+"""
 
-_MOST_PIECES: Final = 6
-"""Each is a graph of some hundred sums, and graphs take time to convert and to compile."""
+_CHUNK_VALUES: Final = 3_000_000
+"""Transformed input values (36 per tile and channel) that are processed at once.
+
+Larger chunks leave the processor's cache, and every pass over them goes to memory. Tuned by hand on two cores.
+"""
+
+_MAX_CHUNKS: Final = 6
+"""Chunks at most: each adds some hundred operations to the graph, which takes time to convert and to compile."""
+
+_ROUNDING: Final = 1e-9
+"""Matrix entries below it are zeros with the rounding error of an inversion."""
 
 Matrix = Float64[np.ndarray, "_ _"]
 
 
-class Filtering:
-    """Correlation with three taps along one axis: outputs = `back` @ ((`kernel` @ taps) * (`ahead` @ inputs)).
+class MinimalFilter:
+    """The matrices of minimal filtering: correlation of `WINDOW` inputs with `KERNEL` taps, giving `TILE` outputs.
 
-    The product of two polynomials is known from its values at as many points as it has coefficients; correlation is
-    the transpose of that product. `ahead` and `back` are sparse factors, the last of which is applied first: at two
-    points of opposite sign, values are the sum and the difference of the even and the odd powers.
+    outputs = output_transform @ ((kernel_transform @ taps) * (input_transform @ inputs)), written A^T, G and B^T in
+    the reference. The product of two polynomials follows from its values at as many points as it has coefficients;
+    correlation is the transpose of that product.
+
+    Input and output transform are kept as sparse factors, in the order of the matrix product (the last one is applied
+    first). At two points of opposite sign the values of a polynomial are the sum and the difference of its even and
+    its odd part, so one factor holds these sums.
     """
 
-    ahead: tuple[Matrix, ...]
-    kernel: Matrix
-    back: tuple[Matrix, ...]
+    input_factors: tuple[Matrix, ...]
+    kernel_transform: Matrix
+    output_factors: tuple[Matrix, ...]
 
     def __init__(self) -> None:
-        """Makes the matrices."""
-        outputs = _values(TILE)
-        ahead = np.linalg.inv(_values(WINDOW)).T
-        # What a row of `ahead` is divided by, the kernels' row is multiplied by: transformed pixels keep their size.
-        size = np.linalg.norm(ahead, axis=1, keepdims=True) / np.linalg.norm(outputs, axis=1, keepdims=True)
+        """Computes the matrices."""
+        outputs = _powers_of_points(TILE)
+        inputs = np.linalg.inv(_powers_of_points(WINDOW)).T
+        # Each row of the input transform is divided by a norm, and the kernels' row is multiplied by it, so that
+        # transformed inputs keep their magnitude.
+        size = np.linalg.norm(inputs, axis=1, keepdims=True) / np.linalg.norm(outputs, axis=1, keepdims=True)
         pairs = np.eye(WINDOW)
         for first in range(1, WINDOW - 1, 2):
             pairs[first : first + 2, first : first + 2] = [[1, 1], [1, -1]]
         halved = np.linalg.inv(pairs)
-        self.ahead = (pairs, _clean(halved @ (ahead / size)))
-        self.kernel = _values(KERNEL) * size
-        self.back = (_clean(outputs.T @ halved), pairs)
+        self.input_factors = (pairs, _without_rounding(halved @ (inputs / size)))
+        self.kernel_transform = _powers_of_points(KERNEL) * size
+        self.output_factors = (_without_rounding(outputs.T @ halved), pairs)
 
 
-def _values(degree: int) -> Matrix:
-    """Powers of the points; infinity sees the highest."""
-    finite = np.array(_POINTS)[:, None] ** np.arange(degree)
-    return np.concatenate([finite, np.eye(1, degree, degree - 1)])
+def _powers_of_points(count: int) -> Matrix:
+    """Returns the first `count` powers of each point, a row per point; the last row, of infinity, picks the highest."""
+    finite = np.array(_POINTS)[:, None] ** np.arange(count)
+    return np.concatenate([finite, np.eye(1, count, count - 1)])
 
 
-def _clean(matrix: Matrix) -> Matrix:
-    """Without what inversion leaves of zeros, each of which would cost a sum."""
-    return np.where(np.abs(matrix) < 1e-9, 0, matrix)
+def _without_rounding(matrix: Matrix) -> Matrix:
+    """Sets entries that inversion left close to zero to zero; each of them would cost an addition."""
+    return np.where(np.abs(matrix) < _ROUNDING, 0, matrix)
 
 
-class TiledConv(nn.Module):
-    """The same as `conv2d(x, weight, padding=1)`, for one number and size of pictures, channels last."""
+class WinogradConv(nn.Module):
+    """Computes `conv2d(x, weight, padding=1)` for a fixed batch and side, channels last.
+
+    The kernels are constants of the module, 36 / 9 = 4 times the size of the weights.
+    """
 
     kernels: Tensor
+    """(36, c_in, c_out)."""
     pixels: Tensor
+    """Row of each output pixel in the concatenated chunks."""
 
     def __init__(self, weight: Float[Tensor, "c_out c_in 3 3"], batch: int, side: int) -> None:
-        """Transforms the kernels, and says which pixels each tile sees."""
+        """Transforms the kernels and computes which pixels each tile reads."""
         super().__init__()
         self.side = side
-        self.filtering = Filtering()
-        lines = self.filtering.kernel
-        kernels = np.einsum("pi,qj,ocij->pqco", lines, lines, weight.detach().double().numpy(), optimize=True)
+        self.filter = MinimalFilter()
+        transform = self.filter.kernel_transform
+        taps = weight.detach().double().numpy()
+        kernels = np.einsum("pi,qj,ocij->pqco", transform, transform, taps, optimize=True)
         self.register_buffer("kernels", torch.from_numpy(kernels).float().flatten(0, 1))
         count = batch * tiles_along(side) ** 2
-        pieces = min(max(1, round(count * self.kernels[..., 0].numel() / _PIECE_NUMBERS)), _MOST_PIECES)
-        self.tiles = -(-count // pieces)
+        chunks = min(max(1, round(count * self.kernels[..., 0].numel() / _CHUNK_VALUES)), _MAX_CHUNKS)
+        self.chunk_tiles = -(-count // chunks)
         windows = window_pixels(batch, side)
-        windows = np.pad(windows, ((0, 0), (0, pieces * self.tiles - count)), constant_values=batch * side**2)
-        for piece, part in enumerate(np.split(windows, pieces, axis=1)):
-            self.register_buffer(f"windows_{piece}", torch.from_numpy(part.reshape(-1)))
-        self.pieces = pieces
-        self.register_buffer("pixels", torch.from_numpy(self._places(batch)))
+        surplus = chunks * self.chunk_tiles - count
+        windows = np.pad(windows, ((0, 0), (0, surplus)), constant_values=batch * side**2)
+        for chunk, part in enumerate(np.split(windows, chunks, axis=1)):
+            self.register_buffer(f"windows_{chunk}", torch.from_numpy(part.reshape(-1)))
+        self.chunks = chunks
+        self.register_buffer("pixels", torch.from_numpy(self._output_rows(batch)))
 
     def forward(self, x: Float[Tensor, "batch side side c_in"]) -> Float[Tensor, "batch side side c_out"]:
-        """Convolves."""
+        """Convolves features, zero beyond the edges."""
         rows = x.flatten(0, 2)
         padded = torch.cat([rows, rows.new_zeros(1, rows.shape[1])])
-        made = [self._made(padded.index_select(0, self.get_buffer(f"windows_{n}"))) for n in range(self.pieces)]
-        picture = torch.cat(made).index_select(0, self.pixels)
-        return picture.reshape(-1, self.side, self.side, picture.shape[1])
+        windows = (padded.index_select(0, self.get_buffer(f"windows_{chunk}")) for chunk in range(self.chunks))
+        result = torch.cat([self._convolve_chunk(each) for each in windows]).index_select(0, self.pixels)
+        return result.reshape(-1, self.side, self.side, result.shape[1])
 
-    def _made(self, windows: Float[Tensor, "rows c_in"]) -> Float[Tensor, "rows_after c_out"]:
-        values = along_both_axes(self.filtering.ahead, windows.reshape(WINDOW**2, -1))
+    def _convolve_chunk(self, windows: Float[Tensor, "rows c_in"]) -> Float[Tensor, "rows_after c_out"]:
+        """Maps rows ordered (pixel of the window, tile) to rows ordered (pixel of the tile, tile)."""
+        values = transform_2d(self.filter.input_factors, windows.reshape(WINDOW**2, -1))
         products = values.reshape(WINDOW**2, -1, windows.shape[1]) @ self.kernels
-        made = along_both_axes(self.filtering.back, products.flatten(1))
-        return made.reshape(-1, products.shape[2])
+        result = transform_2d(self.filter.output_factors, products.flatten(1))
+        return result.reshape(-1, products.shape[2])
 
-    def _places(self, batch: int) -> Int64[np.ndarray, " pixels"]:
-        """Where each pixel of the result lies among what the pieces make: (piece, pixel of the tile, tile)."""
+    def _output_rows(self, batch: int) -> Int64[np.ndarray, " pixels"]:
+        """Returns the row of each output pixel in the chunks' rows, which are ordered (chunk, pixel of tile, tile)."""
         sample, y, x = np.mgrid[:batch, : self.side, : self.side]
         along = tiles_along(self.side)
-        piece, tile = np.divmod((sample * along + y // TILE) * along + x // TILE, self.tiles)
-        return ((piece * TILE**2 + y % TILE * TILE + x % TILE) * self.tiles + tile).reshape(-1)
+        chunk, tile = np.divmod((sample * along + y // TILE) * along + x // TILE, self.chunk_tiles)
+        return ((chunk * TILE**2 + y % TILE * TILE + x % TILE) * self.chunk_tiles + tile).reshape(-1)
 
 
 def tiles_along(side: int) -> int:
-    """Tiles along one side; the last may overhang."""
+    """Returns the number of tiles along a side; the last one may reach beyond the edge."""
     return -(-side // TILE)
 
 
 def window_pixels(batch: int, side: int) -> Int64[np.ndarray, "window tiles"]:
-    """Pixels that each tile sees, one more on every side; beyond an edge the one behind the last, which is zero."""
+    """Returns the flat index of every pixel that each tile reads, a window of one more pixel on every side.
+
+    Pixels beyond an edge have the index `batch * side**2`, that of a row of zeros after the last pixel.
+    """
     along = tiles_along(side)
-    places = np.arange(along) * TILE - 1 + np.arange(WINDOW)[:, None]
-    y, x = places[:, None, None, :, None], places[None, :, None, None, :]
+    positions = np.arange(along) * TILE - 1 + np.arange(WINDOW)[:, None]
+    y, x = positions[:, None, None, :, None], positions[None, :, None, None, :]
     inside = (y >= 0) & (y < side) & (x >= 0) & (x < side)
     pixel = (np.arange(batch)[:, None, None] * side + y) * side + x
     return np.where(inside, pixel, batch * side**2).reshape(WINDOW**2, -1)
 
 
-def along_both_axes(line: tuple[Matrix, ...], x: Float[Tensor, "pixels numbers"]) -> Float[Tensor, "values numbers"]:
-    """The Kronecker product of a line's factors with themselves, times `x`.
+def transform_2d(factors: tuple[Matrix, ...], x: Float[Tensor, "pixels values"]) -> Float[Tensor, "results values"]:
+    """Applies a one-dimensional transform along both axes of windows: (M kron M) @ x, with M the product of `factors`.
 
-    As sums, not as a product of matrices: a runtime joins them into one pass over the numbers.
+    Written as sums of rows and not as a matrix product: a runtime joins the sums into one pass over the values.
     """
-    return torch.cat([value for row in _along_first_axis(line, x) for value in _along_first_axis(line, row)])
+    rows = _along_first_axis(factors, x)
+    return torch.cat([result for row in rows for result in _along_first_axis(factors, row)])
 
 
-def _along_first_axis(line: tuple[Matrix, ...], x: Tensor) -> list[Tensor]:
-    values = list(x.reshape(line[-1].shape[1], -1).split(1))
-    for factor in reversed(line):
-        values = [_weighted(weights, values) for weights in factor]
+def _along_first_axis(factors: tuple[Matrix, ...], x: Tensor) -> list[Tensor]:
+    values = list(x.reshape(factors[-1].shape[1], -1).split(1))
+    for factor in reversed(factors):
+        values = [_weighted_sum(weights, values) for weights in factor]
     return values
 
 
-def _weighted(weights: Float64[np.ndarray, " pixels"], pixels: list[Tensor]) -> Tensor:
-    chosen = [(float(weight), pixel) for weight, pixel in zip(weights, pixels, strict=True) if weight]
-    first, *others = (pixel if weight == 1 else pixel * weight for weight, pixel in chosen)
+def _weighted_sum(weights: Float64[np.ndarray, " pixels"], values: list[Tensor]) -> Tensor:
+    """Sums the values whose weight is not zero, without multiplications by 1."""
+    pairs = [(float(weight), value) for weight, value in zip(weights, values, strict=True) if weight]
+    first, *others = (value if weight == 1 else value * weight for weight, value in pairs)
     return sum(others, first)

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from pcavs.errors import WeightsError
-from pcavs.weights.shelf import BUNDLE_ENDING, Weights
+from pcavs.weights.locate import BUNDLE_ENDING, Weights
 
 FORMAT: Final = "pcavs-pose-map-1"
 FILE: Final = "pose.json"

@@ -21,7 +21,7 @@ class TorchRuntime:
         """Moves the networks to the device.
 
         Args:
-            networks: `identity`, `motion`, `speech` and `generator`, as `models.plain.plain_networks` returns them.
+            networks: `identity`, `motion`, `speech` and `generator`, from `models.inference.inference_networks`.
             spec: Spec of these networks.
             device: Where they run.
         """

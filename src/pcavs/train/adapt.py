@@ -13,7 +13,7 @@ from pcavs.train.adapt_options import AdaptOptions
 from pcavs.train.options import TrainOptions
 from pcavs.train.run import run as train
 from pcavs.weights.bundle import load_bundle, save_bundle
-from pcavs.weights.shelf import find_weights
+from pcavs.weights.locate import find_weights
 
 logger = logging.getLogger(__name__)
 

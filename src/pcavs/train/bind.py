@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from pcavs.data.corpus import Batch
-from pcavs.models.motion import Motion
+from pcavs.models.motion import Codes
 from pcavs.train.losses import masked_mean, published_contrast, retrieval, retrieval_within
 from pcavs.train.options import TrainOptions, joined_frames
 from pcavs.train.stage import AnyTalker, Crew, Drawn, Terms, TrainingHeads
@@ -20,7 +20,7 @@ POSE_WEIGHTS = (1.0,) * 9 + (2.0, 2.0, 2.0)
 class Bound(NamedTuple):
     """Codes of a batch's targets, and the terms that bind them."""
 
-    seen: Motion
+    seen: Codes
     heard: Tensor
     terms: Terms
 
@@ -46,7 +46,7 @@ class Binder:
         pose head is supervised.
         """
         batch = drawn.batch
-        seen: Motion = self._talker.motion(drawn.augmented)
+        seen: Codes = self._talker.motion(drawn.augmented)
         heard = self._talker.encode_speech(batch.mel)
         terms = self._contrast(seen, heard, batch)
         if self._pose_taught:
@@ -54,7 +54,7 @@ class Binder:
             terms["pose"] = ((seen.pose.float() - batch.pose).abs() * weights).mean()
         return Bound(seen, heard, terms)
 
-    def _repaired(self, seen: Motion, heard: Tensor, batch: Batch) -> Terms:
+    def _repaired(self, seen: Codes, heard: Tensor, batch: Batch) -> Terms:
         scale = self._heads.scale
         terms: Terms = {}
         # What other processes saw and heard are negatives too.
@@ -71,7 +71,7 @@ class Binder:
         terms["lips_seen"] = _lips_error(self._heads, seen.content, batch).mean()
         return terms
 
-    def _published(self, seen: Motion, heard: Tensor, batch: Batch) -> Terms:
+    def _published(self, seen: Codes, heard: Tensor, batch: Batch) -> Terms:
         audible = self._gather(batch.heard) > 0
         if not bool(audible.any()):
             return {}

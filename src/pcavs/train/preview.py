@@ -10,8 +10,8 @@ from torch.nn import functional
 
 from pcavs.data.corpus import Batch, Corpus
 from pcavs.face.regions import LIPS
-from pcavs.models.generator import Codes, Fields, compose
-from pcavs.models.motion import Motion
+from pcavs.models.generator import Fields, compose
+from pcavs.models.motion import Codes
 from pcavs.train.identity import identity_vectors
 from pcavs.train.losses import landmark_flow, retrieval, retrieval_within
 from pcavs.train.rebuild import Rebuilder, mouth_masks
@@ -39,7 +39,7 @@ class Look:
         self.batch = Batch(*(tensor.to(device) for tensor in batch))
         self.picture = self.batch.identity.repeat_interleave(MOMENTS, dim=0)
         self.heard = talker.encode_speech(self.batch.mel)
-        self.seen: Motion = talker.motion(self.batch.target)
+        self.seen: Codes = talker.motion(self.batch.target)
         self._rebuilder = rebuilder
 
     def shifted(self, codes: Tensor) -> Tensor:

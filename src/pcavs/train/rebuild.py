@@ -10,11 +10,11 @@ from torch import Tensor
 
 from pcavs.data.corpus import Batch
 from pcavs.face.regions import INNER_LIPS, LIPS, OUTER_LIPS
+from pcavs.models.flow import FlowModel, IdentityCode
 from pcavs.models.generator import Codes, Fields, compose
 from pcavs.models.identity import IdentityFeatures
 from pcavs.models.paper import PaperModel
 from pcavs.models.resnet import PaperIdentity
-from pcavs.models.talker import FlowModel, IdentityCode
 from pcavs.spec import MESH_POINTS
 from pcavs.train.losses import edge_distance, landmark_flow, roughness
 from pcavs.train.options import TrainOptions

@@ -12,8 +12,8 @@ from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
 from pcavs.errors import DataError
 from pcavs.face.regions import LIPS
+from pcavs.models.build import build_model
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import build_talker
 from pcavs.spec import TINY_FLOW, TINY_PAPER, FlowSpec, PaperSpec, TalkerSpec
 from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_judges, load_start
 from pcavs.train.generator import GeneratorStage
@@ -61,7 +61,7 @@ def start(options: TrainOptions, machine: Machine) -> Session:
     spec = spec_of(options)
     library = open_data(options, spec, "train")
     torch.manual_seed(options.seed)
-    talker = build_talker(spec)
+    talker = build_model(spec)
     heads = TrainingHeads(spec, 2 * len(LIPS))
     if options.start:
         # Before the stage is built: a perceptual loss looks through the encoder that it starts with.

@@ -13,8 +13,8 @@ from torch.nn import functional
 from pcavs.data.augment import AUGMENTATIONS, Augmentation
 from pcavs.data.corpus import Batch, Corpus
 from pcavs.data.voices import VOICES, VoiceChange
+from pcavs.models.flow import FlowModel
 from pcavs.models.paper import PaperModel
-from pcavs.models.talker import FlowModel
 from pcavs.spec import TalkerSpec
 from pcavs.train.looks import LOOKS, LookChange
 from pcavs.train.options import TrainOptions, joined_frames

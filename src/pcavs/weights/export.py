@@ -1,6 +1,7 @@
-"""`pcavs weights export`: a bundle becomes OpenVINO networks; needs torch."""
+"""`pcavs weights export`: a bundle to OpenVINO networks; needs torch."""
 
 import contextlib
+import dataclasses
 import shutil
 import warnings
 from collections.abc import Generator
@@ -11,29 +12,30 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError
-from pcavs.models.fast_paper import FasterFace
-from pcavs.models.plain import PlainFace, plain_networks
+from pcavs.models.build import build_model
+from pcavs.models.fast_paper import FastFaceNetwork
+from pcavs.models.inference import FaceNetwork, inference_networks
 from pcavs.models.state import fill
-from pcavs.models.talker import build_talker
 from pcavs.spec import MEL_WINDOW_BINS, FlowSpec, PaperSpec, TalkerSpec
 from pcavs.weights.bundle import load_bundle
-from pcavs.weights.networks import NETWORKS, NetworkFolder, file_digest, is_network_folder, write_facts
+from pcavs.weights.networks import NETWORKS, NetworkFolder, file_digest, is_network_folder, write_manifest
 from pcavs.weights.options import ExportOptions
 
 _ANY: Final = -1
+"""OpenVINO's size of an axis of any length."""
 
 
 def run(options: ExportOptions) -> NetworkFolder:
-    """Converts a bundle's talker, whole or not at all; takes a few seconds.
+    """Exports a bundle to a network folder, written whole or not at all; takes a few seconds.
 
     Raises:
         WeightsError: The bundle is damaged or does not fit its own spec.
-        OutputError: The folder is there already, or cannot be written.
+        OutputError: The folder exists, or cannot be written.
     """
     bundle = load_bundle(options.bundle)
     _check_target(options)
-    talker = build_talker(bundle.spec)
-    fill(talker, bundle.tensors, str(options.bundle))
+    model = build_model(bundle.spec)
+    fill(model, bundle.tensors, str(options.bundle))
     part = options.out.with_name(options.out.name + ".part")
     folder = NetworkFolder(
         path=part,
@@ -44,44 +46,40 @@ def run(options: ExportOptions) -> NetworkFolder:
     )
     try:
         part.mkdir(parents=True, exist_ok=True)
-        networks = plain_networks(talker)
+        networks = inference_networks(model)
         for name in NETWORKS:
-            model = convert(networks[name], example_inputs(name, bundle.spec))
-            ov.save_model(model, part / f"{name}.xml", compress_to_fp16=options.precision == "fp16")
-        write_facts(folder)
+            network = convert(networks[name], example_inputs(name, bundle.spec))
+            ov.save_model(network, part / f"{name}.xml", compress_to_fp16=options.precision == "fp16")
+        write_manifest(folder)
         if options.out.exists():
             shutil.rmtree(options.out)
         part.replace(options.out)
     except OSError as error:
-        raise OutputError(f"cannot write {options.out}: {error.strerror}; choose another folder") from error
+        raise OutputError(f"{options.out} cannot be written ({error.strerror}); choose another folder") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    return NetworkFolder(
-        path=options.out,
-        spec=folder.spec,
-        digest=folder.digest,
-        provenance=folder.provenance,
-        licence=folder.licence,
-    )
+    return dataclasses.replace(folder, path=options.out)
 
 
 def example_inputs(name: str, spec: TalkerSpec, batch: int = 1) -> tuple[Tensor, ...]:
-    """Makes inputs of the right shapes and kinds for one of the four networks; their values mean nothing."""
+    """Returns random inputs of the right shapes and types for one of the networks of `inference_networks`."""
     if name == "speech":
         return (torch.rand(batch, 1, spec.mel.mel_channels, MEL_WINDOW_BINS),)
     if name != "generator":
         side = spec.sizes.frame_px
         return (torch.randint(0, 256, (batch, side, side, 3), dtype=torch.uint8),)
-    return _paper_example(spec.paper, batch) if spec.kind == "paper" else _flow_example(spec.flow, batch)
+    if spec.kind == "paper":
+        return _paper_generator_inputs(spec.paper, batch)
+    return _flow_generator_inputs(spec.flow, batch)
 
 
-def _paper_example(paper: PaperSpec, batch: int) -> tuple[Tensor, ...]:
+def _paper_generator_inputs(paper: PaperSpec, batch: int) -> tuple[Tensor, ...]:
     codes = (paper.content_dim, paper.pose_dim, paper.identity_dim)
     seed = torch.randn(batch, paper.seed_channels, paper.seed_px, paper.seed_px)
     return (*(torch.randn(batch, size) for size in codes), seed)
 
 
-def _flow_example(flow: FlowSpec, batch: int) -> tuple[Tensor, ...]:
+def _flow_generator_inputs(flow: FlowSpec, batch: int) -> tuple[Tensor, ...]:
     codes = (flow.content_dim, flow.pose_dim, flow.identity_dim, flow.content_dim, flow.pose_dim)
     maps = [
         torch.randn(batch, width, flow.frame_px >> level, flow.frame_px >> level)
@@ -91,23 +89,28 @@ def _flow_example(flow: FlowSpec, batch: int) -> tuple[Tensor, ...]:
 
 
 def convert(network: nn.Module, inputs: tuple[Tensor, ...]) -> ov.Model:
-    """Converts one network; encoders take any number of samples, a generator as many as its inputs.
+    """Converts one network to OpenVINO.
 
-    The `paper` generator is rewritten on the way: see `exchange.faster`.
+    Args:
+        network: Of `inference_networks`. The `paper` generator is replaced by its faster form, `models.fast_paper`.
+        inputs: Examples. Encoders, which have one input, accept any batch; a generator that of the examples.
     """
     is_encoder = len(inputs) == 1
     shapes = [ov.PartialShape([_ANY if is_encoder else value.shape[0], *value.shape[1:]]) for value in inputs]
-    if isinstance(network, PlainFace):
-        network = FasterFace(network.generator, len(inputs[0]), bounded=network.bounded)
-    with _without_chatter(), torch.no_grad():  # gradients would keep every sum of the tiles in memory
+    if isinstance(network, FaceNetwork):
+        network = FastFaceNetwork(network.generator, len(inputs[0]), bounded=network.bounded)
+    with _without_tracer_warnings(), torch.no_grad():  # with gradients, every partial sum would stay in memory
         model = ov.convert_model(network, example_input=inputs, input=shapes)
-    _leave_zeros_to_gather(model)
+    _remove_zero_rows(model)
     return model
 
 
-def _leave_zeros_to_gather(model: ov.Model) -> None:
-    # Torch cannot pick a row behind the last, so `tiles` adds a row of zeros, at the price of a copy of all the
-    # others; OpenVINO's Gather gives zeros for such a row by itself (operation set 8, out-of-range indices).
+def _remove_zero_rows(model: ov.Model) -> None:
+    """Removes the rows of zeros that `models.winograd` appends to its inputs, and with them a copy of all features.
+
+    Torch cannot read a row after the last one, so the module appends a row of zeros. OpenVINO's Gather returns zeros
+    for such a row (operation set 8, out-of-range indices).
+    """
     for node in model.get_ops():
         if node.get_type_name() != "Gather":
             continue
@@ -120,8 +123,8 @@ def _leave_zeros_to_gather(model: ov.Model) -> None:
 
 
 @contextlib.contextmanager
-def _without_chatter() -> Generator[None]:
-    """Tracing warns of Python numbers in shapes; here shapes are facts of the spec, so that is as meant."""
+def _without_tracer_warnings() -> Generator[None]:
+    """Hides torch's warnings that Python numbers become constants; here they are sizes from the spec."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # pyright: ignore[reportPrivateImportUsage]
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -133,6 +136,6 @@ def _check_target(options: ExportOptions) -> None:
     if not out.exists():
         return
     if not out.is_dir() or (any(out.iterdir()) and not is_network_folder(out)):
-        raise OutputError(f"{out} holds something else than networks; choose another folder")
+        raise OutputError(f"{out} holds other files than exported networks; choose another folder")
     if is_network_folder(out) and not options.overwrite:
         raise OutputError(f"{out} exists already; choose another folder or add --overwrite")

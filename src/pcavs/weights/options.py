@@ -1,4 +1,4 @@
-"""Options of the `pcavs weights` commands."""
+"""Options of the `pcavs weights` commands; docstrings are the help texts of the command line."""
 
 import dataclasses
 from pathlib import Path
@@ -7,21 +7,21 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """Converts a bundle into OpenVINO networks, which animate without torch."""
+    """Exports a bundle to OpenVINO networks, which animate without torch."""
 
     bundle: Path
-    """The .safetensors file to convert."""
+    """The .safetensors file to export."""
     out: Path
-    """Folder for the networks; named like the bundle and beside it, it is found by itself."""
+    """Folder to write the networks to. Beside the bundle and with its name, it is found automatically."""
     precision: Literal["fp16", "fp32"] = "fp16"
-    """Of the stored numbers: fp16 is half the size; the arithmetic is chosen when they are run."""
+    """Number format of the stored weights; fp16 takes half the space. The runtime chooses its own for computing."""
     overwrite: bool = False
-    """Replaces networks that are there already."""
+    """Replace networks that exist."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ShowOptions:
-    """Prints what weights say of themselves: spec, provenance, licence, size and digest."""
+    """Checks weights and prints their spec, provenance, licence, size and digest."""
 
     bundle: Path
     """A .safetensors file, or a folder of networks."""
@@ -29,27 +29,27 @@ class ShowOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """Converts the four published PC-AVS checkpoints into a bundle."""
+    """Converts the four published PC-AVS checkpoints to one bundle."""
 
     checkpoints: Path
     """Folder with latest_net_G.pth, latest_net_E.pth, latest_net_V.pth and latest_net_A_sync.pth."""
     out: Path
     """The .safetensors file to write."""
     overwrite: bool = False
-    """Replaces a bundle that is there already."""
+    """Replace a bundle that exists."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ListOptions:
-    """Lists the talkers that ride in the package, and those of a folder."""
+    """Lists the weights in the package, and those in a folder."""
 
     folder: Path | None = None
-    """A folder with bundles or networks of yours."""
+    """A folder with bundles or networks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class VerifyOptions:
-    """Checks weights: whole, digests right, tensors as their spec says, numbers finite."""
+    """Checks weights: files complete, digests right, tensors as in the spec, all numbers finite."""
 
     weights: Path
     """A .safetensors file, or a folder of networks."""
@@ -57,13 +57,13 @@ class VerifyOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParityOptions:
-    """Compares what published checkpoints compute here with what the published code recorded."""
+    """Compares what published checkpoints compute here with recorded results of the published code."""
 
     checkpoints: Path
     """Folder with the four published files."""
     arrays: Path
-    """The .npz file of recorded inputs and results."""
+    """The .npz file with recorded inputs and results; its arrays are listed in docs/weights.md."""
     precision: Literal["f32", "bf16"] = "f32"
-    """Of the arithmetic; bf16 is held to limits of its own."""
+    """Precision of the arithmetic; bf16 has wider limits."""
     runtime: Literal["torch", "openvino", "both"] = "both"
-    """What computes."""
+    """Which runtime computes."""

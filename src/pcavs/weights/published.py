@@ -1,6 +1,6 @@
-"""Published PC-AVS checkpoints: the one place that knows their file names and the names inside them.
+"""Names and shapes of the published PC-AVS checkpoints, and how they map to ours; no other module knows them.
 
-Arrays in, arrays out; `exchange.convert` reads the files. What is tolerated and what is refused: docs/decisions/0004.
+Arrays in, arrays out; `convert` reads the files. What is accepted and what is refused: docs/decisions/0004.
 """
 
 import re
@@ -18,11 +18,14 @@ FILES: Final = {
     "V": "latest_net_V.pth",
     "A_sync": "latest_net_A_sync.pth",
 }
-"""The four files of a release, by the published label of the network inside."""
+"""The four files of a release, by the published label of their network."""
 
 NETWORKS: Final = {"G": "generator", "E": "motion encoder", "V": "identity encoder", "A_sync": "speech encoder"}
+"""Our names of the networks, by the published label."""
 
 _BLUR: Final = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
+"""Filter of each upsampling; a release stores it, and we compute it (`models.stylegan2.blur_taps`)."""
+
 _BLUR_TOLERANCE: Final = 1e-6
 
 _UNUSED: Final = {
@@ -31,9 +34,9 @@ _UNUSED: Final = {
     "V": r"(model\.)?fc\.(weight|bias)",
     "A_sync": r"fc\.(weight|bias)",
 }
-"""Of training only, or never run: may be there in any shape, or not."""
+"""Tensors that inference never uses: they may be missing, or have any shape."""
 
-_OLDER: Final = {
+_OLD_HEAD_NAMES: Final = {
     "mapper": "to_mouth",
     "mapper2small": "mouth_embed",
     "mapper_fc": "mouth_fc",
@@ -41,69 +44,72 @@ _OLDER: Final = {
     "pure_pose2small": "headpose_embed",
     "pure_pose_fc": "headpose_fc",
 }
-"""What the heads of E were called before the release."""
+"""Names of the heads of E before the release, and in it."""
 
 
-class Place(NamedTuple):
-    """Where a tensor of ours lies in a release."""
+class PublishedTensor(NamedTuple):
+    """Where a release stores one of our tensors."""
 
     label: str
+    """Network, a key of `FILES`."""
     name: str
     shape: tuple[int, ...]
+    """Shape in the release; ours has the same elements in the same order."""
 
 
-def published_places(wanted: Mapping[str, tuple[int, ...]], spec: PaperSpec) -> dict[str, Place]:
-    """Tells for every tensor of a `paper` talker where a release has it.
+def published_tensors(wanted: Mapping[str, tuple[int, ...]], spec: PaperSpec) -> dict[str, PublishedTensor]:
+    """Returns where a release stores every tensor of a `paper` model, by our names.
 
     Args:
-        wanted: Shapes of the talker's tensors, by our names.
-        spec: Of the talker.
+        wanted: Shapes of the model's tensors, by our names (`models.build.model_shapes`).
+        spec: Sizes of the model.
     """
-    places = {}
-    for ours, shape in wanted.items():
-        room, _, rest = ours.partition(".")
-        if ours.startswith("generator.synthesis."):
-            place = _of_generator(ours.removeprefix("generator.synthesis."), shape)
-        elif room == "generator":
-            place = Place("E", _renamed(rest, [(r"content_embedding", "mouth_embed")]), shape)
-        elif room == "motion":
-            place = Place("E", _of_motion(rest, spec.hourglass_depth), shape)
-        elif room == "identity":
-            place = Place("V", _renamed(rest, _IDENTITY), shape)
-        else:
-            place = Place("A_sync", _renamed(rest, _SPEECH), shape)
-        places[ours] = place
-    return places
+    return {ours: _published_tensor(ours, shape, spec) for ours, shape in wanted.items()}
+
+
+def _published_tensor(ours: str, shape: tuple[int, ...], spec: PaperSpec) -> PublishedTensor:
+    network, _, rest = ours.partition(".")
+    if ours.startswith("generator.synthesis."):
+        return _synthesis_tensor(ours.removeprefix("generator.synthesis."), shape)
+    if network == "generator":  # the published content embedding belongs to E
+        return PublishedTensor("E", _renamed(rest, [(r"content_embedding", "mouth_embed")]), shape)
+    if network == "motion":
+        return PublishedTensor("E", _motion_name(rest, spec.hourglass_depth), shape)
+    if network == "identity":
+        return PublishedTensor("V", _renamed(rest, _IDENTITY), shape)
+    return PublishedTensor("A_sync", _renamed(rest, _SPEECH), shape)
 
 
 def from_published(
     release: Mapping[str, Mapping[str, np.ndarray]], wanted: Mapping[str, tuple[int, ...]], spec: PaperSpec
 ) -> dict[str, np.ndarray]:
-    """Takes a `paper` talker's tensors, by our names and in our shapes, out of a release.
+    """Extracts a `paper` model's tensors from a release, with our names and shapes.
 
     Args:
         release: The four networks' tensors, by label and published name.
-        wanted: Shapes of the talker's tensors, by our names.
-        spec: Of the talker.
+        wanted: Shapes of the model's tensors, by our names.
+        spec: Sizes of the model.
 
     Raises:
-        WeightsError: A tensor is missing, unknown, of another shape or kind, or not finite; or a file holds another
+        WeightsError: A tensor is missing, unknown, of another shape or type, or not finite; or a file holds another
             network than its name says.
     """
-    places = published_places(wanted, spec)
+    sources = published_tensors(wanted, spec)
     current = {label: _current_names(release[label], FILES[label]) for label in FILES}
-    needed = {label: {each.name: each.shape for each in places.values() if each.label == label} for label in FILES}
-    needed["G"] |= _blurs(needed["G"])
+    needed = {label: {each.name: each.shape for each in sources.values() if each.label == label} for label in FILES}
+    needed["G"] |= _blur_kernels(needed["G"])
     for label in FILES:
         _check_label(label, current[label], needed)
         _check_names(label, current[label], needed[label])
         for name, shape in needed[label].items():
             _check_tensor(FILES[label], name, current[label][name], shape)
     return {
-        ours: np.asarray(current[place.label][place.name], np.float32, order="C").reshape(wanted[ours])
-        for ours, place in places.items()
+        ours: np.asarray(current[source.label][source.name], np.float32, order="C").reshape(wanted[ours])
+        for ours, source in sources.items()
     }
 
+
+# Patterns over our names and their replacements, applied one after the other.
 
 _IDENTITY: Final = [
     (r"^stem\.0", "model.conv1"),
@@ -160,13 +166,16 @@ _MOTION: Final = [
 
 
 def _renamed(name: str, rules: list) -> str:
-    for pattern, becomes in rules:
-        name = re.sub(pattern, becomes, name)
+    for pattern, replacement in rules:
+        name = re.sub(pattern, replacement, name)
     return name
 
 
-def _of_motion(name: str, depth: int) -> str:
-    """The published hourglass is one module of numbered blocks; ours is one inside the other."""
+def _motion_name(name: str, depth: int) -> str:
+    """Renames a tensor of the motion encoder.
+
+    The published hourglass is one module of numbered blocks, ours nests one module inside the other.
+    """
     inside = re.match(r"hourglass((?:\.inner)*)(?:\.(past\.0|before|after))?\.", name)
     if inside:
         level = depth - inside[1].count("inner")
@@ -175,8 +184,11 @@ def _of_motion(name: str, depth: int) -> str:
     return _renamed(name, _MOTION)
 
 
-def _of_generator(name: str, shape: tuple[int, ...]) -> Place:
-    """Convolutions carry a leading axis for the sample there, biases the picture's axes."""
+def _synthesis_tensor(name: str, shape: tuple[int, ...]) -> PublishedTensor:
+    """Locates a tensor of the synthesis network.
+
+    In the release, kernels have a leading axis for the sample, and biases have all four axes of an image.
+    """
     layer, _, leaf = name.rpartition(".")
     layer, is_affine = layer.removesuffix(".affine"), layer.endswith(".affine")
     level = re.match(r"levels\.(\d+)\.(\w+)", layer)
@@ -189,28 +201,29 @@ def _of_generator(name: str, shape: tuple[int, ...]) -> Place:
     else:
         theirs, noise = "conv1", 0
     if is_affine:
-        return Place("G", f"{theirs}.conv.modulation.{leaf}", shape)
+        return PublishedTensor("G", f"{theirs}.conv.modulation.{leaf}", shape)
     if leaf == "weight":
-        return Place("G", f"{theirs}.conv.weight", (1, *shape))
+        return PublishedTensor("G", f"{theirs}.conv.weight", (1, *shape))
     if leaf == "bias":
-        return Place("G", f"{theirs}.bias" if noise is None else f"{theirs}.activate.bias", (1, *shape, 1, 1))
-    return Place("G", f"noises.noise_{noise}" if leaf == "noise" else f"{theirs}.noise.weight", shape)
+        return PublishedTensor("G", f"{theirs}.{'bias' if noise is None else 'activate.bias'}", (1, *shape, 1, 1))
+    return PublishedTensor("G", f"noises.noise_{noise}" if leaf == "noise" else f"{theirs}.noise.weight", shape)
 
 
-def _blurs(needed: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
-    """Names of the stored filters: constants, in front of each doubling of features and of pictures."""
+def _blur_kernels(needed: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
+    """Returns names and shapes of the stored filters: one for each upsampling of features and of images."""
     found = (re.match(r"(?:convs\.\d*[02468]\.conv|to_rgbs\.\d+)(?=\.(?:conv\.)?weight)", name) for name in needed)
-    doubled = {each[0] for each in found if each}
-    return {f"{each}.{'blur' if each.startswith('convs') else 'upsample'}.kernel": _BLUR.shape for each in doubled}
+    layers = {each[0] for each in found if each}
+    return {f"{each}.{'blur' if each.startswith('convs') else 'upsample'}.kernel": _BLUR.shape for each in layers}
 
 
 def _current_names(tensors: Mapping[str, np.ndarray], file: str) -> dict[str, np.ndarray]:
+    """Replaces the names that the heads of E had before the release."""
     current: dict[str, np.ndarray] = {}
     for name, value in tensors.items():
         head, _, rest = name.partition(".")
-        now = f"{_OLDER[head]}.{rest}" if file == FILES["E"] and head in _OLDER else name
+        now = f"{_OLD_HEAD_NAMES[head]}.{rest}" if file == FILES["E"] and head in _OLD_HEAD_NAMES else name
         if now in current:
-            raise WeightsError(f"{file} has tensor {now} twice, once under an older name; one of them was expected")
+            raise WeightsError(f"{file} has tensor {now} twice, once under an older name; expected one of them")
         current[now] = value
     return current
 
@@ -218,7 +231,10 @@ def _current_names(tensors: Mapping[str, np.ndarray], file: str) -> dict[str, np
 def _check_label(
     label: str, found: Mapping[str, np.ndarray], needed: Mapping[str, Mapping[str, tuple[int, ...]]]
 ) -> None:
-    """Tells of a file under another's name as such, not as of a missing tensor."""
+    """Refuses a file that holds another of the four networks, with a message of its own.
+
+    A file counts as another network if it has more than half of that network's tensors and matches no other better.
+    """
     fitting = {
         other: [name for name, shape in names.items() if name in found and found[name].shape == shape]
         for other, names in needed.items()
@@ -228,7 +244,7 @@ def _check_label(
         own = next(iter(needed[label]))
         raise WeightsError(
             f"{FILES[label]} holds the {NETWORKS[likely]} (tensor {fitting[likely][0]}); "
-            f"the {NETWORKS[label]}, with tensor {own}, was expected"
+            f"expected the {NETWORKS[label]}, with tensor {own}"
         )
 
 
@@ -236,27 +252,23 @@ def _check_names(label: str, found: Mapping[str, np.ndarray], needed: Mapping[st
     file = FILES[label]
     for name, shape in needed.items():
         if name not in found:
-            raise WeightsError(f"{file} has no tensor {name}; one of {_text(shape)} was expected")
+            raise WeightsError(f"{file} has no tensor {name}; expected one of shape {shape}")
     for name in found:
-        counter = name.removesuffix("num_batches_tracked")
-        is_counter = counter != name and f"{counter}running_mean" in needed
+        module = name.removesuffix("num_batches_tracked")
+        is_counter = module != name and f"{module}running_mean" in needed
         if name not in needed and not is_counter and not re.fullmatch(_UNUSED[label], name):
             raise WeightsError(
-                f"{file} has a tensor {name} that the published {NETWORKS[label]} has not; "
-                f"its {len(needed)} tensors and no other were expected"
+                f"{file} has a tensor {name} that the published {NETWORKS[label]} does not have; "
+                f"expected its {len(needed)} tensors and no other"
             )
 
 
 def _check_tensor(file: str, name: str, value: np.ndarray, shape: tuple[int, ...]) -> None:
     if value.shape != shape:
-        raise WeightsError(f"{file}: tensor {name} is {_text(value.shape)}; {_text(shape)} was expected")
+        raise WeightsError(f"{file}: tensor {name} has shape {value.shape}; expected {shape}")
     if value.dtype.kind != "f":
-        raise WeightsError(f"{file}: tensor {name} holds {value.dtype}; floating-point numbers were expected")
+        raise WeightsError(f"{file}: tensor {name} has type {value.dtype}; expected floating-point numbers")
     if not np.isfinite(value).all():
-        raise WeightsError(f"{file}: tensor {name} holds numbers that are not finite; finite ones were expected")
+        raise WeightsError(f"{file}: tensor {name} holds numbers that are not finite; expected finite ones")
     if name.endswith(".kernel") and np.abs(value - _BLUR).max() > _BLUR_TOLERANCE:
-        raise WeightsError(f"{file}: tensor {name} is another filter; the blur [1, 3, 3, 1] was expected")
-
-
-def _text(shape: tuple[int, ...]) -> str:
-    return f"shape {tuple(shape)}"
+        raise WeightsError(f"{file}: tensor {name} is another filter; expected the blur [1, 3, 3, 1]")

@@ -1,4 +1,4 @@
-"""One thread: what is computed here is small, and other work shares the cores."""
+"""Runs torch on one thread: the networks are small, and other processes share the cores."""
 
 import pytest
 import torch

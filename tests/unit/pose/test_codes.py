@@ -12,7 +12,7 @@ from pcavs.face.pose import rotation_from_angles
 from pcavs.pose.calibration import PoseMap, find_map, fit_map, plain_map, save_map
 from pcavs.pose.codes import apply_view, code_angles, codes_of, fit_track, track_of, view_of
 from pcavs.pose.track import still
-from pcavs.weights.shelf import Weights
+from pcavs.weights.locate import Weights
 
 STEPS = np.array([-40.0, -20, 0, 20, 40])
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError, WeightsError
+from pcavs.models.build import build_model
 from pcavs.models.state import tensors_of
-from pcavs.models.talker import build_talker
 from pcavs.spec import TalkerSpec
 from pcavs.train import checkpoint
 from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_start
@@ -22,7 +22,7 @@ class Parts:
     def __init__(self, spec: TalkerSpec, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.spec = spec
-        self.talker, self.heads = build_talker(spec), TrainingHeads(spec, 80)
+        self.talker, self.heads = build_model(spec), TrainingHeads(spec, 80)
         self.live = nn.ModuleDict({"talker": self.talker, "heads": self.heads})
         self.optimizer = torch.optim.AdamW(self.live.parameters(), lr=1e-3)
         torch.stack([parameter.sum() for parameter in self.live.parameters()]).sum().backward()
@@ -145,7 +145,7 @@ def test_a_start_without_weights_is_one_line(parts: Parts, tmp_path: Path):
 
 def test_a_start_of_another_size_is_one_line(parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
-    large = build_talker(TalkerSpec())
+    large = build_model(TalkerSpec())
     with pytest.raises(WeightsError, match=r"average\.safetensors") as caught:
         load_start(place, nn.ModuleDict({"talker": large}))
     assert "\n" not in str(caught.value)

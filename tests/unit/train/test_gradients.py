@@ -10,7 +10,7 @@ from torch import nn
 
 from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
-from pcavs.models.talker import build_talker
+from pcavs.models.build import build_model
 from pcavs.spec import TINY_PAPER, TalkerSpec
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.losses import retrieval
@@ -30,7 +30,7 @@ def make_stage(drawn_packs: Path, tiny_spec: TalkerSpec):
         chosen = dataclasses.replace(options, **changes)
         verify(chosen)
         spec = dataclasses.replace(tiny_spec, kind=chosen.kind, paper=TINY_PAPER)
-        return STAGES[chosen.stage](build_talker(spec), TrainingHeads(spec, 80), library, chosen)
+        return STAGES[chosen.stage](build_model(spec), TrainingHeads(spec, 80), library, chosen)
 
     return make
 
@@ -191,7 +191,7 @@ def test_silent_clips_alone_teach_the_generator_too(drawn_packs: Path, tiny_spec
     library = Library.load(find_packs([drawn_packs]), "train")
     silent = Library([clip for clip in library.clips if clip.mel is None], 64)
     options = TrainOptions(packs=(drawn_packs,), run=drawn_packs / "run", clips=2, moments=2)
-    stage = GeneratorStage(build_talker(tiny_spec), TrainingHeads(tiny_spec, 80), silent, options)
+    stage = GeneratorStage(build_model(tiny_spec), TrainingHeads(tiny_spec, 80), silent, options)
     loss, terms = phase(stage, "rebuild").loss(stage.batch(1), 1, Scratch())
     assert bool(torch.isfinite(loss))
     assert not {"across", "within", "meet", "lips_heard"} & set(terms)

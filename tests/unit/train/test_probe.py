@@ -9,7 +9,7 @@ import torch
 from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
 from pcavs.face.pose import angles_deg, rotation_from_angles
-from pcavs.models.talker import build_talker
+from pcavs.models.build import build_model
 from pcavs.train.probe import fit_probe, probe_pose
 
 
@@ -33,7 +33,7 @@ def test_a_code_that_says_nothing_has_the_error_of_guessing():
 def test_a_talker_is_probed(drawn_packs, tiny_spec):
     torch.manual_seed(0)
     library = Library.load(find_packs([drawn_packs]), "train")
-    probe = probe_pose(build_talker(tiny_spec).eval(), library)
+    probe = probe_pose(build_model(tiny_spec).eval(), library)
     assert probe.weights.shape == (13, 3)
     told = json.loads(probe.text())
     assert np.array(told["weights"]).shape == (13, 3)

@@ -1,4 +1,4 @@
-"""A release of tiny networks in the published layout, made once."""
+"""A release of tiny networks in the published layout, written once per session."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -30,7 +30,7 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Release]:
 
 @pytest.fixture
 def release(_made: tuple[Path, Release], tmp_path: Path) -> Path:
-    """A folder of its own with the four files, and `forward.npz` of what they compute."""
+    """Returns a fresh folder with the four files, and `forward.npz` with what they compute."""
     folder = tmp_path / "release"
     folder.mkdir()
     for file in _made[0].iterdir():
@@ -40,7 +40,7 @@ def release(_made: tuple[Path, Release], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def change(release: Path) -> Callable[[str, Callable[[dict[str, torch.Tensor]], object]], None]:
-    """Rewrites one file after its tensors were changed."""
+    """Returns a function that changes the tensors of one file: (label, change)."""
 
     def rewrite(label: str, alter: Callable[[dict[str, torch.Tensor]], object]) -> None:
         path = release / f"latest_net_{label}.pth"

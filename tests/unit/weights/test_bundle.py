@@ -1,4 +1,4 @@
-"""Bundles come back as they were written, or say in one line why not."""
+"""Bundles are read back as written, and damaged ones are refused in one line."""
 
 import dataclasses
 import json
@@ -10,7 +10,6 @@ from safetensors.numpy import save_file
 
 from pcavs.errors import OutputError, WeightsError
 from pcavs.spec import TalkerSpec
-from pcavs.weights import bundle as bundles
 from pcavs.weights.bundle import FORMAT, Bundle, load_bundle, read_spec, save_bundle
 
 
@@ -32,7 +31,7 @@ def one_line(error: BaseException) -> str:
     return text
 
 
-def test_a_bundle_comes_back_as_it_was(bundle: Bundle, tmp_path: Path):
+def test_round_trip(bundle: Bundle, tmp_path: Path):
     save_bundle(bundle, tmp_path / "deep" / "a.safetensors")
     back = load_bundle(tmp_path / "deep" / "a.safetensors")
     assert (back.spec, back.provenance, back.licence) == (bundle.spec, bundle.provenance, bundle.licence)
@@ -42,7 +41,7 @@ def test_a_bundle_comes_back_as_it_was(bundle: Bundle, tmp_path: Path):
         np.testing.assert_array_equal(back.tensors[name], value, strict=True)
 
 
-def test_half_precision_halves_floats_and_leaves_whole_numbers(bundle: Bundle, tmp_path: Path):
+def test_half_precision_halves_floats_and_keeps_integers(bundle: Bundle, tmp_path: Path):
     large = dataclasses.replace(bundle, tensors={"x": np.ones((300, 300), np.float32), "n": np.arange(5)})
     save_bundle(large, tmp_path / "full.safetensors")
     save_bundle(large, tmp_path / "half.safetensors", half=True)
@@ -55,14 +54,14 @@ def test_half_precision_halves_floats_and_leaves_whole_numbers(bundle: Bundle, t
     np.testing.assert_array_equal(back.tensors["count"], bundle.tensors["count"], strict=True)
 
 
-def test_strided_arrays_are_stored_in_order(bundle: Bundle, tmp_path: Path):
+def test_strided_arrays_are_stored_in_c_order(bundle: Bundle, tmp_path: Path):
     turned = np.arange(12, dtype=np.float32).reshape(3, 4).T
     save_bundle(dataclasses.replace(bundle, tensors={"x": turned}), tmp_path / "a.safetensors")
     np.testing.assert_array_equal(load_bundle(tmp_path / "a.safetensors").tensors["x"], turned)
 
 
 def test_a_missing_file_is_named(tmp_path: Path):
-    with pytest.raises(WeightsError, match="no weights at .*none.safetensors; `pcavs doctor`") as caught:
+    with pytest.raises(WeightsError, match="no weights at .*none.safetensors; `pcavs weights list`") as caught:
         load_bundle(tmp_path / "none.safetensors")
     one_line(caught.value)
 
@@ -91,14 +90,14 @@ def test_a_truncated_file_is_refused(share: float, bundle: Bundle, tmp_path: Pat
 )
 def test_another_format_is_refused(metadata: dict[str, str] | None, found: str, tmp_path: Path):
     save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
-    with pytest.raises(WeightsError, match=f"has format .*{found}, {FORMAT} is needed") as caught:
+    with pytest.raises(WeightsError, match=f"has format .*{found}, but a bundle has {FORMAT}") as caught:
         load_bundle(tmp_path / "a.safetensors")
     one_line(caught.value)
 
 
-def test_a_bundle_that_does_not_explain_itself_is_refused(tmp_path: Path):
+def test_missing_metadata_is_refused(tmp_path: Path):
     save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata={"format": FORMAT})
-    with pytest.raises(WeightsError, match="says nothing of its licence, provenance, spec") as caught:
+    with pytest.raises(WeightsError, match="has no licence, provenance, spec in its metadata") as caught:
         load_bundle(tmp_path / "a.safetensors")
     one_line(caught.value)
 
@@ -115,7 +114,7 @@ def test_a_setting_of_a_later_version_is_refused(bundle: Bundle, tmp_path: Path)
 @pytest.mark.parametrize(
     "spec", ["[", "3", '"flow"', "{}", '{"kind": []}', '{"kind": "flow"}', '{"kind": "flow", "mel": 3}', "[" * 5000]
 )
-def test_a_spec_that_is_none_is_refused(spec: str, tmp_path: Path):
+def test_a_damaged_spec_is_refused(spec: str, tmp_path: Path):
     metadata = {"format": FORMAT, "spec": spec, "provenance": "{}", "licence": ""}
     save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
     with pytest.raises(WeightsError) as caught:
@@ -123,7 +122,7 @@ def test_a_spec_that_is_none_is_refused(spec: str, tmp_path: Path):
     one_line(caught.value)
 
 
-def test_a_provenance_that_is_no_json_is_refused(bundle: Bundle, tmp_path: Path):
+def test_a_damaged_provenance_is_refused(bundle: Bundle, tmp_path: Path):
     metadata = {"format": FORMAT, "spec": bundle.spec.to_json(), "provenance": "{", "licence": ""}
     save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
     with pytest.raises(WeightsError, match="its provenance is not JSON") as caught:
@@ -131,7 +130,7 @@ def test_a_provenance_that_is_no_json_is_refused(bundle: Bundle, tmp_path: Path)
     one_line(caught.value)
 
 
-def test_a_failing_write_leaves_the_old_file_and_no_half_one(
+def test_a_failed_write_keeps_the_old_file_and_leaves_no_partial_one(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     path = tmp_path / "a.safetensors"
@@ -142,15 +141,15 @@ def test_a_failing_write_leaves_the_old_file_and_no_half_one(
         part.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(bundles, "save_file", full_disk)
-    with pytest.raises(OutputError, match="cannot write .*a.safetensors.*No space left.*choose a folder") as caught:
+    monkeypatch.setattr("pcavs.media.files.save_file", full_disk)
+    with pytest.raises(OutputError, match="a.safetensors cannot be written .*No space left.*choose another") as caught:
         save_bundle(dataclasses.replace(bundle, licence="other"), path)
     one_line(caught.value)
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-def test_a_folder_that_cannot_be_made_is_named(bundle: Bundle, tmp_path: Path):
+def test_a_folder_that_cannot_be_created_is_named(bundle: Bundle, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         save_bundle(bundle, tmp_path / "file" / "a.safetensors")

@@ -1,4 +1,4 @@
-"""Published checkpoints come in whole or not at all, and every refusal names file, tensor and what was expected."""
+"""Published checkpoints are converted completely or refused; the message names file, tensor and what was expected."""
 
 import hashlib
 import os
@@ -11,8 +11,8 @@ import torch
 
 from pcavs import cli
 from pcavs.errors import OutputError, WeightsError
+from pcavs.models.build import build_model
 from pcavs.models.state import fill
-from pcavs.models.talker import build_talker
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.convert import read_release, run
@@ -36,7 +36,7 @@ def test_a_release_becomes_a_bundle(release: Path, tiny: TalkerSpec):
     path = convert(release, tiny)
     bundle = load_bundle(path)
     assert bundle.spec == tiny
-    fill(build_talker(bundle.spec), bundle.tensors, str(path))
+    fill(build_model(bundle.spec), bundle.tensors, str(path))
     for name in FILES.values():
         assert bundle.provenance[f"sha256 of {name}"] == hashlib.sha256((release / name).read_bytes()).hexdigest()
     assert "CC-BY-4.0" in bundle.licence
@@ -45,7 +45,7 @@ def test_a_release_becomes_a_bundle(release: Path, tiny: TalkerSpec):
     np.testing.assert_array_equal(stored, published["convs.3.conv.weight"][0].numpy())
 
 
-def test_files_of_old_torch_are_read_too(release: Path, tiny: TalkerSpec):
+def test_files_of_old_torch_are_read(release: Path, tiny: TalkerSpec):
     """The release was saved by torch 1.3, before its files were zip archives."""
     before = read_release(release, tiny)
     for name in FILES.values():
@@ -56,7 +56,7 @@ def test_files_of_old_torch_are_read_too(release: Path, tiny: TalkerSpec):
     assert all(np.array_equal(before[name], after[name]) for name in before)
 
 
-def test_older_names_of_the_heads_are_known(release: Path, tiny: TalkerSpec, change):
+def test_older_names_of_the_heads_are_accepted(release: Path, tiny: TalkerSpec, change):
     before = read_release(release, tiny)
     older = {
         "to_mouth": "mapper",
@@ -87,7 +87,7 @@ UNUSED = {
 
 
 @pytest.mark.parametrize(("label", "name"), [(label, name) for label, names in UNUSED.items() for name in names])
-def test_what_is_never_run_may_have_any_shape_or_be_missing(release: Path, tiny: TalkerSpec, change, label, name):
+def test_unused_tensors_may_have_any_shape_or_be_missing(release: Path, tiny: TalkerSpec, change, label, name):
     change(label, lambda tensors: tensors.update({name: torch.zeros(3, 5)}))
     read_release(release, tiny)
     change(label, lambda tensors: tensors.pop(name))
@@ -120,7 +120,7 @@ def test_counters_may_be_missing(release: Path, tiny: TalkerSpec, change):
 def test_a_missing_tensor_is_named(release: Path, tiny: TalkerSpec, change, label, name):
     shape = tuple(torch.load(release / FILES[label], weights_only=True)[name].shape)
     change(label, lambda tensors: tensors.pop(name))
-    assert refusal(release, tiny) == f"{FILES[label]} has no tensor {name}; one of shape {shape} was expected"
+    assert refusal(release, tiny) == f"{FILES[label]} has no tensor {name}; expected one of shape {shape}"
 
 
 @pytest.mark.parametrize(
@@ -143,24 +143,26 @@ def test_an_unknown_tensor_is_named(release: Path, tiny: TalkerSpec, change, lab
 
 
 def test_renamed_tensors_are_refused(release: Path, tiny: TalkerSpec, change):
-    """As a wrapper for several devices writes them."""
+    """torch's wrapper for several devices prefixes names with `module.`."""
     change("V", lambda tensors: [tensors.update({f"module.{name}": tensors.pop(name)}) for name in list(tensors)])
-    assert refusal(release, tiny).startswith("latest_net_V.pth has no tensor model.conv1.weight; one of shape (8, 3, 7")
+    assert refusal(release, tiny).startswith(
+        "latest_net_V.pth has no tensor model.conv1.weight; expected one of shape (8, 3, 7"
+    )
 
 
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("G convs.2.conv.weight", torch.zeros(2, 2), "is shape (2, 2); shape (1, 16, 32, 3, 3) was expected"),
-        ("E headpose_embed.1.bias", torch.zeros(6), "is shape (6,); shape (12,) was expected"),
-        ("V conv1x1.bias", torch.zeros(32, dtype=torch.int64), "holds int64; floating-point numbers were expected"),
+        ("G convs.2.conv.weight", torch.zeros(2, 2), "has shape (2, 2); expected (1, 16, 32, 3, 3)"),
+        ("E headpose_embed.1.bias", torch.zeros(6), "has shape (6,); expected (12,)"),
+        ("V conv1x1.bias", torch.zeros(32, dtype=torch.int64), "has type int64; expected floating-point numbers"),
         ("A_sync model.fc.bias", torch.full((32,), torch.nan), "holds numbers that are not finite"),
-        ("G convs.0.conv.blur.kernel", torch.ones(4, 4), "is another filter; the blur [1, 3, 3, 1] was expected"),
-        ("V conv1x1.bias", torch.zeros(32).to_sparse(), "is sparse, quantised or empty"),
-        ("V conv1x1.bias", "words", "is a str; a tensor was expected"),
+        ("G convs.0.conv.blur.kernel", torch.ones(4, 4), "is another filter; expected the blur [1, 3, 3, 1]"),
+        ("V conv1x1.bias", torch.zeros(32).to_sparse(), "is sparse, quantised or without data"),
+        ("V conv1x1.bias", "words", "is a str; expected a tensor"),
     ],
 )
-def test_a_tensor_of_another_kind_is_named(release: Path, tiny: TalkerSpec, change, place, value, message):
+def test_a_wrong_tensor_is_named(release: Path, tiny: TalkerSpec, change, place, value, message):
     label, name = place.split()
     change(label, lambda tensors: tensors.update({name: value}))
     assert refusal(release, tiny).startswith(f"{FILES[label]}: tensor {name} {message}")
@@ -175,25 +177,25 @@ def test_a_truncated_file_is_named(release: Path, tiny: TalkerSpec, name, share,
     whole = (release / name).read_bytes()
     (release / name).write_bytes(whole[: int(len(whole) * share)])
     message = refusal(release, tiny)
-    assert message.startswith(f"{name} is cut short or no checkpoint (")
+    assert message.startswith(f"{name} is truncated or not a checkpoint (")
     first = "conv1.conv.weight" if "G" in name else "model.conv1.weight"
     assert f"{first} of shape" in message
 
 
 @pytest.mark.parametrize("label", ["G", "E", "V", "A_sync"])
 @pytest.mark.parametrize("other", ["G", "E", "V", "A_sync"])
-def test_a_file_under_anothers_name_is_told_as_such(release: Path, tiny: TalkerSpec, label, other):
+def test_a_file_with_another_network_is_recognised(release: Path, tiny: TalkerSpec, label, other):
     if label == other:
         return
     (release / FILES[label]).write_bytes((release / FILES[other]).read_bytes())
     message = refusal(release, tiny)
     kinds = {"G": "generator", "E": "motion encoder", "V": "identity encoder", "A_sync": "speech encoder"}
     assert message.startswith(f"{FILES[label]} holds the {kinds[other]} (tensor ")
-    assert f"; the {kinds[label]}, with tensor " in message
+    assert f"; expected the {kinds[label]}, with tensor " in message
 
 
 class Trap:
-    """Pickled code: makes a folder when it is loaded by a reader that runs things."""
+    """Creates a folder if a reader runs the code in a pickle."""
 
     def __init__(self, mark: Path) -> None:
         self.mark = mark
@@ -222,26 +224,29 @@ def test_pickled_code_is_refused_and_not_run(release: Path, tiny: TalkerSpec, tm
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [([1], "holds a list; a dictionary with"), ({"state_dict": {}}, ": tensor state_dict is a dict; a tensor was")],
+    [
+        ([1], "holds a list; expected a dictionary with"),
+        ({"state_dict": {}}, ": tensor state_dict is a dict; expected a tensor"),
+    ],
 )
-def test_another_kind_of_file_is_told_as_such(release: Path, tiny: TalkerSpec, content, message):
+def test_a_file_that_is_no_state_dict_is_refused(release: Path, tiny: TalkerSpec, content, message):
     torch.save(content, release / "latest_net_V.pth")
     assert refusal(release, tiny).startswith(f"latest_net_V.pth{' ' if message[0] == 'h' else ''}{message}")
 
 
-def test_a_tensor_under_both_its_names_is_refused(release: Path, tiny: TalkerSpec, change):
+def test_a_tensor_under_both_names_is_refused(release: Path, tiny: TalkerSpec, change):
     change("E", lambda tensors: tensors.update({"mapper.0.bias": tensors["to_mouth.0.bias"]}))
     assert "has tensor to_mouth.0.bias twice" in refusal(release, tiny)
 
 
 def test_missing_files_and_folders_are_named(release: Path, tiny: TalkerSpec, tmp_path: Path):
     (release / "latest_net_V.pth").unlink()
-    assert "has no latest_net_V.pth; a release of four files was expected" in refusal(release, tiny)
-    with pytest.raises(WeightsError, match=r"no folder .*nowhere; one with latest_net_G\.pth"):
+    assert "has no latest_net_V.pth; a release of four files is needed" in refusal(release, tiny)
+    with pytest.raises(WeightsError, match=r"no folder .*nowhere; give one with latest_net_G\.pth"):
         read_release(tmp_path / "nowhere", tiny)
 
 
-def test_the_bundle_is_named_as_one_and_not_overwritten(release: Path, tiny: TalkerSpec, tmp_path: Path):
+def test_the_bundle_needs_its_ending_and_is_not_overwritten(release: Path, tiny: TalkerSpec, tmp_path: Path):
     with pytest.raises(OutputError, match=r"name it NAME\.safetensors"):
         convert(release, tiny, tmp_path / "out.bin")
     (tmp_path / "out.safetensors").write_bytes(b"mine")
@@ -251,7 +256,7 @@ def test_the_bundle_is_named_as_one_and_not_overwritten(release: Path, tiny: Tal
     assert load_bundle(run(options, tiny)).spec == tiny
 
 
-def test_folder_and_bundle_may_come_without_their_names(release: Path, tiny: TalkerSpec, monkeypatch, capsys):
+def test_folder_and_bundle_may_be_positional(release: Path, tiny: TalkerSpec, monkeypatch, capsys):
     monkeypatch.setattr("pcavs.weights.convert.run", lambda options: run(options, tiny))
     out = release / "out.safetensors"
     for words in ([str(release), str(out)], [str(release), "--out", str(out), "--overwrite"]):
@@ -265,7 +270,7 @@ def test_folder_and_bundle_may_come_without_their_names(release: Path, tiny: Tal
     assert "missing: --out" in capsys.readouterr().err
 
 
-def test_an_unknown_weights_command_is_told_which_there_are(capsys):
+def test_an_unknown_weights_command_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["weights", "melt"])
     assert end.value.code == 2

@@ -1,4 +1,4 @@
-"""Weights that are whole are told so; each fault of those that are not has a line and the exit code."""
+"""`weights verify` passes complete weights and prints a line for each fault; `weights list`."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ from pcavs.errors import WeightsError
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 from pcavs.weights.convert import run as convert
-from pcavs.weights.listing import run as listing
+from pcavs.weights.locate import DEFAULT
 from pcavs.weights.networks import file_digest
 from pcavs.weights.options import ConvertOptions, ListOptions, VerifyOptions
-from pcavs.weights.shelf import DEFAULT
+from pcavs.weights.show import list_weights
 from pcavs.weights.verify import Report, run
 
 
@@ -48,7 +48,7 @@ def faults(place: Path) -> list[str]:
     return [line for line in report.lines if line.startswith("FAULT: ")]
 
 
-def test_whole_weights_pass(bundle: Path, capsys: pytest.CaptureFixture[str]):
+def test_complete_weights_pass(bundle: Path, capsys: pytest.CaptureFixture[str]):
     for place in (bundle, bundle.with_suffix("")):
         report = verify(place)
         assert report.ok
@@ -56,7 +56,7 @@ def test_whole_weights_pass(bundle: Path, capsys: pytest.CaptureFixture[str]):
         with pytest.raises(SystemExit) as end:
             cli.main(["weights", "verify", str(place)])
         assert end.value.code == 0
-    assert "the networks beside it were made from this bundle" in capsys.readouterr().out
+    assert "the networks beside it were exported from this bundle" in capsys.readouterr().out
 
 
 def test_a_converted_release_passes(release: Path, tiny: TalkerSpec):
@@ -78,11 +78,11 @@ def test_every_fault_of_a_bundle_has_a_line(bundle: Path, capsys: pytest.Capture
     found = faults(bundle)
     assert len(found) == 5
     for part in (
-        f"tensor {names[2]} is missing",
-        "tensor stranger is unknown to its spec",
-        f"tensor {names[1]} is (3,)",
+        f"tensor {names[2]} of shape ",
+        "tensor stranger is not in the spec",
+        f"tensor {names[1]} has shape (3,)",
         f"{names[0]} holds numbers that are not finite",
-        "made from another bundle; export them again",
+        "exported from another bundle; export them again",
     ):
         assert any(part in line for line in found), part
     with pytest.raises(SystemExit) as end:
@@ -105,8 +105,8 @@ def test_a_changed_network_is_a_fault(bundle: Path):
     assert "speech.bin is damaged" in fault
 
 
-def test_numbers_of_networks_are_looked_at(bundle: Path):
-    """Digests only tell that a file is as it was written, not that what was written is sound."""
+def test_numbers_of_networks_are_checked(bundle: Path):
+    """A digest shows that a file is as it was written, not that its numbers are finite."""
     networks = bundle.with_suffix("")
     file = networks / "speech.bin"
     content = np.fromfile(file, np.float32)
@@ -118,16 +118,16 @@ def test_numbers_of_networks_are_looked_at(bundle: Path):
     assert any("speech.xml: " in fault and "not finite" in fault for fault in faults(networks))
 
 
-def test_nothing_is_an_error(tmp_path: Path):
+def test_a_missing_path_is_an_error(tmp_path: Path):
     with pytest.raises(WeightsError, match="no weights at"):
         verify(tmp_path / "nowhere")
 
 
-def test_the_list_names_what_ships_and_what_a_folder_holds(bundle: Path, release: Path, tiny: TalkerSpec):
+def test_the_list_shows_the_package_and_a_folder(bundle: Path, release: Path, tiny: TalkerSpec):
     folder = bundle.parent
     convert(ConvertOptions(checkpoints=release, out=folder / "published.safetensors"), tiny)
     (folder / "broken.safetensors").write_bytes(b"broken")
-    rows = listing(ListOptions(folder=folder))
+    rows = list_weights(ListOptions(folder=folder))
     assert rows[0] == "in the package:"
     assert any(row.startswith(f"  {DEFAULT}: flow, faces 128 px, film 256 px; networks ") for row in rows)
     mine = rows[rows.index(f"{folder}:") + 1 :]
@@ -139,4 +139,4 @@ def test_the_list_names_what_ships_and_what_a_folder_holds(bundle: Path, release
 
 def test_the_list_needs_a_folder(tmp_path: Path):
     with pytest.raises(WeightsError, match="no folder"):
-        listing(ListOptions(folder=tmp_path / "nowhere"))
+        list_weights(ListOptions(folder=tmp_path / "nowhere"))

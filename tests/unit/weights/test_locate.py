@@ -1,4 +1,4 @@
-"""Network folders and where weights are found."""
+"""Network folders, finding weights, `weights show` and `weights export`."""
 
 import json
 import shutil
@@ -8,28 +8,28 @@ import pytest
 from helpers.talkers import write_bundle, write_networks
 from pcavs.errors import OutputError, WeightsError
 from pcavs.spec import TINY_FLOW, TalkerSpec
-from pcavs.weights import shelf
+from pcavs.weights import locate
 from pcavs.weights.bundle import load_bundle, save_bundle
 from pcavs.weights.export import run as export
-from pcavs.weights.networks import FACTS, FORMAT, NETWORKS, file_digest, read_facts, read_networks
+from pcavs.weights.networks import FORMAT, MANIFEST, NETWORKS, file_digest, read_manifest, read_networks
 from pcavs.weights.options import ExportOptions, ShowOptions
-from pcavs.weights.show import run as show
+from pcavs.weights.show import show
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A folder with tiny.safetensors and tiny/, as they lie on the shelf."""
-    place = tmp_path_factory.mktemp("shelf")
+    """A folder with a bundle, tiny.safetensors, and its networks in tiny/."""
+    place = tmp_path_factory.mktemp("weights")
     write_networks(write_bundle(place / "tiny.safetensors"), place / "tiny", "fp16")
     return place
 
 
 @pytest.fixture
 def place(made, tmp_path):
-    return shutil.copytree(made, tmp_path / "shelf")
+    return shutil.copytree(made, tmp_path / "weights")
 
 
-def test_a_folder_says_what_its_bundle_said(made):
+def test_a_folder_has_spec_and_provenance_of_its_bundle(made):
     folder = read_networks(made / "tiny")
     bundle = load_bundle(made / "tiny.safetensors")
     assert folder.spec == bundle.spec == TalkerSpec(flow=TINY_FLOW)
@@ -38,62 +38,62 @@ def test_a_folder_says_what_its_bundle_said(made):
 
 
 def test_a_folder_holds_these_files(made):
-    """Pinned: other versions read them."""
+    """The files and fields are fixed, because other versions read them."""
     assert sorted(file.name for file in (made / "tiny").iterdir()) == sorted(
-        [FACTS, *(f"{name}.{ending}" for name in NETWORKS for ending in ("bin", "xml"))]
+        [MANIFEST, *(f"{name}.{ending}" for name in NETWORKS for ending in ("bin", "xml"))]
     )
-    facts = json.loads((made / "tiny" / FACTS).read_text())
+    facts = json.loads((made / "tiny" / MANIFEST).read_text())
     assert sorted(facts) == ["digest", "files", "format", "licence", "provenance", "spec"]
     assert facts["format"] == FORMAT == "pcavs-networks-1"
 
 
-def test_no_machine_is_named_in_a_folder(made):
+def test_networks_contain_no_path_of_this_machine(made):
     for file in (made / "tiny").glob("*.xml"):
         assert str(made.parent) not in file.read_text()
 
 
 def test_both_forms_are_found_from_either(made):
-    found = shelf.find_weights(made / "tiny")
-    assert found == shelf.find_weights(made / "tiny.safetensors")
+    found = locate.find_weights(made / "tiny")
+    assert found == locate.find_weights(made / "tiny.safetensors")
     assert found.name == "tiny"
     assert None not in found
 
 
-def test_networks_of_another_bundle_are_left_aside(place):
+def test_networks_of_another_bundle_are_ignored(place):
     write_bundle(place / "tiny.safetensors", seed=1)
-    assert shelf.find_weights(place / "tiny.safetensors").networks is None
-    assert shelf.find_weights(place / "tiny").bundle is None
+    assert locate.find_weights(place / "tiny.safetensors").networks is None
+    assert locate.find_weights(place / "tiny").bundle is None
 
 
-def test_the_default_is_the_shelfs(place, monkeypatch):
-    monkeypatch.setattr(shelf, "shelf", lambda: place)
-    monkeypatch.setattr(shelf, "DEFAULT", "tiny")
-    assert shelf.find_weights() == shelf.find_weights(place / "tiny")
+def test_the_default_is_the_one_in_the_package(place, monkeypatch):
+    monkeypatch.setattr(locate, "packaged_weights", lambda: place)
+    monkeypatch.setattr(locate, "DEFAULT", "tiny")
+    assert locate.find_weights() == locate.find_weights(place / "tiny")
     shutil.rmtree(place / "tiny")
-    assert shelf.find_weights().networks is None
+    assert locate.find_weights().networks is None
     (place / "tiny.safetensors").unlink()
     with pytest.raises(WeightsError, match=r"no default weights in .*; install pcavs again or give --weights"):
-        shelf.find_weights()
+        locate.find_weights()
 
 
 def test_no_folder(tmp_path):
     with pytest.raises(WeightsError, match="no weights at"):
-        read_facts(tmp_path)
+        read_manifest(tmp_path)
 
 
 def test_a_folder_of_another_format(place):
-    (place / "tiny" / FACTS).write_text('{"format": "pcavs-networks-9"}')
-    with pytest.raises(WeightsError, match="has format pcavs-networks-9, pcavs-networks-1 is needed"):
-        read_facts(place / "tiny")
-    (place / "tiny" / FACTS).write_text('{"format": "pcavs-networks-1", "spec": {}, "digest": ""}')
+    (place / "tiny" / MANIFEST).write_text('{"format": "pcavs-networks-9"}')
+    with pytest.raises(WeightsError, match="has format pcavs-networks-9, but pcavs-networks-1 is needed"):
+        read_manifest(place / "tiny")
+    (place / "tiny" / MANIFEST).write_text('{"format": "pcavs-networks-1", "spec": {}, "digest": ""}')
     with pytest.raises(WeightsError, match="has no files, licence, provenance; export"):
-        read_facts(place / "tiny")
-    (place / "tiny" / FACTS).write_text("[")
+        read_manifest(place / "tiny")
+    (place / "tiny" / MANIFEST).write_text("[")
     with pytest.raises(WeightsError, match="is not JSON"):
-        read_facts(place / "tiny")
+        read_manifest(place / "tiny")
 
 
-def test_show_tells_size_spec_and_origin(made):
+def test_show_returns_size_spec_and_provenance(made):
     facts = show(ShowOptions(bundle=made / "tiny.safetensors"))
     assert facts["bundle"]["numbers"] > 300_000
     assert facts["networks"]["megabytes"] < facts["bundle"]["megabytes"] + 0.5
@@ -102,13 +102,13 @@ def test_show_tells_size_spec_and_origin(made):
     json.dumps(facts)
 
 
-def test_export_keeps_what_is_there(place):
+def test_export_does_not_overwrite(place):
     options = {"bundle": place / "tiny.safetensors", "out": place / "tiny"}
     with pytest.raises(OutputError, match="exists already"):
         export(ExportOptions(**options))
     (place / "notes").mkdir()
     (place / "notes" / "diary.txt").write_text("mine")
-    with pytest.raises(OutputError, match="holds something else than networks"):
+    with pytest.raises(OutputError, match="holds other files than exported networks"):
         export(ExportOptions(bundle=options["bundle"], out=place / "notes", overwrite=True))
     assert (place / "notes" / "diary.txt").read_text() == "mine"
 

@@ -1,0 +1,70 @@
+"""Finds a talker's weights: the default in the package, and for given weights both of their forms."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from pcavs.errors import WeightsError
+from pcavs.weights.bundle import load_bundle
+from pcavs.weights.networks import file_digest, is_network_folder, read_manifest
+
+DEFAULT: Final = "pcavs-flow-128-v1"
+"""Name of the talker that ships."""
+
+BUNDLE_ENDING: Final = ".safetensors"
+
+
+class Weights(NamedTuple):
+    """The files of a talker; it has at least one of the two forms."""
+
+    bundle: Path | None
+    """What torch runs."""
+    networks: Path | None
+    """What OpenVINO runs."""
+    digest: str
+    """SHA-256 of the bundle; known from the networks' manifest where the bundle itself is missing."""
+
+    @property
+    def name(self) -> str:
+        """File name without ending."""
+        return (self.networks or self.bundle or Path(DEFAULT)).name.removesuffix(BUNDLE_ENDING)
+
+
+def packaged_weights() -> Path:
+    """Returns the folder of the weights that ship with the package."""
+    with resources.as_file(resources.files("pcavs") / "assets" / "weights") as path:
+        return path
+
+
+def find_weights(path: Path | None = None) -> Weights:
+    """Finds both forms of a talker: the networks lie beside the bundle, in a folder of the same name.
+
+    A form that was made from other weights than the given one is ignored. A given bundle is read whole, a given
+    folder's networks are not checked (`networks.read_networks` does that).
+
+    Args:
+        path: A bundle or a network folder; None for the default.
+
+    Raises:
+        WeightsError: There are no weights, or they are damaged.
+    """
+    if path is None:
+        path = packaged_weights() / DEFAULT
+        if not is_network_folder(path):
+            path = _bundle_beside(path)
+            if not path.is_file():
+                raise WeightsError(f"no default weights in {path.parent}; install pcavs again or give --weights")
+    if path.is_dir():
+        digest = read_manifest(path).digest
+        bundle = _bundle_beside(path)
+        fits = bundle.is_file() and file_digest(bundle) == digest
+        return Weights(bundle if fits else None, path, digest)
+    load_bundle(path)
+    digest = file_digest(path)
+    networks = path.with_suffix("")
+    fits = is_network_folder(networks) and read_manifest(networks).digest == digest
+    return Weights(path, networks if fits else None, digest)
+
+
+def _bundle_beside(folder: Path) -> Path:
+    return folder.with_name(folder.name + BUNDLE_ENDING)
