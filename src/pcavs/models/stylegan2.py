@@ -27,6 +27,7 @@ DEMODULATION_EPS: Final = 1e-8
 """Keeps the demodulation finite (StyleGAN2)."""
 
 _KERNEL: Final = 3
+"""Side of the kernels, in pixels."""
 
 
 class StyleGenerator(nn.Module):

@@ -27,6 +27,7 @@ _BLUR: Final = np.outer([1, 3, 3, 1], [1, 3, 3, 1]) / 16
 """Filter of each upsampling; a release stores it, and we compute it (`models.stylegan2.blur_taps`)."""
 
 _BLUR_TOLERANCE: Final = 1e-6
+"""Largest accepted difference of a stored filter: rounding to float32."""
 
 _UNUSED: Final = {
     "G": r"style\.\d+\.(weight|bias)|input\.input",
