@@ -142,7 +142,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_no_partial_one(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("pcavs.media.files.save_file", full_disk)
-    with pytest.raises(OutputError, match="a.safetensors cannot be written .*No space left.*choose another") as caught:
+    with pytest.raises(OutputError, match="a.safetensors cannot be written .*No space left.*free some space") as caught:
         save_bundle(dataclasses.replace(bundle, licence="other"), path)
     one_line(caught.value)
     assert path.read_bytes() == before
