@@ -1,4 +1,4 @@
-"""Preparing is killed, crowded and starved: what is on disk is whole, and what comes out is always the same."""
+"""`pcavs prepare` is killed, run twice and run on a full disk: files stay complete and the result is the same."""
 
 import contextlib
 import hashlib
@@ -36,7 +36,7 @@ if __name__ == "__main__":
 
 @pytest.fixture(scope="module")
 def films(examples: Path, composite: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eleven pictures, a talking film, a mute one and a broken one."""
+    """Eleven photographs, a video with sound, one without and a broken one."""
     folder = tmp_path_factory.mktemp("films")
     face = cv2.imread(str(composite))
     face = cv2.resize(face, (256, 256 * face.shape[0] // face.shape[1] // 2 * 2), interpolation=cv2.INTER_AREA)
@@ -45,7 +45,7 @@ def films(examples: Path, composite: Path, tmp_path_factory: pytest.TempPathFact
         cv2.imwrite(str(folder / f"face-{number:02d}.png"), dimmed)
     write_film(folder / "film.mp4", face, sound=True)
     write_film(folder / "mute.mp4", face, sound=False)
-    (folder / "broken.mp4").write_bytes(b"not a film")
+    (folder / "broken.mp4").write_bytes(b"not a video")
     return folder
 
 
@@ -73,9 +73,9 @@ def start(
 
 def finish(films: Path, out: Path, **settings: object) -> str:
     process = start(films, out, **settings)  # pyright: ignore
-    told, error = process.communicate(timeout=600)
+    printed, error = process.communicate(timeout=600)
     assert process.returncode == 0, error
-    return told.strip()
+    return printed.strip()
 
 
 def bytes_of(out: Path) -> dict[str, str]:
@@ -90,7 +90,7 @@ def undisturbed(films: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def test_every_file_is_told_of(undisturbed: Path):
+def test_every_file_has_a_ledger_row(undisturbed: Path):
     rows = list(read_ledger(undisturbed))
     assert [row["gate"] for row in rows if not row["kept"]] == ["decodable", "sound"]
     shards = sorted(undisturbed.glob("*.tar"))
@@ -105,7 +105,7 @@ def test_more_workers_give_the_same_bytes(films: Path, undisturbed: Path, tmp_pa
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_three_times_it_goes_on_to_the_same_bytes(films: Path, undisturbed: Path, tmp_path: Path, workers: int):
+def test_a_run_killed_three_times_ends_in_the_same_bytes(films: Path, undisturbed: Path, tmp_path: Path, workers: int):
     out = tmp_path / "out"
     seen = 0
     for _ in range(3):
@@ -127,22 +127,22 @@ def test_killed_three_times_it_goes_on_to_the_same_bytes(films: Path, undisturbe
 
 
 def _finished(out: Path) -> int:
-    """Sources whose piece is on disk, or in a shard, or still in both."""
+    """Counts the sources whose piece is on disk or in a shard."""
     files = {row["file"] for row in read_ledger(out)}
     for piece in (out / ".pieces").glob("*.jsonl") if out.exists() else ():
-        # What has just become part of a shard may vanish while we look.
+        # A piece that has just been joined into a shard may vanish meanwhile.
         with contextlib.suppress(FileNotFoundError):
             files |= {json.loads(line)["file"] for line in piece.read_text().splitlines()}
     return len(files)
 
 
-def test_a_finished_run_is_not_done_again(films: Path, undisturbed: Path):
+def test_a_finished_run_is_not_repeated(films: Path, undisturbed: Path):
     before = {path: path.stat().st_mtime_ns for path in undisturbed.glob("*.tar")}
     assert finish(films, undisturbed) == "12 2"
     assert {path: path.stat().st_mtime_ns for path in undisturbed.glob("*.tar")} == before
 
 
-def test_two_runs_into_one_folder_are_one_too_many(films: Path, tmp_path: Path):
+def test_a_second_run_into_the_same_folder_is_refused(films: Path, tmp_path: Path):
     first = start(films, tmp_path / "out")
     try:
         until = time.monotonic() + 60
@@ -159,8 +159,8 @@ def test_two_runs_into_one_folder_are_one_too_many(films: Path, tmp_path: Path):
     assert second.stderr.count("\n") == 1
 
 
-def test_a_full_disk_is_one_line_and_the_run_goes_on_later(films: Path, undisturbed: Path, tmp_path: Path):
-    """A limit on the size of files stands in for the disk: writing fails in the same place, with another number."""
+def test_a_full_disk_is_reported_and_the_run_continues_later(films: Path, undisturbed: Path, tmp_path: Path):
+    """A limit on file sizes stands in for the disk: the same write fails, with another error number."""
     words = ["-m", "pcavs", "prepare", "--source", str(films), "--out", str(tmp_path / "out"), "--turned", "2"]
     starved = subprocess.run(
         [sys.executable, *words, "--workers", "1"],
@@ -178,7 +178,7 @@ def test_a_full_disk_is_one_line_and_the_run_goes_on_later(films: Path, undistur
     assert bytes_of(tmp_path / "out") == bytes_of(undisturbed)
 
 
-def test_ray_is_named_where_it_is_missing(films: Path, tmp_path: Path):
+def test_a_missing_ray_is_reported(films: Path, tmp_path: Path):
     try:
         import ray  # noqa: F401 # pyright: ignore
     except ModuleNotFoundError:
@@ -186,7 +186,7 @@ def test_ray_is_named_where_it_is_missing(films: Path, tmp_path: Path):
         done = subprocess.run([sys.executable, "-m", "pcavs", *words], capture_output=True, text=True, check=False)
         assert (done.returncode, done.stderr) == (1, 'pcavs: error: engine ray needs ray; pip install "pcavs[ray]"\n')
     else:
-        pytest.skip("ray is here")
+        pytest.skip("ray is installed")
 
 
 @pytest.mark.ray

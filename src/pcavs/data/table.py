@@ -1,6 +1,7 @@
 """Tables that users write: CSV with a first line of names."""
 
 import csv
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,3 +34,11 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     if lacking:
         raise InputError(f"{path} has no column {' or '.join(lacking)}; its first line must name {', '.join(columns)}")
     return rows
+
+
+def resolve_beside(path: str | Path, folder: Path) -> Path:
+    """Returns the absolute path that a table in `folder` means by `path`; an absolute path stays as it is.
+
+    `..` is resolved in the text, and symbolic links are kept: data sets are often gathered by links.
+    """
+    return Path(os.path.normpath((folder / path).absolute()))

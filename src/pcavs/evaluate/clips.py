@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from pcavs.data.shard import AlignedClip, read_shard
-from pcavs.data.table import read_table
+from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import FaceError, InputError
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.face.align import clip_transform, crop_picture
@@ -103,7 +103,7 @@ def _people(index: Path) -> dict[Path, str]:
     if not index.is_file():
         raise InputError(f"no index at {index}; leave it out if each film shows somebody else")
     rows = [(row["path"], row["identity"]) for row in read_table(index, ("path", "identity"))]
-    return {(index.parent / path).resolve(): person for path, person in rows if path and person}
+    return {resolve_beside(path, index.parent).resolve(): person for path, person in rows if path and person}
 
 
 def _plain(name: str) -> str:

@@ -1,1 +1,1 @@
-"""Turns films of people into aligned clips, and writes down why a clip was refused."""
+"""Turns videos and photographs of people into aligned clips, and records why a clip was rejected."""

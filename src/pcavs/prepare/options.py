@@ -1,4 +1,4 @@
-"""Options of preparing films and pictures, and of packing shards."""
+"""Options of `pcavs prepare` and `pcavs pack`; the field docstrings are the commands' help texts."""
 
 import dataclasses
 from pathlib import Path
@@ -7,51 +7,51 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrepareOptions:
-    """Turns films and pictures of faces into shards of aligned clips."""
+    """Turns videos and photographs of faces into shards of aligned clips."""
 
     source: Path
-    """Folder of films and pictures; searched through."""
+    """Folder of videos and photographs; all its subfolders are searched."""
     out: Path
-    """Folder for the shards, the ledger and the report; a run that was stopped goes on where it was."""
+    """Folder for the shards, the ledger and the report. The same command continues a run that was stopped."""
     index: Path | None = None
-    """CSV with a column `path` (relative to its own folder) and, as known, `identity`, `source`, `split` and
+    """CSV with a column `path` (relative to the CSV's own folder) and, where known, `identity`, `source`, `split` and
     `licence`."""
     layout: Literal["auto", "folder", "voxceleb2", "lrw"] = "auto"
-    """Who speaks, where no index says it: by VoxCeleb2's or LRW's folders, or, in `folder`, by the file's first folder
-    with one speaker in twenty held out. `auto` looks at each path."""
+    """How to find the speaker where there is no index: from the folders of VoxCeleb2 or LRW, or, with `folder`, from
+    the first folder of each file, with one speaker in twenty held out. `auto` decides for each file."""
     crop_px: int = 256
-    """Side of the stored crop."""
+    """Side of the stored crop in pixels."""
     limits: tuple[tuple[str, float], ...] = ()
-    """Limits of gates, for example `face-size 60 offset 1`; the gates are length, face-size, found, sharpness, sound
-    (`sound -200` keeps silent films) and offset (`offset 15` keeps films out of sync)."""
+    """Limits of gates, for example `face-size 60 offset 1`. The gates are length, face-size, found, sharpness, sound
+    (`sound -200` keeps silent videos) and offset (`offset 15` keeps videos that are out of sync)."""
     longest_s: float = 10.0
-    """Longer stretches of a face are cut into clips of this length; memory grows with it."""
+    """Longest clip in seconds; longer stretches of a face are cut. Memory grows with it."""
     turned: int = 24
-    """Frames made of each picture by turning its face in space; 1 keeps the picture alone."""
+    """Number of frames made from each photograph by turning the head; 1 keeps the photograph alone."""
     drivers: tuple[Path, ...] = ()
-    """Folders of shards of people who speak: each picture with a shut mouth then also speaks as some of them do, with
-    their sound; a clip of the picture's own split each time."""
+    """Folders of shards of people who speak. Each photograph with a shut mouth is also animated with the lips and the
+    sound of clips of its own split from these shards."""
     spoken: int = 4
-    """Clips made of each such picture."""
+    """Number of animated clips made from each such photograph."""
     engine: Literal["local", "ray"] = "local"
-    """`local` works in processes here; `ray` on a Ray cluster whose machines all see `source` and `out`."""
+    """`local` uses processes of this machine; `ray` uses a Ray cluster whose machines all see `source` and `out`."""
     address: str = "auto"
-    """Ray: address of the cluster's head, such as `ray://host:10001`."""
+    """Address of the Ray cluster's head, such as `ray://host:10001`."""
     workers: int = 2
-    """Files at a time; 1 does everything in this process."""
+    """Number of files processed at the same time; 1 does everything in this process."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PackOptions:
-    """Turns shards into packs: what training reads, without any video decoder."""
+    """Turns shards into packs, which training reads without a video decoder."""
 
     shards: tuple[Path, ...]
-    """Folders of shards, or shards."""
+    """Folders of shards, or single shards."""
     out: Path
     """Folder for the packs."""
     frame_px: int = 128
-    """Side of the faces, as the talker's spec has it."""
+    """Side of the packed faces in pixels; must equal that of the talker's spec."""
     every: int = 1
-    """Keeps one clip in so many, to fit a small transfer."""
+    """Keeps one clip in this many, for a smaller pack."""
     quality: int = 92
-    """JPEG quality of the faces."""
+    """JPEG quality of the faces, 1 to 100."""

@@ -1,4 +1,4 @@
-"""`pcavs pack`: shards to packs, what training reads without any video decoder."""
+"""`pcavs pack`: turns shards into packs, which training reads without a video decoder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,29 +19,29 @@ from pcavs.spec import MelSpec
 
 
 def run(options: PackOptions) -> list[Path]:
-    """Turns shards into packs.
+    """Writes packs from shards and returns their paths.
 
     Raises:
-        DataError: No shards, or a damaged one.
+        DataError: There are no shards, or one is damaged.
         OutputError: The folder cannot be written.
     """
-    shards = [shard for place in options.shards for shard in find_shards(place)]
-    return write_packs(_packed(shards, options), options.out, frame_px=options.frame_px)
+    shards = [shard for path in options.shards for shard in find_shards(path)]
+    return write_packs(_packed_clips(shards, options), options.out, frame_px=options.frame_px)
 
 
-def find_shards(place: Path) -> list[Path]:
-    """Lists the shards of a folder, or gives a shard itself.
+def find_shards(path: Path) -> list[Path]:
+    """Lists the shards of a folder; a path that is no folder is taken as a shard itself.
 
     Raises:
-        DataError: There are none.
+        DataError: The folder holds none.
     """
-    found = sorted(place.glob("shard-*.tar")) if place.is_dir() else [place]
+    found = sorted(path.glob("shard-*.tar")) if path.is_dir() else [path]
     if not found:
-        raise DataError(f"no shards in {place}; `pcavs prepare` makes them")
+        raise DataError(f"no shards in {path}; `pcavs prepare` makes them")
     return found
 
 
-def _packed(shards: list[Path], options: PackOptions) -> Iterator[PackedClip]:
+def _packed_clips(shards: list[Path], options: PackOptions) -> Iterator[PackedClip]:
     clips = (clip for shard in shards for clip in read_shard(shard))
     for index, clip in enumerate(clips):
         if index % options.every == 0:
@@ -49,9 +49,10 @@ def _packed(shards: list[Path], options: PackOptions) -> Iterator[PackedClip]:
 
 
 def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
-    share = clip.mesh.copy()
-    share[:, :, :2] = (share[:, :, :2] + 0.5) / clip.side_px
-    share[:, :, 2] /= clip.side_px
+    # Landmarks become fractions of the side, measured from the picture's edge: pixel centres lie half a pixel inside.
+    mesh = clip.mesh.copy()
+    mesh[:, :, :2] = (mesh[:, :, :2] + 0.5) / clip.side_px
+    mesh[:, :, 2] /= clip.side_px
     mel = None
     if clip.waveform is not None:
         mel = padded_mel(clip.waveform, len(clip.mesh), MelSpec()).astype(np.float16)
@@ -62,7 +63,7 @@ def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
         source=str(clip.facts.get("source", "")),
         split=str(clip.facts["split"]),
         jpegs=[encode_picture(_resized(face, options.frame_px), options.quality) for face in faces],
-        mesh=share.astype(np.float16),
+        mesh=mesh.astype(np.float16),
         lips=clip.lips.astype(np.float16),
         pose=clip.pose,
         mel=mel,

@@ -1,4 +1,4 @@
-"""`report.html`: what was kept, what was not and why, in one file that needs nothing else."""
+"""Writes `report.html`: counts, histograms of the measures, sample faces and rejections, in one self-contained file."""
 
 import base64
 import html
@@ -15,18 +15,33 @@ from pcavs.data.ledger import read_ledger
 from pcavs.data.picture import encode_picture
 from pcavs.data.shard import Span, read_clip
 from pcavs.media.bitstream import decode_pictures
+from pcavs.media.files import write_text
 from pcavs.prepare.gates import GATES, NO_SOUND_DB
-from pcavs.prepare.piece import write_text
 from pcavs.spec import FRAME_RATE
 
-_SAMPLES: Final = 32
-_TOLD: Final = 20
-"""Rejections told of each gate."""
-_THUMB_PX: Final = 112
+_MAX_FACES: Final = 32
+"""Kept clips of which a picture is shown."""
+
+_MAX_REJECTIONS: Final = 20
+"""Rejections listed for each gate."""
+
+_FACE_PX: Final = 112
+"""Side of a sample picture."""
+
+_FACE_QUALITY: Final = 80
+"""JPEG quality of a sample picture."""
+
 _BINS: Final = 40
+"""Bins of a histogram."""
+
+_CHART_PX, _BARS_PX, _BASE_PX = (280, 118), 90, 100
+"""Width and height of a histogram, height of its tallest bar, and height of its base line, all in SVG units."""
+
+_UNLIMITED_GATES: Final = ("decodable", "face")
+"""Reasons for a rejection that have no limit, listed before the gates."""
 
 _STYLE: Final = """
-:root { --ink: #1d2430; --quiet: #667085; --line: #e2e6ec; --kept: #3b6ea8; --lost: #d0703c; --page: #fbfcfd }
+:root { --ink: #1d2430; --quiet: #667085; --line: #e2e6ec; --kept: #3b6ea8; --rejected: #d0703c; --page: #fbfcfd }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--page); max-width: 62rem;
        margin: 2.5rem auto; padding: 0 1.5rem }
 h1 { font-size: 1.5rem; margin-bottom: 0 } h2 { font-size: 1.1rem; margin: 2.2rem 0 .6rem }
@@ -45,35 +60,41 @@ details { margin: .3rem 0 } summary { cursor: pointer }
 """
 
 _MEASURES: Final = {
-    "length": "length, frames",
-    "face-size": "brow to chin, px of the source",
-    "found": "share of frames with the face seen",
-    "sharpness": "sharpness",
-    "sound": "loudness, dB of full scale",
-    "offset": "frames between picture and sound",
+    "length": "length (frames)",
+    "face-size": "height of the face from brow to chin (px of the source)",
+    "found": "share of frames in which the face was found",
+    "sharpness": "sharpness (standard deviation of the Laplacian at 128 px)",
+    "sound": "loudness (dB of full scale)",
+    "offset": "offset between picture and sound (frames)",
 }
+"""Titles of the histograms, by gate."""
 
 
 def write_report(folder: Path) -> Path:
-    """Writes `report.html` from the ledgers and shards of a folder; equal shards give an equal report."""
+    """Writes `report.html` from the ledgers and shards of a folder and returns its path.
+
+    Equal shards give an equal report, byte for byte.
+    """
     rows = list(read_ledger(folder))
-    kept, lost = [row for row in rows if row["kept"]], [row for row in rows if not row["kept"]]
+    kept, rejected = [row for row in rows if row["kept"]], [row for row in rows if not row["kept"]]
     limits = json.loads((folder / "prepare.json").read_text(encoding="utf-8"))["limits"]
     parts = [
-        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_safe(folder.name)}</title>",
-        f"<style>{_STYLE}</style><h1>{_safe(folder.name)}</h1><p>Prepared clips: what was kept, and why not more.</p>",
-        _figures(kept, lost),
+        f"<!doctype html><html lang='en'><meta charset='utf-8'><title>{_escape(folder.name)}</title>",
+        f"<style>{_STYLE}</style><h1>{_escape(folder.name)}</h1><p>Clips made by pcavs prepare, kept and rejected.</p>",
+        _figures(kept, rejected),
         "<h2>Gates</h2>",
-        _gates(lost, limits),
+        _gates(rejected, limits),
         "<h2>Measures</h2>",
-        "<p class='key'><i style='background:var(--kept)'></i>kept<i style='background:var(--lost)'></i>rejected; "
-        "the dashed line is the limit</p><div class='charts'>",
-        *(_chart(name, title, kept, lost, limits[name]) for name, title in _MEASURES.items()),
-        "</div><h2>Kept clips</h2><p>The middle frames, at even distances through the ledger.</p><div class='faces'>",
+        "<p class='key'><i style='background:var(--kept)'></i>kept<i style='background:var(--rejected)'></i>rejected; "
+        "the dashed line is the gate's limit</p><div class='charts'>",
+        *(_chart(name, title, kept, rejected, limits[name]) for name, title in _MEASURES.items()),
+        "</div><h2>Kept clips</h2>",
+        f"<p>The middle frame of up to {_MAX_FACES} clips, evenly spaced through the ledger.</p><div class='faces'>",
         *_faces(folder, kept),
-        "</div><h2>Rejected</h2>",
-        *_rejections(lost),
-        "<h2>Sources</h2>",
+        "</div><h2>Rejected clips</h2>",
+        f"<p>Up to {_MAX_REJECTIONS} for each gate: file, start of the clip in the file, reason.</p>",
+        *_rejections(rejected),
+        "<h2>Kept clips by source and split</h2>",
         _sources(kept),
         "</html>",
     ]
@@ -82,22 +103,22 @@ def write_report(folder: Path) -> Path:
     return path
 
 
-def _figures(kept: list[dict[str, Any]], lost: list[dict[str, Any]]) -> str:
+def _figures(kept: list[dict[str, Any]], rejected: list[dict[str, Any]]) -> str:
     hours = sum(row["frames"] for row in kept) / FRAME_RATE / 3600
     figures = {
         "clips kept": f"{len(kept):,}",
-        "rejected": f"{len(lost):,}",
+        "clips rejected": f"{len(rejected):,}",
         "hours kept": f"{hours:,.2f}",
         "speakers": f"{len({row['speaker'] for row in kept}):,}",
-        "with speech": f"{sum(row['heard'] for row in kept):,}",
-        "held out": f"{sum(row['split'] != 'train' for row in kept):,}",
+        "clips with sound": f"{sum(row['heard'] for row in kept):,}",
+        "clips held out": f"{sum(row['split'] != 'train' for row in kept):,}",
     }
     return f"<div class='figures'>{''.join(f'<div><b>{v}</b><span>{k}</span></div>' for k, v in figures.items())}</div>"
 
 
-def _gates(lost: list[dict[str, Any]], limits: dict[str, float]) -> str:
-    counts = Counter(row["gate"] for row in lost)
-    names = ["decodable", "face", *GATES, *sorted(set(counts) - {"decodable", "face", *GATES})]
+def _gates(rejected: list[dict[str, Any]], limits: dict[str, float]) -> str:
+    counts = Counter(row["gate"] for row in rejected)
+    names = [*_UNLIMITED_GATES, *GATES, *sorted(set(counts) - {*_UNLIMITED_GATES, *GATES})]
     cells = [
         f"<tr><td>{name}</td><td class='number'>{limits.get(name, '')}</td>"
         f"<td class='number'>{counts[name]:,}</td></tr>"
@@ -107,9 +128,9 @@ def _gates(lost: list[dict[str, Any]], limits: dict[str, float]) -> str:
     return f"<table>{head}{''.join(cells)}</table>"
 
 
-def _chart(name: str, title: str, kept: list[dict[str, Any]], lost: list[dict[str, Any]], limit: float) -> str:
-    """A histogram, kept upon rejected, as SVG."""
-    values = [_values(rows, name) for rows in (kept, lost)]
+def _chart(name: str, title: str, kept: list[dict[str, Any]], rejected: list[dict[str, Any]], limit: float) -> str:
+    """Draws a stacked histogram of a measure as SVG; empty where nothing was measured."""
+    values = [_values(rows, name) for rows in (kept, rejected)]
     both = np.concatenate(values)
     if len(both) == 0:
         return ""
@@ -118,70 +139,73 @@ def _chart(name: str, title: str, kept: list[dict[str, Any]], lost: list[dict[st
     high = high if high > low else low + 1
     counts = [np.histogram(each, _BINS, (low, high))[0] for each in values]
     top = max(1, int((counts[0] + counts[1]).max()))
-    bars, width = [], 280 / _BINS
+    chart_width, chart_height = _CHART_PX
+    bars, width = [], chart_width / _BINS
     for index in range(_BINS):
-        base = 100.0
-        for count, colour in zip(counts, ("kept", "lost"), strict=True):
-            tall = 90 * float(count[index]) / top
-            base -= tall
-            if tall:
+        y = float(_BASE_PX)
+        for count, colour in zip(counts, ("kept", "rejected"), strict=True):
+            height = _BARS_PX * float(count[index]) / top
+            y -= height
+            if height:
                 bars.append(
-                    f"<rect x='{index * width:.1f}' y='{base:.1f}' width='{width - 1:.1f}' height='{tall:.1f}' "
+                    f"<rect x='{index * width:.1f}' y='{y:.1f}' width='{width - 1:.1f}' height='{height:.1f}' "
                     f"fill='var(--{colour})'/>"
                 )
-    at = 280 * (limit - low) / (high - low)
-    line = f"<line x1='{at:.1f}' x2='{at:.1f}' y1='4' y2='100' stroke='#444' stroke-dasharray='3 3'/>"
+    x = chart_width * (limit - low) / (high - low)
+    line = f"<line x1='{x:.1f}' x2='{x:.1f}' y1='4' y2='{_BASE_PX}' stroke='#444' stroke-dasharray='3 3'/>"
     axis = "".join(
-        f"<text x='{x}' y='114' font-size='11' fill='#667085' text-anchor='{anchor}'>{value:.4g}</text>"
-        for x, anchor, value in ((0, "start", low), (280, "end", high))
+        f"<text x='{x}' y='{chart_height - 4}' font-size='11' fill='#667085' text-anchor='{anchor}'>{value:.4g}</text>"
+        for x, anchor, value in ((0, "start", low), (chart_width, "end", high))
     )
-    svg = f"<svg viewBox='0 0 280 118' role='img' aria-label='{_safe(title)}'>{''.join(bars)}{line}{axis}</svg>"
-    return f"<div><b>{_safe(title)}</b>{svg}</div>"
+    size = f"0 0 {chart_width} {chart_height}"
+    svg = f"<svg viewBox='{size}' role='img' aria-label='{_escape(title)}'>{''.join(bars)}{line}{axis}</svg>"
+    return f"<div><b>{_escape(title)}</b>{svg}</div>"
 
 
 def _values(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    """Collects a measure, leaving out videos without a sound track."""
     found = [row["measures"][name] for row in rows if name in row["measures"]]
     return np.array([value for value in found if value > NO_SOUND_DB], np.float64)
 
 
 def _faces(folder: Path, kept: list[dict[str, Any]]) -> Iterator[str]:
-    for row in _spread(kept, _SAMPLES):
+    for row in _evenly_spaced(kept, _MAX_FACES):
         with (folder / row["shard"]).open("rb") as file:
             clip = read_clip(file, Span(row["offset"], row["bytes"]))
         (face,) = decode_pictures(clip.film, [len(clip.mesh) // 2])
-        small = cv2.resize(face, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA)
-        data = base64.b64encode(encode_picture(small, 80)).decode()
-        caption = f"{_safe(row['key'])}, {row['frames'] / FRAME_RATE:.1f} s"
+        small = cv2.resize(face, (_FACE_PX, _FACE_PX), interpolation=cv2.INTER_AREA)
+        data = base64.b64encode(encode_picture(small, _FACE_QUALITY)).decode()
+        caption = f"{_escape(row['key'])}, {row['frames'] / FRAME_RATE:.1f} s"
         yield (
             f"<figure><img alt='' src='data:image/jpeg;base64,{data}'>"
             f"<figcaption title='{caption}'>{caption}</figcaption></figure>"
         )
 
 
-def _rejections(lost: list[dict[str, Any]]) -> Iterator[str]:
+def _rejections(rejected: list[dict[str, Any]]) -> Iterator[str]:
     by_gate: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in lost:
+    for row in rejected:
         by_gate[row["gate"]].append(row)
-    if not lost:
-        yield "<p>None.</p>"
+    if not rejected:
+        yield "<p>No clip was rejected.</p>"
     for gate, rows in sorted(by_gate.items()):
-        told = "".join(
-            f"<tr><td>{_safe(row['file'])}</td><td class='number'>{row['start_frame'] / FRAME_RATE:.1f} s</td>"
-            f"<td>{_safe(row['reason'])}</td></tr>"
-            for row in _spread(rows, _TOLD)
+        cells = "".join(
+            f"<tr><td>{_escape(row['file'])}</td><td class='number'>{row['start_frame'] / FRAME_RATE:.1f} s</td>"
+            f"<td>{_escape(row['reason'])}</td></tr>"
+            for row in _evenly_spaced(rows, _MAX_REJECTIONS)
         )
-        yield f"<details open><summary>{_safe(gate)}: {len(rows):,}</summary><table>{told}</table></details>"
+        yield f"<details open><summary>{_escape(gate)}: {len(rows):,}</summary><table>{cells}</table></details>"
 
 
 def _sources(kept: list[dict[str, Any]]) -> str:
     frames: Counter[tuple[str, str]] = Counter()
     clips: Counter[tuple[str, str]] = Counter()
     for row in kept:
-        place = (row["source"], row["split"])
-        clips[place] += 1
-        frames[place] += row["frames"]
+        group = (row["source"], row["split"])
+        clips[group] += 1
+        frames[group] += row["frames"]
     cells = "".join(
-        f"<tr><td>{_safe(source)}</td><td>{_safe(split)}</td><td class='number'>{clips[source, split]:,}</td>"
+        f"<tr><td>{_escape(source)}</td><td>{_escape(split)}</td><td class='number'>{clips[source, split]:,}</td>"
         f"<td class='number'>{frames[source, split] / FRAME_RATE / 3600:.2f}</td></tr>"
         for source, split in sorted(clips)
     )
@@ -189,10 +213,10 @@ def _sources(kept: list[dict[str, Any]]) -> str:
     return f"<table>{head}{cells}</table>"
 
 
-def _spread(rows: Sequence[dict[str, Any]], most: int) -> list[dict[str, Any]]:
-    chosen = np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(int)
+def _evenly_spaced(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)
     return [rows[index] for index in chosen]
 
 
-def _safe(text: str) -> str:
+def _escape(text: str) -> str:
     return html.escape(str(text), quote=True)

@@ -1,4 +1,8 @@
-"""`pcavs prepare`: films to shards, a ledger and a report."""
+"""`pcavs prepare`: turns a folder of videos and photographs into shards, a ledger and a report.
+
+Each source becomes a piece (`pcavs.prepare.worker`), and the pieces of 256 sources become a shard. Files appear under
+their final name only when they are complete, so a run that was killed continues from what is on disk.
+"""
 
 import contextlib
 import dataclasses
@@ -10,66 +14,67 @@ import time
 import zlib
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from pcavs.data.ledger import ledger_path, read_ledger
 from pcavs.data.shard import ShardWriter
 from pcavs.errors import InputError, OutputError
-from pcavs.prepare.drivers import find_drivers
-from pcavs.prepare.engines import spread
-from pcavs.prepare.gates import limits_of
+from pcavs.media.files import write_text
+from pcavs.prepare.driving_clips import find_driving_clips
+from pcavs.prepare.executors import run_jobs
+from pcavs.prepare.gates import resolve_limits
 from pcavs.prepare.options import PrepareOptions
-from pcavs.prepare.piece import piece_path, write_text
 from pcavs.prepare.report import write_report
 from pcavs.prepare.sources import Source, find_sources
+from pcavs.prepare.worker import piece_path
 from pcavs.spec import FRAME_RATE
 
 logger = logging.getLogger(__name__)
 
 SHARD_SOURCES = 256
-"""Files, or parts of long ones, whose clips make a shard."""
+"""Sources (files, or parts of long ones) whose clips make a shard."""
 
-SHARD_BYTES = 1 << 30
-"""A shard that has grown beyond is followed by another of the same files."""
+SHARD_BYTES: Final = 1 << 30
+"""Size after which a shard is followed by another one of the same sources."""
 
-_TELL_EVERY_S = 10.0
+_PROGRESS_INTERVAL_S: Final = 10.0
+"""Seconds between two lines of progress."""
 
-Progress = Callable[[str], None]
+PrintLine = Callable[[str], None]
 
 
 class Counts(NamedTuple):
-    """What is in the ledger, all runs into this folder together."""
+    """Number of clips in the ledger, those of earlier runs included."""
 
     kept: int
     rejected: int
 
 
-def run(options: PrepareOptions, progress: Progress = logger.info) -> Counts:
+def run(options: PrepareOptions, print_line: PrintLine = logger.info) -> Counts:
     """Prepares every source and writes shards, a ledger row for each clip, kept or not, and `report.html`.
 
-    What is on disk under its final name is whole. A run that was killed goes on where it stopped, and its shards are
-    byte for byte those of a run that was not.
+    A run that was killed continues where it stopped, and its shards equal those of an undisturbed run byte for byte.
 
     Args:
         options: What to prepare.
-        progress: Is told how far the work is, every ten seconds.
+        print_line: Receives a line of progress every ten seconds.
 
     Raises:
-        InputError: There is nothing to prepare, a gate has no such name, or the folder was begun otherwise.
-        DataError: A folder of drivers holds no clips with sound.
+        InputError: There is nothing to prepare, a gate does not exist, or the folder holds a run with other settings.
+        DataError: A folder of driving clips holds no clips with sound.
         OutputError: The folder cannot be written, or another run is writing it.
     """
-    limits_of(options.limits)
+    resolve_limits(options.limits)
     for folder in options.drivers:
-        find_drivers(folder)
+        find_driving_clips(folder)
     if options.longest_s < 1 or options.workers < 1:
         raise InputError(f"longest-s {options.longest_s:g} and workers {options.workers} must both be at least 1")
     sources = find_sources(options)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
-        with _alone(options.out):
+        with _lock(options.out):
             _check_settings(options, sources)
-            _prepare(options, sources, progress)
+            _prepare(options, sources, print_line)
             write_report(options.out)
             rows = [(row["kept"], row["frames"]) for row in read_ledger(options.out)]
     except OSError as error:
@@ -79,8 +84,8 @@ def run(options: PrepareOptions, progress: Progress = logger.info) -> Counts:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Generator[None]:
-    """Holds the folder for this run; the system lets go of it however the run ends."""
+def _lock(folder: Path) -> Generator[None]:
+    """Locks the folder against other runs; the operating system releases the lock however the process ends."""
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -90,11 +95,15 @@ def _alone(folder: Path) -> Generator[None]:
 
 
 def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
-    """Refuses to go on with other settings or other files: shards of two kinds would lie side by side."""
+    """Stores the settings of a new run; refuses to continue a run with other settings or files, which would mix.
+
+    Raises:
+        InputError: The folder was begun with other settings or files.
+    """
     names = ("crop_px", "longest_s", "turned", *(("spoken",) if options.drivers else ()))
     chosen = {name: getattr(options, name) for name in names}
     files = zlib.crc32(repr([(s.key, s.name, s.facts, s.start_s) for s in sources]).encode())
-    now = chosen | {"limits": limits_of(options.limits), "sources": len(sources), "files": f"{files:08x}"}
+    now = chosen | {"limits": resolve_limits(options.limits), "sources": len(sources), "files": f"{files:08x}"}
     path = options.out / "prepare.json"
     if not path.exists():
         write_text(path, json.dumps(now, indent=1, sort_keys=True) + "\n")
@@ -105,16 +114,17 @@ def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
         raise InputError(f"{options.out} was begun with {what}; choose another --out, or delete it")
 
 
-def _prepare(options: PrepareOptions, sources: list[Source], report: Progress) -> None:
+def _prepare(options: PrepareOptions, sources: list[Source], print_line: PrintLine) -> None:
+    """Prepares the sources that have no piece yet, and writes a shard as soon as all its pieces are there."""
     (options.out / ".pieces").mkdir(exist_ok=True)
     for stale in [*options.out.glob("*.part"), *(options.out / ".pieces").glob("*.part")]:
         stale.unlink(missing_ok=True)
     groups = [range(start, min(start + SHARD_SOURCES, len(sources))) for start in range(0, len(sources), SHARD_SOURCES)]
-    progress = _Progress(len(sources), report)
+    progress = _Progress(len(sources), print_line)
     missing: dict[int, set[int]] = {}
     for group, numbers in enumerate(groups):
         if ledger_path(options.out, group).exists():
-            _remove_pieces(options.out, numbers)  # a kill may have come between the ledger and this
+            _remove_pieces(options.out, numbers)  # an earlier run may have been killed just before it did this
             progress.skip(len(numbers))
             continue
         done = {number for number in numbers if piece_path(options.out, number).with_suffix(".jsonl").exists()}
@@ -123,7 +133,7 @@ def _prepare(options: PrepareOptions, sources: list[Source], report: Progress) -
         if not missing[group]:
             write_shard(options.out, group, numbers)
     jobs = ((number, sources[number]) for group in missing for number in sorted(missing[group]))
-    with contextlib.closing(spread(jobs, options)) as finished:
+    with contextlib.closing(run_jobs(jobs, options)) as finished:
         for number in finished:
             group = number // SHARD_SOURCES
             progress.step(piece_path(options.out, number).with_suffix(".jsonl"))
@@ -134,7 +144,10 @@ def _prepare(options: PrepareOptions, sources: list[Source], report: Progress) -
 
 
 def write_shard(out: Path, group: int, numbers: range) -> None:
-    """Joins the pieces of a group of sources into its shard, or several where they are large; then removes them."""
+    """Joins the pieces of a group of sources into a shard, or several where they are large, and removes the pieces.
+
+    The ledger is written last: once it exists, all shards of the group are complete.
+    """
     rows: list[dict[str, Any]] = []
     with contextlib.ExitStack() as stack:
         shard, name = None, ""
@@ -164,39 +177,43 @@ def _remove_pieces(out: Path, numbers: range) -> None:
 
 @dataclasses.dataclass
 class _Progress:
-    """Tells now and then how far the work is, how fast, and how long it will take."""
+    """Counts finished sources and reports progress, speed and remaining time at intervals."""
 
     total: int
-    progress: Progress
+    """Sources of the run."""
+    print_line: PrintLine
     done: int = 0
-    worked: int = 0
+    """Sources finished, those of earlier runs included."""
+    done_now: int = 0
+    """Sources finished by this run, from which its speed is computed."""
     clips: int = 0
     kept: int = 0
     seconds: float = 0.0
+    """Length of the clips of this run, rejected ones included."""
 
     def __post_init__(self) -> None:
-        self._began = self._told = time.monotonic()
+        self._began = self._printed = time.monotonic()
 
     def skip(self, count: int) -> None:
-        """Counts sources of earlier runs."""
+        """Counts sources that earlier runs finished."""
         self.done += count
 
     def step(self, ledger: Path) -> None:
-        """Counts a source that is finished."""
+        """Counts a finished source from its ledger rows, and prints a line where one is due."""
         rows = [json.loads(line) for line in ledger.read_text(encoding="utf-8").splitlines()]
-        self.done, self.worked, self.clips = self.done + 1, self.worked + 1, self.clips + len(rows)
+        self.done, self.done_now, self.clips = self.done + 1, self.done_now + 1, self.clips + len(rows)
         self.kept += sum(row["kept"] for row in rows)
         self.seconds += sum(row["frames"] for row in rows) / FRAME_RATE
         now = time.monotonic()
-        if now - self._told >= _TELL_EVERY_S or self.done == self.total:
-            self._told = now
-            self.progress(self.line(now - self._began))
+        if now - self._printed >= _PROGRESS_INTERVAL_S or self.done == self.total:
+            self._printed = now
+            self.print_line(self.line(now - self._began))
 
     def line(self, elapsed_s: float) -> str:
-        """One line of news."""
-        left_s = round(elapsed_s / max(1, self.worked) * (self.total - self.done))
+        """Formats one line of progress."""
+        left_s = round(elapsed_s / max(1, self.done_now) * (self.total - self.done))
         left = f"{left_s // 3600}:{left_s // 60 % 60:02d}:{left_s % 60:02d}"
         return (
-            f"{self.done} of {self.total} files, {self.kept} of {self.clips} clips kept, "
-            f"{self.clips / elapsed_s:.1f} clips and {self.seconds / elapsed_s:.1f} s of film a second, {left} left"
+            f"{self.done} of {self.total} files, {self.kept} of {self.clips} clips kept, {self.clips / elapsed_s:.1f} "
+            f"clips and {self.seconds / elapsed_s:.1f} s of video per second, {left} left"
         )

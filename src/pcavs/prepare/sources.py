@@ -1,116 +1,113 @@
-"""What there is to prepare: films and pictures of a folder, who is in them, and in which split they belong."""
+"""Finds the videos and photographs to prepare, and for each its speaker, its split and what else is known of it."""
 
 import dataclasses
-import os
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pcavs.data.table import read_table
+from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import InputError
 from pcavs.media.files import path_exists
 from pcavs.media.video import probe_video
 from pcavs.prepare.options import PrepareOptions
 
-PICTURES: Final = {".jpg", ".jpeg", ".png", ".webp"}
-FILMS: Final = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".m4v"}
+PHOTO_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
+VIDEO_SUFFIXES: Final = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".m4v"}
 
 PART_S: Final = 600
-"""A long film is worked on in parts of this length, so that all cores share it and a stop loses little."""
+"""Length of the parts in which a long video is processed: all workers share it, and a stopped run loses little."""
 
-_LONG_BYTES: Final = 64 << 20
-"""A smaller film is not asked for its length: a million short ones would take hours to open."""
+_MIN_LONG_BYTES: Final = 64 << 20
+"""Size from which on a video is opened to find its length: opening a million short ones would take hours."""
 
-_VOXCELEB2: Final = re.compile(r"id\d{5}")
+_VAL_SPEAKERS: Final = 20
+"""Where no split is given, one speaker in this many is held out for validation."""
+
+_VOXCELEB2_SPEAKER: Final = re.compile(r"id\d{5}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """A file or a part of one, and what is known of it."""
+    """A file, or a part of one, and what is known of it."""
 
     path: Path
     name: str
-    """Path below the folder of sources."""
+    """Path relative to the folder of sources."""
     key: str
-    """Begins the keys of its clips; unique, no dots or slashes."""
+    """Begins the keys of its clips; unique, without dots and slashes."""
     facts: dict[str, str]
     """speaker, source, split, and licence where it is known."""
     start_s: float = 0.0
     end_s: float | None = None
+    """None: to the end of the file."""
 
     @property
     def is_picture(self) -> bool:
         """Whether it is a photograph."""
-        return self.path.suffix.lower() in PICTURES
+        return self.path.suffix.lower() in PHOTO_SUFFIXES
 
 
 def find_sources(options: PrepareOptions) -> list[Source]:
-    """Lists the films and pictures to prepare, in a fixed order; long films in parts.
+    """Lists the videos and photographs to prepare, in a fixed order; long videos in parts.
 
     Raises:
-        InputError: The folder or the index is not there, or names no film or picture.
+        InputError: The folder or the index does not exist, or names no video or photograph.
     """
     if not options.source.is_dir():
-        raise InputError(f"{options.source} is not a folder; give the folder of the films and pictures")
-    found = list(_named_apart(_indexed(options, options.index) if options.index else _searched(options)))
+        raise InputError(f"{options.source} is not a folder; give the folder of the videos and photographs")
+    listed = _from_index(options.source, options.index) if options.index else _from_folder(options)
+    found = list(_with_unique_keys(listed))
     if not found:
-        raise InputError(
-            f"no film or picture in {options.source}; endings known are {' '.join(sorted(PICTURES | FILMS))}"
-        )
-    return [part for source in found for part in _parts(source)]
+        suffixes = " ".join(sorted(PHOTO_SUFFIXES | VIDEO_SUFFIXES))
+        raise InputError(f"no video or photograph in {options.source}; known file endings are {suffixes}")
+    return [part for source in found for part in _split_into_parts(source)]
 
 
-def _indexed(options: PrepareOptions, index: Path) -> Iterator[Source]:
+def _from_index(folder: Path, index: Path) -> Iterator[Source]:
+    """Lists the rows of an index that name a video or photograph inside the folder."""
     if not index.is_file():
-        raise InputError(f"no index at {index}; leave it out to search {options.source}")
-    # Not resolved: data sets are often gathered by links.
-    root = _plain(options.source)
+        raise InputError(f"no index at {index}; leave it out to search {folder}")
+    root = resolve_beside(".", folder)
     for row in read_table(index, ["path"]):
         if not row["path"]:
-            raise InputError(f"{index} has a row without a path; fill the column named path everywhere")
-        path = _plain(index.parent / row["path"])
-        if path.suffix.lower() in PICTURES | FILMS and path.is_relative_to(root):
+            raise InputError(f"{index} has a row without a path; fill in the column path in every row")
+        path = resolve_beside(row["path"], index.parent)
+        if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES and path.is_relative_to(root):
             facts = {name: row.get(name) or "" for name in ("source", "licence")}
             facts |= {"speaker": row.get("identity") or path.stem, "split": row.get("split") or "train"}
             name = str(path.relative_to(root))
-            key = _key("-".join(Path(name).with_suffix("").parts))
-            yield Source(path=path, name=name, key=key, facts=facts)
+            yield Source(path=path, name=name, key=_key(name), facts=facts)
 
 
-def _plain(path: Path) -> Path:
-    return Path(os.path.normpath(path.absolute()))
-
-
-def _searched(options: PrepareOptions) -> Iterator[Source]:
-    # Names first, as texts: of a million films the paths alone would fill a gigabyte.
+def _from_folder(options: PrepareOptions) -> Iterator[Source]:
+    # Names are held as text: the paths of a million videos would fill a gigabyte.
     names = sorted(
         str(path.relative_to(options.source))
         for path in options.source.rglob("*")
-        if path.suffix.lower() in PICTURES | FILMS
+        if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
     )
     for name in names:
-        facts = {"source": options.source.resolve().name} | _told_by_place(Path(name), options.layout)
-        key = _key("-".join(Path(name).with_suffix("").parts))
-        yield Source(path=options.source / name, name=name, key=key, facts=facts)
+        facts = {"source": options.source.resolve().name} | _facts_from_path(Path(name), options.layout)
+        yield Source(path=options.source / name, name=name, key=_key(name), facts=facts)
 
 
-def _told_by_place(place: Path, layout: str) -> dict[str, str]:
-    """Speaker and split as the file's folders tell them."""
-    parts = place.parts
+def _facts_from_path(path: Path, layout: str) -> dict[str, str]:
+    """Derives speaker and split from a file's folders, according to the layout of a known data set."""
+    parts = path.parts
     # VoxCeleb2: [test/] id00012 / video / 00001.mp4. LRW: ABOUT / train / ABOUT_00001.mp4.
-    if layout == "voxceleb2" or (layout == "auto" and len(parts) > 2 and _VOXCELEB2.fullmatch(parts[-3])):
-        speaker = parts[-3] if len(parts) > 2 else place.stem
+    if layout == "voxceleb2" or (layout == "auto" and len(parts) > 2 and _VOXCELEB2_SPEAKER.fullmatch(parts[-3])):
+        speaker = parts[-3] if len(parts) > 2 else path.stem
         return {"speaker": speaker, "split": "val" if "test" in parts[:-3] else _split_of(speaker)}
     if layout == "lrw" or (layout == "auto" and _is_lrw(parts)):
-        # LRW does not say who speaks: each clip counts as a person of its own.
+        # LRW does not name its speakers, so each clip counts as a speaker of its own.
         split = parts[-2] if len(parts) > 1 and parts[-2] in ("train", "val", "test") else "train"
-        return {"speaker": place.stem, "split": split, "word": parts[-3] if len(parts) > 2 else ""}
-    # pcavs synth: train / NAME OF THE HEAD / 0001.mp4.
-    if layout == "auto" and len(parts) == 3 and parts[0] in ("train", "val") and place.stem.isdigit():
+        return {"speaker": path.stem, "split": split, "word": parts[-3] if len(parts) > 2 else ""}
+    # pcavs synth: train / HEAD / 0001.mp4.
+    if layout == "auto" and len(parts) == 3 and parts[0] in ("train", "val") and path.stem.isdigit():
         return {"speaker": parts[1], "split": parts[0]}
-    speaker = parts[0] if len(parts) > 1 else place.stem
+    speaker = parts[0] if len(parts) > 1 else path.stem
     return {"speaker": speaker, "split": _split_of(speaker)}
 
 
@@ -119,21 +116,21 @@ def _is_lrw(parts: tuple[str, ...]) -> bool:
 
 
 def _split_of(speaker: str) -> str:
-    return "val" if zlib.crc32(speaker.encode()) % 20 == 0 else "train"
+    return "val" if zlib.crc32(speaker.encode()) % _VAL_SPEAKERS == 0 else "train"
 
 
-def _named_apart(sources: Iterable[Source]) -> Iterator[Source]:
-    """Numbers equal keys: neighbours in a tar with one key would be read as one clip."""
-    seen: dict[str, int] = {}
+def _with_unique_keys(sources: Iterable[Source]) -> Iterator[Source]:
+    """Numbers equal keys: neighbours in a tar with the same key would be read as one clip."""
+    counts: dict[str, int] = {}
     for source in sources:
-        seen[source.key] = number = seen.get(source.key, 0) + 1
+        counts[source.key] = number = counts.get(source.key, 0) + 1
         yield source if number == 1 else dataclasses.replace(source, key=f"{source.key}@x{number}")
 
 
-def _parts(source: Source) -> Iterator[Source]:
-    """Cuts a long film into parts; what cannot be opened stays whole, to be refused with its reason."""
+def _split_into_parts(source: Source) -> Iterator[Source]:
+    """Splits a long video into parts; a file that cannot be opened stays whole and is rejected later."""
     duration_s = 0.0
-    if not source.is_picture and _size(source.path) > _LONG_BYTES:
+    if not source.is_picture and _size_bytes(source.path) > _MIN_LONG_BYTES:
         try:
             duration_s = probe_video(source.path).duration_s
         except InputError:
@@ -143,15 +140,17 @@ def _parts(source: Source) -> Iterator[Source]:
         yield source
         return
     for number in range(count):
-        # The last part takes the rest: it never is a few frames, and needs no exact length.
+        # The last part takes the remainder: no part is very short, and the exact length is not needed.
         end_s = None if number == count - 1 else (number + 1) * float(PART_S)
         key = f"{source.key}@p{number}"
         yield dataclasses.replace(source, key=key, start_s=number * float(PART_S), end_s=end_s)
 
 
-def _size(path: Path) -> int:
+def _size_bytes(path: Path) -> int:
     return path.stat().st_size if path_exists(path) and path.is_file() else 0
 
 
-def _key(text: str) -> str:
+def _key(name: str) -> str:
+    """Makes a key of a path relative to the folder of sources."""
+    text = "-".join(Path(name).with_suffix("").parts)
     return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in text)

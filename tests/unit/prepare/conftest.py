@@ -1,4 +1,4 @@
-"""One real face, made into films and folders; the landmark networks are loaded once."""
+"""Fixtures: one real face, videos of it, and the landmark networks, loaded once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +20,7 @@ FilmWriter: TypeAlias = Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def photo(root: Path, request: pytest.FixtureRequest) -> Path:
-    """The shipped face, or a composite where that is missing."""
+    """The test photograph, or another composite where it is missing."""
     path = root / "tests" / "data" / "composite.jpg"
     return path if path.exists() else request.getfixturevalue("shared") / "data" / "photos" / "composite_f_multi.jpg"
 
@@ -32,7 +32,7 @@ def landmarker() -> FaceLandmarker:
 
 @pytest.fixture(scope="session")
 def portrait(photo: Path, landmarker: FaceLandmarker) -> tuple[Picture, Mesh, CropTransform]:
-    """Picture, its landmarks in pixels of the crop of 256, and the crop's transform."""
+    """The picture, its landmarks in pixels of a 256 px crop, and the transform of that crop."""
     picture = cv2.cvtColor(cv2.imread(str(photo)), cv2.COLOR_BGR2RGB)
     track = track_picture(picture, landmarker, "photo")
     transform = clip_transform(track.meshes, CropSpec(), 256)
@@ -44,10 +44,10 @@ def portrait(photo: Path, landmarker: FaceLandmarker) -> tuple[Picture, Mesh, Cr
 
 @pytest.fixture(scope="session")
 def write_film(portrait: tuple[Picture, Mesh, CropTransform]) -> FilmWriter:
-    """Films of the face, swaying by a few pixels, with a tone where sound is asked for."""
+    """Writes videos of the face, which sways by a few pixels, with a tone unless `sound` is False."""
 
     def write(path: Path, *, frames: int = 12, side: int = 192, level: float = 0.3, **more: Any) -> Path:
-        """`hidden` frames at the start are grey, `two` shows the face twice, `cut` begins another shot there."""
+        """Writes one: the first `hidden` frames are grey, `two` shows the face twice, a hard cut is at frame `cut`."""
         crop = crop_picture(portrait[0], portrait[2], 256)
         wide = cv2.copyMakeBorder(crop, 40, 40, 40, 40, cv2.BORDER_REPLICATE)
         path.parent.mkdir(parents=True, exist_ok=True)

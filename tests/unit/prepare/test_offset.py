@@ -1,11 +1,11 @@
-"""The sync judge at the gate."""
+"""The measure and the gate of the offset between picture and sound."""
 
 import numpy as np
 import pytest
 
 from pcavs.metrics.sync import SyncScore
 from pcavs.prepare import offset
-from pcavs.prepare.gates import GATES, judge, limits_of
+from pcavs.prepare.gates import GATES, apply_gates, resolve_limits
 
 CROPS = [np.full((64, 64, 3), 90, np.uint8)] * 60
 SOUND = np.zeros(60 * 640, np.float32)
@@ -28,26 +28,26 @@ def meshes() -> np.ndarray:
     ("confidence", "shift", "wanted"),
     [(0.3, -6, {"sync": 0.3, "offset": 6.0}), (0.3, 1, {"sync": 0.3, "offset": 1.0}), (0.1, -6, {"sync": 0.1})],
 )
-def test_an_offset_counts_where_the_judge_is_sure(monkeypatch, meshes, confidence, shift, wanted):
+def test_the_offset_is_used_where_the_confidence_is_high(monkeypatch, meshes, confidence, shift, wanted):
     monkeypatch.setattr(offset, "_judge", lambda: Judge(confidence, shift))
     assert offset.sync_measures(CROPS, meshes, SOUND) == wanted
 
 
-def test_what_cannot_be_judged_is_not(monkeypatch, meshes):
-    monkeypatch.setattr(offset, "_judge", lambda: pytest.fail("asked"))
+def test_clips_without_sound_or_too_short_are_not_judged(monkeypatch, meshes):
+    monkeypatch.setattr(offset, "_judge", lambda: pytest.fail("the judge was called"))
     assert offset.sync_measures(CROPS, meshes, None) == {}
     assert offset.sync_measures(CROPS[:49], meshes[:49], SOUND[: 49 * 640]) == {}
 
 
-def test_the_shipped_judge_answers(meshes):
+def test_the_shipped_judge_gives_measures(meshes):
     assert set(offset.sync_measures(CROPS, meshes, SOUND)) in ({"sync"}, {"sync", "offset"})
 
 
 def test_clips_out_of_sync_are_rejected():
-    rejection = judge({"offset": 6.0}, limits_of(()))
+    rejection = apply_gates({"offset": 6.0}, resolve_limits(()))
     assert rejection is not None
-    assert rejection.reason == "offset: picture and sound are 6 frames apart, at most 2 may be"
-    assert judge({"offset": 2.0}, limits_of(())) is None
-    assert judge({"offset": 6.0}, limits_of((("offset", 15.0),))) is None
-    assert judge({}, limits_of(())) is None
+    assert rejection.reason == "offset: picture and sound are 6 frames apart; at most 2 are allowed"
+    assert apply_gates({"offset": 2.0}, resolve_limits(())) is None
+    assert apply_gates({"offset": 6.0}, resolve_limits((("offset", 15.0),))) is None
+    assert apply_gates({}, resolve_limits(())) is None
     assert GATES["length"].passes(10.0, 10.0)

@@ -1,4 +1,4 @@
-"""From shards to packs."""
+"""`pcavs pack` turns shards into packs."""
 
 from pathlib import Path
 
@@ -49,12 +49,12 @@ def test_packs_hold_what_training_reads(shards: Path, tmp_path: Path):
             np.testing.assert_allclose(clip.mel, mel, atol=1e-3)
 
 
-def test_one_clip_in_so_many_is_packed(shards: Path, tmp_path: Path):
+def test_every_keeps_one_clip_in_that_many(shards: Path, tmp_path: Path):
     options = PackOptions(shards=(shards / "shard-00000-0.tar",), out=tmp_path, frame_px=64, every=2)
     (path,) = packing.run(options)
     assert [clip.key for clip in read_pack(path)] == ["talk"]
 
 
-def test_no_shards_are_one_line(tmp_path: Path):
+def test_a_folder_without_shards_is_reported(tmp_path: Path):
     with pytest.raises(DataError, match="no shards in .*; `pcavs prepare` makes them"):
         packing.find_shards(tmp_path)

@@ -1,4 +1,4 @@
-"""From files to shards and a ledger: what is kept, what is rejected and why."""
+"""`pcavs prepare` from files to shards and ledger: what is kept, what is rejected and why."""
 
 import shutil
 from pathlib import Path
@@ -16,15 +16,15 @@ from pcavs.face.pose import pose_code
 from pcavs.media.audio import read_waveform
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.video import read_frames
-from pcavs.prepare import piece, sources
 from pcavs.prepare import run as prepare
+from pcavs.prepare import sources, worker
 from pcavs.prepare.options import PrepareOptions
 from pcavs.spec import CropSpec
 
 
 @pytest.fixture(scope="module")
 def folder(photo, write_film, tmp_path_factory) -> Path:
-    """Ann speaks, Bob is a picture, two films hold more than one clip, and eight files cannot be used."""
+    """A video of ann, a photograph of bob, two videos with more than one clip, and files that give none."""
     place = tmp_path_factory.mktemp("sources")
     write_film(place / "ann" / "talk.mp4")
     (place / "bob").mkdir()
@@ -36,12 +36,12 @@ def folder(photo, write_film, tmp_path_factory) -> Path:
     write_film(place / "cut" / "tiny.mp4", side=48)
     write_film(place / "cut" / "mute.mp4", sound=False)
     write_film(place / "cut" / "quiet.mp4", level=1e-5)
-    (place / "cut" / "text.mp4").write_text("not a film")
+    (place / "cut" / "text.mp4").write_text("not a video")
     (place / "cut" / "empty.mp4").touch()
     whole = (place / "ann" / "talk.mp4").read_bytes()
     (place / "cut" / "half.mp4").write_bytes(whole[: len(whole) // 2])
     cv2.imwrite(str(place / "cut" / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
-    (place / "cut" / "notes.txt").write_text("is no source")
+    (place / "cut" / "notes.txt").write_text("not a source")
     return place
 
 
@@ -65,7 +65,7 @@ def clip_of(out: Path, name: str, number: int = 0) -> AlignedClip:
 @pytest.mark.parametrize(
     ("name", "gate", "reason"),
     [
-        ("short.mp4", "length", "length: 6 frames, 10 are needed"),
+        ("short.mp4", "length", "length: 6 frames; at least 10 are needed"),
         ("mute.mp4", "sound", "sound: no sound"),
         ("quiet.mp4", "sound", "sound: -10"),
         ("text.mp4", "decodable", "cannot be read as audio or video"),
@@ -74,24 +74,24 @@ def clip_of(out: Path, name: str, number: int = 0) -> AlignedClip:
         ("grey.png", "face", "no face in grey.png"),
     ],
 )
-def test_a_rejected_file_has_a_row_that_says_why(prepared: Path, name: str, gate: str, reason: str):
+def test_a_rejected_file_has_a_ledger_row_with_the_reason(prepared: Path, name: str, gate: str, reason: str):
     (row,) = rows_of(prepared, name)
     assert (row["kept"], row["gate"]) == (False, gate)
     assert reason in row["reason"]
     assert "\n" not in row["reason"]
 
 
-def test_a_face_too_small_to_use_is_rejected_or_not_found(prepared: Path):
+def test_a_small_face_is_rejected_or_not_found(prepared: Path):
     (row,) = rows_of(prepared, "tiny.mp4")
     assert row["gate"] in ("face-size", "face")
 
 
-def test_a_gates_row_tells_value_and_limit(prepared: Path):
+def test_a_rejection_by_a_gate_stores_value_and_limit(prepared: Path):
     (row,) = rows_of(prepared, "short.mp4")
     assert (row["value"], row["limit"], row["measures"]["length"]) == (6, 10, 6)
 
 
-def test_kept_clips_lie_where_their_rows_say(prepared: Path):
+def test_rows_of_kept_clips_give_their_place_in_the_shard(prepared: Path):
     rows = [row for row in read_ledger(prepared) if row["kept"]]
     clips = [clip for shard in sorted(prepared.glob("*.tar")) for clip in read_shard(shard)]
     assert [row["key"] for row in rows] == [clip.key for clip in clips]
@@ -110,28 +110,28 @@ def test_clips_are_aligned_and_labelled(prepared: Path):
     assert decode_pictures(film.film).shape == (12, 256, 256, 3)
     template = np.array([CropSpec().left_eye, CropSpec().right_eye, CropSpec().mouth]) * 256 - 0.5
     np.testing.assert_allclose(alignment_points(film.mesh).mean(axis=0), template, atol=8)
-    # The head sways inside the crop: one transform a clip leaves its motion in.
+    # One transform per clip keeps the motion of the head inside the crop.
     assert np.ptp(film.mesh[:, 1, 0]) > 5
     np.testing.assert_allclose(film.pose, pose_code(film.mesh, 256), atol=1e-3)
 
 
-def test_crops_are_those_that_the_transform_makes_of_the_film(prepared: Path, folder: Path):
-    """Only windows around the face were kept, and moved ones: the crop must not show it."""
+def test_crops_from_windows_equal_crops_from_whole_frames(prepared: Path, folder: Path):
+    """Only moving windows around the face are kept; the crops must not show it."""
     clip = clip_of(prepared, "talk.mp4")
     made = decode_pictures(clip.film)
     for frame, picture in enumerate(read_frames(folder / "ann" / "talk.mp4")):
         wanted = crop_picture(picture, clip.transform, 256).astype(int)
         assert np.abs(made[frame] - wanted)[32:-32, 32:-32].mean() < 3
-    np.testing.assert_allclose(clip.transform, clip_transform(_in_film(clip), CropSpec(), 256), atol=0.3)
+    np.testing.assert_allclose(clip.transform, clip_transform(_in_video(clip), CropSpec(), 256), atol=0.3)
 
 
-def _in_film(clip: AlignedClip) -> np.ndarray:
+def _in_video(clip: AlignedClip) -> np.ndarray:
     back = np.linalg.inv(clip.transform[:, :2])
     places = (clip.mesh[..., :2] - clip.transform[:, 2]) @ back.T
     return np.concatenate([places, clip.mesh[..., 2:]], axis=-1).astype(np.float32)
 
 
-def test_sound_is_the_files_own(prepared: Path, folder: Path):
+def test_the_clips_sound_is_that_of_the_file(prepared: Path, folder: Path):
     film, picture = clip_of(prepared, "talk.mp4"), clip_of(prepared, "look.jpg")
     assert picture.waveform is None
     assert film.waveform is not None
@@ -165,14 +165,14 @@ def test_two_people_are_a_clip_each(prepared: Path):
     assert abs(left.transform[0, 2] - right.transform[0, 2]) > 100
 
 
-def test_frames_before_the_face_comes_are_left_out(prepared: Path):
+def test_frames_before_the_face_appears_are_left_out(prepared: Path):
     (row,) = rows_of(prepared, "hidden.mp4")
     assert row["kept"]
     assert row["start_frame"] in (8, 9, 10)
     assert row["start_frame"] + row["frames"] == 30
 
 
-def test_a_long_stretch_is_cut_into_clips(write_film, tmp_path: Path):
+def test_a_long_track_is_cut_into_clips(write_film, tmp_path: Path):
     write_film(tmp_path / "in" / "long.mp4", frames=60)
     options = PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", longest_s=1.0, workers=1)
     assert prepare.run(options) == prepare.Counts(3, 0) or prepare.run(options) == prepare.Counts(2, 1)
@@ -183,8 +183,8 @@ def test_a_long_stretch_is_cut_into_clips(write_film, tmp_path: Path):
     ]
 
 
-def test_a_long_film_in_parts_is_the_same_film(write_film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sources, "_LONG_BYTES", 10)
+def test_parts_of_a_long_video_have_its_pictures_and_sound(write_film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sources, "_MIN_LONG_BYTES", 10)
     monkeypatch.setattr(sources, "PART_S", 1)
     film = write_film(tmp_path / "in" / "long.mp4", frames=60)
     prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", workers=1))
@@ -198,7 +198,7 @@ def test_a_long_film_in_parts_is_the_same_film(write_film, tmp_path: Path, monke
     assert np.abs(decode_pictures(second.film, [34])[0] - picture)[32:-32, 32:-32].mean() < 3
 
 
-def test_limits_are_options(folder: Path, tmp_path: Path):
+def test_limits_can_be_given(folder: Path, tmp_path: Path):
     options = PrepareOptions(
         source=folder / "cut", out=tmp_path, workers=1, limits=(("sound", -200.0), ("length", 5.0))
     )
@@ -212,11 +212,11 @@ def test_limits_are_options(folder: Path, tmp_path: Path):
     assert clip_of(tmp_path, "mute.mp4").waveform is None
 
 
-def test_a_gate_that_does_not_exist_is_named(folder: Path, tmp_path: Path):
+def test_an_unknown_gate_is_reported(folder: Path, tmp_path: Path):
     with pytest.raises(InputError, match="no gate is named sharpnes; did you mean sharpness"):
         prepare.run(PrepareOptions(source=folder, out=tmp_path, limits=(("sharpnes", 1.0),)))
     with pytest.raises(
-        InputError, match="no gate is named yaw; there are length, face-size, found, sharpness, sound, offset"
+        InputError, match="no gate is named yaw; the gates are length, face-size, found, sharpness, sound, offset"
     ):
         prepare.run(PrepareOptions(source=folder, out=tmp_path, limits=(("yaw", 1.0),)))
 
@@ -230,24 +230,26 @@ def test_a_blurred_face_is_rejected(photo: Path, tmp_path: Path):
     assert row["gate"] == "sharpness"
 
 
-def test_a_fault_in_one_file_ends_no_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_an_unexpected_error_in_one_file_does_not_end_the_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     def broken(source, *_: object):
         raise ZeroDivisionError("float division\nby zero")
 
-    monkeypatch.setattr(piece, "prepare_source", broken)
+    monkeypatch.setattr(worker, "prepare_source", broken)
     assert prepare.run(PrepareOptions(source=folder / "bob", out=tmp_path, workers=1)) == prepare.Counts(0, 1)
     (row,) = read_ledger(tmp_path)
     assert (row["gate"], row["reason"]) == ("fault", "fault: ZeroDivisionError: float division by zero")
 
 
-def test_a_folder_that_cannot_be_written_is_one_line(folder: Path, tmp_path: Path):
+def test_an_unwritable_folder_is_reported(folder: Path, tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(OutputError, match="cannot write .*; choose a folder with space") as caught:
         prepare.run(PrepareOptions(source=folder / "bob", out=tmp_path / "file" / "out", workers=1))
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_begun_otherwise_is_not_gone_on_with(folder: Path, prepared: Path, tmp_path: Path):
+def test_a_run_with_other_settings_is_not_continued(folder: Path, prepared: Path, tmp_path: Path):
     options = PrepareOptions(source=folder, out=prepared, turned=3, crop_px=128, workers=1)
     with pytest.raises(InputError, match="was begun with crop_px 256, now 128; choose another --out, or delete it"):
         prepare.run(options)
@@ -255,7 +257,7 @@ def test_a_folder_begun_otherwise_is_not_gone_on_with(folder: Path, prepared: Pa
         prepare.run(PrepareOptions(source=folder / "ann", out=prepared, turned=3, workers=1))
 
 
-def test_the_report_needs_nothing_else(prepared: Path):
+def test_the_report_is_self_contained(prepared: Path):
     text = (prepared / "report.html").read_text()
     assert text.count("data:image/jpeg;base64,") == 7
     assert "http" not in text
@@ -264,7 +266,7 @@ def test_the_report_needs_nothing_else(prepared: Path):
         assert name in text
 
 
-def test_nothing_is_left_beside_the_result(prepared: Path):
+def test_no_intermediate_files_are_left(prepared: Path):
     assert sorted(path.name for path in prepared.iterdir()) == [
         ".lock",
         "prepare.json",

@@ -1,11 +1,11 @@
-"""What there is to prepare, who is in it, and in which split it belongs."""
+"""Finding the files to prepare, their speakers and their splits."""
 
 from pathlib import Path
 
 import pytest
 
 from pcavs.errors import InputError
-from pcavs.prepare import sources as rules
+from pcavs.prepare import sources
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source, find_sources
 
@@ -20,7 +20,7 @@ def found(folder: Path, **settings: object) -> list[Source]:
     return find_sources(PrepareOptions(source=folder, out=folder / "out", **settings))  # pyright: ignore
 
 
-def test_an_index_says_who_and_which_split(tmp_path: Path):
+def test_an_index_gives_speaker_split_and_licence(tmp_path: Path):
     touch(tmp_path, "ann/talk.mp4", "bob/look.jpg", "cut/notes.txt")
     index = tmp_path / "index.csv"
     index.write_text(
@@ -34,37 +34,37 @@ def test_an_index_says_who_and_which_split(tmp_path: Path):
     assert (ann.key, ann.name) == ("ann-talk", "ann/talk.mp4")
 
 
-def test_indexes_that_cannot_be_used_are_one_line(tmp_path: Path):
+def test_a_missing_index_and_an_empty_path_are_reported(tmp_path: Path):
     with pytest.raises(InputError, match="no index at .*; leave it out to search"):
         found(tmp_path, index=tmp_path / "none.csv")
     (tmp_path / "index.csv").write_text("path,identity\n,Ann\n")
-    with pytest.raises(InputError, match="has a row without a path; fill the column named path"):
+    with pytest.raises(InputError, match="has a row without a path; fill in the column path"):
         found(tmp_path, index=tmp_path / "index.csv")
 
 
-def test_nothing_to_prepare_is_one_line(tmp_path: Path):
-    with pytest.raises(InputError, match="no film or picture in .*; endings known are .avi"):
+def test_a_folder_without_sources_is_reported(tmp_path: Path):
+    with pytest.raises(InputError, match="no video or photograph in .*; known file endings are .avi"):
         found(tmp_path)
-    with pytest.raises(InputError, match="is not a folder; give the folder of the films"):
+    with pytest.raises(InputError, match="is not a folder; give the folder of the videos"):
         found(tmp_path / "none")
 
 
-def test_files_of_one_name_are_told_apart(tmp_path: Path):
-    """Neighbours of one key are one clip in a tar."""
+def test_files_with_the_same_key_get_different_keys(tmp_path: Path):
+    """Neighbours with the same key in a tar would be read as one clip."""
     touch(tmp_path, "a-b/c.mp4", "a/b-c.mp4", "a/b-c.png", "a/ü.mp4", "a/b-c--2.mp4")
     keys = [source.key for source in found(tmp_path)]
     assert len(set(keys)) == len(keys) == 5
     assert not any("." in key or "/" in key for key in keys)
 
 
-def test_one_speaker_in_twenty_is_held_out_with_all_his_clips(tmp_path: Path):
+def test_one_speaker_in_twenty_is_held_out_with_all_clips(tmp_path: Path):
     touch(tmp_path, *(f"speaker{n}/{name}.mp4" for n in range(200) for name in "ab"))
     splits = {(source.facts["speaker"], source.facts["split"]) for source in found(tmp_path)}
     assert len(splits) == 200
     assert 3 <= sum(split == "val" for _, split in splits) <= 20
 
 
-def test_voxceleb2_is_known_by_its_folders(tmp_path: Path):
+def test_voxceleb2_is_recognised_by_its_folders(tmp_path: Path):
     touch(tmp_path, "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4", "test/mp4/id00017/01dfn2spqyE/00001.mp4")
     dev, test = found(tmp_path)
     assert (dev.facts["speaker"], test.facts["speaker"]) == ("id00012", "id00017")
@@ -72,12 +72,12 @@ def test_voxceleb2_is_known_by_its_folders(tmp_path: Path):
     assert dev.key == "dev-mp4-id00012-21Uxsk56VDQ-00001"
 
 
-def test_a_part_of_voxceleb2_is_known_too(tmp_path: Path):
+def test_a_subfolder_of_voxceleb2_is_recognised(tmp_path: Path):
     touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4")
     assert found(tmp_path)[0].facts["speaker"] == "id00012"
 
 
-def test_lrw_is_known_by_its_folders(tmp_path: Path):
+def test_lrw_is_recognised_by_its_folders(tmp_path: Path):
     touch(tmp_path, "ABOUT/train/ABOUT_00001.mp4", "ABOUT/val/ABOUT_00001.mp4", "ABOUT/test/ABOUT_00002.mp4")
     facts = {source.name: source.facts for source in found(tmp_path)}
     assert [fact["split"] for fact in facts.values()] == ["test", "train", "val"]
@@ -85,13 +85,13 @@ def test_lrw_is_known_by_its_folders(tmp_path: Path):
     assert facts["ABOUT/train/ABOUT_00001.mp4"]["speaker"] == "ABOUT_00001"
 
 
-def test_rendered_heads_are_known_by_their_folders(tmp_path: Path):
+def test_renders_are_recognised_by_their_folders(tmp_path: Path):
     touch(tmp_path, "train/Head_1/0001.mp4", "train/Head_1/0001.wav", "val/Head_2/0001.mp4")
     facts = [source.facts for source in found(tmp_path)]
     assert [(fact["speaker"], fact["split"]) for fact in facts] == [("Head_1", "train"), ("Head_2", "val")]
 
 
-def test_the_layout_can_be_said(tmp_path: Path):
+def test_the_layout_can_be_given(tmp_path: Path):
     touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4", "x/y/z.mp4")
     assert [s.facts["speaker"] for s in found(tmp_path, layout="folder")] == ["id00012", "x"]
     assert [s.facts["speaker"] for s in found(tmp_path, layout="voxceleb2")] == ["id00012", "x"]
@@ -106,7 +106,7 @@ def test_the_layout_can_be_said(tmp_path: Path):
         (b"path,who\n,Ann\n", "has a row without a path"),
     ],
 )
-def test_an_index_that_cannot_be_read_is_one_line(tmp_path: Path, data: bytes, message: str):
+def test_an_unreadable_index_is_reported_in_one_line(tmp_path: Path, data: bytes, message: str):
     touch(tmp_path, "a.mp4")
     (tmp_path / "index.csv").write_bytes(data)
     with pytest.raises(InputError, match="^[^\n]*$") as error:
@@ -114,17 +114,17 @@ def test_an_index_that_cannot_be_read_is_one_line(tmp_path: Path, data: bytes, m
     assert message in str(error.value)
 
 
-def test_a_name_of_the_index_that_no_file_can_have_is_left_to_its_row(tmp_path: Path):
+def test_an_impossible_file_name_in_the_index_is_kept_for_the_ledger(tmp_path: Path):
     touch(tmp_path, "a.mp4")
     (tmp_path / "index.csv").write_text(f"path\n{'b' * 400}.mp4\n")
     (source,) = found(tmp_path, index=tmp_path / "index.csv")
     assert source.path.name.startswith("bbb")
 
 
-def test_long_films_come_in_parts(tmp_path: Path, write_film, monkeypatch: pytest.MonkeyPatch):
+def test_long_videos_are_split_into_parts(tmp_path: Path, write_film, monkeypatch: pytest.MonkeyPatch):
     write_film(tmp_path / "long.mp4", frames=60, sound=False)
-    (tmp_path / "text.mp4").write_text("not a film, however long")
-    monkeypatch.setattr(rules, "_LONG_BYTES", 10)
-    monkeypatch.setattr(rules, "PART_S", 1)
+    (tmp_path / "text.mp4").write_text("not a video, however long")
+    monkeypatch.setattr(sources, "_MIN_LONG_BYTES", 10)
+    monkeypatch.setattr(sources, "PART_S", 1)
     parts = found(tmp_path)
     assert [(p.key, p.start_s, p.end_s) for p in parts] == [("long@p0", 0, 1), ("long@p1", 1, None), ("text", 0, None)]

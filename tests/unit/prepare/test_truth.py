@@ -1,4 +1,4 @@
-"""A render's own pose in the place of the one fitted to its landmarks."""
+"""A render's exact rotations replace those fitted to its landmarks."""
 
 import itertools
 import json
@@ -20,7 +20,7 @@ def only_clip(out: Path) -> AlignedClip:
     return clip
 
 
-def test_a_renders_truth_becomes_the_pose(write_film, tmp_path: Path):
+def test_exact_angles_become_the_pose(write_film, tmp_path: Path):
     write_film(tmp_path / "in" / "told.mp4")
     angles = np.column_stack([np.linspace(-60, 60, 12), np.zeros(12), np.full(12, 5.0)])
     (tmp_path / "in" / "told.json").write_text(json.dumps({"yaw_pitch_roll_deg": angles.tolist()}))
@@ -37,23 +37,23 @@ def test_a_renders_truth_becomes_the_pose(write_film, tmp_path: Path):
     "text",
     ["[" * 5000, "{", '{"yaw_pitch_roll_deg": 3}', f'{{"yaw_pitch_roll_deg": [[NaN, 0, 0]{", [0, 0, 0]" * 11}]}}'],
 )
-def test_a_truth_that_is_none_is_not_believed(write_film, tmp_path: Path, text: str):
-    """A number that is none ended the fit of rotations, and with it the clip."""
+def test_an_invalid_truth_file_is_ignored(write_film, tmp_path: Path, text: str):
+    """A NaN used to break the fit of rotations, and the clip was rejected as a fault."""
     write_film(tmp_path / "in" / "told.mp4")
     (tmp_path / "in" / "told.json").write_text(text)
     prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", workers=1))
     assert only_clip(tmp_path / "out").facts["truth"] is False
 
 
-def test_truth_of_another_length_is_not_believed(write_film, tmp_path: Path):
+def test_a_truth_of_another_length_is_ignored(write_film, tmp_path: Path):
     write_film(tmp_path / "in" / "told.mp4")
     (tmp_path / "in" / "told.json").write_text(json.dumps({"yaw_pitch_roll_deg": [[0, 0, 0]] * 5}))
     prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", workers=1))
     assert only_clip(tmp_path / "out").facts["truth"] is False
 
 
-def test_exact_poses_are_the_truth_in_the_crops_frame():
-    """A crop levelled by 7 degrees; landmarks that see yaw a quarter too small beyond 35 degrees."""
+def test_exact_angles_are_brought_into_the_crops_frame():
+    """The crop is rolled by 7 degrees, and landmarks see a quarter too little yaw beyond 35 degrees."""
     rng = np.random.default_rng(0)
     truth = np.column_stack([np.linspace(-60, 60, 25), rng.normal(0, 5, 25), rng.normal(0, 3, 25)])
     level = rotation_from_angles(np.array([[0.0, 0.0, 7.0]]))[0]
@@ -70,7 +70,7 @@ def test_exact_poses_are_the_truth_in_the_crops_frame():
     np.testing.assert_array_equal(exact[:, 9:], code[:, 9:])
 
 
-def test_a_clip_without_trusted_frames_still_has_a_pose():
+def test_without_trusted_frames_all_frames_are_used():
     truth = np.column_stack([np.linspace(50, 60, 5), np.zeros(5), np.zeros(5)])
     code = np.concatenate([rotation_from_angles(truth).reshape(-1, 9), np.ones((5, 3))], axis=1).astype(np.float32)
     np.testing.assert_allclose(exact_pose(code, truth), code, atol=1e-6)

@@ -1,12 +1,12 @@
-"""What one worker of `pcavs prepare` does: a file into a piece of a shard and its rows of the ledger; never a stop.
+"""The work of one worker of `pcavs prepare`: turns one source into its piece, without ever stopping the run.
 
-A piece is on disk when its rows are: that is what a stopped run goes on from, and what lets workers be anywhere that
-sees the folder.
+A piece is the intermediate result of a source: a tar of its clips and, beside it, their ledger rows as JSON lines. It
+is complete as soon as the rows are on disk; a stopped run continues from the pieces, and `pcavs.prepare.run` joins them
+into shards. Workers may run on any machine that sees the folder.
 """
 
 import functools
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,19 +14,20 @@ from typing import Any
 from pcavs.data.shard import AlignedClip, ShardWriter
 from pcavs.errors import InputError, OutputError
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.prepare.clip import Outcome, prepare_source, rounded
-from pcavs.prepare.gates import Rejection, limits_of
+from pcavs.media.files import write_text
+from pcavs.prepare.clip import Outcome, prepare_source, round_measures
+from pcavs.prepare.gates import Rejection, resolve_limits
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source
 
 
 def piece_path(out: Path, number: int) -> Path:
-    """Where the piece of the source of that number lies; its rows lie beside it, ending in `.jsonl`."""
+    """Returns the path of the piece of source `number`; its ledger rows lie beside it, with the suffix `.jsonl`."""
     return out / ".pieces" / f"{number:08d}.tar"
 
 
-def make_piece(number: int, source: Source, options: PrepareOptions) -> int:
-    """Prepares one source into its piece; gives the number of rows.
+def prepare_piece(number: int, source: Source, options: PrepareOptions) -> int:
+    """Prepares one source, writes its piece and returns the number of ledger rows.
 
     Raises:
         OutputError: The folder cannot be written.
@@ -35,42 +36,33 @@ def make_piece(number: int, source: Source, options: PrepareOptions) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with ShardWriter(path) as shard:
-            rows = [_row(source, outcome, shard) for outcome in try_source(source, options)]
-        write_text(path.with_suffix(".jsonl"), "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+            rows = [_ledger_row(source, outcome, shard) for outcome in try_source(source, options)]
     except OSError as error:
         raise OutputError(f"cannot write {options.out}: {error}; choose a folder with space") from error
+    write_text(path.with_suffix(".jsonl"), "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
     return len(rows)
 
 
 def try_source(source: Source, options: PrepareOptions) -> Iterator[Outcome]:
-    """Gives what becomes of a source; what cannot be read, or breaks, is an outcome too."""
+    """Yields the outcomes of a source; a file that cannot be read or that raises an error is an outcome too."""
     try:
-        yield from prepare_source(source, options, limits_of(options.limits), _landmarker())
+        yield from prepare_source(source, options, resolve_limits(options.limits), _landmarker())
     except InputError as error:
         gate = "face" if "no face" in str(error) else "decodable"
         yield Outcome(source.key, 0, 0, {}, Rejection(gate, " ".join(str(error).split())))
-    except Exception as error:  # noqa: BLE001 - one odd file in a hundred thousand must not end a night's work
+    except Exception as error:  # noqa: BLE001 - one bad file among a hundred thousand must not end the run
         reason = f"fault: {type(error).__name__}: {' '.join(str(error).split())}"
         yield Outcome(source.key, 0, 0, {}, Rejection("fault", reason))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Writes a file that appears whole or not at all."""
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with part.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
-
-
-def _row(source: Source, outcome: Outcome, shard: ShardWriter) -> dict[str, Any]:
+def _ledger_row(source: Source, outcome: Outcome, shard: ShardWriter) -> dict[str, Any]:
+    """Stores the clip of an outcome, if it has one, and returns the outcome's ledger row."""
     row: dict[str, Any] = {
         "key": outcome.key,
         "file": source.name,
         "frames": outcome.frames,
         "start_frame": outcome.start_frame,
-        "measures": rounded(outcome.measures),
+        "measures": round_measures(outcome.measures),
         "kept": isinstance(outcome.result, AlignedClip),
     }
     if isinstance(outcome.result, AlignedClip):

@@ -1,4 +1,4 @@
-"""A picture that speaks: the driver's lips move it, the driver's mouth is seen in it, the rest of it stays."""
+"""Photographs animated by a driving clip: its lips move theirs, its mouth shows between them, the rest stays."""
 
 import cv2
 import numpy as np
@@ -14,7 +14,14 @@ from pcavs.face.track import track_picture
 from pcavs.media.bitstream import decode_pictures, encode_pictures
 from pcavs.prepare import run as prepare
 from pcavs.prepare.options import PrepareOptions
-from pcavs.prepare.speaking import Driver, can_drive, can_speak, head_movement, mouth_movement, spoken_pictures
+from pcavs.prepare.spoken_photos import (
+    DrivingMouth,
+    animate_mouth,
+    can_drive,
+    is_mouth_shut,
+    mouth_motion,
+    random_head_motion,
+)
 
 FRAMES = 24
 UPPER, LOWER = INNER_LIPS[1:10], INNER_LIPS[11:]
@@ -28,7 +35,7 @@ def crop(portrait):
 
 @pytest.fixture(scope="module")
 def shut(portrait):
-    """The portrait's landmarks with the lips put together."""
+    """The portrait's landmarks with the inner lips closed."""
     mesh = portrait[1].copy()
     for upper, lower in zip(UPPER, reversed(LOWER), strict=True):
         mesh[[upper, lower]] = mesh[[upper, lower]].mean(axis=0)
@@ -36,28 +43,28 @@ def shut(portrait):
 
 
 @pytest.fixture(scope="module")
-def driver(shut) -> Driver:
-    """Someone with a dark mouth whose lower lip and chin go down and up again, thrice."""
+def driver(shut) -> DrivingMouth:
+    """A driver with a dark mouth whose lower lip and chin go down and up three times."""
     gap = 14 * np.sin(np.linspace(0, 3 * np.pi, FRAMES)) ** 2
     meshes = np.repeat(shut[None], FRAMES, axis=0)
     meshes[:, [*LOWER, 152, 148, 377], 1] += gap[:, None]
     picture = np.full((256, 256, 3), 200, np.uint8)
     picture[round(float(shut[0, 1])) - 8 :] = (60, 40, 40)
-    return Driver([picture] * FRAMES, meshes.astype(np.float32))
+    return DrivingMouth([picture] * FRAMES, meshes.astype(np.float32))
 
 
 @pytest.fixture(scope="module")
 def spoken(crop, shut, driver):
-    return list(spoken_pictures(crop, shut, driver, np.random.default_rng(1)))
+    return list(animate_mouth(crop, shut, driver, np.random.default_rng(1)))
 
 
-def test_the_mouth_opens_as_far_as_the_drivers(spoken, driver):
+def test_the_mouth_opens_as_far_as_the_drivers_mouth(spoken, driver):
     made = mouth_opening(np.stack([mesh for _, mesh in spoken]))
     np.testing.assert_allclose(made, mouth_opening(driver.meshes), atol=0.01)
     assert made.max() > 0.1
 
 
-def test_the_tracker_sees_what_the_landmarks_say(spoken, landmarker):
+def test_the_tracker_finds_the_landmarks_in_the_pictures(spoken, landmarker):
     seen = np.stack([track_picture(face, landmarker, "made").meshes[0] for face, _ in spoken[::3]])
     told = np.stack([mesh for _, mesh in spoken[::3]])
     openings = mouth_opening(seen), mouth_opening(told)
@@ -65,9 +72,9 @@ def test_the_tracker_sees_what_the_landmarks_say(spoken, landmarker):
     assert np.linalg.norm((seen - told)[:, [1, 33, 263, 152], :2], axis=2).mean() < 4.0
 
 
-def test_only_the_mouths_inside_shows_the_driver(spoken, crop, shut, driver):
+def test_only_the_opening_shows_the_driver(spoken, crop, shut, driver):
     lighter = [np.where(face == 40, 160, face).astype(np.uint8) for face in driver.pictures]
-    others = list(spoken_pictures(crop, shut, driver._replace(pictures=lighter), np.random.default_rng(1)))
+    others = list(animate_mouth(crop, shut, driver._replace(pictures=lighter), np.random.default_rng(1)))
     changed = [np.abs(a.astype(int) - b).max(axis=2) > 8 for (a, _), (b, _) in zip(spoken, others, strict=True)]
     assert not changed[0].any()
     widest = int(np.argmax(mouth_opening(driver.meshes)))
@@ -78,9 +85,9 @@ def test_only_the_mouths_inside_shows_the_driver(spoken, crop, shut, driver):
     assert not changed[widest][cv2.dilate(lips, np.ones((5, 5))) == 0].any()
 
 
-def test_teeth_are_never_blue(crop, shut, driver):
+def test_warm_skin_does_not_make_teeth_blue(crop, shut, driver):
     warm = [np.where(face == 200, np.array([230, 120, 60]), 180).astype(np.uint8) for face in driver.pictures]
-    made = list(spoken_pictures(crop, shut, driver._replace(pictures=warm), np.random.default_rng(1)))
+    made = list(animate_mouth(crop, shut, driver._replace(pictures=warm), np.random.default_rng(1)))
     widest = int(np.argmax(mouth_opening(driver.meshes)))
     face, mesh = made[widest]
     x, y = mesh[[13, 14], :2].mean(axis=0).round().astype(int)
@@ -89,38 +96,38 @@ def test_teeth_are_never_blue(crop, shut, driver):
     assert green >= blue - 2
 
 
-def test_nothing_above_the_nose_moves_with_the_mouth(driver):
-    moved = np.abs(mouth_movement(driver.meshes)).max(axis=(0, 2))
+def test_the_mouth_moves_nothing_above_the_tip_of_the_nose(driver):
+    moved = np.abs(mouth_motion(driver.meshes)).max(axis=(0, 2))
     assert moved[[10, 33, 263, 159, 168, 4]].max() == 0
     assert moved[14] > 0.5
 
 
-def test_a_turned_driver_moves_the_lips_the_same_way(driver):
+def test_the_drivers_head_pose_does_not_matter(driver):
     turned = driver.meshes @ rotation_from_angles(np.array([[20.0, 5.0, -8.0]]))[0].T.astype(np.float32)
-    np.testing.assert_allclose(mouth_movement(turned), mouth_movement(driver.meshes), atol=0.03)
+    np.testing.assert_allclose(mouth_motion(turned), mouth_motion(driver.meshes), atol=0.03)
 
 
-def test_who_can_drive_and_who_can_speak(driver, shut):
+def test_requirements_of_driving_clips_and_photographs(driver, shut):
     assert can_drive(driver.meshes)
-    assert can_speak(shut)
+    assert is_mouth_shut(shut)
     widest = driver.meshes[mouth_opening(driver.meshes).argmax()]
-    assert not can_speak(widest)
-    assert not can_drive(np.repeat(shut[None], FRAMES, axis=0)), "never opens"
-    assert not can_drive(np.repeat(widest[None], FRAMES, axis=0)), "never shuts"
+    assert not is_mouth_shut(widest)
+    assert not can_drive(np.repeat(shut[None], FRAMES, axis=0)), "it never opens"
+    assert not can_drive(np.repeat(widest[None], FRAMES, axis=0)), "it never shuts"
     away = driver.meshes @ rotation_from_angles(np.array([[45.0, 0.0, 0.0]]))[0].T.astype(np.float32)
     assert not can_drive(away)
 
 
 def test_the_head_moves_smoothly(shut):
-    moves = list(head_movement(200, shut, 256, np.random.default_rng(3)))
+    moves = list(random_head_motion(200, shut, 256, np.random.default_rng(3)))
     places = np.stack([move(shut.astype(np.float64)) for move in moves])
     steps = np.linalg.norm(np.diff(places[:, 4, :2], axis=0), axis=1)
-    assert steps.max() < 4.0, "pixels of 256 a frame"
+    assert steps.max() < 4.0, "pixels a frame, of 256"
     assert np.ptp(places[:, 4, 0]) > 2.0
 
 
-def drivers_at(folder, driver: Driver, split: str) -> None:
-    """A prepared folder of one clip with sound, as `pcavs prepare` leaves it."""
+def write_driving_clip(folder, driver: DrivingMouth, split: str) -> None:
+    """Writes a folder with one clip with sound, as `pcavs prepare` does."""
     folder.mkdir()
     facts = {"speaker": "ann", "source": "test", "split": split, "licence": "CC0", "truth": False}
     sound = np.sin(np.arange(FRAMES * 640) * 0.1).astype(np.float32) * 0.3
@@ -143,10 +150,10 @@ def pictures(crop, tmp_path):
     return place
 
 
-def test_prepare_makes_pictures_speak(pictures, driver, tmp_path, monkeypatch):
-    monkeypatch.setattr("pcavs.prepare.clip.can_speak", lambda mesh: True)
-    drivers_at(tmp_path / "train", driver, "train")
-    drivers_at(tmp_path / "val", driver, "val")
+def test_prepare_animates_photographs(pictures, driver, tmp_path, monkeypatch):
+    monkeypatch.setattr("pcavs.prepare.clip.is_mouth_shut", lambda mesh: True)
+    write_driving_clip(tmp_path / "train", driver, "train")
+    write_driving_clip(tmp_path / "val", driver, "val")
     out = [tmp_path / name for name in ("first", "again")]
     for folder in out:
         given = (tmp_path / "train", tmp_path / "val")
@@ -167,7 +174,7 @@ def test_prepare_makes_pictures_speak(pictures, driver, tmp_path, monkeypatch):
     assert (out[0] / "shard-00000-0.tar").read_bytes() == (out[1] / "shard-00000-0.tar").read_bytes()
 
 
-def test_drivers_without_sound_are_refused(pictures, tmp_path):
+def test_driving_clips_without_sound_are_refused(pictures, tmp_path):
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="no clips with sound"):
         prepare.run(PrepareOptions(source=pictures, out=tmp_path / "out", drivers=(tmp_path / "none",), workers=1))
