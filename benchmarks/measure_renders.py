@@ -25,7 +25,7 @@ from pcavs.face.regions import mouth_opening
 from pcavs.face.track import TrackPolicy, track_face
 from pcavs.media.video import read_frames
 from pcavs.metrics.mouth import correlation
-from pcavs.synth.visemes import sound_class
+from pcavs.synth.visemes import CLOSED, VOWEL_PREFIXES, sound_class
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +77,8 @@ def best_offset(phonemes: list[list[Any]], opening: np.ndarray) -> tuple[float, 
     wanted = np.zeros(len(times))
     for ipa, start_s, end_s in phonemes:
         name = sound_class(ipa)
-        level = 1.0 if name.startswith(("open", "front", "central", "back")) else 0.5
-        wanted[(times >= start_s) & (times < end_s)] = 0.0 if name in ("lips", "closed") else level
+        level = 1.0 if name.startswith(VOWEL_PREFIXES) else 0.5
+        wanted[(times >= start_s) & (times < end_s)] = 0.0 if name in ("bilabial", CLOSED) else level
     window = np.hanning(round(0.2 / _STEP_S))
     wanted = np.convolve(wanted, window / window.sum(), mode="same")
     instants = np.arange(len(opening)) / 25

@@ -16,9 +16,9 @@ import numpy as np
 
 from pcavs.media.film import FilmWriter
 from pcavs.synth.avatars import load_avatar
-from pcavs.synth.clip import perform
 from pcavs.synth.render import HeadRenderer
 from pcavs.synth.scenes import random_scene
+from pcavs.synth.script import random_script
 
 SIZE_PX = 256
 
@@ -51,13 +51,13 @@ def main() -> None:
 def work(head: Path, frames: int, encoded: bool, ready: Any, results: Any) -> None:
     """One process: opens a head, waits for the others, draws, and reports its seconds."""
     random = np.random.default_rng(0)
-    performance = perform(4.0, False, random)
+    script = random_script(4.0, False, random)
     with HeadRenderer(load_avatar(head), SIZE_PX) as renderer, tempfile.TemporaryDirectory() as folder:
         renderer.set_scene(random_scene(SIZE_PX, (0.0, 0.0, 0.0), random))
-        renderer.render(performance.state(0))
+        renderer.render(script.state(0))
         ready.wait()
         begin_s = time.perf_counter()
-        _draw(renderer, performance.state, frames, Path(folder) / "film.mp4" if encoded else None)
+        _draw(renderer, script.state, frames, Path(folder) / "film.mp4" if encoded else None)
         results.put(time.perf_counter() - begin_s)
 
 

@@ -1,16 +1,17 @@
-"""Turns glTF heads (meshopt, WebP, quantised, skinned) into the small npz files that `pcavs.synth` renders.
+"""Converts glTF heads (meshopt, WebP, quantised, skinned) to the npz files that `pcavs synth` renders.
 
-    python scripts/convert_avatars.py PATH/avatars RENDER_CACHE/avatars
+    python scripts/convert_avatars.py AVATARS HEADS
 
-Needs the extra `synth` (meshoptimizer among it) and Debian's libegl1 and libgl1-mesa-dri. One head takes about ten
-seconds. What is kept: the triangles from the shoulders up that a film can show, arms lowered to the sides, one vertex
-list in metres with five bone weights, every morph target as deltas of the vertices it moves, and the colour pictures
-at 1024 px. With `--full`: every triangle from the shoulders up, and the pictures as they are in the file; such heads
-are for pictures of 512 px and more, and to be mixed into others. The results hold the heads' meshes and textures:
-keep them out of the repository and out of anything that is shipped.
+Needs the extra `synth`, and libegl1 and libgl1-mesa-dri on Debian. A head takes about ten seconds.
 
-The heads must be of one family, as those of docs/synth.md are: one skeleton with joints Neck, Head, LeftEye and
-RightEye, meshes named after their part, the same morph names. Another family needs the tables at the top changed.
+A result holds the head from the shoulders up with its arms lowered: one vertex list in metres with five bone weights,
+every morph target as deltas of the vertices it moves, and the textures. By default it is simplified for frames of
+256 px: still surfaces have fewer triangles, hidden triangles are dropped, and textures have 1024 px. With `--full` all
+triangles and the original textures are kept, for frames of 512 px and more and for mixing heads.
+
+All heads must have one skeleton (joints Neck, Head, LeftEye, RightEye), one mesh for each part, named after it, and the
+same morph names (docs/synth.md). Heads of another kind need the tables at the top of this script changed. The results
+contain the heads' meshes and textures: follow their licence, and keep them out of the repository.
 """
 
 import argparse
@@ -18,30 +19,59 @@ import dataclasses
 import logging
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from glb import Glb
-from thinning import pruned, simplified, smaller
+from simplification import drop_hidden, shrink_texture, simplify_mesh
 
 logger = logging.getLogger("convert_avatars")
 
-BONES = ("rest", "neck", "head", "left_eye", "right_eye")
-"""The five things that move on their own; every joint of the body's skeleton belongs to one of them."""
-BONE_OF_JOINT = {"Neck": 1, "Head": 2, "HeadEnd": 2, "HeadEnd_end": 2}
-BONE_OF_JOINT |= {"LeftEye": 3, "LeftEye_end": 3, "RightEye": 4, "RightEye_end": 4}
-PARTS = ("skin", "eye", "gland", "teeth_down", "teeth_up", "hair")
-KEEP_BELOW_NECK_M = 0.30
-"""Depth below the neck joint that a portrait can show."""
-ARM_DROP_DEG = 68.0
-"""The heads stand with arms spread; lowered arms give a portrait natural shoulders."""
-LIVELY_M = 0.003
+BONES: Final = ("rest", "neck", "head", "left_eye", "right_eye")
+"""The five bones of a converted head; every joint of the file's skeleton belongs to one of them."""
+
+BONE_OF_JOINT: Final = {
+    **{"Neck": 1, "Head": 2, "HeadEnd": 2, "HeadEnd_end": 2},
+    **{"LeftEye": 3, "LeftEye_end": 3, "RightEye": 4, "RightEye_end": 4},
+}
+"""Bone of each joint; the joints that are not named belong to `rest`."""
+
+PARTS: Final = ("skin", "eye", "gland", "teeth_down", "teeth_up", "hair")
+"""Parts of a head; their numbers are those of `pcavs.synth.avatars`."""
+
+_PART_MARKS: Final = (("dds",), ("eye",), ("gland",), ("teethdown",), ("teethup",))
+"""Texts by which the meshes of the parts are recognised, in the order of `PARTS`; any other mesh is hair."""
+
+KEPT_BELOW_NECK_M: Final = 0.30
+"""Height below the neck joint down to which triangles are kept: more than a portrait shows."""
+
+ARM_ANGLE_DEG: Final = 68.0
+"""Angle by which the spread arms are lowered, so that the shoulders look natural. Chosen by eye."""
+
+MOVING_M: Final = 0.003
+"""Largest motion of a vertex under the morphs up to which its surface may be simplified. Tuned by hand."""
+
+_SKIN_SHARE, _TEETH_SHARE, _HAIR_SHARE = 0.4, 0.2, 0.5
+"""Shares of the triangles that are kept of still skin, of teeth with gums, and of dense hair. Chosen by eye at
+256 px."""
+
+_DENSE_HAIR_TRIANGLES: Final = 4000
+"""Number of triangles above which hair is simplified."""
+
+_MIN_DELTA_M: Final = 1e-6
+"""Motion below which a vertex does not belong to a morph."""
+
+_BYTE_MAX: Final = 255.0
+"""Full weight where bone weights are stored as bytes."""
+
+_MIN_WEIGHT_SUM: Final = 1e-9
+"""Keeps vertices without bone weights from dividing by zero."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Part:
-    """One mesh of the head in the resting pose, metres, before parts are joined."""
+    """One mesh of a head in the resting pose, in metres, before the parts are joined."""
 
     positions: np.ndarray
     normals: np.ndarray
@@ -49,11 +79,15 @@ class Part:
     indices: np.ndarray
     bones: np.ndarray
     morphs: dict[str, tuple[np.ndarray, np.ndarray]]
+    """Deltas of positions and normals by name."""
     part: int
+    """Index in `PARTS`."""
     texture: int
+    """Index of the image in the file."""
 
 
 def _local_matrix(node: dict[str, Any]) -> np.ndarray:
+    """Returns a node's matrix from its quaternion, scale and translation."""
     x, y, z, w = node.get("rotation", (0, 0, 0, 1))
     matrix = np.eye(4)
     matrix[:3, :3] = [
@@ -67,7 +101,7 @@ def _local_matrix(node: dict[str, Any]) -> np.ndarray:
 
 
 def _world_matrices(nodes: list[dict[str, Any]]) -> list[np.ndarray]:
-    """World matrix of each node at rest, arms lowered."""
+    """Returns the world matrix of each node at rest, with lowered arms."""
     parents = {child: index for index, node in enumerate(nodes) for child in node.get("children", ())}
     worlds: dict[int, np.ndarray] = {}
 
@@ -76,32 +110,34 @@ def _world_matrices(nodes: list[dict[str, Any]]) -> list[np.ndarray]:
             parent = world(parents[index]) if index in parents else np.eye(4)
             matrix = parent @ _local_matrix(nodes[index])
             side = {"LeftArm": -1.0, "RightArm": 1.0}.get(nodes[index].get("name", ""))
-            worlds[index] = matrix if side is None else _turned_about_itself(matrix, side * ARM_DROP_DEG)
+            worlds[index] = matrix if side is None else _rotated_about_origin(matrix, side * ARM_ANGLE_DEG)
         return worlds[index]
 
     return [world(index) for index in range(len(nodes))]
 
 
-def _turned_about_itself(matrix: np.ndarray, degrees: float) -> np.ndarray:
+def _rotated_about_origin(matrix: np.ndarray, degrees: float) -> np.ndarray:
+    """Rotates a node about its own origin in the x-y plane."""
     angle = np.deg2rad(degrees)
-    turn = np.eye(4)
-    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
-    place = np.eye(4)
-    place[:3, 3] = matrix[:3, 3]
-    back = np.eye(4)
-    back[:3, 3] = -matrix[:3, 3]
-    return place @ turn @ back @ matrix
+    rotation = np.eye(4)
+    rotation[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    from_origin = np.eye(4)
+    from_origin[:3, 3] = matrix[:3, 3]
+    to_origin = np.eye(4)
+    to_origin[:3, 3] = -matrix[:3, 3]
+    return from_origin @ rotation @ to_origin @ matrix
 
 
 def _part_of(name: str) -> int:
-    lowered = name.lower()
-    for part, marks in enumerate((("dds",), ("eye",), ("gland",), ("teethdown",), ("teethup",))):
-        if any(mark in lowered for mark in marks):
+    """Returns the part of a mesh by its name."""
+    for part, marks in enumerate(_PART_MARKS):
+        if any(mark in name.lower() for mark in marks):
             return part
     return PARTS.index("hair")
 
 
 def _read_part(glb: Glb, node: dict[str, Any], worlds: list[np.ndarray]) -> Part:
+    """Reads a node's mesh and brings it into the resting pose by its skin."""
     mesh = glb.tree["meshes"][node["mesh"]]
     (primitive,) = mesh["primitives"]
     attributes = {name: glb.accessor(index) for name, index in primitive["attributes"].items()}
@@ -110,8 +146,8 @@ def _read_part(glb: Glb, node: dict[str, Any], worlds: list[np.ndarray]) -> Part
     joints = np.stack([worlds[joint] for joint in skin["joints"]]) @ inverse
     weights = attributes["WEIGHTS_0"].astype(np.float64)
     if not np.issubdtype(glb.accessor(primitive["attributes"]["WEIGHTS_0"]).dtype, np.floating):
-        weights = weights / 255.0
-    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
+        weights = weights / _BYTE_MAX
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), _MIN_WEIGHT_SUM)
     matrices = np.einsum("vk,vkij->vij", weights, joints[attributes["JOINTS_0"].astype(int)])
     bones = np.zeros((len(weights), len(BONES)), np.float32)
     bone_of = np.array([BONE_OF_JOINT.get(glb.tree["nodes"][joint]["name"], 0) for joint in skin["joints"]])
@@ -119,18 +155,18 @@ def _read_part(glb: Glb, node: dict[str, Any], worlds: list[np.ndarray]) -> Part
     linear = matrices[:, :3, :3]
     lengths = np.linalg.norm(linear[0], axis=0)
 
-    def turn(vectors: np.ndarray) -> np.ndarray:
+    def rotate(vectors: np.ndarray) -> np.ndarray:
         return np.einsum("vij,vj->vi", linear / lengths, vectors)
 
     morphs = {}
     for name, target in zip(mesh.get("extras", {}).get("targetNames", ()), primitive.get("targets", ()), strict=True):
         moved = np.einsum("vij,vj->vi", linear, glb.accessor(target["POSITION"]))
-        morphs[name.removesuffix("_h").split(".")[-1]] = (moved, turn(glb.accessor(target["NORMAL"])))
+        morphs[name.removesuffix("_h").split(".")[-1]] = (moved, rotate(glb.accessor(target["NORMAL"])))
     material = glb.tree["materials"][primitive["material"]]
     texture = glb.tree["textures"][material["pbrMetallicRoughness"]["baseColorTexture"]["index"]]
     return Part(
         positions=np.einsum("vij,vj->vi", linear, attributes["POSITION"]) + matrices[:, :3, 3],
-        normals=turn(attributes["NORMAL"]),
+        normals=rotate(attributes["NORMAL"]),
         uvs=attributes["TEXCOORD_0"] * _uv_scale(material) + _uv_offset(material),
         indices=glb.accessor(primitive["indices"]).reshape(-1, 3).astype(np.int64),
         bones=bones,
@@ -154,7 +190,7 @@ def _uv_offset(material: dict[str, Any]) -> np.ndarray:
 
 
 def _cropped(part: Part, lowest_m: float) -> Part | None:
-    """Drops the triangles below `lowest_m`."""
+    """Drops the triangles below a height; None where nothing is left."""
     keep = (part.positions[part.indices][:, :, 1] > lowest_m).all(axis=1)
     return _only(part, part.indices[keep]) if keep.any() else None
 
@@ -169,44 +205,49 @@ def _only(part: Part, triangles: np.ndarray) -> Part:
         uvs=part.uvs[used],
         indices=indices.reshape(-1, 3),
         bones=part.bones[used],
-        morphs={name: (moved[used], turned[used]) for name, (moved, turned) in part.morphs.items()},
+        morphs={name: (delta[used], normal[used]) for name, (delta, normal) in part.morphs.items()},
     )
 
 
-def _thinned(part: Part) -> Part:
-    """Spends triangles where a portrait shows them; on a CPU they are most of a frame's price.
+def _simplified(part: Part) -> Part:
+    """Simplifies skin that hardly moves, teeth and dense hair; on a CPU most of a frame's time goes into triangles.
 
-    Teeth and gums keep a fifth, skin that hardly moves two fifths, hair a half where it has more than 4,000; what
-    speech and blinks move by more than 3 mm stays as it is, since it is flat only at rest.
+    Skin that speech or blinks move by more than `MOVING_M` stays as it is, because it is flat only at rest.
     """
     travel = np.zeros(len(part.positions))
     for moved, _ in part.morphs.values():
         travel = np.maximum(travel, np.linalg.norm(moved, axis=1))
-    lively = travel[part.indices].max(axis=1) > LIVELY_M
+    is_moving = travel[part.indices].max(axis=1) > MOVING_M
     match PARTS[part.part]:
         case "skin":
-            indices = np.concatenate([part.indices[lively], simplified(part.positions, part.indices[~lively], 0.4)])
+            still = simplify_mesh(part.positions, part.indices[~is_moving], _SKIN_SHARE)
+            indices = np.concatenate([part.indices[is_moving], still])
         case "teeth_up" | "teeth_down":
-            indices = simplified(part.positions, part.indices, 0.2)
-        case "hair" if len(part.indices) > 4000:
-            indices = simplified(part.positions, part.indices, 0.5)
+            indices = simplify_mesh(part.positions, part.indices, _TEETH_SHARE)
+        case "hair" if len(part.indices) > _DENSE_HAIR_TRIANGLES:
+            indices = simplify_mesh(part.positions, part.indices, _HAIR_SHARE)
         case _:
             return part
     return _only(part, indices)
 
 
 def _joined(parts: list[Part], images: list[int]) -> dict[str, np.ndarray]:
-    """Joins the parts into one vertex list, triangles sorted by texture, morphs as sparse rows."""
+    """Joins the parts into one vertex list; morphs are stored as sparse rows.
+
+    Args:
+        parts: Of one head.
+        images: Index in the file of each texture's image.
+    """
     offsets = np.cumsum([0] + [len(part.positions) for part in parts])
-    names, starts, vertices, moved, turned = [], [0], [], [], []
+    names, starts, vertices, deltas, normals = [], [0], [], [], []
     for part, offset in zip(parts, offsets[:-1], strict=True):
         for name, (delta, normal) in part.morphs.items():
-            rows = np.flatnonzero(np.abs(delta).max(axis=1) > 1e-6)
+            rows = np.flatnonzero(np.abs(delta).max(axis=1) > _MIN_DELTA_M)
             names.append(name)
             starts.append(starts[-1] + len(rows))
             vertices.append(rows + offset)
-            moved.append(delta[rows])
-            turned.append(normal[rows])
+            deltas.append(delta[rows])
+            normals.append(normal[rows])
     triangles = [part.indices + offset for part, offset in zip(parts, offsets[:-1], strict=True)]
     textures = [np.full(len(part.indices), images.index(part.texture), np.uint8) for part in parts]
     return {
@@ -220,50 +261,57 @@ def _joined(parts: list[Part], images: list[int]) -> dict[str, np.ndarray]:
         "morph_names": np.array(names),
         "morph_starts": np.array(starts, np.int64),
         "morph_vertices": np.concatenate(vertices).astype(np.uint32),
-        "morph_deltas": np.concatenate(moved).astype(np.float32),
-        "morph_normals": np.concatenate(turned).astype(np.float16),
+        "morph_deltas": np.concatenate(deltas).astype(np.float32),
+        "morph_normals": np.concatenate(normals).astype(np.float16),
     }
 
 
-def convert(source: Path, target: Path, thin: bool) -> None:
-    """Converts one head; the result is written beside its name and renamed when complete.
+def convert(source: Path, target: Path, simplify: bool) -> None:
+    """Converts one head; the target appears complete or not at all.
 
     Args:
         source: The `.glb`.
         target: The `.npz`.
-        thin: Keep about 11,000 triangles instead of 40,000, and small pictures.
+        simplify: Keeps about 11,000 triangles instead of 40,000, and textures of at most 1024 px.
     """
     glb = Glb(source)
     nodes = glb.tree["nodes"]
     worlds = _world_matrices(nodes)
     joints = {node.get("name"): worlds[index][:3, 3] for index, node in enumerate(nodes)}
-    lowest_m = joints["Neck"][1] - KEEP_BELOW_NECK_M
+    lowest_m = joints["Neck"][1] - KEPT_BELOW_NECK_M
     read = [_cropped(_read_part(glb, node, worlds), lowest_m) for node in nodes if "mesh" in node]
-    parts = [_thinned(part) if thin else part for part in read if part is not None]
+    parts = [_simplified(part) if simplify else part for part in read if part is not None]
     images = sorted({part.texture for part in parts}, key=lambda index: index != parts[0].texture)
     arrays = _joined(parts, images)
     for slot, image in enumerate(images):
         picture = np.frombuffer(glb.view(glb.tree["images"][image]["bufferView"]), np.uint8)
-        arrays[f"texture_{slot}"] = smaller(picture) if thin else picture
+        arrays[f"texture_{slot}"] = shrink_texture(picture) if simplify else picture
     for bone, joint in (("neck", "Neck"), ("head", "Head"), ("left_eye", "LeftEye"), ("right_eye", "RightEye")):
         arrays[f"pivot_{bone}"] = joints[joint].astype(np.float32)
     part_file = target.with_suffix(".part.npz")
     np.savez(part_file, **arrays)
-    if thin:
-        np.savez(part_file, **pruned(arrays, part_file))
+    if simplify:
+        np.savez(part_file, **drop_hidden(arrays, part_file))
     part_file.rename(target)
     kept = np.load(target)
     logger.info("%s: %d vertices, %d triangles", target.name, len(kept["positions"]), len(kept["triangles"]))
 
 
 def main() -> None:
-    """Converts every `.glb` of a folder."""
+    """Reads the command line and converts the heads."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("source", type=Path, help="folder of .glb heads")
-    parser.add_argument("target", type=Path, help="folder for the .npz files, outside the repository")
-    parser.add_argument("--full", action="store_true", help="keep everything: for large pictures and for mixing")
-    parser.add_argument("--first", type=int, default=0, help="of the sorted heads, the first to convert")
-    parser.add_argument("--step", type=int, default=1, help="then each so many; two processes share the work so")
+    parser.add_argument("source", type=Path, help="folder of heads (.glb)")
+    parser.add_argument("target", type=Path, help="folder for the converted heads (.npz), outside the repository")
+    parser.add_argument(
+        "--full", action="store_true", help="keep all triangles and textures, for large frames and for mixing heads"
+    )
+    parser.add_argument("--first", type=int, default=0, help="index of the first head to convert, in sorted order")
+    parser.add_argument(
+        "--step",
+        type=int,
+        default=1,
+        help="convert every STEP-th head from there on, so that several processes can share the work",
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(message)s")
     sources = sorted(arguments.source.glob("*.glb"))[arguments.first :: arguments.step]
@@ -275,7 +323,7 @@ def main() -> None:
             convert(source, arguments.target / f"{source.stem}.npz", not arguments.full)
         except (KeyError, StopIteration) as error:
             raise SystemExit(
-                f"{source.name} is of another family of heads: it has no {error}; see the docstring"
+                f"{source.name} is a head of another kind: it has no {error}; see --help for what is needed"
             ) from error
 
 

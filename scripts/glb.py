@@ -1,27 +1,44 @@
-"""Reads binary glTF files whose buffers are packed with EXT_meshopt_compression; needs `meshoptimizer` (PyPI)."""
+"""Reads binary glTF files whose buffers are packed with EXT_meshopt_compression; needs `meshoptimizer` from PyPI.
+
+Reference: the glTF 2.0 specification and its extension EXT_meshopt_compression (Khronos Group).
+"""
 
 import json
 import struct
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import meshoptimizer
 import numpy as np
 
-_DTYPES = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+_DTYPES: Final = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+"""Number types by glTF's component type."""
+
+_WIDTHS: Final = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
+"""Numbers in an element by glTF's element type."""
+
+_HEADER_BYTES, _CHUNK_HEADER_BYTES = 12, 8
+"""Bytes before the first chunk, and before the data of each chunk. The chunks are JSON, then binary."""
+
+_MIN_LENGTH: Final = 1e-6
+"""Keeps vectors of length 0 from dividing by zero."""
 
 
 class Glb:
-    """A binary glTF file whose buffer views are decoded once."""
+    """A binary glTF file; its buffer views are decoded once.
+
+    Raises:
+        SystemExit: The file is not binary glTF, or uses a compression that is not supported.
+    """
 
     def __init__(self, path: Path) -> None:
         data = path.read_bytes()
         if data[:4] != b"glTF":
             raise SystemExit(f"{path} is not a binary glTF file (.glb)")
-        (json_bytes,) = struct.unpack_from("<I", data, 12)
-        self.tree: dict[str, Any] = json.loads(data[20 : 20 + json_bytes])
-        self._binary = data[20 + json_bytes + 8 :]
+        (json_bytes,) = struct.unpack_from("<I", data, _HEADER_BYTES)
+        json_start = _HEADER_BYTES + _CHUNK_HEADER_BYTES
+        self.tree: dict[str, Any] = json.loads(data[json_start : json_start + json_bytes])
+        self._binary = data[json_start + json_bytes + _CHUNK_HEADER_BYTES :]
         self._views = [self._decode_view(view) for view in self.tree["bufferViews"]]
 
     def _decode_view(self, view: dict[str, Any]) -> bytes:
@@ -42,10 +59,10 @@ class Glb:
             case "OCTAHEDRAL":
                 return _decode_octahedral(raw)
             case other:
-                raise SystemExit(f"meshopt filter {other} is not needed by these heads and not written")
+                raise SystemExit(f"meshopt filter {other} is not supported; save the file without it")
 
     def view(self, index: int) -> bytes:
-        """Returns the decoded bytes of one buffer view."""
+        """Returns the decoded bytes of a buffer view."""
         return self._views[index]
 
     def accessor(self, index: int) -> np.ndarray:
@@ -70,11 +87,11 @@ class Glb:
 
 
 def _decode_octahedral(raw: bytes) -> bytes:
-    """Unfolds octahedral int8 unit vectors (EXT_meshopt_compression, filter OCTAHEDRAL, byteStride 4)."""
+    """Decodes octahedral int8 unit vectors (filter OCTAHEDRAL, byteStride 4)."""
     packed = np.frombuffer(raw, np.int8).reshape(-1, 4)
     x, y, one = (packed[:, axis].astype(np.float32) for axis in range(3))
     z = one - np.abs(x) - np.abs(y)
     fold = np.maximum(-z, 0.0)
     unit = np.stack([x - np.copysign(fold, x), y - np.copysign(fold, y), z], axis=1)
-    unit *= 127.0 / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-6)
+    unit *= 127.0 / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), _MIN_LENGTH)
     return np.concatenate([np.round(unit).astype(np.int8), packed[:, 3:]], axis=1).tobytes()

@@ -1,1 +1,1 @@
-"""Rendered talking heads whose pose, mouth shapes and sound are known exactly."""
+"""Renders talking heads of people who do not exist, with sound and the exact pose and mouth shapes of every frame."""

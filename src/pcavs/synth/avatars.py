@@ -1,6 +1,6 @@
-"""Rendered people who never existed: heads as written by `scripts/convert_avatars.py`, and their deformation.
+"""Reads converted heads of people who do not exist (`scripts/convert_avatars.py`), deforms them and mixes two of them.
 
-Space is metres, y up, z towards the viewer, x towards the head's own left; the head rests frontal.
+Space is in metres, x towards the head's own left, y up, z towards the viewer; the head rests frontal.
 """
 
 import dataclasses
@@ -8,7 +8,7 @@ import itertools
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import cv2
 import numpy as np
@@ -21,19 +21,45 @@ Points: TypeAlias = Float32[np.ndarray, "vertices 3"]
 Texture: TypeAlias = UInt8[np.ndarray, "_ _ _"]
 """sRGB, with or without alpha."""
 
-EYE_PART = 1
-GLAND_PART = 2
-MOUTH_PARTS = (3, 4)
+EYE_PART: Final = 1
+GLAND_PART: Final = 2
+MOUTH_PARTS: Final = (3, 4)
 """Lower teeth with the tongue, upper teeth."""
-HAIR_PART = 5
+HAIR_PART: Final = 5
+
+_UV_STEPS: Final = 65535
+"""Steps to which texture coordinates are rounded in vertex ids."""
+
+_FACE_CENTRE_OFFSET: Final = (0.0, 0.45, -0.2)
+"""From the face's centre to the point between the eyes, in eye distances. Chosen by eye."""
+
+_MIN_WEIGHT: Final = 1e-3
+"""Smallest morph weight that is applied."""
+
+_MIN_HEAD_WEIGHT, _MAX_MISSING = 0.5, 0.01
+"""Bone weight from which on a vertex belongs to the head, and fraction of such vertices that a partner may lack."""
+
+_HAIR_NEAR_M, _HAIR_FADE_M = 0.005, 0.02
+"""Distance to the hair up to which the skull is not mixed, and distance over which mixing fades in. Chosen by eye: a
+larger skull would show through the hair."""
+
+_HAIR_STRIDE: Final = 2
+"""Every so many-th vertex of the hair is used to measure distances, for speed."""
+
+_DISTANCE_ROWS: Final = 1000
+"""Vertices whose distances are computed at a time, to bound memory."""
+
+_SKIN_DILATION_PX, _SKIN_BLUR_PX = 5, 6
+"""Side of the square by which the mask of the mixed skin is dilated, and standard deviation of its blur. Chosen by
+eye."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Avatar:
-    """One head: geometry, morph targets and pictures.
+    """One head: geometry, morph targets and textures.
 
-    The vertices that any morph moves come first, `num_moving` of them, so that a frame computes and uploads
-    only those.
+    The vertices that any morph moves come first, `num_moving` of them, so that only those are computed and uploaded
+    for each frame.
     """
 
     name: str
@@ -43,33 +69,35 @@ class Avatar:
     bones: Float32[np.ndarray, "vertices 5"]
     """Weights of rest, neck, head, left eye, right eye; they sum to one."""
     parts: UInt8[np.ndarray, " vertices"]
+    """0 is skin and clothes; the others are the constants above."""
     triangles: tuple[UInt32[np.ndarray, "_ 3"], ...]
-    """One index list a texture."""
+    """One index list for each texture."""
     textures: tuple[Texture, ...]
-    """The first is skin, eyes, teeth and clothes; the others are hair, with alpha where the head brings it."""
+    """The first holds skin, eyes, teeth and clothes; the others hold hair, with alpha where the head has any."""
     morph_rows: dict[str, int]
+    """Row of each morph by its name."""
     morphs: Float32[np.ndarray, "morphs values"]
     """Deltas of position (3) and normal (3) of the moving vertices, flattened."""
     num_moving: int
     pivots: dict[str, Float32[np.ndarray, "3"]]
-    """Joint places: neck, head, left_eye, right_eye."""
+    """Places of the joints neck, head, left_eye and right_eye."""
 
     @property
     def eye_distance_m(self) -> float:
-        """Distance between the eyes' centres, the natural unit of a portrait's framing."""
+        """Distance between the centres of the eyes, the unit in which portraits are framed."""
         return float(np.linalg.norm(self.pivots["left_eye"] - self.pivots["right_eye"]))
 
     @property
-    def ids(self) -> Int64[np.ndarray, " vertices"]:
-        """Vertex names that are equal in all heads: their place in the picture, which all heads share."""
-        u, v = np.round(self.uvs.T * 65535).astype(np.int64)
+    def vertex_ids(self) -> Int64[np.ndarray, " vertices"]:
+        """Ids of the vertices that are equal in all heads, made of part and texture coordinates."""
+        u, v = np.round(self.uvs.T * _UV_STEPS).astype(np.int64)
         return self.parts.astype(np.int64) << 40 | u << 20 | v
 
     @property
     def face_centre(self) -> Float32[np.ndarray, "3"]:
-        """A point between the eyes and the mouth: the middle of a portrait."""
+        """A point between the eyes and the mouth, the centre of a portrait."""
         eyes = (self.pivots["left_eye"] + self.pivots["right_eye"]) / 2
-        return (eyes - np.array([0.0, 0.45, -0.2]) * self.eye_distance_m).astype(np.float32)
+        return (eyes - np.array(_FACE_CENTRE_OFFSET) * self.eye_distance_m).astype(np.float32)
 
 
 def load_avatar(path: Path) -> Avatar:
@@ -88,15 +116,15 @@ def load_avatar(path: Path) -> Avatar:
         raise InputError(f"{path} is not a head written by scripts/convert_avatars.py: {error}") from error
 
 
-def deformed(avatar: Avatar, weights: Mapping[str, float]) -> Float32[np.ndarray, "moving 6"]:
-    """Applies morph weights; returns position and normal of the moving vertices.
+def apply_morphs(avatar: Avatar, weights: Mapping[str, float]) -> Float32[np.ndarray, "moving 6"]:
+    """Returns position and normal of the moving vertices under the given morph weights.
 
-    Names the head lacks are ignored, so that one animation drives every head. Normals are left unnormalised: the
-    shader normalises them anyway.
+    Morphs that the head lacks are ignored, so that one animation fits every head. The normals are not normalised; the
+    shader does that.
     """
     rest = np.concatenate([avatar.positions, avatar.normals], axis=1)[: avatar.num_moving]
     active = [(avatar.morph_rows[name], weight) for name, weight in weights.items() if name in avatar.morph_rows]
-    active = [(row, weight) for row, weight in active if abs(weight) > 1e-3]
+    active = [(row, weight) for row, weight in active if abs(weight) > _MIN_WEIGHT]
     if not active:
         return rest
     rows, factors = zip(*active, strict=True)
@@ -104,25 +132,25 @@ def deformed(avatar: Avatar, weights: Mapping[str, float]) -> Float32[np.ndarray
     return rest + moved.reshape(-1, 6)
 
 
-def blended(first: Avatar, second: Avatar, share: float) -> Avatar:
-    """Mixes the head of one person into another's: a third person, with the first's hair, body and clothes.
+def blend_avatars(first: Avatar, second: Avatar, share: float) -> Avatar:
+    """Mixes two heads into a third person with the first one's hair, body and clothes.
 
     Args:
-        second: Converted with `--full`: a thinned head lacks vertices that the first has.
-        share: How much of the second head, 0 to 1.
+        first: Simplified or full.
+        second: Converted with `--full`, because a simplified head lacks vertices of the first.
+        share: Fraction of the second head, 0 to 1.
 
     Raises:
-        InputError: The second head lacks many of the first's vertices.
+        InputError: The second head lacks many vertices of the first.
     """
-    rows = _matching_rows(first.ids, second.ids)
-    of_head = (first.bones[:, 2] > 0.5) & (first.parts != HAIR_PART)
-    if (rows[of_head] < 0).mean() > 0.01:
+    rows = _matching_rows(first.vertex_ids, second.vertex_ids)
+    is_head = (first.bones[:, 2] > _MIN_HEAD_WEIGHT) & (first.parts != HAIR_PART)
+    if (rows[is_head] < 0).mean() > _MAX_MISSING:
         raise InputError(f"{second.name} lacks vertices of {first.name}; convert it with --full to blend it in")
     amount = share * first.bones[:, 2:].sum(axis=1, keepdims=True) * (rows >= 0)[:, None]
     amount[first.parts == HAIR_PART] = 0
     textures = (_blended_skin(first, second, amount[:, 0]), *first.textures[1:])
-    # Under the first's hair a larger skull would show through it.
-    amount *= _bareness(first)[:, None]
+    amount *= _distance_weight(first)[:, None]
     offset = first.pivots["head"] - second.pivots["head"]
     moved = first.positions + amount * (second.positions[rows] + offset - first.positions)
     turned = first.normals + amount * (second.normals[rows] - first.normals)
@@ -140,25 +168,25 @@ def blended(first: Avatar, second: Avatar, share: float) -> Avatar:
     )
 
 
-def _bareness(avatar: Avatar) -> Float32[np.ndarray, " vertices"]:
-    """0 within half a centimetre of the hair, 1 from two and a half on."""
-    hair = avatar.positions[avatar.parts == HAIR_PART][::2]
-    bare = np.ones(len(avatar.positions), np.float32)
+def _distance_weight(avatar: Avatar) -> Float32[np.ndarray, " vertices"]:
+    """Returns 0 for vertices at the hair, rising to 1 with their distance from it."""
+    hair = avatar.positions[avatar.parts == HAIR_PART][::_HAIR_STRIDE]
+    weights = np.ones(len(avatar.positions), np.float32)
     if not len(hair):
-        return bare
-    for start in range(0, len(bare), 1000):
-        rows = avatar.positions[start : start + 1000]
-        # |a - b|^2 without a table of differences.
+        return weights
+    for start in range(0, len(weights), _DISTANCE_ROWS):
+        rows = avatar.positions[start : start + _DISTANCE_ROWS]
+        # |a - b|^2 = |a|^2 + |b|^2 - 2ab, without an array of all differences.
         squares = (rows**2).sum(1)[:, None] + (hair**2).sum(1) - 2 * rows @ hair.T
         nearest_m = np.sqrt(np.maximum(squares.min(axis=1), 0))
-        bare[start : start + 1000] = np.clip((nearest_m - 0.005) / 0.02, 0, 1)
-    return bare
+        weights[start : start + _DISTANCE_ROWS] = np.clip((nearest_m - _HAIR_NEAR_M) / _HAIR_FADE_M, 0, 1)
+    return weights
 
 
 def _matching_rows(
     wanted: Int64[np.ndarray, " first"], offered: Int64[np.ndarray, " second"]
 ) -> Int64[np.ndarray, " first"]:
-    """Row of each wanted id among the offered, -1 where there is none."""
+    """Returns the index of each wanted id among the offered ones, -1 where there is none."""
     order = np.argsort(offered)
     found = order[np.minimum(np.searchsorted(offered[order], wanted), len(order) - 1)]
     return np.where(offered[found] == wanted, found, -1)
@@ -167,8 +195,9 @@ def _matching_rows(
 def _blended_morphs(
     first: Avatar, second: Avatar, rows: Int64[np.ndarray, " vertices"], amount: Float32[np.ndarray, "vertices 1"]
 ) -> Float32[np.ndarray, "morphs values"]:
+    """Mixes the morph deltas of matching vertices; `amount` is the fraction of the second head at each vertex."""
     own = first.morphs.reshape(len(first.morphs), first.num_moving, 6)
-    # One row of zeros stands for vertices that the second head does not move.
+    # A last row of zeros stands for all vertices that the second head does not move.
     other = np.pad(second.morphs.reshape(len(second.morphs), second.num_moving, 6), ((0, 0), (0, 1), (0, 0)))
     places = rows[: first.num_moving]
     places = np.where((places >= 0) & (places < second.num_moving), places, second.num_moving)
@@ -178,18 +207,20 @@ def _blended_morphs(
 
 
 def _blended_skin(first: Avatar, second: Avatar, amount: Float32[np.ndarray, " vertices"]) -> Texture:
-    """Mixes the pictures where the mixed triangles lie on them; clothes lie elsewhere and stay."""
+    """Mixes the skin textures in the area of the mixed triangles; clothes lie elsewhere and stay as they are."""
     height, width = first.textures[0].shape[:2]
     mask = np.zeros((height, width), np.float32)
     corners = np.round(first.uvs * (width, height)).astype(np.int32)
     for triangle, level in zip(first.triangles[0], amount[first.triangles[0]].mean(axis=1), strict=True):
         cv2.fillConvexPoly(mask, corners[triangle], float(level))
-    mask = cv2.GaussianBlur(cv2.dilate(mask, np.ones((5, 5))), (0, 0), 6)[..., None]
+    mask = cv2.dilate(mask, np.ones((_SKIN_DILATION_PX, _SKIN_DILATION_PX)))
+    mask = cv2.GaussianBlur(mask, (0, 0), _SKIN_BLUR_PX)[..., None]
     other = cv2.resize(second.textures[0], (width, height), interpolation=cv2.INTER_AREA)
     return np.round(first.textures[0] * (1 - mask) + other * mask).astype(np.uint8)
 
 
 def _build(name: str, arrays: dict[str, np.ndarray]) -> Avatar:
+    """Builds an avatar from the converter's arrays, with the moving vertices first."""
     num_vertices = len(arrays["positions"])
     moves = np.zeros(num_vertices, bool)
     moves[arrays["morph_vertices"]] = True
@@ -220,6 +251,7 @@ def _build(name: str, arrays: dict[str, np.ndarray]) -> Avatar:
 def _dense_morphs(
     arrays: dict[str, np.ndarray], place: Int64[np.ndarray, " vertices"], num_moving: int
 ) -> Float32[np.ndarray, "morphs values"]:
+    """Expands the sparse morphs of the file; `place` is each vertex's new index."""
     starts = arrays["morph_starts"]
     dense = np.zeros((len(starts) - 1, num_moving, 6), np.float32)
     for row, (start, stop) in enumerate(itertools.pairwise(starts)):
@@ -232,7 +264,7 @@ def _dense_morphs(
 def _decoded(data: UInt8[np.ndarray, " bytes"]) -> Texture:
     picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if picture is None:
-        raise ValueError("a texture does not decode")
+        raise ValueError("a texture cannot be decoded")
     if picture.ndim == 2:
         picture = cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
     swapped = cv2.COLOR_BGRA2RGBA if picture.shape[2] == 4 else cv2.COLOR_BGR2RGB

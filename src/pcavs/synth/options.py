@@ -1,4 +1,4 @@
-"""Settings of one `pcavs synth`."""
+"""Options of `pcavs synth`; the field docstrings are the command's help texts."""
 
 import dataclasses
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SynthOptions:
-    """Renders talking heads with sound and exact truth, as training material.
+    """Renders talking heads with sound and exact truth, as training data.
 
-    Clips go to OUT/train/HEAD/NNNN.mp4 (and .wav, .json with the truth of every frame) and OUT/val/HEAD/...; a clip
-    is there complete or not at all. OUT/KEY.json lists them with their truth, OUT/index.csv for `pcavs prepare`. A
-    second run continues a first one.
+    Writes OUT/SPLIT/HEAD/NNNN.mp4, with the sound as .wav and the truth of every frame as .json beside it; a clip is
+    complete once its .mp4 exists. OUT/KEY.json collects the truth of all clips, and OUT/index.csv lists them for
+    `pcavs prepare`. The same command continues a run that was stopped.
     """
 
     avatars: Path
@@ -18,28 +18,28 @@ class SynthOptions:
     out: Path
     """Folder for the clips."""
     clips: int = 340
-    """Training clips."""
+    """Number of training clips."""
     val_clips: int = 24
-    """Clips of heads, languages and voices that training never meets."""
+    """Number of validation clips, with heads, languages and voices that training clips never use."""
     index: Path | None = None
-    """CSV with the columns `path` and `split`; heads marked `val` there are used for val clips only."""
+    """CSV with the columns `path` and `split`; heads marked `val` are used for validation clips only."""
     blend_with: Path | None = None
-    """Folder of the same heads converted with `--full`: half of the clips show a mixture of two heads of one split."""
+    """Folder of the same heads converted with `--full`. Half of the clips then show a mixture of two heads."""
     voices: Path | None = None
-    """CSV of real voices with the columns path, speaker, split, language, text: recordings, aligned to their English
-    text (without text their phonemes are decoded, less surely), and Piper voices (.onnx). Rows of split `val` speak in
-    val clips only, rows of split `train` in training clips only, others never."""
+    """CSV of real voices with the columns path, speaker, split, language, text: recordings with or without their
+    English text, and Piper voices (.onnx). Rows of split `train` speak in training clips, rows of split `val` in
+    validation clips."""
     voices_share: float = 0.5
-    """How many of the clips speak with a voice of the table, 0 to 1; eSpeak NG speaks in the others."""
+    """Share of the clips that use a voice of that table, 0 to 1; eSpeak NG speaks in the others."""
     languages: tuple[str, ...] = ()
-    """Languages of eSpeak NG's speech, by its names (`de`, `en-us`); without, those that the split may use."""
+    """Languages of eSpeak NG's speech, by its names (`de`, `en-us`); without it, those of the clip's split."""
     seconds: float = 4.0
-    """Length of a clip, a multiple of 0.04."""
+    """Length of a clip in seconds, a multiple of 0.04."""
     size_px: int = 256
-    """Side of the picture, even."""
+    """Side of the picture in pixels, even."""
     seed: int = 0
     """Clip N of a seed is always the same."""
     first_clip: int = 0
     """Number of the first clip, so that several runs can share the work."""
     workers: int = 1
-    """Processes that render at the same time; the clips are the same with any number."""
+    """Number of processes that render at the same time; it does not change the clips."""

@@ -1,4 +1,8 @@
-"""`pcavs synth`: writes rendered talking heads with their truth."""
+"""`pcavs synth`: renders talking heads and writes them with their sound and truth.
+
+A clip is drawn as a script (`pcavs.synth.script`), a head and a scene, rendered frame by frame, degraded by camera
+faults and encoded. Clips do not depend on each other; all that is random in one follows from seed, split and number.
+"""
 
 import contextlib
 import csv
@@ -8,53 +12,63 @@ import json
 import logging
 import multiprocessing
 import os
-import wave
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from pcavs.data.table import read_table
 from pcavs.errors import InputError, OutputError
+from pcavs.media.files import write_text, write_wav
 from pcavs.media.film import FilmWriter
-from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
-from pcavs.synth.avatars import Avatar, blended, load_avatar
-from pcavs.synth.camera import Camera, random_camera
-from pcavs.synth.clip import Performance, perform
+from pcavs.spec import FRAME_RATE
+from pcavs.synth.avatars import Avatar, blend_avatars, load_avatar
+from pcavs.synth.camera_faults import CameraFaults, random_camera_faults
 from pcavs.synth.options import SynthOptions
-from pcavs.synth.render import Colour, HeadRenderer, Scene, bone_matrices
+from pcavs.synth.render import HeadRenderer, Scene, Vector, bone_matrices
 from pcavs.synth.scenes import random_scene
-from pcavs.synth.voices import VoiceFile, read_voices, verify_languages
-from pcavs.types import Waveform
+from pcavs.synth.script import ClipScript, random_script
+from pcavs.synth.voices import VoiceRow, read_voices, verify_languages
 
 logger = logging.getLogger(__name__)
 
+_UNBLENDED_SHARE: Final = 0.5
+"""Share of the clips that show one head as it is, where heads are mixed."""
 
-class Shot(NamedTuple):
-    """What the camera of one clip sees besides the head, and its faults."""
+_BLEND: Final = (0.3, 0.7)
+"""Range of the second head's fraction in a mixture."""
+
+_AIM_STRIDE: Final = 5
+"""Every so many-th frame counts for the mean place of the face."""
+
+_FRAME_TOLERANCE: Final = 1e-6
+"""Largest difference of a clip's length from a whole number of frames."""
+
+
+class RenderSetup(NamedTuple):
+    """Scene and camera of one clip."""
 
     scene: Scene
-    camera: Camera
+    faults: CameraFaults
     grain_seed: int
 
 
 def run(options: SynthOptions) -> Path:
-    """Renders what is missing of the clips asked for; returns the path of KEY.json.
+    """Renders the clips that do not exist yet and returns the path of KEY.json.
 
-    Cost: about 3 s of one core for a clip of 4 s at 256 px; clips do not depend on each other, so `workers` processes
-    take that many times less.
+    A clip of 4 s at 256 px takes about 3 s of one processor core.
 
     Raises:
-        InputError: No heads, no OpenGL, no eSpeak NG, a voice that cannot be used, or a length that is not whole
-            frames.
+        InputError: There are no heads, no OpenGL or no eSpeak NG, a voice cannot be used, or the length is not a whole
+            number of frames.
         OutputError: The folder cannot be written.
     """
     frames = options.seconds * FRAME_RATE
-    if abs(frames - round(frames)) > 1e-6 or frames < 1:
+    if abs(frames - round(frames)) > _FRAME_TOLERANCE or frames < 1:
         raise InputError(f"a clip of {options.seconds} s is not a whole number of frames of 0.04 s; try 4.0")
-    heads = {split: paths for split, paths in _heads(options).items() if paths}
+    heads = {split: paths for split, paths in _find_heads(options).items() if paths}
     jobs: list[tuple[str, int]] = []
     for split, count in {"train": options.clips, "val": options.val_clips}.items():
         if count and split not in heads:
@@ -62,19 +76,20 @@ def run(options: SynthOptions) -> Path:
         jobs += [(split, number) for number in range(options.first_clip, options.first_clip + count)]
     voices = read_voices(options.voices) if options.voices else ()
     verify_languages(options.languages)
-    todo = [job for job in jobs if not _is_made(options.out, *job)]
+    missing = [job for job in jobs if not _exists(options.out, *job)]
     with contextlib.ExitStack() as stack:
-        spread = _spread(options.workers, stack)
-        done = spread(_make_clip, todo, itertools.repeat(heads), itertools.repeat(voices), itertools.repeat(options))
-        for count, film in enumerate(done, 1):
-            logger.info("%d/%d %s", count, len(todo), film.relative_to(options.out))
+        run_all = _parallel_map(options.workers, stack)
+        arguments = itertools.repeat(heads), itertools.repeat(voices), itertools.repeat(options)
+        for count, film in enumerate(run_all(_make_clip, missing, *arguments), 1):
+            logger.info("%d/%d %s", count, len(missing), film.relative_to(options.out))
     return write_key(options.out)
 
 
 def write_key(folder: Path) -> Path:
-    """Gathers the truth files of a folder's complete clips into KEY.json, and lists the clips in index.csv.
+    """Collects the truth of a folder's complete clips in KEY.json and lists them in index.csv, for `pcavs prepare`.
 
-    The list is what `pcavs prepare --index` takes.
+    Raises:
+        OutputError: The files cannot be written.
     """
     truths = {}
     for path in sorted(folder.glob("*/*/*.json")):
@@ -85,31 +100,33 @@ def write_key(folder: Path) -> Path:
     table.writerow(("path", "identity", "source", "split", "licence"))
     for name, truth in truths.items():
         table.writerow((name, truth["avatar"], "renders", truth["split"], "rendered by pcavs synth"))
-    _write_whole(folder / "index.csv", lines.getvalue())
-    return _write_whole(folder / "KEY.json", json.dumps(truths))
+    write_text(folder / "index.csv", lines.getvalue())
+    key = folder / "KEY.json"
+    write_text(key, json.dumps(truths))
+    return key
 
 
-def render_film(renderer: HeadRenderer, shot: Shot, performance: Performance, path: Path, sound: Path | None) -> None:
-    """Draws one performance into a film."""
-    renderer.set_scene(shot.scene)
+def render_clip(renderer: HeadRenderer, setup: RenderSetup, script: ClipScript, path: Path, sound: Path | None) -> None:
+    """Renders a clip into a video.
+
+    Args:
+        renderer: Holds the head.
+        setup: Scene and camera.
+        script: Motion of the head.
+        path: The video, replaced where it exists.
+        sound: Sound file of the clip; None makes a silent video.
+    """
+    renderer.set_scene(setup.scene)
     size = (renderer.size_px, renderer.size_px)
-    grain = np.random.default_rng(shot.grain_seed)
+    grain = np.random.default_rng(setup.grain_seed)
     with FilmWriter(path, size, audio=sound, overwrite=True) as film:
-        for frame in range(performance.num_frames):
-            film.write(shot.camera.photograph(renderer.render(performance.state(frame)), grain))
+        for frame in range(script.num_frames):
+            film.write(setup.faults.apply(renderer.render(script.state(frame)), grain))
 
 
-def write_wave(path: Path, waveform: Waveform, rate_hz: int = SAMPLE_RATE_HZ) -> None:
-    """Writes mono 16-bit sound."""
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(rate_hz)
-        file.writeframes(np.clip(np.round(waveform * 32767), -32768, 32767).astype("<i2").tobytes())
-
-
-def _heads(options: SynthOptions) -> dict[str, list[Path]]:
-    held_out = _held_out(options.index) if options.index else set()
+def _find_heads(options: SynthOptions) -> dict[str, list[Path]]:
+    """Lists the heads of each split."""
+    held_out = _held_out_heads(options.index) if options.index else set()
     paths = sorted(options.avatars.glob("*.npz"))
     if not paths:
         raise InputError(f"no heads in {options.avatars}; convert them with scripts/convert_avatars.py first")
@@ -119,44 +136,45 @@ def _heads(options: SynthOptions) -> dict[str, list[Path]]:
     }
 
 
-def _held_out(index: Path) -> set[str]:
+def _held_out_heads(index: Path) -> set[str]:
     return {Path(row["path"]).stem for row in read_table(index, ("path", "split")) if row["split"] == "val"}
 
 
-def _spread(workers: int, stack: contextlib.ExitStack) -> Callable[..., Iterable[Path]]:
-    """Gives `map` over processes; over this one where one is enough."""
+def _parallel_map(workers: int, stack: contextlib.ExitStack) -> Callable[..., Iterable[Path]]:
+    """Returns a `map` over several processes, or the plain one for a single worker."""
     if workers <= 1:
         return map
-    # A fresh process each: an OpenGL context does not survive a fork. One thread of Mesa's CPU driver in each, or
-    # the processes would fight for the cores.
+    # Spawned, not forked: an OpenGL context does not survive a fork. Mesa's CPU driver gets one thread in each process,
+    # or they would compete for the cores.
     os.environ.setdefault("LP_NUM_THREADS", "0")
     pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
     return stack.enter_context(pool).map
 
 
-def _is_made(out: Path, split: str, number: int) -> bool:
+def _exists(out: Path, split: str, number: int) -> bool:
     return any((out / split).glob(f"*/{number:04d}.mp4"))
 
 
 def _make_clip(
-    job: tuple[str, int], heads: dict[str, list[Path]], voices: Sequence[VoiceFile], options: SynthOptions
+    job: tuple[str, int], heads: dict[str, list[Path]], voices: Sequence[VoiceRow], options: SynthOptions
 ) -> Path:
+    """Draws and renders one clip; returns the path of its video."""
     split, number = job
     random = np.random.default_rng([options.seed, split == "val", number])
-    performance = perform(options.seconds, split == "val", random, voices, options.voices_share, options.languages)
+    script = random_script(options.seconds, split == "val", random, voices, options.voices_share, options.languages)
     avatar = _choose_head(heads[split], number, options, random)
     folder = options.out / split / avatar.name
     film = folder / f"{number:04d}.mp4"
     _make_folder(folder)
-    scene = random_scene(options.size_px, _mean_place(avatar, performance), random)
-    shot = Shot(scene, random_camera(random), int(random.integers(2**31)))
+    scene = random_scene(options.size_px, _mean_face_shift(avatar, script), random)
+    setup = RenderSetup(scene, random_camera_faults(random), int(random.integers(2**31)))
     sound = film.with_suffix(".wav")
-    write_wave(sound, performance.waveform)
-    truth = {"avatar": avatar.name, "split": split, "seed": options.seed, **_shot_truth(shot, avatar)}
-    _write_whole(film.with_suffix(".json"), json.dumps(truth | performance.truth()))
+    write_wav(sound, script.waveform)
+    truth = {"avatar": avatar.name, "split": split, "seed": options.seed, **_setup_truth(setup, avatar)}
+    write_text(film.with_suffix(".json"), json.dumps(truth | script.truth()))
     with HeadRenderer(avatar, options.size_px) as renderer:
-        # Last of the three files: a film means that its sound and truth are there.
-        render_film(renderer, shot, performance, film, sound)
+        # The video is written last: where it exists, its sound and truth exist too.
+        render_clip(renderer, setup, script, film, sound)
     return film
 
 
@@ -164,36 +182,29 @@ def _choose_head(heads: list[Path], number: int, options: SynthOptions, random: 
     # Heads take turns, so that any part of the work covers all of them.
     head = heads[number % len(heads)]
     avatar = load_avatar(head)
-    if options.blend_with is None or len(heads) < 2 or random.random() < 0.5:
+    if options.blend_with is None or len(heads) < 2 or random.random() < _UNBLENDED_SHARE:
         return avatar
     other = heads[(number + int(random.integers(1, len(heads)))) % len(heads)]
-    return blended(avatar, load_avatar(options.blend_with / other.name), float(random.uniform(0.3, 0.7)))
+    return blend_avatars(avatar, load_avatar(options.blend_with / other.name), float(random.uniform(*_BLEND)))
 
 
-def _mean_place(avatar: Avatar, performance: Performance) -> Colour:
-    """Where the face is on average: turned heads look into the picture from beside their resting place."""
+def _mean_face_shift(avatar: Avatar, script: ClipScript) -> Vector:
+    """Returns the mean place of the face's centre, in metres from its resting place, at which the camera looks."""
     centre = np.append(avatar.face_centre, 1.0)
-    states = [performance.state(frame) for frame in range(0, performance.num_frames, 5)]
+    states = [script.state(frame) for frame in range(0, script.num_frames, _AIM_STRIDE)]
     places = np.array([bone_matrices(avatar, state)[2] @ centre for state in states])
     x, y, z = (float(value) for value in (places.mean(axis=0) - centre)[:3])
     return x, y, z
 
 
-def _shot_truth(shot: Shot, avatar: Avatar) -> dict[str, Any]:
-    scene = shot.scene
+def _setup_truth(setup: RenderSetup, avatar: Avatar) -> dict[str, Any]:
+    scene = setup.scene
     view = {"distance_m": scene.distance_m, "eye_share": scene.eye_share, "eye_distance_m": avatar.eye_distance_m}
-    return {"scene": view, "camera": shot.camera.truth()}
+    return {"scene": view, "camera": setup.faults.truth()}
 
 
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise OutputError(f"cannot write into {folder}: {error.strerror}") from error
-
-
-def _write_whole(path: Path, text: str) -> Path:
-    # Several runs may write into one folder.
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
-    return part.replace(path)
+        raise OutputError(f"cannot write {folder} ({error.strerror}); choose another --out") from error

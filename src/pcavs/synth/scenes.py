@@ -1,60 +1,74 @@
-"""Random light, lens and background for one clip; pure numpy and OpenCV."""
+"""Draws the scene of a clip: light, exposure, camera and background. Every number was chosen by eye."""
 
-import cv2
+from typing import Final
+
 import numpy as np
-from jaxtyping import Float
 
-from pcavs.synth.render import Colour, Light, Scene
-from pcavs.synth.rooms import room_photograph
-from pcavs.types import Picture
+from pcavs.synth.backgrounds import random_background
+from pcavs.synth.render import Colour, Light, Scene, Vector
+
+_KEY_AZIMUTH_DEG, _KEY_HEIGHT_DEG, _KEY_POWER = (5, 75), (5, 55), (0.4, 1.0)
+"""Ranges of the key light's angle to one side of the camera, its angle above the horizon, and its brightness."""
+
+_FILL_AZIMUTH_DEG, _FILL_HEIGHT_DEG, _FILL_POWER = (20, 90), (-10, 35), (0.05, 0.4)
+"""The same for the fill light, on the other side."""
+
+_RIM_AZIMUTH_DEG, _RIM_HEIGHT_DEG, _RIM_POWER = (130, 230), (0, 50), (0.0, 0.6)
+"""The same for the rim light, behind the head."""
+
+_AMBIENT, _GROUND_SHARE = (0.2, 0.55), (0.3, 0.8)
+"""Ranges of the ambient light from above, and of that from below relative to it."""
+
+_TINT_SPREAD: Final = 0.1
+"""Standard deviation of the logarithm of each channel of a light."""
+
+_WARMTH_SPREAD: Final = 0.07
+"""Standard deviation of the white balance: red gains by it and blue loses by it."""
+
+_EXPOSURE_STOPS: Final = (-0.3, 0.6)
+"""Range of the exposure in photographic stops (powers of two)."""
+
+_DISTANCE_M: Final = (0.45, 2.2)
+"""Range of the camera's distance; drawn evenly in logarithms."""
+
+_EYE_SHARE: Final = (0.195, 0.245)
+"""Range of the eye distance as a fraction of the picture's width."""
 
 
-def random_scene(size_px: int, aim: Colour, random: np.random.Generator) -> Scene:
-    """Draws lights, exposure, white balance, focal length, framing and background; the camera looks at `aim`."""
-    warmth = random.normal(0, 0.07)
-    exposure = 2.0 ** random.uniform(-0.3, 0.6)
-    key_side = random.choice([-1.0, 1.0])
-    key = _light(
-        random, azimuth_deg=key_side * random.uniform(5, 75), height_deg=random.uniform(5, 55), power=(0.4, 1.0)
+def random_scene(size_px: int, aim: Vector, random: np.random.Generator) -> Scene:
+    """Draws a scene.
+
+    Args:
+        size_px: Side of the background.
+        aim: Point at which the camera looks, in metres from the centre of the resting face.
+        random: Draws everything else.
+    """
+    warmth = random.normal(0, _WARMTH_SPREAD)
+    exposure = 2.0 ** random.uniform(*_EXPOSURE_STOPS)
+    side = random.choice([-1.0, 1.0])
+    key = _random_light(random, side * random.uniform(*_KEY_AZIMUTH_DEG), random.uniform(*_KEY_HEIGHT_DEG), _KEY_POWER)
+    fill = _random_light(
+        random, -side * random.uniform(*_FILL_AZIMUTH_DEG), random.uniform(*_FILL_HEIGHT_DEG), _FILL_POWER
     )
-    fill = _light(
-        random, azimuth_deg=-key_side * random.uniform(20, 90), height_deg=random.uniform(-10, 35), power=(0.05, 0.4)
-    )
-    rim = _light(random, azimuth_deg=random.uniform(130, 230), height_deg=random.uniform(0, 50), power=(0.0, 0.6))
-    ambient = random.uniform(0.2, 0.55)
+    rim = _random_light(random, random.uniform(*_RIM_AZIMUTH_DEG), random.uniform(*_RIM_HEIGHT_DEG), _RIM_POWER)
+    ambient = random.uniform(*_AMBIENT)
+    near_m, far_m = _DISTANCE_M
     return Scene(
         background=random_background(size_px, random),
         lights=(key, fill, rim),
         sky=_tinted(ambient, random),
-        ground=_tinted(ambient * random.uniform(0.3, 0.8), random),
+        ground=_tinted(ambient * random.uniform(*_GROUND_SHARE), random),
         balance=(exposure * (1 + warmth), exposure, exposure * (1 - warmth)),
-        distance_m=float(np.exp(random.uniform(np.log(0.45), np.log(2.2)))),
-        eye_share=float(random.uniform(0.195, 0.245)),
+        distance_m=float(np.exp(random.uniform(np.log(near_m), np.log(far_m)))),
+        eye_share=float(random.uniform(*_EYE_SHARE)),
         aim=aim,
     )
 
 
-def random_background(size_px: int, random: np.random.Generator) -> Picture:
-    """Draws a plain colour, a gradient, clouds of colour, or a room (`pcavs.synth.rooms`)."""
-    kind = random.choice(["plain", "gradient", "clouds", "room"], p=[0.15, 0.15, 0.2, 0.5])
-    if kind == "room":
-        return room_photograph(size_px, random)
-    base = _random_colour(random)
-    canvas = np.ones((size_px, size_px, 3)) * base
-    if kind == "gradient":
-        angle = random.uniform(0, 2 * np.pi)
-        y, x = np.mgrid[0:size_px, 0:size_px] / size_px
-        slope = np.clip(0.5 + (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle), 0, 1)[..., None]
-        canvas = canvas * (1 - slope) + _random_colour(random) * slope
-    elif kind == "clouds":
-        for octave in range(2, 7):
-            coarse = random.normal(0, 45 / octave, (2**octave, 2**octave, 1)) + random.normal(0, 9, (1, 1, 3))
-            canvas = canvas + cv2.resize(coarse.astype(np.float32), (size_px, size_px), interpolation=cv2.INTER_CUBIC)
-    noise = random.normal(0, random.uniform(0, 2.5), canvas.shape)
-    return np.clip(canvas + noise, 0, 255).astype(np.uint8)
-
-
-def _light(random: np.random.Generator, *, azimuth_deg: float, height_deg: float, power: tuple[float, float]) -> Light:
+def _random_light(
+    random: np.random.Generator, azimuth_deg: float, height_deg: float, power: tuple[float, float]
+) -> Light:
+    """Draws the colour of a light; azimuth 0 is the camera's side, positive is the picture's right."""
     azimuth, height = np.radians(azimuth_deg), np.radians(height_deg)
     direction = (np.sin(azimuth) * np.cos(height), np.sin(height), np.cos(azimuth) * np.cos(height))
     x, y, z = (float(value) for value in direction)
@@ -62,11 +76,5 @@ def _light(random: np.random.Generator, *, azimuth_deg: float, height_deg: float
 
 
 def _tinted(strength: float, random: np.random.Generator) -> Colour:
-    red, green, blue = (float(value) for value in strength * np.exp(random.normal(0, 0.1, 3)))
+    red, green, blue = (float(value) for value in strength * np.exp(random.normal(0, _TINT_SPREAD, 3)))
     return red, green, blue
-
-
-def _random_colour(random: np.random.Generator) -> Float[np.ndarray, "3"]:
-    """Mostly muted, as walls, wood and cloth are."""
-    grey = random.uniform(20, 235)
-    return np.clip(grey + random.normal(0, 1, 3) * random.exponential(14), 0, 255)

@@ -1,8 +1,9 @@
-"""Synthetic speech with the time of every phoneme: eSpeak NG's (docs/decisions/0015)."""
+"""Speech with the time of every phoneme: the record `Utterance`, its source eSpeak NG, and operations on utterances."""
 
 import dataclasses
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float32, Int16
@@ -12,27 +13,33 @@ from pcavs.media.timeline import resampled_count
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Waveform
 
-SILENCE = ""
+SILENCE: Final = ""
 """IPA of a stretch in which nothing is said."""
+
+_INT16_FULL_SCALE: Final = 32768
+
+_RATE_STEP_HZ: Final = 100
+"""Rates to which `change_speed` rounds; common factors with 16 kHz keep the padding of `resample` short."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Phoneme:
-    """One sound of an utterance."""
+    """One phoneme of an utterance."""
 
     ipa: str
+    """In the International Phonetic Alphabet; empty for silence."""
     start_s: float
     end_s: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Voice:
-    """How to speak."""
+    """A voice of eSpeak NG and its manner of speaking."""
 
     language: str
-    """eSpeak NG's name, such as `en-us`."""
+    """eSpeak NG's name of the language, such as `en-us`."""
     variant: str = ""
-    """eSpeak NG's voice variant, such as `f2`; empty for the language's own."""
+    """eSpeak NG's voice variant, such as `f2`; empty for the language's own voice."""
     words_a_minute: int = 160
     pitch: int = 50
     """0 to 100."""
@@ -41,41 +48,45 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """Language and variant as eSpeak NG takes them."""
+        """Language and variant, as eSpeak NG takes them."""
         return f"{self.language}+{self.variant}" if self.variant else self.language
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Utterance:
-    """Speech and what is said when, from the first sample on."""
+    """Sound and its phonemes; times count from the first sample."""
 
     waveform: Waveform
     phonemes: tuple[Phoneme, ...]
-    """In order, without gaps; silences have empty IPA."""
+    """In order, without gaps."""
 
 
 def speak(text: str, voice: Voice) -> Utterance:
-    """Says a text.
+    """Speaks a text with eSpeak NG.
 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
     """
     samples, rate_hz, events = synthesise(text, voice)
-    # "(en)" and the like announce a change of language; a lone modifier belongs to the sound before it.
+    # "(en)" and the like announce a change of language; a lone modifier belongs to the phoneme before it.
     starts = [(sample, ipa) for sample, ipa in events if not (ipa.startswith("(") or _is_modifier(ipa))]
     duration_s = len(samples) / rate_hz
-    times = [sample / rate_hz for sample, _ in starts] + [duration_s]
+    times_s = [sample / rate_hz for sample, _ in starts] + [duration_s]
     phonemes = []
-    if times[0] > 0:
-        phonemes.append(Phoneme(ipa=SILENCE, start_s=0.0, end_s=times[0]))
-    for (_, ipa), start_s, end_s in zip(starts, times[:-1], times[1:], strict=True):
+    if times_s[0] > 0:
+        phonemes.append(Phoneme(ipa=SILENCE, start_s=0.0, end_s=times_s[0]))
+    for (_, ipa), start_s, end_s in zip(starts, times_s[:-1], times_s[1:], strict=True):
         if end_s > start_s:
             phonemes.append(Phoneme(ipa=ipa.strip(" _:"), start_s=start_s, end_s=end_s))
-    return Utterance(waveform=resampled(samples.astype(np.float32) / 32768, rate_hz), phonemes=tuple(phonemes))
+    waveform = resample(samples.astype(np.float32) / _INT16_FULL_SCALE, rate_hz)
+    return Utterance(waveform=waveform, phonemes=tuple(phonemes))
 
 
 def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], int, list[tuple[int, str]]]:
-    """Runs eSpeak NG; returns its samples, their rate in hertz, and (sample, IPA) where each phoneme starts.
+    """Runs eSpeak NG on a text.
+
+    Returns:
+        Its samples, their rate in hertz, and the first sample and the IPA of each phoneme.
 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the voice.
@@ -92,8 +103,8 @@ def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], 
     return np.frombuffer(sound, np.int16), header["rate_hz"], [(sample, ipa) for sample, ipa in header["phonemes"]]
 
 
-def transcribed(clauses: Sequence[str], language: str) -> list[str]:
-    """Writes clauses in the phonetic alphabet (IPA), as eSpeak NG would say them.
+def transcribe(clauses: Sequence[str], language: str) -> list[str]:
+    """Returns the IPA of each clause, as eSpeak NG would speak it.
 
     Raises:
         InputError: eSpeak NG is not installed, or does not know the language.
@@ -102,7 +113,7 @@ def transcribed(clauses: Sequence[str], language: str) -> list[str]:
 
 
 def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utterance:
-    """Cuts a stretch; before the start and after the end of the speech lies silence."""
+    """Cuts a stretch out of an utterance; outside the speech it holds silence."""
     first = round(start_s * SAMPLE_RATE_HZ)
     length = round(duration_s * SAMPLE_RATE_HZ)
     waveform = np.zeros(length, np.float32)
@@ -118,13 +129,25 @@ def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utteranc
     ]
     spoken_from = inside[0].start_s if inside else duration_s
     spoken_to = inside[-1].end_s if inside else duration_s
-    lead = [Phoneme(ipa=SILENCE, start_s=0.0, end_s=spoken_from)] if spoken_from > 0 else []
-    tail = [Phoneme(ipa=SILENCE, start_s=spoken_to, end_s=duration_s)] if spoken_to < duration_s else []
-    return Utterance(waveform=waveform, phonemes=(*lead, *inside, *tail))
+    before = [Phoneme(ipa=SILENCE, start_s=0.0, end_s=spoken_from)] if spoken_from > 0 else []
+    after = [Phoneme(ipa=SILENCE, start_s=spoken_to, end_s=duration_s)] if spoken_to < duration_s else []
+    return Utterance(waveform=waveform, phonemes=(*before, *inside, *after))
 
 
-def joined(parts: Sequence[Utterance], pauses_s: Sequence[float]) -> Utterance:
-    """Puts utterances one behind another, each after a pause of its own."""
+def trim_silence(utterance: Utterance, margin_s: float = 0.1) -> Utterance:
+    """Cuts the silence before and after the speech down to a margin; an utterance without speech stays as it is."""
+    spoken = [phoneme for phoneme in utterance.phonemes if phoneme.ipa]
+    if not spoken:
+        return utterance
+    first = max(round((spoken[0].start_s - margin_s) * SAMPLE_RATE_HZ), 0)
+    last = min(round((spoken[-1].end_s + margin_s) * SAMPLE_RATE_HZ), len(utterance.waveform))
+    start_s, duration_s = first / SAMPLE_RATE_HZ, (last - first) / SAMPLE_RATE_HZ
+    moved = [(p.ipa, p.start_s - start_s, p.end_s - start_s) for p in spoken]
+    return Utterance(waveform=utterance.waveform[first:last], phonemes=fill_gaps(moved, duration_s))
+
+
+def join(parts: Sequence[Utterance], pauses_s: Sequence[float]) -> Utterance:
+    """Concatenates utterances; the silence `pauses_s[k]` comes before part k."""
     waveforms: list[Waveform] = []
     phonemes: list[Phoneme] = []
     num_samples = 0
@@ -144,24 +167,23 @@ def joined(parts: Sequence[Utterance], pauses_s: Sequence[float]) -> Utterance:
     return Utterance(waveform=waveform, phonemes=tuple(phonemes))
 
 
-def quickened(utterance: Utterance, factor: float) -> Utterance:
-    """Plays an utterance faster (above 1) or slower; the pitch moves with it, as on a tape: another voice."""
-    # Whole hundreds of hertz keep the resampling's padding short.
-    rate_hz = round(SAMPLE_RATE_HZ * factor / 100) * 100
-    shrunk = SAMPLE_RATE_HZ / rate_hz
+def change_speed(utterance: Utterance, factor: float) -> Utterance:
+    """Plays an utterance faster (above 1) or slower; pitch changes by the same factor, which makes another voice."""
+    rate_hz = round(SAMPLE_RATE_HZ * factor / _RATE_STEP_HZ) * _RATE_STEP_HZ
+    scale = SAMPLE_RATE_HZ / rate_hz
     phonemes = tuple(
-        dataclasses.replace(phoneme, start_s=phoneme.start_s * shrunk, end_s=phoneme.end_s * shrunk)
+        dataclasses.replace(phoneme, start_s=phoneme.start_s * scale, end_s=phoneme.end_s * scale)
         for phoneme in utterance.phonemes
     )
-    return Utterance(waveform=resampled(utterance.waveform, rate_hz), phonemes=phonemes)
+    return Utterance(waveform=resample(utterance.waveform, rate_hz), phonemes=phonemes)
 
 
-def resampled(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
-    """Brings samples to `SAMPLE_RATE_HZ` without delay: what is above the new half rate is cut in the spectrum."""
+def resample(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
+    """Resamples to `SAMPLE_RATE_HZ` without delay, by cutting or padding the spectrum."""
     length = resampled_count(len(samples), rate_hz, SAMPLE_RATE_HZ)
     if not length:
         return np.zeros(0, np.float32)
-    # Zeros behind the end keep the transform's wrap-around out of the speech's start.
+    # Zeros after the end, up to whole seconds: the transform's wrap-around falls on them and not on the start.
     padded = np.concatenate([samples, np.zeros(rate_hz - len(samples) % rate_hz, np.float32)])
     target = len(padded) // rate_hz * SAMPLE_RATE_HZ
     spectrum = np.fft.rfft(padded)
@@ -169,6 +191,27 @@ def resampled(samples: Float32[np.ndarray, " given"], rate_hz: int) -> Waveform:
     count = min(len(spectrum), len(kept))
     kept[:count] = spectrum[:count]
     return (np.fft.irfft(kept, target)[:length] * (target / len(padded))).astype(np.float32)
+
+
+def fill_gaps(found: Iterable[tuple[str, float, float]], duration_s: float) -> tuple[Phoneme, ...]:
+    """Makes phonemes of (IPA, start, end), with silence in all gaps up to the end; neighbouring silences are joined."""
+    phonemes: list[Phoneme] = []
+    reached_s = 0.0
+    for ipa, start_s, end_s in (*found, (SILENCE, duration_s, duration_s)):
+        begin_s = min(max(start_s, reached_s), duration_s)
+        if begin_s > reached_s:
+            _append(phonemes, SILENCE, reached_s, begin_s)
+        reached_s = min(max(end_s, begin_s), duration_s)
+        _append(phonemes, ipa, begin_s, reached_s)
+    return tuple(phonemes)
+
+
+def _append(phonemes: list[Phoneme], ipa: str, start_s: float, end_s: float) -> None:
+    if end_s <= start_s:
+        return
+    if phonemes and ipa == SILENCE == phonemes[-1].ipa:
+        start_s = phonemes.pop().start_s
+    phonemes.append(Phoneme(ipa=ipa, start_s=start_s, end_s=end_s))
 
 
 def _is_modifier(ipa: str) -> bool:

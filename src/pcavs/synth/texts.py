@@ -1,10 +1,11 @@
-"""Sentences for synthetic speech, written for this project; their words are also spoken in shuffled order."""
+"""Sentences for synthetic speech, written for this project, and the texts that are made of them."""
 
 from collections.abc import Mapping
+from typing import Final
 
 import numpy as np
 
-SENTENCES: Mapping[str, tuple[str, ...]] = {
+SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "en-us": (
         "The big blue boat moved slowly past the old harbour before the morning wind came up.",
         "My mother bought five fresh apples and a bottle of milk from the shop above the river.",
@@ -117,20 +118,26 @@ SENTENCES: Mapping[str, tuple[str, ...]] = {
         "Mâine mergem cu barca pe lac dacă vântul nu bate prea puternic.",
     ),
 }
-VAL_LANGUAGES = ("cs", "sv", "ro")
-"""Never spoken in training renders."""
-VARIANTS = (
+"""Sentences of each language, by eSpeak NG's name."""
+
+VAL_LANGUAGES: Final = ("cs", "sv", "ro")
+"""Languages of validation clips; training clips never use them."""
+
+VARIANTS: Final = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f4", "f5", "klatt", "klatt2", "klatt4",
     "linda", "steph", "Andy", "Annie", "grandpa", "Alex", "Michael", "belinda", "john", "michel", "zac",
 )  # fmt: skip
-VAL_VARIANTS = ("f3", "Denis", "Alicia", "david")
+"""eSpeak NG's voice variants in training clips; empty is the language's own voice."""
+
+VAL_VARIANTS: Final = ("f3", "Denis", "Alicia", "david")
+"""Voice variants of validation clips; training clips never use them."""
 
 
 def compose(language: str, random: np.random.Generator) -> str:
-    """Makes a text of about six seconds: a sentence as written, then one whose words are shuffled."""
+    """Returns a text of about six seconds: a sentence as written and one with its words shuffled, in random order."""
     sentences = SENTENCES[language]
     first, second = random.choice(len(sentences), 2)
     words = sentences[second].rstrip(".?।").split()
     random.shuffle(words)
-    plain, mixed = sentences[first], " ".join(words) + "."
-    return f"{mixed} {plain}" if random.random() < 0.5 else f"{plain} {mixed}"
+    plain, shuffled = sentences[first], " ".join(words) + "."
+    return f"{shuffled} {plain}" if random.random() < 0.5 else f"{plain} {shuffled}"

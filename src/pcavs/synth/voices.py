@@ -1,49 +1,64 @@
-"""Who speaks in a clip: eSpeak NG, a recording of a real person, or a Piper voice."""
+"""Chooses who speaks in a clip and what: eSpeak NG, a recording of a real person, or a Piper voice."""
 
 import dataclasses
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from pcavs.data.table import read_table
+from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
 from pcavs.media.files import path_exists
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth import piper
-from pcavs.synth.alignment import aligned, trimmed
-from pcavs.synth.speech import Utterance, Voice, joined, quickened, speak
+from pcavs.synth.alignment import align
+from pcavs.synth.speech import Utterance, Voice, change_speed, join, speak, trim_silence
 from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
 
 logger = logging.getLogger(__name__)
 
-_TEMPO = (0.88, 1.14)
-"""How much slower or faster a recording is played: one person's recordings become several voices."""
+# The ranges below were tuned by hand by listening; none was measured.
+
+_SPEED: Final = (0.88, 1.14)
+"""Range of the factor on a recording's speed, which makes several voices of one person's recordings."""
+
+_PAUSE_S: Final = (0.05, 0.6)
+"""Range of the pause between joined recordings."""
+
+_MARGIN_S: Final = (0.05, 0.3)
+"""Range of the silence that is left before and after the speech of a recording."""
+
+_WORDS_A_MINUTE, _PITCH, _PITCH_RANGE = (115, 185), (25, 75), (25, 90)
+"""Ranges of eSpeak NG's settings, upper ends excluded."""
+
+_PIPER_SLOWNESS: Final = (0.9, 1.2)
+"""Range of the factor on a Piper voice's durations."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class VoiceFile:
+class VoiceRow:
     """One row of a voices table."""
 
     path: Path
-    """A recording (any sound or film file), or a Piper voice (`.onnx`)."""
+    """A recording (any audio or video file), or a Piper voice (`.onnx`)."""
     speaker: str
     split: str
     language: str
     text: str
-    """What is said, in English words; empty where that is not known."""
+    """The spoken words, in English; empty where they are not known."""
 
     @property
     def is_piper(self) -> bool:
-        """Whether this voice says what it is given."""
+        """Whether this is a Piper voice, which can speak any text."""
         return self.path.suffix == ".onnx"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Speech:
-    """What a clip says, and by whom."""
+class ClipSpeech:
+    """An utterance and the voice that speaks it."""
 
     utterance: Utterance
     kind: str
@@ -53,15 +68,15 @@ class Speech:
     text: str
 
 
-def read_voices(table: Path) -> tuple[VoiceFile, ...]:
-    """Reads a CSV with the columns path, speaker, split, language, text; paths are relative to the table.
+def read_voices(table: Path) -> tuple[VoiceRow, ...]:
+    """Reads a CSV with the columns path, speaker, split, language, text; paths are relative to the table's folder.
 
     Raises:
-        InputError: The table cannot be read, lacks a column, or names a file that is not there.
+        InputError: The table cannot be read, lacks a column, or names a file that does not exist.
     """
     voices = tuple(
-        VoiceFile(
-            path=table.parent / row["path"],
+        VoiceRow(
+            path=resolve_beside(row["path"], table.parent),
             speaker=row["speaker"],
             split=row["split"],
             language=row["language"],
@@ -76,23 +91,23 @@ def read_voices(table: Path) -> tuple[VoiceFile, ...]:
 
 
 def verify_languages(languages: Sequence[str]) -> None:
-    """Refuses languages without texts.
+    """Checks that there are sentences in each language.
 
     Raises:
-        InputError: Naming them, and those that there are.
+        InputError: There are none in some of them.
     """
     unknown = sorted(set(languages) - set(SENTENCES))
     if unknown:
-        raise InputError(f"no texts in {', '.join(unknown)}; there are {', '.join(SENTENCES)}")
+        raise InputError(f"no sentences in {', '.join(unknown)}; the languages are {', '.join(SENTENCES)}")
 
 
-def synthetic_speech(held_out: bool, random: np.random.Generator, languages: Sequence[str] = ()) -> Speech:
-    """Lets eSpeak NG say a random text in a random language and voice; held-out ones are never used otherwise.
+def espeak_speech(held_out: bool, random: np.random.Generator, languages: Sequence[str] = ()) -> ClipSpeech:
+    """Speaks a random text in a random language and voice of eSpeak NG.
 
     Args:
-        held_out: Use the languages and voices that training clips never use.
-        random: Decides everything.
-        languages: Use these languages instead.
+        held_out: Draws from the languages and voices that training clips never use; else from the others.
+        random: Draws language, voice and text.
+        languages: Draws from these languages instead; where it is empty, from those of the split.
 
     Raises:
         InputError: eSpeak NG is not installed.
@@ -101,64 +116,67 @@ def synthetic_speech(held_out: bool, random: np.random.Generator, languages: Seq
     voice = Voice(
         language=str(random.choice(np.array(languages))),
         variant=str(random.choice(VAL_VARIANTS if held_out else VARIANTS)),
-        words_a_minute=int(random.integers(115, 185)),
-        pitch=int(random.integers(25, 75)),
-        pitch_range=int(random.integers(25, 90)),
+        words_a_minute=int(random.integers(*_WORDS_A_MINUTE)),
+        pitch=int(random.integers(*_PITCH)),
+        pitch_range=int(random.integers(*_PITCH_RANGE)),
     )
     text = compose(voice.language, random)
-    return Speech(utterance=speak(text, voice), kind="espeak", voice=voice.name, language=voice.language, text=text)
+    return ClipSpeech(utterance=speak(text, voice), kind="espeak", voice=voice.name, language=voice.language, text=text)
 
 
-def real_speech(voices: Sequence[VoiceFile], seconds: float, random: np.random.Generator) -> Speech:
-    """Draws a speaker of a table and lets them speak for about the given time.
+def table_speech(voices: Sequence[VoiceRow], seconds: float, random: np.random.Generator) -> ClipSpeech:
+    """Draws a speaker of a voices table and returns at least `seconds` of speech, where the recordings suffice.
 
-    Speakers are drawn with the root of what there is of them, so that one with hundreds of recordings is heard more
-    than one with a single, but not hundreds of times more. Short recordings of one speaker follow each other; a
-    recording whose words do not fit its sound is passed over, as is a speaker who has no other.
+    Speakers are drawn with the square root of their number of rows as weight, so that one with hundreds of recordings
+    is heard more often than one with a single recording, but not hundreds of times more often. Short recordings of a
+    speaker are joined. A recording that cannot be aligned is skipped with a warning, and so is a speaker without any
+    other.
 
     Raises:
-        InputError: Nobody's recordings can be used.
+        InputError: No recording of any speaker can be aligned.
     """
     names = sorted({voice.speaker for voice in voices})
     weights = np.sqrt([sum(voice.speaker == name for voice in voices) for name in names])
     for name in random.choice(names, len(names), replace=False, p=weights / weights.sum()).tolist():
-        files = [voice for voice in voices if voice.speaker == name]
-        order = [files[int(index)] for index in random.permutation(len(files))]
+        rows = [voice for voice in voices if voice.speaker == name]
+        order = [rows[int(index)] for index in random.permutation(len(rows))]
         if order[0].is_piper:
             return _piper_speech(order[0], random)
-        parts, said = _recordings(order, seconds, random)
+        parts, texts = _aligned_recordings(order, seconds, random)
         if not parts:
             continue
-        pauses_s = [0.0, *(float(pause) for pause in random.uniform(0.05, 0.6, len(parts) - 1))]
-        whole = quickened(joined(parts, pauses_s), float(random.uniform(*_TEMPO)))
-        return Speech(utterance=whole, kind="recording", voice=name, language=order[0].language, text=" ".join(said))
+        pauses_s = [0.0, *(float(pause) for pause in random.uniform(*_PAUSE_S, len(parts) - 1))]
+        utterance = change_speed(join(parts, pauses_s), float(random.uniform(*_SPEED)))
+        text = " ".join(texts)
+        return ClipSpeech(utterance=utterance, kind="recording", voice=name, language=order[0].language, text=text)
     raise InputError("no recording of the voices table could be aligned to its text; see the warnings above")
 
 
-def _recordings(
-    order: Sequence[VoiceFile], seconds: float, random: np.random.Generator
+def _aligned_recordings(
+    order: Sequence[VoiceRow], seconds: float, random: np.random.Generator
 ) -> tuple[list[Utterance], list[str]]:
+    """Aligns recordings in turn, repeating them where needed, until they are long enough at the highest speed."""
     parts: list[Utterance] = []
-    said: list[str] = []
-    while order and sum(len(part.waveform) for part in parts) < seconds * _TEMPO[1] * SAMPLE_RATE_HZ:
-        voice = order[len(said) % len(order)]
+    texts: list[str] = []
+    while order and sum(len(part.waveform) for part in parts) < seconds * _SPEED[1] * SAMPLE_RATE_HZ:
+        voice = order[len(texts) % len(order)]
         try:
-            parts.append(trimmed(aligned(read_waveform(voice.path), voice.text), float(random.uniform(0.05, 0.3))))
+            utterance = align(read_waveform(voice.path), voice.text)
         except InputError as error:
-            logger.warning("%s is passed over: %s", voice.path.name, error)
+            logger.warning("%s is skipped: %s", voice.path.name, error)
             order = [other for other in order if other is not voice]
             continue
-        said.append(voice.text)
-    return parts, said
+        parts.append(trim_silence(utterance, float(random.uniform(*_MARGIN_S))))
+        texts.append(voice.text)
+    return parts, texts
 
 
-def _piper_speech(voice: VoiceFile, random: np.random.Generator) -> Speech:
+def _piper_speech(voice: VoiceRow, random: np.random.Generator) -> ClipSpeech:
     language = piper.language_of(voice.path)
     known = [name for name in SENTENCES if name.split("-")[0] == language.split("-")[0]]
     if not known:
-        raise InputError(
-            f"{voice.path.name} speaks {language}, which has no sentences in texts.py; it has {set(SENTENCES)}"
-        )
+        languages = ", ".join(SENTENCES)
+        raise InputError(f"{voice.path.name} speaks {language}, which has no sentences; the languages are {languages}")
     text = compose(str(random.choice(known)), random)
-    said = piper.say(voice.path, text, float(random.uniform(0.9, 1.2)))
-    return Speech(utterance=said, kind="piper", voice=voice.speaker, language=language, text=text)
+    utterance = piper.speak(voice.path, text, float(random.uniform(*_PIPER_SLOWNESS)))
+    return ClipSpeech(utterance=utterance, kind="piper", voice=voice.speaker, language=language, text=text)

@@ -1,4 +1,4 @@
-"""A toy head in the converter's format, and skips for what a machine may lack."""
+"""A toy head in the converter's format, and fixtures that skip tests where a machine lacks EGL or eSpeak NG."""
 
 import ctypes.util
 from pathlib import Path
@@ -41,7 +41,7 @@ def _skin() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def toy_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file as scripts/convert_avatars.py writes it: a bent sheet with a mouth that AE_AA lowers."""
+    """A file as scripts/convert_avatars.py writes it: a bent sheet with a mouth that the morph AE_AA lowers."""
     positions, normals, uvs = _sheet()
     bones = np.zeros((len(positions), 5), np.float32)
     bones[:, 2] = 1.0
@@ -78,7 +78,7 @@ def toy(toy_path: Path) -> Avatar:
 
 @pytest.fixture(scope="session")
 def device(toy: Avatar) -> None:
-    """Skips where nothing can be drawn offscreen."""
+    """Skips where there is no offscreen OpenGL."""
     pytest.importorskip("moderngl")
     try:
         HeadRenderer(toy, 32).close()

@@ -1,4 +1,4 @@
-"""Clips are whole or absent, carry their truth, and a second run continues the first."""
+"""`pcavs synth`: clips are complete or absent and come with their truth; a second run continues the first."""
 
 import csv
 import json
@@ -11,23 +11,24 @@ import pytest
 
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
+from pcavs.media.files import write_wav
 from pcavs.media.video import read_frames
 from pcavs.synth.options import SynthOptions
-from pcavs.synth.run import run, write_wave
+from pcavs.synth.run import run
 from pcavs.types import Picture
 
 CODEC = 6.0
-"""The drawn frames are equal; x264 does not always make equal films of them when they are this small."""
+"""Largest mean difference in grey levels: the rendered frames are equal, but x264 may encode small ones differently."""
 
 
 def largest_difference(one: Iterable[Picture], other: Iterable[Picture]) -> float:
-    """Mean difference of the two films' least similar frames, grey levels."""
+    """Returns the mean difference of the two videos' least similar frames, in grey levels."""
     return max(float(np.abs(a.astype(int) - b).mean()) for a, b in zip(one, other, strict=True))
 
 
 @pytest.fixture
 def heads(toy_path: Path, tmp_path: Path) -> Path:
-    """Two heads of the toy, one of them held out by index.csv."""
+    """Two copies of the toy head, one of them held out by index.csv."""
     folder = tmp_path / "heads"
     folder.mkdir()
     for name in ("One", "Two"):
@@ -37,13 +38,13 @@ def heads(toy_path: Path, tmp_path: Path) -> Path:
 
 
 def options(heads: Path, out: Path, **changes: object) -> SynthOptions:
-    """Two short training clips and one val clip."""
+    """Returns options for two short training clips and one validation clip."""
     settings = {"clips": 2, "val_clips": 1, "seconds": 0.8, "size_px": 64, "index": heads / "index.csv"} | changes
     return SynthOptions(avatars=heads, out=out, **settings)
 
 
 @pytest.mark.usefixtures("device", "espeak")
-def test_clips_hold_what_their_truth_says(heads: Path, tmp_path: Path) -> None:
+def test_clips_agree_with_their_truth(heads: Path, tmp_path: Path) -> None:
     key = json.loads(run(options(heads, tmp_path / "out")).read_text())
     assert sorted(key) == ["train/One/0000.mp4", "train/One/0001.mp4", "val/Two/0000.mp4"]
     index = list(csv.DictReader((tmp_path / "out/index.csv").open()))
@@ -71,7 +72,7 @@ def test_a_second_run_continues_and_changes_nothing(heads: Path, tmp_path: Path)
 
 
 @pytest.mark.usefixtures("device", "espeak")
-def test_two_processes_make_the_same_clips_as_one(heads: Path, tmp_path: Path) -> None:
+def test_the_number_of_processes_does_not_change_the_clips(heads: Path, tmp_path: Path) -> None:
     one = json.loads(run(options(heads, tmp_path / "one")).read_text())
     two = json.loads(run(options(heads, tmp_path / "two", workers=2)).read_text())
     assert one == two
@@ -84,7 +85,7 @@ def test_two_processes_make_the_same_clips_as_one(heads: Path, tmp_path: Path) -
 
 @pytest.mark.usefixtures("device", "espeak")
 def test_real_voices_speak_in_their_own_split(heads: Path, tmp_path: Path) -> None:
-    write_wave(heads / "hum.wav", np.sin(np.arange(32_000, dtype=np.float32) / 20).astype(np.float32) * 0.3)
+    write_wav(heads / "hum.wav", np.sin(np.arange(32_000, dtype=np.float32) / 20).astype(np.float32) * 0.3)
     table = heads / "voices.csv"
     table.write_text("path,speaker,split,language,text\nhum.wav,hummer,train,en,\nhum.wav,elder,test,en,\n")
     pytest.importorskip("pocketsphinx")
@@ -95,7 +96,7 @@ def test_real_voices_speak_in_their_own_split(heads: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("device", "espeak")
-def test_mixed_heads_are_new_people(heads: Path, tmp_path: Path) -> None:
+def test_heads_of_one_split_are_mixed(heads: Path, tmp_path: Path) -> None:
     shutil.copy(heads / "One.npz", heads / "Three.npz")
     key = json.loads(run(options(heads, tmp_path / "out", clips=6, val_clips=0, blend_with=heads)).read_text())
     people = {truth["avatar"] for truth in key.values()}
@@ -103,12 +104,12 @@ def test_mixed_heads_are_new_people(heads: Path, tmp_path: Path) -> None:
     assert not any("Two" in person for person in people)
 
 
-def test_half_frames_are_refused(heads: Path, tmp_path: Path) -> None:
+def test_a_length_of_half_frames_is_refused(heads: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"0\.05 s is not a whole number of frames"):
         run(options(heads, tmp_path, seconds=0.05))
 
 
-def test_no_heads_says_what_makes_them(tmp_path: Path) -> None:
+def test_a_folder_without_heads_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="convert_avatars"):
         run(SynthOptions(avatars=tmp_path, out=tmp_path))
 
@@ -118,7 +119,7 @@ def test_val_clips_need_held_out_heads(heads: Path, tmp_path: Path) -> None:
         run(options(heads, tmp_path, index=None, clips=0))
 
 
-def test_a_wrong_index_is_named(heads: Path, tmp_path: Path) -> None:
+def test_an_index_without_its_columns_is_reported(heads: Path, tmp_path: Path) -> None:
     (heads / "index.csv").write_text("file\nx\n")
     with pytest.raises(InputError, match="no column path or split"):
         run(options(heads, tmp_path))

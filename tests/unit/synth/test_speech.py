@@ -1,24 +1,24 @@
-"""Speech comes with the time of each phoneme, exact against its own samples."""
+"""Speech comes with the exact time of each phoneme, and every operation on it keeps sound and times together."""
 
 import numpy as np
 import pytest
 
 from pcavs.errors import InputError
 from pcavs.media import espeak
-from pcavs.synth.acoustics import recorded
-from pcavs.synth.speech import Phoneme, Utterance, Voice, excerpt, resampled, speak
+from pcavs.synth.acoustics import simulate_recording
+from pcavs.synth.speech import Phoneme, Utterance, Voice, excerpt, resample, speak
 from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
 from pcavs.synth.visemes import sound_class
 
 
 def level(utterance: Utterance, phoneme: Phoneme) -> float:
-    """Root mean square of one phoneme."""
+    """Returns the root mean square of one phoneme."""
     samples = utterance.waveform[int(phoneme.start_s * 16_000) : int(phoneme.end_s * 16_000)]
     return float(np.sqrt(np.mean(samples**2)))
 
 
 @pytest.mark.usefixtures("espeak")
-def test_phonemes_lie_where_the_sound_is() -> None:
+def test_phonemes_have_the_times_of_their_sound() -> None:
     spoken = speak("Mama. Papa.", Voice(language="en-us"))
     vowels = [p for p in spoken.phonemes if sound_class(p.ipa) == "open"]
     pauses = [p for p in spoken.phonemes if not p.ipa and p.end_s - p.start_s > 0.05]
@@ -31,14 +31,14 @@ def test_phonemes_lie_where_the_sound_is() -> None:
 
 
 @pytest.mark.usefixtures("espeak")
-def test_the_same_request_gives_the_same_sound() -> None:
+def test_equal_requests_give_equal_sound() -> None:
     first, second = (speak("The same words.", Voice(language="en-us", variant="f2")) for _ in range(2))
     np.testing.assert_array_equal(first.waveform, second.waveform)
 
 
 @pytest.mark.usefixtures("espeak")
 @pytest.mark.parametrize("language", SENTENCES)
-def test_every_language_speaks_and_its_sounds_are_known(language: str) -> None:
+def test_every_language_is_spoken_and_its_phonemes_are_known(language: str) -> None:
     spoken = speak(" ".join(SENTENCES[language]), Voice(language=language))
     unknown = {p.ipa for p in spoken.phonemes if p.ipa and sound_class(p.ipa) == "closed"}
     assert not unknown
@@ -46,12 +46,12 @@ def test_every_language_speaks_and_its_sounds_are_known(language: str) -> None:
 
 
 @pytest.mark.usefixtures("espeak")
-def test_an_unknown_voice_is_named() -> None:
+def test_an_unknown_voice_is_reported() -> None:
     with pytest.raises(InputError, match=r"no voice tlh-qaak.*--voices"):
         speak("Hello", Voice(language="tlh-qaak"))
 
 
-def test_without_espeak_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_espeak_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     class Missing:
         stdout = b'{"error": "missing"}\n'
 
@@ -72,7 +72,7 @@ def test_excerpt_keeps_sound_and_phonemes_together() -> None:
     assert cut.phonemes[-1].end_s == pytest.approx(1.0)
 
 
-def test_excerpt_behind_the_end_is_silence() -> None:
+def test_an_excerpt_is_silent_after_the_end() -> None:
     sounds = (Phoneme(ipa="a", start_s=0.0, end_s=1.0),)
     cut = excerpt(Utterance(waveform=np.ones(16_000, np.float32), phonemes=sounds), 0.5, 1.0)
     assert [p.ipa for p in cut.phonemes] == ["a", ""]
@@ -83,7 +83,7 @@ def test_excerpt_behind_the_end_is_silence() -> None:
 def test_resampling_does_not_move_a_click(rate_hz: int) -> None:
     samples = np.zeros(rate_hz, np.float32)
     samples[rate_hz // 2] = 1.0
-    out = resampled(samples, rate_hz)
+    out = resample(samples, rate_hz)
     assert len(out) == 16_000
     assert np.argmax(np.abs(out)) == 8_000
 
@@ -92,7 +92,7 @@ def test_recording_conditions_do_not_move_a_click() -> None:
     click = np.zeros(16_000, np.float32)
     click[8_000:8_040] = np.hanning(40)
     for seed in range(8):
-        heard = recorded(click, np.random.default_rng(seed))
+        heard = simulate_recording(click, np.random.default_rng(seed))
         assert abs(int(np.argmax(np.abs(heard))) - 8_020) <= 16
         assert np.abs(heard).max() <= 0.99
 
@@ -102,6 +102,6 @@ def test_held_out_voices_are_not_in_training() -> None:
     assert set(VAL_LANGUAGES) < set(SENTENCES)
 
 
-def test_texts_repeat_with_their_seed() -> None:
+def test_equal_seeds_give_equal_texts() -> None:
     first, second, other = (compose("de", np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert first == second != other

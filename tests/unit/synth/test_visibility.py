@@ -1,4 +1,4 @@
-"""What no film can show is found, and what one can show stays."""
+"""Triangles that no clip can show are found."""
 
 import dataclasses
 
@@ -14,8 +14,8 @@ SCENE = Scene(background=np.zeros((4, 4, 3), np.uint8), lights=(DARK,) * 3, sky=
 
 
 @pytest.fixture
-def with_a_stone_inside(toy: Avatar) -> Avatar:
-    """The toy's sheet, and a grain of it hidden a centimetre behind its middle."""
+def toy_with_hidden_part(toy: Avatar) -> Avatar:
+    """The toy's sheet, and a small copy of it hidden behind its middle."""
     middle = np.array([0.0, 1.6, 0.1], np.float32)
     hidden = middle + (toy.positions - middle) * 0.02 - np.array([0, 0, 0.03], np.float32)
     return dataclasses.replace(
@@ -30,21 +30,21 @@ def with_a_stone_inside(toy: Avatar) -> Avatar:
 
 
 @pytest.mark.usefixtures("device")
-def test_triangles_are_numbered_as_they_are_listed(toy: Avatar) -> None:
+def test_triangles_are_numbered_in_the_order_of_the_index_list(toy: Avatar) -> None:
     with HeadRenderer(dataclasses.replace(toy, triangles=(toy.triangles[0][:7],)), 128) as renderer:
         renderer.set_scene(SCENE)
-        np.testing.assert_array_equal(renderer.seen_triangles(HeadState()), np.arange(7))
+        np.testing.assert_array_equal(renderer.visible_triangles(HeadState()), np.arange(7))
 
 
 @pytest.mark.usefixtures("device")
-def test_only_the_hidden_half_is_dropped(with_a_stone_inside: Avatar) -> None:
-    seen = visible_triangles(with_a_stone_inside, 128)
+def test_only_the_hidden_part_is_dropped(toy_with_hidden_part: Avatar) -> None:
+    seen = visible_triangles(toy_with_hidden_part, 128)
     half = len(seen) // 2
     assert seen[:half].mean() > 0.95
     assert not seen[half:].any()
 
 
 @pytest.mark.usefixtures("device")
-def test_drawing_needs_a_scene(toy: Avatar) -> None:
-    with HeadRenderer(toy, 32) as renderer, pytest.raises(ValueError, match="set_scene comes before"):
+def test_rendering_needs_a_scene(toy: Avatar) -> None:
+    with HeadRenderer(toy, 32) as renderer, pytest.raises(ValueError, match="call set_scene before"):
         renderer.render(HeadState())

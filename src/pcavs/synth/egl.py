@@ -1,4 +1,4 @@
-"""Where pictures are drawn: OpenGL without a screen, through EGL, on a GPU or on the CPU (Mesa's llvmpipe)."""
+"""Opens an OpenGL context without a screen through EGL, on a GPU or on the CPU (Mesa's llvmpipe)."""
 
 import ctypes
 import ctypes.util
@@ -8,7 +8,7 @@ from pcavs.errors import InputError
 
 
 def moderngl_module() -> Any:
-    """Imports moderngl.
+    """Imports moderngl, which is an optional dependency.
 
     Raises:
         InputError: It is not installed.
@@ -21,19 +21,19 @@ def moderngl_module() -> Any:
 
 
 def open_context() -> Any:
-    """Opens an OpenGL context without a screen, on the first device that EGL offers: a GPU where there is one.
+    """Opens an OpenGL context on the first device that EGL offers, a GPU where there is one.
 
     Raises:
-        InputError: moderngl or EGL's drivers are not installed.
+        InputError: moderngl or the EGL drivers are not installed.
     """
     moderngl = moderngl_module()
-    if not _egl_devices():
+    if not _count_egl_devices():
         raise InputError("no offscreen OpenGL here; on Debian: apt install libegl1 libgl1-mesa-dri")
     return moderngl.create_context(standalone=True, backend="egl")
 
 
-def _egl_devices() -> int:
-    """Counts what EGL could draw on, because the context's own errors do not say what is missing."""
+def _count_egl_devices() -> int:
+    """Counts the devices of EGL; a failure to create a context does not say whether there are any."""
     name = ctypes.util.find_library("EGL")
     if name is None:
         return 0
