@@ -14,8 +14,8 @@ class PrepareOptions:
     out: Path
     """Folder for the shards, the ledger and the report. The same command continues a run that was stopped."""
     index: Path | None = None
-    """CSV with a column `path` (relative to the CSV's own folder) and, where known, `identity`, `source`, `split` and
-    `licence`."""
+    """CSV with a column `path` (relative to the CSV's own folder) and, where known, `identity`, `source`, `split`
+    and `licence`."""
     layout: Literal["auto", "folder", "voxceleb2", "lrw"] = "auto"
     """How to find the speaker where there is no index: from the folders of VoxCeleb2 or LRW, or, with `folder`, from
     the first folder of each file, with one speaker in twenty held out. `auto` decides for each file."""

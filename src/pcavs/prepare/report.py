@@ -92,7 +92,6 @@ def write_report(folder: Path) -> Path:
         f"<p>The middle frame of up to {_MAX_FACES} clips, evenly spaced through the ledger.</p><div class='faces'>",
         *_faces(folder, kept),
         "</div><h2>Rejected clips</h2>",
-        f"<p>Up to {_MAX_REJECTIONS} for each gate: file, start of the clip in the file, reason.</p>",
         *_rejections(rejected),
         "<h2>Kept clips by source and split</h2>",
         _sources(kept),
@@ -188,6 +187,8 @@ def _rejections(rejected: list[dict[str, Any]]) -> Iterator[str]:
         by_gate[row["gate"]].append(row)
     if not rejected:
         yield "<p>No clip was rejected.</p>"
+        return
+    yield f"<p>Up to {_MAX_REJECTIONS} for each gate: file, start of the clip in the file, reason.</p>"
     for gate, rows in sorted(by_gate.items()):
         cells = "".join(
             f"<tr><td>{_escape(row['file'])}</td><td class='number'>{row['start_frame'] / FRAME_RATE:.1f} s</td>"

@@ -9,8 +9,8 @@ class SynthOptions:
     """Renders talking heads with sound and exact truth, as training data.
 
     Writes OUT/SPLIT/HEAD/NNNN.mp4, with the sound as .wav and the truth of every frame as .json beside it; a clip is
-    complete once its .mp4 exists. OUT/KEY.json collects the truth of all clips, and OUT/index.csv lists them for
-    `pcavs prepare`. The same command continues a run that was stopped.
+    complete once its .mp4 exists. OUT/KEY.json collects the truth of all clips, and OUT/index.csv lists the clips for
+    use by `pcavs prepare`. The same command continues a run that was stopped.
     """
 
     avatars: Path
