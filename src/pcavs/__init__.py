@@ -1,4 +1,8 @@
-"""One photo speaks any voice with any head movement (PC-AVS)."""
+"""Makes one photograph of a face speak any voice, with any head motion (PC-AVS).
+
+`load` returns a `Talker`, whose `animate` makes a film from a photograph, speech and a head motion. `pcavs` is the
+same on the command line.
+"""
 
 import sys
 from pathlib import Path
@@ -7,22 +11,24 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from pcavs.animate.talker import Talker
 
-# OpenVINO reports every import to a measuring service, unless its telemetry package is not there.
+# OpenVINO reports each import to a telemetry service if its telemetry package can be imported; None prevents that.
 sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
 
 __version__ = "0.1.0"
 
 
 def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda"] = "auto") -> "Talker":
-    """Loads a talker, ready to animate.
+    """Loads a talker: weights for a runtime, with the face networks, ready to animate.
 
     Args:
-        weights: A .safetensors bundle or a folder made by `pcavs weights export`; None is the one that ships.
-        device: `cpu` needs no torch, `cuda` does; `auto` is `cpu` unless only torch can run the weights.
+        weights: A .safetensors bundle, or a folder made by `pcavs weights export`; None loads the weights that ship
+            with the package.
+        device: `cpu` runs exported networks without torch; `cuda` needs torch; `auto` is `cpu`, unless the weights are
+            a bundle that was never exported, which torch runs.
 
     Raises:
-        WeightsError: There are no such weights, or they are damaged.
-        InputError: The device cannot be used.
+        WeightsError: The weights do not exist or are damaged.
+        InputError: The device is not available.
     """
     from pcavs.animate.talker import load_talker
 

@@ -1,4 +1,4 @@
-"""`python -m pcavs` is `pcavs`."""
+"""Runs the command line as `python -m pcavs`."""
 
 from pcavs.cli import main
 

@@ -5,6 +5,6 @@ from jaxtyping import Float
 
 
 def smoothstep(x: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """Computes the cubic Hermite step 3x² - 2x³, with x clipped to [0, 1]; the slope is 0 at both ends."""
+    """Computes the cubic Hermite step 3 x² - 2 x³ of x clipped to [0, 1]; its slope is 0 at both ends."""
     clipped = np.clip(x, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)

@@ -1,7 +1,7 @@
-"""Facts that must travel with the weights: sizes, rates, the mel recipe and the crop template.
+"""Defines the spec that is stored with weights: sizes of the networks, mel recipe, crop template; and fixed rates.
 
-Nothing here is an option of one run. A bundle stores its `TalkerSpec` as JSON, and inference reads every
-architectural fact from it.
+A bundle stores its `TalkerSpec` as JSON, and inference reads all sizes from it. Choices of a single run are not here
+but in the options of each command.
 """
 
 import dataclasses
@@ -10,81 +10,107 @@ from typing import Any, Final, Literal
 
 from pcavs.errors import WeightsError
 
-SAMPLE_RATE_HZ = 16_000
-FRAME_RATE = 25
-"""Frames a second of every film inside the engine (Zhou et al., CVPR 2021, section 4)."""
+SAMPLE_RATE_HZ: Final = 16_000
+"""Sampling rate of all speech inside the package, as in the published code."""
+FRAME_RATE: Final = 25
+"""Frames a second of all videos inside the package (Zhou et al., CVPR 2021, section 4)."""
 
-MESH_POINTS = 478
-POSE_DIM = 12
-"""Rotation 9, translation 2, scale 1 (the paper's reason for twelve)."""
+MESH_POINTS: Final = 478
+"""Landmarks of a face mesh: 468 of the face, 5 of each iris."""
+POSE_DIM: Final = 12
+"""Numbers of the pose code: rotation 9, translation 2, scale 1 (as in the paper)."""
 
 
 def exact_div(value: int, divisor: int) -> int:
-    """Divides, refusing a division that leaves a remainder."""
+    """Divides two integers.
+
+    Raises:
+        ValueError: The division leaves a remainder.
+    """
     quotient, remainder = divmod(value, divisor)
     if remainder:
         raise ValueError(f"{value} is not a multiple of {divisor}")
     return quotient
 
 
-HOP_SAMPLES = 160
-MEL_BINS_PER_SECOND = exact_div(SAMPLE_RATE_HZ, HOP_SAMPLES)
-MEL_BINS_PER_FRAME = exact_div(MEL_BINS_PER_SECOND, FRAME_RATE)
-SAMPLES_PER_FRAME = exact_div(SAMPLE_RATE_HZ, FRAME_RATE)
-MEL_WINDOW_FRAMES = 5
-MEL_WINDOW_BINS = MEL_WINDOW_FRAMES * MEL_BINS_PER_FRAME
+HOP_SAMPLES: Final = 160
+"""Samples from one mel bin to the next: 10 ms (published code, AudioConfig)."""
+MEL_BINS_PER_SECOND: Final = exact_div(SAMPLE_RATE_HZ, HOP_SAMPLES)
+MEL_BINS_PER_FRAME: Final = exact_div(MEL_BINS_PER_SECOND, FRAME_RATE)
+SAMPLES_PER_FRAME: Final = exact_div(SAMPLE_RATE_HZ, FRAME_RATE)
+MEL_WINDOW_FRAMES: Final = 5
+"""Frames that the mel window of one frame spans: 0.2 s, as in the published code."""
+MEL_WINDOW_BINS: Final = MEL_WINDOW_FRAMES * MEL_BINS_PER_FRAME
 
 Missing = Literal["interpolate", "hold", "skip", "fail"]
-"""What is done about frames in which the face is not seen: straight between those around them; as in the last one;
-left out, so that time closes over them; or nothing is made at all."""
+"""What to do about frames in which the face is not found: `interpolate` linearly between the frames around them; `hold`
+the last pose; `skip` them, which shortens the motion; or `fail` with an error."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MelSpec:
-    """Recipe of the mel spectrogram (published code, AudioConfig)."""
+    """Recipe of the mel spectrogram; the defaults are those of the published code (AudioConfig)."""
 
     fft_samples: int = 1280
+    """Length of the analysis window and of the FFT: 80 ms."""
     mel_channels: int = 80
+    """Number of mel bands."""
     low_hz: float = 125.0
+    """Lower edge of the lowest band."""
     high_hz: float = 7600.0
+    """Upper edge of the highest band."""
     reference_db: float = 20.0
+    """Level that is subtracted before scaling."""
     floor_db: float = -100.0
+    """Level, after that, which becomes 0; 0 dB becomes 1."""
     loudness_rms: float = 0.1
-    """The whole file is scaled to this root mean square before the transform."""
+    """Root mean square to which the whole speech is scaled before the transform; full scale is 1."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CropSpec:
-    """Where the eyes and the mouth of the clip's average face come to lie, as shares of the crop's side.
+    """Template of the aligned crop: where eyes and mouth of a clip's mean face lie, as fractions of the crop's side.
 
-    The default is the published template after its hidden crop (192 of 224 pixels): eyes at (83, 69) and
-    (141, 69), inner mouth at (112, 140) of 224.
+    The default is the published template with the published data loader's second crop (192 of 224 pixels) applied, in
+    whole pixels of 224 (docs/decisions/0001).
     """
 
     left_eye: tuple[float, float] = (83 / 224, 69 / 224)
+    """x and y of the left eye's centre; left is the picture's left."""
     right_eye: tuple[float, float] = (141 / 224, 69 / 224)
+    """x and y of the right eye's centre."""
     mouth: tuple[float, float] = (112 / 224, 140 / 224)
+    """x and y of the centre of the inner mouth."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FlowSpec:
-    """Sizes of the `flow` talker."""
+    """Sizes of the `flow` networks (docs/decisions/0007); the defaults are those of the weights that ship."""
 
     frame_px: int = 128
-    """Side of the faces that the networks see."""
+    """Side of the aligned crops that the networks take."""
     picture_px: int = 256
-    """Side of the identity picture that is moved, and of the film unless the user asks otherwise."""
+    """Side of the photograph that is warped, and of the film unless the user chooses another size."""
     motion_dim: int = 384
+    """Length of the motion feature."""
     content_dim: int = 256
+    """Length of content."""
     content_embedding_dim: int = 128
+    """Length of the content embedding."""
     pose_dim: int = POSE_DIM
+    """Length of the pose code."""
     pose_embedding_dim: int = 64
+    """Length of the pose code's embedding."""
     identity_dim: int = 256
+    """Length of the identity vector."""
     style_dim: int = 256
+    """Length of the style."""
     identity_widths: tuple[int, ...] = (32, 64, 96, 160, 224)
     """Channels of the identity encoder at frame_px/2, /4, ... down to /32."""
     motion_widths: tuple[int, ...] = (32, 48, 96, 128, 160)
+    """Channels of the motion encoder at frame_px/2, /4, ... down to /32."""
     speech_widths: tuple[int, ...] = (32, 48, 96, 160)
+    """Channels of the speech encoder's stages."""
     generator_widths: tuple[int, ...] = (192, 160, 96, 64)
     """Channels of the generator from frame_px/16 up to frame_px/2."""
 
@@ -103,42 +129,55 @@ TINY_FLOW = FlowSpec(
     speech_widths=(8, 16, 32, 32),
     generator_widths=(32, 32, 24, 16),
 )
-"""Under a million parameters: plays the whole product in a test."""
+"""Sizes for tests: under a million parameters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PaperSpec:
-    """Sizes of the `paper` talker: the published networks, unless said otherwise (Zhou et al., CVPR 2021)."""
+    """Sizes of the `paper` networks; the defaults are those of the published networks (Zhou et al., CVPR 2021)."""
 
     frame_px: int = 224
-    """Side of the faces that the networks see and make; a multiple of 32."""
+    """Side of the aligned crops that the networks take, and of the faces that they generate; a multiple of 32."""
     identity_stem: int = 64
+    """Channels of the first convolution of the identity encoder, a ResNeXt."""
     identity_planes: tuple[int, ...] = (64, 128, 256, 512)
-    """Of the four stages of ResNeXt; a stage gives four times as many channels."""
+    """Planes of its four stages; each stage outputs four times as many channels."""
     identity_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    """Residual blocks of each stage."""
     identity_groups: int = 32
+    """Groups of its grouped convolutions (cardinality)."""
     identity_group_width: int = 4
-    """Channels of a group for 64 planes."""
+    """Channels of a group in a stage of 64 planes."""
     motion_widths: tuple[int, ...] = (64, 128, 256)
+    """Channels of the motion encoder before its hourglass."""
     motion_heatmaps: int = 68
+    """Landmark heatmaps of the hourglass."""
     motion_dim: int = 512
+    """Length of the motion feature."""
     hourglass_depth: int = 4
+    """Number of times that the hourglass halves the resolution."""
     speech_widths: tuple[int, ...] = (32, 64, 128, 256)
+    """Channels of the speech encoder's stages, of a ResNet-SE."""
     speech_blocks: tuple[int, ...] = (3, 4, 6, 3)
+    """Residual blocks of each stage."""
     speech_attention_dim: int = 128
+    """Hidden channels of its attentive pooling."""
     content_dim: int = 512
+    """Length of content."""
     content_embedding_dim: int = 500
+    """Length of the content embedding."""
     pose_dim: int = POSE_DIM
+    """Length of the pose code."""
     seed_channels: int = 512
-    """Channels of the identity map from which the generator starts."""
+    """Channels of the identity map that is the generator's first feature map."""
     generator_widths: tuple[int, ...] = (512, 512, 512, 512, 256, 128)
     """Channels of the generator at frame_px/32, /16, ... up to frame_px."""
     speech_gain: float = 1.2
-    """Factor on heard content before its embedding: the published inference's constant."""
+    """Factor on the content of speech before its embedding: a constant of the published inference code."""
 
     @property
     def picture_px(self) -> int:
-        """Side of the film unless the user asks otherwise: what the generator makes."""
+        """Side of the film unless the user chooses another size: that of the generator's output."""
         return self.frame_px
 
     @property
@@ -153,7 +192,7 @@ class PaperSpec:
 
     @property
     def style_dim(self) -> int:
-        """Length of the style: identity vector, content embedding and pose, one after the other."""
+        """Length of the style: identity vector, content embedding and pose code, concatenated."""
         return self.identity_dim + self.content_embedding_dim + self.pose_dim
 
 
@@ -176,47 +215,50 @@ TINY_PAPER = PaperSpec(
     seed_channels=32,
     generator_widths=(32, 32, 16, 16, 8, 8),
 )
-"""Under half a million parameters: the paper's structure for tests."""
+"""Sizes for tests: the same structure with under half a million parameters."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TalkerSpec:
-    """Everything a bundle must say of itself for its weights to mean something."""
+    """Everything that inference must know about weights; a bundle stores it as JSON."""
 
     kind: Literal["flow", "paper"] = "flow"
+    """`flow` warps the photograph; `paper` is the published network."""
     mel: MelSpec = MelSpec()
+    """Recipe of the mel spectrogram."""
     crop: CropSpec = CropSpec()
+    """Template of the aligned crop."""
     flow: FlowSpec = FlowSpec()
-    """Of a `flow` talker; means nothing in another."""
+    """Sizes of a `flow` talker; unused in the other kind."""
     paper: PaperSpec = PaperSpec()
-    """Of a `paper` talker; means nothing in another."""
+    """Sizes of a `paper` talker; unused in the other kind."""
 
     @property
     def sizes(self) -> FlowSpec | PaperSpec:
-        """Sizes of this kind of talker."""
+        """Sizes of the networks of this kind."""
         return self.flow if self.kind == "flow" else self.paper
 
     def to_json(self) -> str:
-        """Serialises with sorted keys, so equal specs give equal text; sizes of the other kind are left out."""
+        """Serialises the spec without the sizes of the other kind; equal specs give equal text (keys are sorted)."""
         fields = {"kind": self.kind, "mel": self.mel, "crop": self.crop, self.kind: self.sizes}
         return json.dumps(fields, default=dataclasses.asdict, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "TalkerSpec":
-        """Reads what `to_json` wrote.
+        """Parses the result of `to_json`.
 
         Raises:
-            WeightsError: The text is not JSON, or holds a setting this version does not know.
+            WeightsError: The text is not JSON, or has a kind or a field that this version does not know.
         """
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise WeightsError(f"the spec inside the weights is not JSON: {error}") from error
+            raise WeightsError(f"the spec inside the weights is not JSON ({error}); download or make them again") from error
         if not isinstance(fields, dict):
-            raise WeightsError("the spec inside the weights is damaged: it is no object; fetch or make them again")
+            raise WeightsError("the spec inside the weights is damaged: it is not a JSON object; download or make them again")
         kind = fields.get("kind")
         if kind not in ("flow", "paper"):
-            raise WeightsError(f"the weights are of kind {kind}; this version knows {' and '.join(_SIZES)}")
+            raise WeightsError(f"the weights are of kind {kind}; this version supports {' and '.join(_SIZES)}")
         return cls(
             kind=kind,
             mel=_build(MelSpec, fields.get("mel")),
@@ -229,10 +271,11 @@ _SIZES: Final[dict[str, type]] = {"flow": FlowSpec, "paper": PaperSpec}
 
 
 def _build(cls: type, fields: Any) -> Any:
+    """Builds a spec from its parsed JSON, with lists as tuples."""
     if not isinstance(fields, dict):
-        raise WeightsError(f"the weights say nothing of their {cls.__name__}; fetch or make them again")
+        raise WeightsError(f"the spec inside the weights lacks its {cls.__name__}; download or make them again")
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(fields) - known)
     if unknown:
-        raise WeightsError(f"the weights' {cls.__name__} has settings unknown to this version: {', '.join(unknown)}")
+        raise WeightsError(f"the weights' {cls.__name__} has fields that this version does not know ({', '.join(unknown)}); update pcavs")
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})

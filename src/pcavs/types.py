@@ -1,7 +1,7 @@
-"""Array types shared by all floors; numpy only, so that they import without torch.
+"""Array types that all packages share; NumPy only, so importing them needs no torch.
 
-Colour is RGB everywhere. A picture is height x width x 3, uint8. Pixel coordinates are (x, y) with the
-centre of the top-left pixel at (0, 0).
+Conventions: colour is RGB. Pixel coordinates are (x, y), x to the right and y down, with the centre of the top-left pixel
+at (0, 0). Shapes are checked in the tests (jaxtyping and beartype).
 """
 
 from collections.abc import Callable
@@ -17,19 +17,20 @@ Waveform: TypeAlias = Float32[np.ndarray, " samples"]
 """Mono samples in [-1, 1] at `spec.SAMPLE_RATE_HZ`."""
 
 Mel: TypeAlias = Float32[np.ndarray, "80 bins"]
-"""Log-mel in [0, 1], 100 bins a second."""
+"""Log-mel spectrogram in [0, 1]; row 0 is the lowest band. One bin is 10 ms."""
 
 MelWindows: TypeAlias = Float32[np.ndarray, "time 1 80 20"]
-"""One mel window (0.2 s) a video frame."""
+"""One mel window of 0.2 s for each video frame, with a channel axis of length 1; log-mel in [0, 1]."""
 
 Mesh: TypeAlias = Float32[np.ndarray, "478 3"]
-"""Face landmarks of the landmark model: x, y in pixels of the named frame, z in the same unit (smaller is nearer)."""
+"""Landmarks of one face: x and y in pixels of the frame that the context names; z in the same unit, smaller is nearer to
+the camera, relative to the head. `face.regions` names groups of the points."""
 
 Box: TypeAlias = Float[np.ndarray, "4"]
-"""x0, y0, x1, y1 in pixels."""
+"""Bounding box x0, y0, x1, y1 in pixels; x0 < x1 and y0 < y1."""
 
 CropTransform: TypeAlias = Float[np.ndarray, "2 3"]
-"""Similarity from source pixels to crop pixels, invertible."""
+"""Similarity transform [A | t] from source pixels to crop pixels, p_crop = A p_source + t; invertible."""
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Progress callback: (activity, frames done, frames in total)."""
+"""Progress callback: (activity, number done, number in total)."""

@@ -67,7 +67,7 @@ def test_blank_frames_give_no_pose_of_their_own(loud_mouth, landmarker, gappy, m
     assert np.ptp(source.codes) < 0.02
     assert source.codes.min() > 90 / 255 + 0.02
     assert [t for t, seen in enumerate(source.report.found) if not seen] == sorted(BLANK)
-    assert any("was not seen in 3 of 15 frames" in note for note in source.notes)
+    assert any("was not found in 3 of 15 frames" in note for note in source.notes)
 
 
 def test_held_frames_are_those_before(landmarker, gappy):

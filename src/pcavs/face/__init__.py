@@ -1,1 +1,1 @@
-"""From pixels to a face track, an aligned crop, the 478 landmarks and the head's pose."""
+"""Finds faces in frames: detection, tracking, the 478 landmarks, the aligned crop, and the head pose."""

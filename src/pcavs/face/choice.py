@@ -1,4 +1,4 @@
-"""Which of several faces is meant."""
+"""Decides which face to track in a frame that shows several."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol, runtime_checkable
@@ -11,59 +11,59 @@ from pcavs.types import Box, Picture
 
 @runtime_checkable
 class FaceChoice(Protocol):
-    """Says whom to follow."""
+    """Ranks the faces of the first frame; the best one in which landmarks are found is tracked."""
 
     name: str
-    """For messages: how the one who is taken was chosen."""
+    """Describes the chosen face in messages, such as "the rightmost"."""
 
     def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
-        """Gives the faces that may be meant, likeliest first; none where the one who is meant is not among them."""
+        """Returns the faces that may be tracked, best first; an empty list if none of them may."""
         ...
 
 
 class Largest:
-    """The largest central face."""
+    """Chooses the largest central face."""
 
     name = "the largest central one"
 
     def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
-        """Ranks by `prominence`."""
+        """Ranks the faces by `prominence`."""
         height, width = picture.shape[:2]
         return sorted(faces, key=lambda face: prominence(face.box, width, height), reverse=True)
 
 
 class ByPosition:
-    """One of the faces, counted from the picture's left."""
+    """Chooses a face by its position, counted from the left of the picture."""
 
     def __init__(self, index: int) -> None:
-        """Takes its number, from 0 on; -1 is the rightmost."""
+        """Stores the index: 0 is the leftmost face, -1 the rightmost."""
         self._index = index
         self.name = "the rightmost" if index == -1 else f"number {index} from the left"
 
     def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
-        """Gives that face alone, if there are as many."""
+        """Returns the face of this index alone; an empty list if there are fewer faces."""
         from_left = sorted(faces, key=lambda face: float(face.box[0] + face.box[2]))
         return from_left[self._index :][:1] if self._index < len(from_left) else []
 
 
 class MostSimilar:
-    """The face that is most like a reference."""
+    """Chooses the face that is most similar to a reference."""
 
     name = "the one most like the reference"
 
-    def __init__(self, likeness: Callable[[Picture, Detection], float]) -> None:
-        """Takes the measure: larger is liker."""
-        self._likeness = likeness
+    def __init__(self, similarity: Callable[[Picture, Detection], float]) -> None:
+        """Stores the measure, which returns a higher number for a more similar face."""
+        self._similarity = similarity
 
     def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
-        """Ranks by likeness; a single face is not measured."""
+        """Ranks the faces by similarity; a single face is returned without measuring it."""
         if len(faces) < 2:
             return list(faces)
-        return sorted(faces, key=lambda face: self._likeness(picture, face), reverse=True)
+        return sorted(faces, key=lambda face: self._similarity(picture, face), reverse=True)
 
 
 def prominence(box: Box, width: int, height: int) -> float:
-    """Ranks faces: the area, less the farther from the middle (nothing at the corners)."""
+    """Scores a face: its area, weighted from 1 at the picture's centre to 0 at its corners."""
     area = float(np.prod(box[2:] - box[:2]))
     middle = np.array([width, height]) / 2
     away = np.linalg.norm((box[:2] + box[2:]) / 2 + 0.5 - middle) / np.linalg.norm(middle)

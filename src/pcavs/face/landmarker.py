@@ -1,7 +1,10 @@
-"""Finds faces in a picture and the 478 points of one of them, with MediaPipe's two networks run by OpenVINO.
+"""Detects faces and locates the 478 landmarks of one face, with MediaPipe's two networks run by OpenVINO.
 
-The pipeline around the networks (anchors, merging of detections, the rotated square that the landmark network
-looks at) is written anew from the networks' model cards, so no telemetry and no further package comes with it.
+The pipeline around the networks (anchors, merging of overlapping detections, the rotated square that is the landmark
+network's input) is an implementation of our own after the networks' model cards, so that the mediapipe package and its
+telemetry are not needed. `pcavs.face.track` follows a face from frame to frame.
+
+Reference: MediaPipe BlazeFace (short range) and Face Mesh V2, model cards, Google.
 """
 
 import functools
@@ -16,43 +19,61 @@ from jaxtyping import Float, Float32
 
 from pcavs.face.align import Square, crop_picture, invert
 from pcavs.runtime.openvino import cpu_settings
+from pcavs.spec import MESH_POINTS
 from pcavs.types import Box, Mesh, Picture
 
 _DETECTOR_PX: Final = 128
+"""Side of the detector's input."""
 _MESH_PX: Final = 256
+"""Side of the landmark network's input."""
 _ANCHOR_LAYERS: Final = ((8, 2), (16, 6))
-"""(pixels between anchors, anchors a place) of the short-range detector: 16 x 16 x 2 + 8 x 8 x 6 = 896."""
+"""(pixels between anchors, anchors at each place) of the short-range detector: 16 x 16 x 2 + 8 x 8 x 6 = 896."""
+_DETECTION_POINTS: Final = 8
+"""Points that the detector outputs for each anchor: centre and size of the box, and six keypoints."""
 _SAME_FACE_OVERLAP: Final = 0.3
+"""Intersection over union above which two detections are one face (MediaPipe's value)."""
 _REGION_SCALE: Final = 1.5
-"""The landmark network wants a quarter of the face's size as margin on each side."""
-_LEFT_EYE_CORNER, _RIGHT_EYE_CORNER = 33, 263
+"""Side of the landmark network's input over the size of the face: a margin of a quarter of the face on each side
+(MediaPipe's value)."""
+_LEFT_EYE_CORNER: Final = 33
+_RIGHT_EYE_CORNER: Final = 263
+"""Mesh points of the outer eye corners."""
+_MARGIN_WINDOW: Final = 1.6
+"""Side of the search window with a margin, over the picture's longer side: a face that fills the picture is smaller in
+it, as the detector expects. Tuned by hand."""
+_MIN_WINDOW_PX: Final = _DETECTOR_PX / 2
+"""Side of the smallest search window: a smaller one would be enlarged more than twice."""
+_MAX_LOGIT: Final = 100.0
+"""Limit of the logits, against overflow in the exponential."""
 
 MIN_SCORE: Final = 0.5
-"""A detection or a mesh below this is not taken for a face."""
+"""Score of a detection, or presence of a mesh, from which it counts as a face (MediaPipe's value)."""
 
 
 class Detection(NamedTuple):
-    """A face that the detector saw."""
+    """A face found by the detector."""
 
     box: Box
-    """x0, y0, x1, y1 in pixels: from the brows to the chin, not the hair."""
+    """x0, y0, x1, y1 in pixels; it reaches from the brows to the chin, without the hair."""
     keypoints: Float32[np.ndarray, "6 2"]
-    """Pixels of the left eye, right eye, nose tip, mouth centre, left ear and right ear (left of the picture)."""
+    """Left eye, right eye, nose tip, mouth centre, left ear and right ear, in pixels; left is the picture's left."""
     score: float
-    """0 to 1."""
+    """Confidence, 0 to 1."""
 
 
 class Region(NamedTuple):
-    """A turned square of the picture in which the eyes lie level."""
+    """The rotated square that the landmark network takes as input; the eyes are level in it."""
 
     centre_px: Float[np.ndarray, "2"]
+    """Pixels of the picture."""
     side_px: float
+    """Pixels of the picture."""
     angle_rad: float
-    """Clockwise in the picture."""
+    """Rotation from the picture's axes, positive clockwise."""
 
     @classmethod
     def of_detection(cls, detection: Detection) -> "Region":
-        """The square around a detected face."""
+        """Computes the square around a detected face."""
         x0, y0, x1, y1 = detection.box
         left_eye, right_eye = detection.keypoints[:2]
         side = _REGION_SCALE * max(x1 - x0, y1 - y0)
@@ -60,102 +81,106 @@ class Region(NamedTuple):
 
     @classmethod
     def of_mesh(cls, mesh: Mesh) -> "Region":
-        """The square around a known mesh, for the next frame."""
+        """Computes the square around the mesh of the previous frame."""
         angle = _angle(mesh[_LEFT_EYE_CORNER], mesh[_RIGHT_EYE_CORNER])
-        level = mesh[:, :2].astype(np.float64) @ _turn(angle)  # row vectors: turns the eye line level
+        # Row vectors times the rotation are rotated by the inverse, which makes the line of the eyes level.
+        level = mesh[:, :2].astype(np.float64) @ _rotation(angle)
         low, high = level.min(axis=0), level.max(axis=0)
-        return cls(_turn(angle) @ ((low + high) / 2), float(_REGION_SCALE * (high - low).max()), angle)
+        return cls(_rotation(angle) @ ((low + high) / 2), float(_REGION_SCALE * (high - low).max()), angle)
 
 
 class Landmarks(NamedTuple):
-    """The mesh of one face."""
+    """Output of the landmark network for one region."""
 
     mesh: Mesh
     """Pixels of the picture."""
     presence: float
-    """0 to 1: whether the region showed a face at all."""
+    """Confidence that the region shows a face, 0 to 1."""
 
 
 class FaceLandmarker:
-    """Face detector and landmark network, loaded once; not to be shared between threads."""
+    """Face detector and landmark network; not thread-safe."""
 
     def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32") -> None:
         """Loads and compiles both networks (about 0.3 s).
 
         Args:
-            threads: Processor threads to use; the networks are too small to gain from more than two.
-            precision: Arithmetic of the networks; "bf16" is faster where the processor has it and moves points
-                by about a tenth of a percent of the eye distance.
+            threads: Number of threads; the networks are too small to gain from more than two.
+            precision: Arithmetic of the networks; "bf16" is faster on processors that have it, and moves landmarks
+                by about 0.1 % of the eye distance.
         """
         self._detector = _compiled("face_detector.tflite", _DETECTOR_PX, threads, precision)
         self._mesh = _compiled("face_landmarks_detector.tflite", _MESH_PX, threads, precision)
 
     def detect(self, picture: Picture, min_score: float = MIN_SCORE) -> list[Detection]:
-        """Finds the faces of a picture, best first.
+        """Detects the faces of a picture, best first.
 
         Args:
-            picture: Any size; it is looked at as a whole at 128 x 128, so a face below a tenth of it is missed.
-            min_score: Weaker detections are left out.
+            picture: RGB, of any size. The whole of it is scaled to 128 x 128 pixels, so faces smaller than a tenth of
+                the longer side are missed; `search` finds them.
+            min_score: Detections with a lower score are left out.
         """
         height, width = picture.shape[:2]
         return self.detect_in(picture, np.array([width / 2, height / 2, max(width, height)], np.float64), min_score)
 
     def search(self, picture: Picture, min_score: float = MIN_SCORE) -> Iterator[list[Detection]]:
-        """Looks closer and closer, and yields the faces of each round, best first.
+        """Detects faces of any size in up to five rounds; yields the faces of each round, best first.
 
-        The whole; the whole with a margin, for a face that fills it; then overlapping tiles as large as the short
-        side, half of it and a quarter of it, for small faces. All rounds together take about 0.4 s for full HD.
+        The rounds are: the whole picture; the picture with a margin, for a face that fills it; overlapping tiles as
+        large as the shorter side, a half and a quarter of it, for small faces. All rounds of a full HD frame take about
+        0.4 s; the caller stops after the round that suffices.
         """
         yield self.detect(picture, min_score)
-        for windows in _closer_looks(picture.shape[1], picture.shape[0]):
+        for windows in _search_windows(picture.shape[1], picture.shape[0]):
             yield _merged([face for window in windows for face in self.detect_in(picture, window, min_score)])
 
     def detect_in(
         self, picture: Picture, window: Float[np.ndarray, "3"], min_score: float = MIN_SCORE
     ) -> list[Detection]:
-        """Finds the faces inside a square window, best first.
+        """Detects the faces inside a square window, best first.
 
         Args:
-            picture: Source of the window; what of the window lies outside of it is black.
-            window: x and y of the centre (pixel edges are whole numbers) and the side, in pixels.
-            min_score: Weaker detections are left out.
+            picture: RGB; parts of the window outside of it are black.
+            window: x and y of the centre, and the side, in pixels. Unlike elsewhere, pixel edges lie at integers: the
+                picture spans 0 to its width.
+            min_score: Detections with a lower score are left out.
         """
-        pixels = _square(picture, window).astype(np.float32) / 127.5 - 1
+        pixels = _detector_input(picture, window).astype(np.float32) / 127.5 - 1
         outputs = self._detector([pixels[None]])
         scores = _sigmoid(outputs["classificators"][0, :, 0])
         kept = np.flatnonzero(scores >= min_score)
-        values = outputs["regressors"][0, kept].reshape(-1, 8, 2) / _DETECTOR_PX
+        values = outputs["regressors"][0, kept].reshape(-1, _DETECTION_POINTS, 2) / _DETECTOR_PX
         centres, sizes, keypoints = values[:, 0], values[:, 1], values[:, 2:]
         anchors = _anchors()[kept]
         corners = np.stack([anchors + centres - sizes / 2, anchors + centres + sizes / 2], axis=1)
-        shares = np.concatenate([corners, anchors[:, None] + keypoints], axis=1)
-        places = shares * window[2] + (window[:2] - window[2] / 2) - 0.5
+        relative = np.concatenate([corners, anchors[:, None] + keypoints], axis=1)
+        points = relative * window[2] + (window[:2] - window[2] / 2) - 0.5
         return _merged(
             [
-                Detection(place[:2].reshape(4).astype(np.float32), place[2:].astype(np.float32), float(score))
-                for place, score in zip(places, scores[kept], strict=True)
+                Detection(each[:2].reshape(4).astype(np.float32), each[2:].astype(np.float32), float(score))
+                for each, score in zip(points, scores[kept], strict=True)
             ]
         )
 
     def locate(self, picture: Picture, region: Region) -> Landmarks:
-        """Finds the 478 points of the face inside a region."""
-        to_picture = _from_square(region)
+        """Locates the 478 landmarks of the face inside a region."""
+        to_picture = _picture_from_input(region)
         crop = crop_picture(picture, invert(to_picture), _MESH_PX, smooth=False)
         outputs = self._mesh([crop[None].astype(np.float32) / 255])
-        points = outputs["Identity"].reshape(478, 3).astype(np.float64)
+        points = outputs["Identity"].reshape(MESH_POINTS, 3).astype(np.float64)
         scale = region.side_px / _MESH_PX
-        # The network counts from the edge of its input's first pixel.
+        # In the network's coordinates pixel edges lie at integers.
         places = (points[:, :2] - 0.5) @ to_picture[:, :2].T + to_picture[:, 2]
         mesh = np.column_stack([places, points[:, 2] * scale]).astype(np.float32)
         return Landmarks(mesh, float(_sigmoid(outputs["Identity_1"]).item()))
 
 
 def overlap(first: Box, second: Box) -> float:
-    """Shared area of two boxes over the area that they cover together, 0 to 1."""
+    """Computes the intersection over union of two boxes, 0 to 1."""
     low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
     shared = np.prod(np.maximum(high - low, 0))
     areas = np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
-    return float(shared / max(areas - shared, 1e-9))
+    return float(shared / max(areas - shared, 1e-9))  # two boxes without area do not overlap
 
 
 def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "bf16"]) -> ov.CompiledModel:
@@ -168,7 +193,7 @@ def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "
 
 @functools.cache
 def _anchors() -> Float[np.ndarray, "896 2"]:
-    """Centres of the detector's anchors as shares of its input, row by row."""
+    """Computes the centres of the detector's anchors as fractions of its input's side, row by row."""
     layers = []
     for stride, num_each in _ANCHOR_LAYERS:
         places = (np.arange(_DETECTOR_PX // stride) + 0.5) * stride / _DETECTOR_PX
@@ -178,7 +203,7 @@ def _anchors() -> Float[np.ndarray, "896 2"]:
 
 
 def _merged(detections: list[Detection]) -> list[Detection]:
-    """Averages detections of the same face, weighted by score: steadier than keeping the best alone."""
+    """Merges overlapping detections into their mean weighted by score, which jitters less than the best one alone."""
     rest = sorted(detections, key=lambda detection: detection.score, reverse=True)
     faces = []
     while rest:
@@ -192,27 +217,28 @@ def _merged(detections: list[Detection]) -> list[Detection]:
     return faces
 
 
-def _closer_looks(width: int, height: int) -> list[list[Float[np.ndarray, "3"]]]:
-    """Windows (centre x, centre y, side) to try when the whole shows no face, in rounds."""
+def _search_windows(width: int, height: int) -> list[list[Float[np.ndarray, "3"]]]:
+    """Computes the windows (centre x, centre y, side) of each round of `search` after the first."""
     long, short = float(max(width, height)), float(min(width, height))
-    rounds = [[np.array([width / 2, height / 2, 1.6 * long])]]
+    rounds = [[np.array([width / 2, height / 2, _MARGIN_WINDOW * long])]]
     for side in (short, short / 2, short / 4):
-        if side >= _DETECTOR_PX / 2:
-            rounds.append([np.array([x, y, side]) for y in _spread(height, side) for x in _spread(width, side)])
+        if side >= _MIN_WINDOW_PX:
+            xs, ys = _tile_centres(width, side), _tile_centres(height, side)
+            rounds.append([np.array([x, y, side]) for y in ys for x in xs])
     return rounds
 
 
-def _spread(length: int, side: float) -> list[float]:
-    """Centres of windows that cover a length and overlap by half."""
+def _tile_centres(length: int, side: float) -> list[float]:
+    """Computes the centres of tiles that cover a length and overlap by at least half."""
     count = 1 + int(np.ceil((length - side) / (side / 2) - 1e-6))
     return list(np.linspace(side / 2, length - side / 2, count)) if count > 1 else [length / 2]
 
 
-def _square(picture: Picture, window: Float[np.ndarray, "3"]) -> Square:
-    """Cuts a square out of the picture and brings it to the detector's size, averaging; black outside."""
+def _detector_input(picture: Picture, window: Float[np.ndarray, "3"]) -> Square:
+    """Scales a square window of the picture to the detector's input, averaging where it shrinks; black outside."""
     height, width = picture.shape[:2]
     x, y, side = window
-    # Edges of the part inside the picture, first in the picture's pixels and then in the detector's.
+    # Edges of the part of the window inside the picture: `inside` in picture pixels, `placed` in input pixels.
     edges = np.array([x - side / 2, y - side / 2, x + side / 2, y + side / 2])
     inside = np.clip(np.round(edges), 0, [width, height, width, height]).astype(int)
     step = side / _DETECTOR_PX
@@ -226,21 +252,23 @@ def _square(picture: Picture, window: Float[np.ndarray, "3"]) -> Square:
     return square
 
 
-def _from_square(region: Region) -> Float[np.ndarray, "2 3"]:
-    """Similarity from the landmark network's pixels to the picture's."""
-    linear = _turn(region.angle_rad) * (region.side_px / _MESH_PX)
+def _picture_from_input(region: Region) -> Float[np.ndarray, "2 3"]:
+    """Computes the similarity transform from pixels of the landmark network's input to pixels of the picture."""
+    linear = _rotation(region.angle_rad) * (region.side_px / _MESH_PX)
     middle = (_MESH_PX - 1) / 2
     return np.column_stack([linear, region.centre_px - linear @ [middle, middle]])
 
 
-def _turn(angle_rad: float) -> Float[np.ndarray, "2 2"]:
+def _rotation(angle_rad: float) -> Float[np.ndarray, "2 2"]:
+    """Returns the matrix that rotates column vectors (x to the right, y down) clockwise."""
     cos, sin = np.cos(angle_rad), np.sin(angle_rad)
     return np.array([[cos, -sin], [sin, cos]])
 
 
 def _angle(left: Float[np.ndarray, " xyz"], right: Float[np.ndarray, " xyz"]) -> float:
+    """Computes the angle of the line from the left to the right eye, in radians, positive clockwise."""
     return float(np.arctan2(right[1] - left[1], right[0] - left[0]))
 
 
 def _sigmoid(logits: Float32[np.ndarray, "..."]) -> Float[np.ndarray, "..."]:
-    return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -100, 100)))
+    return 1 / (1 + np.exp(-np.clip(logits.astype(np.float64), -_MAX_LOGIT, _MAX_LOGIT)))

@@ -1,4 +1,4 @@
-"""Tells a person from what is behind, with MediaPipe's selfie segmentation run by OpenVINO."""
+"""Segments people from their background with MediaPipe's selfie segmentation, run by OpenVINO."""
 
 from importlib import resources
 from typing import Final
@@ -12,15 +12,15 @@ from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Picture
 
 PERSON_PX: Final = 256
-"""Side at which a picture is looked at, and of what is said of it."""
+"""Side of the network's input, and of the mask."""
 _NETWORK: Final = "selfie_segmentation.tflite"
 _LAST_LAYER: Final = "selfie_segmentation_last.npz"
 
 
 class PersonSegmenter:
-    """Says of each place of a picture whether it shows a person: skin, hair, clothes, and what they wear and hold.
+    """Computes a mask of the people in a picture: skin, hair, clothes, and what they wear and hold.
 
-    The network's last layer, a transposed convolution that only MediaPipe knows how to run, is computed here.
+    The network's last layer, a transposed convolution that is a custom operation of MediaPipe, is computed here.
 
     Reference: MediaPipe Selfie Segmentation (general model), model card, Google, 2021.
     """
@@ -35,13 +35,14 @@ class PersonSegmenter:
             self._bias = float(last["bias"])
 
     def person_mask(self, picture: Picture) -> Float32[np.ndarray, "256 256"]:
-        """Gives the share of each place, 0 to 1, that shows a person.
+        """Computes the mask of the whole picture: 0 is background, 1 a person.
 
         Args:
-            picture: About square, head and shoulders of one person; other people count as well.
+            picture: RGB, about square, head and shoulders of one person. Other people are part of the mask as well.
         """
         method = cv2.INTER_AREA if min(picture.shape[:2]) > PERSON_PX else cv2.INTER_LINEAR
         small = cv2.resize(picture, (PERSON_PX, PERSON_PX), interpolation=method).astype(np.float32) / 255
         features = self._network([small[None]])[0][0]
+        # A transposed convolution of stride 2 whose 2 x 2 kernels do not overlap.
         logits = np.einsum("ijc,klc->ikjl", features, self._weight).reshape(PERSON_PX, PERSON_PX) + self._bias
         return np.asarray(0.5 + 0.5 * np.tanh(0.5 * logits), np.float32)

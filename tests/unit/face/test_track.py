@@ -56,7 +56,7 @@ def test_when_the_person_leaves_the_track_does_not_jump_to_another(face_picture,
     track = track_face([both] * 3 + [other] * 5 + [both] * 2, landmarker, "leaves.mp4")
     assert track.found.tolist() == [True] * 3 + [False] * 5 + [True] * 2
     assert all(_centre(mesh)[0] < 270 for mesh in track.meshes)
-    assert "not seen in 5 of 10 frames" in track.notes[-1]
+    assert "not found in 5 of 10 frames" in track.notes[-1]
 
 
 def test_a_face_that_comes_late_is_held_before(face_picture, landmarker):
@@ -78,7 +78,7 @@ def test_no_face_in_a_picture_is_one_line_that_helps(landmarker):
     with pytest.raises(FaceError) as caught:
         track_picture(np.full((300, 400, 3), 90, np.uint8), landmarker, "wall.jpg")
     message = str(caught.value)
-    assert message.startswith("no face in wall.jpg: the largest candidate scored 0.")
+    assert message.startswith("no face in wall.jpg: the best candidate scored 0.")
     assert message.endswith("0.5 is needed; try a frontal picture")
     assert "\n" not in message
 
