@@ -1,4 +1,8 @@
-"""The one door: words become options records, errors become one line and an exit code."""
+"""The command line: parses arguments into the options record of a command, runs it, and reports errors in one line.
+
+Each command has a frozen options record, whose docstrings are its help text, and a function that takes the record. Both
+are loaded only when the command is called, so that help and errors are quick.
+"""
 
 import contextlib
 import dataclasses
@@ -16,73 +20,103 @@ from typing import Any, Final, NamedTuple
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import PcavsError, unknown_setting
 
-EXIT_ERROR, EXIT_USAGE, EXIT_STOPPED, EXIT_ENDED = 1, 2, 130, 143
+EXIT_ERROR: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130
+"""After Ctrl-C: 128 + SIGINT, as shells count."""
+EXIT_TERMINATED: Final = 143
+"""After SIGTERM: 128 + SIGTERM."""
 
 _EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train"}
+"""The extra of `pip install pcavs[EXTRA]` that installs an import package."""
 
 
 class Command(NamedTuple):
-    """A verb: where its options and its work are, as `module:name`, loaded only when it is called."""
+    """Where a command's options record and function are, each as `module:name`."""
 
     options: str
-    work: str
+    """Frozen dataclass of the settings; the first line of its docstring describes the command."""
+    run: str
+    """Function that takes the options record and does the work."""
     positional: tuple[str, ...] = ()
-    """Settings that may come first, without their names."""
+    """Settings that may be given first, without `--name`."""
     recipe: str | None = None
-    """Turns a recipe among the words into the settings that it holds."""
+    """Function that replaces a recipe file among the arguments by the settings that it holds."""
 
 
-COMMANDS: Final = {
-    "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
-    "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
-    "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
-    "batch": Command("pcavs.animate.options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
-    "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
-    "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("film", "out")),
-    "pose plot": Command("pcavs.pose.options:PlotOptions", "pcavs.pose.commands:plot", ("pose", "out")),
-    "pose preview": Command("pcavs.pose.options:PreviewOptions", "pcavs.pose.commands:preview", ("pose", "out")),
-    "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
-    "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
-    "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run", recipe="pcavs.train.recipe:expand"),
-    "adapt": Command("pcavs.train.adapt_options:AdaptOptions", "pcavs.train.adapt:run"),
-    "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
-    "weights convert": Command(
-        "pcavs.weights.options:ConvertOptions", "pcavs.weights.convert:run", ("checkpoints", "out")
-    ),
-    "weights export": Command("pcavs.weights.options:ExportOptions", "pcavs.weights.export:run", ("bundle",)),
-    "weights list": Command("pcavs.weights.options:ListOptions", "pcavs.weights.show:list_weights", ("folder",)),
-    "weights parity": Command("pcavs.weights.options:ParityOptions", "pcavs.weights.parity:run"),
-    "weights show": Command("pcavs.weights.options:ShowOptions", "pcavs.weights.show:show", ("bundle",)),
-    "weights verify": Command("pcavs.weights.options:VerifyOptions", "pcavs.weights.verify:run", ("weights",)),
+_GROUPS: Final = {
+    "Make films": {
+        "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
+        "batch": Command("pcavs.animate.options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
+    },
+    "Work with head motion": {
+        "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("film", "out")),
+        "pose plot": Command("pcavs.pose.options:PlotOptions", "pcavs.pose.commands:plot", ("pose", "out")),
+        "pose preview": Command("pcavs.pose.options:PreviewOptions", "pcavs.pose.commands:preview", ("pose", "out")),
+    },
+    "Work with weights": {
+        "weights list": Command("pcavs.weights.options:ListOptions", "pcavs.weights.show:list_weights", ("folder",)),
+        "weights show": Command("pcavs.weights.options:ShowOptions", "pcavs.weights.show:show", ("bundle",)),
+        "weights verify": Command("pcavs.weights.options:VerifyOptions", "pcavs.weights.verify:run", ("weights",)),
+        "weights export": Command("pcavs.weights.options:ExportOptions", "pcavs.weights.export:run", ("bundle",)),
+        "weights convert": Command(
+            "pcavs.weights.options:ConvertOptions", "pcavs.weights.convert:run", ("checkpoints", "out")
+        ),
+        "weights parity": Command("pcavs.weights.options:ParityOptions", "pcavs.weights.parity:run"),
+    },
+    "Measure quality": {
+        "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
+        "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
+    },
+    "Train": {
+        "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
+        "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
+        "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
+        "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run", recipe="pcavs.train.recipe:expand"),
+        "adapt": Command("pcavs.train.adapt_options:AdaptOptions", "pcavs.train.adapt:run"),
+    },
+    "Check the installation": {
+        "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
+    },
 }
+"""Commands by the heading under which the overview lists them."""
+
+COMMANDS: Final = {name: command for group in _GROUPS.values() for name, command in group.items()}
 
 
 class UsageError(Exception):
-    """The words on the command line make no command."""
+    """The arguments do not form a command."""
 
 
-def main(words: list[str] | None = None) -> None:
-    """Runs `pcavs`; leaves with 0, 1 (an error that the message explains), 2 (usage), or 130 (Ctrl-C)."""
-    # A polite end from outside unwinds like Ctrl-C, so that no half film stays.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_ENDED))
+def main(arguments: list[str] | None = None) -> None:
+    """Runs `pcavs` and exits.
+
+    The exit code is 0, 1 after an error that the message explains, 2 after wrong arguments, 130 after Ctrl-C, or 143
+    after SIGTERM. A bug ends with a traceback.
+
+    Args:
+        arguments: Without the name of the program; None takes those of the process.
+    """
+    # SIGTERM raises SystemExit, which unwinds as Ctrl-C does, so that no unfinished output file remains.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     try:
-        code = _run(sys.argv[1:] if words is None else words)
+        code = _run(sys.argv[1:] if arguments is None else arguments)
     except UsageError as error:
-        code = _complain(error, EXIT_USAGE)
+        code = _report_error(error, EXIT_USAGE)
     except PcavsError as error:
-        code = _complain(error, EXIT_ERROR)
+        code = _report_error(error, EXIT_ERROR)
     except KeyboardInterrupt:
-        code = _complain("stopped", EXIT_STOPPED)
+        code = _report_error("stopped", EXIT_INTERRUPTED)
     sys.exit(code)
 
 
-def _complain(error: object, code: int) -> int:
+def _report_error(error: object, code: int) -> int:
     sys.stderr.write(f"pcavs: error: {' '.join(str(error).split())}\n")
     return code
 
 
-def _run(words: list[str]) -> int:
-    name, rest = _command(words)
+def _run(arguments: list[str]) -> int:
+    name, rest = _split_command(arguments)
     if name is None:
         sys.stdout.write(_overview())
         return 0
@@ -91,59 +125,71 @@ def _run(words: list[str]) -> int:
         return 0
     options = _parse(name, rest)
     _configure_logging(options)
-    return _WORK.get(name, _do)(options, COMMANDS[name])
+    return _RUNNERS.get(name, _run_and_print)(options, COMMANDS[name])
 
 
-def _command(words: list[str]) -> tuple[str | None, list[str]]:
-    if not words or words[0] in ("-h", "--help"):
+def _split_command(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """Splits arguments into the name of a command and the rest; the name is None for the overview, or "version"."""
+    if not arguments or arguments[0] in ("-h", "--help"):
         return None, []
-    if words[0] == "--version":
+    if arguments[0] == "--version":
         return "version", []
-    for count in (2, 1):
-        name = " ".join(words[:count])
+    for num_words in (2, 1):
+        name = " ".join(arguments[:num_words])
         if name in COMMANDS:
-            return name, words[count:]
-    known = [name for name in COMMANDS if name.startswith(f"{words[0]} ")]
-    if known:
-        if len(words) == 1 or words[1] in ("-h", "--help"):
+            return name, arguments[num_words:]
+    subcommands = [name for name in COMMANDS if name.startswith(f"{arguments[0]} ")]
+    if subcommands:
+        if len(arguments) == 1 or arguments[1] in ("-h", "--help"):
             return None, []
-        raise UsageError(f"no such command: {' '.join(words[:2])}; there are {', '.join(known)}; see pcavs --help")
-    raise UsageError(unknown_setting(words[0], COMMANDS).replace("setting", "command") + "; see pcavs --help")
+        found = " ".join(arguments[:2])
+        raise UsageError(f"no such command: {found}; there are {', '.join(subcommands)}; see pcavs --help")
+    raise UsageError(f"{unknown_setting(arguments[0], COMMANDS, kind='command')}; see pcavs --help")
 
 
 def _overview() -> str:
-    first_lines = {name: (_load(command.options).__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
-    rows = [f"  {name:15} {text}" for name, text in first_lines.items()]
-    ends = ["", "pcavs COMMAND --help tells all settings.", ""]
-    return "\n".join(["usage: pcavs COMMAND [--setting VALUE ...]", "", *rows, *ends])
+    """Returns the text of `pcavs --help`."""
+    lines = [
+        "usage: pcavs COMMAND [--setting VALUE ...]",
+        "",
+        "Makes one photograph of a face speak any voice, with any head motion:",
+        "  pcavs animate --identity photo.jpg --audio speech.wav --out film.mp4",
+    ]
+    for heading, commands in _GROUPS.items():
+        lines += ["", f"{heading}:"]
+        for name, command in commands.items():
+            first_line = (_load(command.options).__doc__ or "").splitlines()[0]
+            lines.append(f"  {name:15} {first_line}")
+    return "\n".join([*lines, "", "pcavs COMMAND --help lists the settings of a command.", ""])
 
 
-def _parse(name: str, words: list[str]) -> Any:
-    """Fills the command's options record."""
+def _parse(name: str, arguments: list[str]) -> Any:
+    """Builds the options record of a command from its arguments."""
     command = COMMANDS[name]
     record = _load(command.options)
     if command.recipe:
-        words = _load(command.recipe)(words)
-    leading = list(itertools.takewhile(lambda word: not word.startswith("-"), words))
+        arguments = _load(command.recipe)(arguments)
+    leading = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
     named = list(zip(command.positional, leading, strict=False))
-    words = [*(word for name, value in named for word in (f"--{name}", value)), *words[len(named) :]]
-    if not {"-h", "--help"} & set(words):
-        _check_settings(record, words, name)
+    arguments = [*(each for key, value in named for each in (f"--{key}", value)), *arguments[len(named) :]]
+    if not {"-h", "--help"} & set(arguments):
+        _check_settings(record, arguments, name)
     import tyro
 
-    said = io.StringIO()
+    stderr = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
-            return tyro.cli(record, prog=f"pcavs {name}", args=words, config=(tyro.conf.FlagCreatePairsOff,))
+        with contextlib.redirect_stderr(stderr):
+            return tyro.cli(record, prog=f"pcavs {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
     except SystemExit as end:
         if end.code != EXIT_USAGE:
             raise
-    raise UsageError(f"{_unboxed(said.getvalue())}; see pcavs {name} --help")
+    raise UsageError(f"{_tyro_message(stderr.getvalue())}; see pcavs {name} --help")
 
 
-def _check_settings(record: Any, words: list[str], name: str) -> None:
-    """Refuses unknown and missing settings in one line, where tyro would draw a box."""
-    given = {word.partition("=")[0][2:].replace("_", "-") for word in words if word.startswith("--") and word != "--"}
+def _check_settings(record: Any, arguments: list[str], name: str) -> None:
+    """Raises a `UsageError` of one line for unknown and missing settings; tyro would print a box of several lines."""
+    long = [each for each in arguments if each.startswith("--") and each != "--"]
+    given = {each.partition("=")[0][2:].replace("_", "-") for each in long}
     fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(record)}
     for setting in sorted(given - set(fields)):
         close = unknown_setting(f"--{setting}", [f"--{key}" for key in fields])
@@ -154,35 +200,39 @@ def _check_settings(record: Any, words: list[str], name: str) -> None:
         raise UsageError(f"missing: {', '.join(missing)}; see pcavs {name} --help")
 
 
-def _unboxed(text: str) -> str:
-    """Takes the first sentence out of tyro's box, less the box's title."""
+def _tyro_message(text: str) -> str:
+    """Extracts the first sentence from the box in which tyro prints an error."""
     lines = [line for line in text.splitlines() if not line.startswith("\u256d")]
     inner = " ".join(re.sub("[\u2500-\u257f]+", " ", "\n".join(lines)).split())
     return re.split(r"\.? (?:Got errors|Argument helptext|For full helptext)", inner)[0]
 
 
-def _load(place: str) -> Any:
-    module, _, name = place.partition(":")
+def _load(location: str) -> Any:
+    """Imports what is at `module:name`."""
+    module, _, name = location.partition(":")
     return getattr(importlib.import_module(module), name)
 
 
-def _work(command: Command) -> Callable[..., Any]:
+def _load_run(command: Command) -> Callable[..., Any]:
+    """Loads the function of a command; names the extra to install if a package is missing."""
     try:
-        return _load(command.work)
+        return _load(command.run)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF:
             raise
-        raise PcavsError(f'this needs {package}; pip install "pcavs[{_EXTRA_OF[package]}]"') from error
+        raise PcavsError(f'{package} is not installed; run pip install "pcavs[{_EXTRA_OF[package]}]"') from error
 
 
-def _do(options: Any, command: Command) -> int:
-    result = _work(command)(options)
-    sys.stdout.write(f"{_told(result)}\n")
+def _run_and_print(options: Any, command: Command) -> int:
+    """Runs a command and prints its result."""
+    result = _load_run(command)(options)
+    sys.stdout.write(f"{_as_text(result)}\n")
     return 0
 
 
-def _told(result: Any) -> str:
+def _as_text(result: Any) -> str:
+    """Formats the result of a command: a dict as JSON, a list as lines, a named tuple as counts, a run as its path."""
     if isinstance(result, dict):
         return json.dumps(result, indent=1)
     if isinstance(result, list):
@@ -193,9 +243,10 @@ def _told(result: Any) -> str:
 
 
 def _animate(options: AnimateOptions, command: Command) -> int:
-    work = _work(command)
-    with _progress(shown=not options.quiet and sys.stderr.isatty()) as progress:
-        summary = work(options, progress)
+    """Runs `animate` with a progress bar and prints its summary."""
+    run = _load_run(command)
+    with _progress_bar(shown=not options.quiet and sys.stderr.isatty()) as progress:
+        summary = run(options, progress)
     if options.json:
         sys.stdout.write(json.dumps(dataclasses.asdict(summary)) + "\n")
     elif not options.quiet:
@@ -204,68 +255,80 @@ def _animate(options: AnimateOptions, command: Command) -> int:
 
 
 def _doctor(options: Any, command: Command) -> int:
-    report = _work(command)(options)
+    """Runs `doctor` and prints its report; the exit code is 1 if there are problems."""
+    report = _load_run(command)(options)
     text = json.dumps(report, indent=1) if options.json else "\n".join(_load("pcavs.doctor:lines")(report))
     sys.stdout.write(text + "\n")
     return EXIT_ERROR if report["problems"] else 0
 
 
 def _check(options: Any, command: Command) -> int:
-    report = _work(command)(options)
+    """Runs a command that checks something and prints its report; the exit code is 1 if a check failed."""
+    report = _load_run(command)(options)
     sys.stdout.write("\n".join(report.lines) + "\n")
     return 0 if report.ok else EXIT_ERROR
 
 
-_WORK: Final[dict[str, Callable[[Any, Command], int]]] = {
+_RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
     "animate": _animate,
     "batch": _check,
     "doctor": _doctor,
     "weights parity": _check,
     "weights verify": _check,
 }
+"""Commands that print more than their result; `_run_and_print` runs the others."""
 
 
 @contextlib.contextmanager
-def _progress(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
-    """A bar with the time left, on stderr, one for each thing that is being done."""
+def _progress_bar(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
+    """Yields a progress callback that draws a bar with the remaining time on stderr, one for each activity."""
     if not shown:
-        yield lambda doing, done, total: None
+        yield lambda activity, done, total: None
         return
+    from rich import progress as rich_progress
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeRemainingColumn(),
+    )
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         tasks: dict[str, Any] = {}
 
-        def progress(doing: str, done: int, total: int) -> None:
-            if doing not in tasks:
-                tasks[doing] = bar.add_task(doing, total=total)
-            bar.update(tasks[doing], completed=done, total=total)
+        def progress(activity: str, done: int, total: int) -> None:
+            if activity not in tasks:
+                tasks[activity] = bar.add_task(activity, total=total)
+            bar.update(tasks[activity], completed=done, total=total)
 
         yield progress
 
 
-class _Stderr(logging.Handler):
-    """Writes to whatever stderr is now, so that a progress bar can make room; says nothing twice."""
+class _StderrHandler(logging.Handler):
+    """Prints log messages to stderr, each warning once.
+
+    It looks `sys.stderr` up for each message, because a progress bar replaces it while it is drawn.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self._said: set[str] = set()
+        self._printed: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
         if record.levelno >= logging.WARNING:
-            if text in self._said:
+            if text in self._printed:
                 return
-            self._said.add(text)
+            self._printed.add(text)
             text = f"{record.levelname.lower()}: {text}"
         sys.stderr.write(f"pcavs: {text}\n")
 
 
 def _configure_logging(options: Any) -> None:
+    """Sends the package's log to stderr: information and warnings; for `animate` warnings, or errors if `--quiet`."""
     level = logging.INFO
     if isinstance(options, AnimateOptions):
         level = logging.ERROR if options.quiet else logging.WARNING
-    logging.basicConfig(level=logging.WARNING, handlers=[_Stderr()], force=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_StderrHandler()], force=True)
     logging.getLogger("pcavs").setLevel(level)

@@ -1,29 +1,36 @@
-"""`pcavs doctor`: what is installed here, and what of it animating can use."""
+"""`pcavs doctor`: reports what is installed and finds problems that keep `pcavs animate` from working."""
 
 import dataclasses
 import importlib.metadata
 import os
 import platform
-from typing import Any
+from typing import Any, Final
 
 import pcavs
 from pcavs.errors import WeightsError
 
-REQUIRED = ("numpy", "av", "opencv-python-headless", "openvino", "safetensors")
-OPTIONAL = ("torch", "lightning-fabric", "moderngl", "ray")
-ENCODERS = ("libx264", "aac")
+REQUIRED: Final = ("numpy", "av", "opencv-python-headless", "openvino", "safetensors")
+"""Distributions that animating needs."""
+OPTIONAL: Final = ("torch", "lightning-fabric", "moderngl", "ray")
+"""Distributions that extras install."""
+ENCODERS: Final = ("libx264", "aac")
+"""FFmpeg encoders that writing a film needs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DoctorOptions:
-    """Says what is installed: versions, devices, encoders and weights."""
+    """Checks the installation: package versions, processor and GPU, encoders, weights."""
 
     json: bool = False
-    """Prints one JSON object, for programs."""
+    """Print one JSON object instead of lines."""
 
 
 def run(options: DoctorOptions) -> dict[str, Any]:
-    """Looks at everything; `problems` is empty where animating works. With torch installed it takes seconds."""
+    """Collects the report; takes seconds if torch is installed.
+
+    Returns:
+        The report as JSON values. `problems` holds one line for each problem; it is empty if `pcavs animate` can run.
+    """
     problems: list[str] = []
     report = {
         "pcavs": pcavs.__version__,
@@ -39,7 +46,7 @@ def run(options: DoctorOptions) -> dict[str, Any]:
 
 
 def lines(report: dict[str, Any]) -> list[str]:
-    """The report for a reader."""
+    """Formats the report of `run` as lines of a label and a text."""
     packages = {name: version or "not installed" for name, version in report["packages"].items()}
     openvino, torch = report["openvino"], report["torch"]
     yes_no = {True: "yes", False: "no"}
@@ -59,14 +66,15 @@ def lines(report: dict[str, Any]) -> list[str]:
 def _weights_line(facts: dict[str, Any]) -> str:
     flow = facts["spec"]["flow"]
     forms = " and ".join(form for form in ("networks", "bundle") if form in facts)
-    made = ", ".join(f"{name} {value}" for name, value in facts["provenance"].items())
+    provenance = ", ".join(f"{name} {value}" for name, value in facts["provenance"].items())
     return (
         f"{facts['name']} ({facts['spec']['kind']}, {flow['frame_px']} px, film {flow['picture_px']} px; {forms}; "
-        f"sha256 {facts['digest'][:12]}; {made})"
+        f"sha256 {facts['digest'][:12]}; {provenance})"
     )
 
 
 def _version(name: str) -> str | None:
+    """Returns the version of an installed distribution; None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -94,14 +102,18 @@ def _torch() -> dict[str, Any] | None:
 
 
 def _encoders(problems: list[str]) -> dict[str, bool]:
+    """Tells which encoders PyAV has; appends missing ones to the problems."""
     from av.codec import codecs_available
 
     found = {name: name in codecs_available for name in ENCODERS}
-    problems += [f"PyAV has no {name} encoder; install the av wheel" for name, there in found.items() if not there]
+    problems += [
+        f"PyAV has no {name} encoder; install av from its wheel" for name, exists in found.items() if not exists
+    ]
     return found
 
 
 def _weights(problems: list[str]) -> list[dict[str, Any]]:
+    """Describes the default weights; if they cannot be found, appends the reason to the problems."""
     from pcavs.weights.locate import find_weights
     from pcavs.weights.show import describe
 

@@ -35,7 +35,13 @@ class DataError(PcavsError):
     """Training data are missing or damaged."""
 
 
-def unknown_setting(name: str, known: Iterable[str]) -> str:
-    """Returns a one-line message that a setting does not exist, with the most similar known name as a suggestion."""
+def unknown_setting(name: str, known: Iterable[str], kind: str = "setting") -> str:
+    """Returns a one-line message that a name does not exist, with the most similar known name as a suggestion.
+
+    Args:
+        name: What the user gave.
+        known: All names that exist.
+        kind: What the names are of.
+    """
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=_MIN_SIMILARITY)
-    return f"no such setting: {name}" + (f"; did you mean {close[0]}?" if close else "")
+    return f"no such {kind}: {name}" + (f"; did you mean {close[0]}?" if close else "")

@@ -253,9 +253,9 @@ class TalkerSpec:
         try:
             fields = json.loads(text)
         except (ValueError, RecursionError) as error:
-            raise WeightsError(f"the spec inside the weights is not JSON ({error}); download or make them again") from error
+            raise WeightsError(f"the spec of the weights is not JSON ({error}); download or make them again") from error
         if not isinstance(fields, dict):
-            raise WeightsError("the spec inside the weights is damaged: it is not a JSON object; download or make them again")
+            raise WeightsError("the spec of the weights is not a JSON object; download or make them again")
         kind = fields.get("kind")
         if kind not in ("flow", "paper"):
             raise WeightsError(f"the weights are of kind {kind}; this version supports {' and '.join(_SIZES)}")
@@ -273,9 +273,12 @@ _SIZES: Final[dict[str, type]] = {"flow": FlowSpec, "paper": PaperSpec}
 def _build(cls: type, fields: Any) -> Any:
     """Builds a spec from its parsed JSON, with lists as tuples."""
     if not isinstance(fields, dict):
-        raise WeightsError(f"the spec inside the weights lacks its {cls.__name__}; download or make them again")
+        raise WeightsError(f"the spec of the weights has no {cls.__name__}; download or make them again")
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = sorted(set(fields) - known)
     if unknown:
-        raise WeightsError(f"the weights' {cls.__name__} has fields that this version does not know ({', '.join(unknown)}); update pcavs")
+        names = ", ".join(unknown)
+        raise WeightsError(
+            f"the weights' {cls.__name__} has fields that this version does not know ({names}); update pcavs"
+        )
     return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})

@@ -1,7 +1,7 @@
 """Array types that all packages share; NumPy only, so importing them needs no torch.
 
-Conventions: colour is RGB. Pixel coordinates are (x, y), x to the right and y down, with the centre of the top-left pixel
-at (0, 0). Shapes are checked in the tests (jaxtyping and beartype).
+Conventions: colour is RGB. Pixel coordinates are (x, y), x to the right and y down, with the centre of the top-left
+pixel at (0, 0). Shapes are checked in the tests (jaxtyping and beartype).
 """
 
 from collections.abc import Callable
@@ -23,8 +23,8 @@ MelWindows: TypeAlias = Float32[np.ndarray, "time 1 80 20"]
 """One mel window of 0.2 s for each video frame, with a channel axis of length 1; log-mel in [0, 1]."""
 
 Mesh: TypeAlias = Float32[np.ndarray, "478 3"]
-"""Landmarks of one face: x and y in pixels of the frame that the context names; z in the same unit, smaller is nearer to
-the camera, relative to the head. `face.regions` names groups of the points."""
+"""Landmarks of one face: x and y in pixels of the frame that the context names; z in the same unit, smaller is nearer
+to the camera, relative to the head. `face.regions` names groups of the points."""
 
 Box: TypeAlias = Float[np.ndarray, "4"]
 """Bounding box x0, y0, x1, y1 in pixels; x0 < x1 and y0 < y1."""

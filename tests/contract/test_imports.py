@@ -1,11 +1,11 @@
-"""The base install: what animates imports no torch, no web framework and no training library."""
+"""The base install: animating imports no torch, no web framework and no training library."""
 
 import subprocess
 import sys
 
 import pytest
 
-# A finder that refuses what the base install does not have, so the test holds in an environment that has it all.
+# An import finder that refuses the packages that the base install lacks, for environments in which they are installed.
 BASE_INSTALL = """
 import sys
 class Refuse:
@@ -16,7 +16,7 @@ sys.meta_path.insert(0, Refuse())
 """
 EXTRAS = {"torch", "lightning_fabric", "webdataset", "tensorboard", "moderngl", "ray", "beartype", "pytest"}
 NEED_TORCH = {f"pcavs.weights.{name}" for name in ("convert", "export", "parity")}
-"""Modules of the base packages that read or write torch checkpoints, or build networks."""
+"""Modules of the base packages that read or write torch checkpoints or build networks, and so need torch."""
 BASE_PACKAGES = [
     "pcavs",
     "pcavs.spec",
@@ -54,6 +54,6 @@ def test_base_package_imports_without_the_extras(package: str):
     assert ran.returncode == 0, ran.stderr[-600:]
 
 
-def test_the_refusal_refuses():
+def test_the_finder_refuses_torch():
     ran = in_base_install("import torch")
     assert "the base install has no torch" in ran.stderr

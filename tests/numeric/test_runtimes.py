@@ -1,4 +1,4 @@
-"""The two runtimes hold to the same numbers, and so do the two ways of composing a picture."""
+"""Both runtimes compute the same numbers, and so do both implementations of composing a frame from fields."""
 
 import itertools
 
@@ -30,7 +30,7 @@ SPECS = {
 
 @pytest.fixture(scope="module", params=SPECS)
 def pair(request, tmp_path_factory):
-    """The same random talker in torch and as a folder of networks."""
+    """One random talker: its torch runtime, its folder of exported networks, its spec."""
     spec = SPECS[request.param]
     talker = random_paper_model(spec.paper) if spec.kind == "paper" else random_flow_model(spec.flow)
     folder = tmp_path_factory.mktemp("talker")
@@ -41,22 +41,22 @@ def pair(request, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def answers(pair):
-    return ask(pair[0], pair[2])
+def torch_outputs(pair):
+    return run_all(pair[0], pair[2])
 
 
-def ask(runtime, spec):
-    """Everything that a runtime says of the same random input."""
+def run_all(runtime, spec):
+    """All outputs of a runtime for the same random input: encodings by name, and two rendered frames."""
     rng = np.random.default_rng(0)
     side = spec.sizes.frame_px
     faces = np.stack([smooth_picture(rng, side) for _ in range(5)])
     windows = rng.random((7, 1, 80, 20), dtype=np.float32)
     identity = runtime.encode_identity(faces[0])
-    said = {"pose": runtime.encode_pose(faces), "lips": runtime.encode_lips(faces)}
-    said |= {"speech": runtime.encode_speech(windows), "vector": identity.vector, "own": identity.content}
-    said |= {f"map {index}": each for index, each in enumerate(identity.maps)}
-    fields = [runtime.render(identity, said["speech"][index], said["pose"][index]) for index in (1, 2)]
-    return said, fields
+    codes = {"pose": runtime.encode_pose(faces), "lips": runtime.encode_lips(faces)}
+    codes |= {"speech": runtime.encode_speech(windows), "vector": identity.vector, "own": identity.content}
+    codes |= {f"map {index}": each for index, each in enumerate(identity.maps)}
+    fields = [runtime.render(identity, codes["speech"][index], codes["pose"][index]) for index in (1, 2)]
+    return codes, fields
 
 
 def smooth_picture(rng, side):
@@ -65,27 +65,27 @@ def smooth_picture(rng, side):
 
 
 def largest_differences(first, second):
-    said = {name: float(np.abs(first[0][name] - second[0][name]).max()) for name in first[0]}
+    largest = {name: float(np.abs(first[0][name] - second[0][name]).max()) for name in first[0]}
     for one, other in zip(first[1], second[1], strict=True):
-        said |= {name: float(np.abs(getattr(one, name) - getattr(other, name)).max()) for name in one._fields}
-    return said
+        largest |= {name: float(np.abs(getattr(one, name) - getattr(other, name)).max()) for name in one._fields}
+    return largest
 
 
 def test_both_follow_the_protocol(pair):
-    torch_backend, networks, spec = pair
-    assert isinstance(torch_backend, Runtime)
+    torch_runtime, networks, spec = pair
+    assert isinstance(torch_runtime, Runtime)
     assert isinstance(OpenVinoRuntime(networks, spec, "f32"), Runtime)
 
 
-def test_openvino_in_f32_agrees_with_torch(pair, answers):
+def test_openvino_in_f32_agrees_with_torch(pair, torch_outputs):
     _, networks, spec = pair
-    differences = largest_differences(answers, ask(OpenVinoRuntime(networks, spec, "f32"), spec))
+    differences = largest_differences(torch_outputs, run_all(OpenVinoRuntime(networks, spec, "f32"), spec))
     assert max(differences.values()) <= 1e-4, differences
 
 
-def test_the_comparison_means_something(pair, answers):
-    """Random weights as they come have almost no flow, and any two runtimes would agree on nothing."""
-    first, second = answers[1]
+def test_the_random_talker_has_varied_outputs(pair, torch_outputs):
+    """Guards the test above: with almost no flow, as of untrained weights, any two runtimes would agree."""
+    first, second = torch_outputs[1]
     assert type(first) is (FaceArrays if pair[2].kind == "paper" else FieldArrays)
     if isinstance(first, FieldArrays):
         assert np.abs(first.flow).max() > 0.05
@@ -95,14 +95,14 @@ def test_the_comparison_means_something(pair, answers):
 
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this processor does not compute in bf16")
-def test_openvino_in_bf16_stays_close(pair, answers):
-    """bf16 keeps 8 bits: half a percent of the picture's half side in flow on average is a pixel of 256 at worst.
+def test_openvino_in_bf16_stays_close(pair, torch_outputs):
+    """bf16 has 8 bits of precision. The mean flow may differ by 0.5 % of half the side: less than a pixel of 256.
 
-    Painted faces: five grey levels of 255 on average, of random weights that use the whole range.
+    Generated faces may differ by five grey levels of 255 on average; random weights use the whole range.
     """
     _, networks, spec = pair
-    _, fields = ask(OpenVinoRuntime(networks, spec, "bf16"), spec)
-    for one, other in zip(answers[1], fields, strict=True):
+    _, fields = run_all(OpenVinoRuntime(networks, spec, "bf16"), spec)
+    for one, other in zip(torch_outputs[1], fields, strict=True):
         if isinstance(one, FaceArrays):
             assert np.abs(one.face - other.face).mean() <= 0.04
             continue
@@ -115,11 +115,11 @@ def test_openvino_in_bf16_stays_close(pair, answers):
 def test_equal_input_gives_equal_output(pair):
     _, networks, spec = pair
     runtime = OpenVinoRuntime(networks, spec)
-    first, second = ask(runtime, spec), ask(runtime, spec)
+    first, second = run_all(runtime, spec), run_all(runtime, spec)
     assert max(largest_differences(first, second).values()) == 0
 
 
-def test_fields_are_the_callers_own(pair):
+def test_rendered_arrays_are_not_changed_by_later_calls(pair):
     _, networks, spec = pair
     rng = np.random.default_rng(1)
     for runtime in (pair[0], OpenVinoRuntime(networks, spec, "f32")):
@@ -130,18 +130,17 @@ def test_fields_are_the_callers_own(pair):
         assert all(np.array_equal(one, other) for one, other in zip(first, kept, strict=True))
 
 
-def test_another_identity_is_noticed(pair):
-    """The generator's identity inputs are handed over once a film; a second film must not show the first face."""
+def test_another_identity_replaces_the_first(pair):
+    """The generator's identity inputs are set once a film; a second film must not show the first face."""
     _, networks, spec = pair
     rng = np.random.default_rng(2)
-    one, other = (smooth_picture(rng, spec.sizes.frame_px) for _ in range(2))
+    faces = [smooth_picture(rng, spec.sizes.frame_px) for _ in range(2)]
     for runtime in (pair[0], OpenVinoRuntime(networks, spec, "f32")):
-        identities = [runtime.encode_identity(face) for face in (one, other)]
-        said = [
-            runtime.render(who, identities[0].content, identities[0].pose)[-1] for who in (*identities, identities[0])
-        ]
-        assert not np.allclose(said[0], said[1])
-        assert np.array_equal(said[0], said[2])
+        identities = [runtime.encode_identity(face) for face in faces]
+        one, other = identities
+        frames = [runtime.render(identity, one.content, one.pose)[-1] for identity in (one, other, one)]
+        assert not np.allclose(frames[0], frames[1])
+        assert np.array_equal(frames[0], frames[2])
 
 
 def test_any_number_of_faces_and_windows(pair):
@@ -156,19 +155,19 @@ def test_any_number_of_faces_and_windows(pair):
 
 
 def test_example_inputs_fit_every_network(pair):
-    torch_backend, _, spec = pair
+    torch_runtime, _, spec = pair
     networks = inference_networks(build_model(spec))
     with torch.inference_mode():
         for name in NETWORKS:
             assert networks[name](*example_inputs(name, spec)) is not None
-    assert torch_backend.description == "torch cpu f32"
+    assert torch_runtime.description == "torch cpu f32"
 
 
 SIDES = (64, 150, 256)
 
 
 @pytest.mark.parametrize(("side", "strength"), list(itertools.product(SIDES, (0.0, 0.15, 0.6))))
-def test_composing_agrees_with_the_networks_own(side, strength):
+def test_composing_in_numpy_agrees_with_composing_in_torch(side, strength):
     rng = np.random.default_rng(5)
     picture = smooth_picture(rng, side)
     fields = FieldArrays(
@@ -197,8 +196,8 @@ def test_no_flow_and_a_full_mask_leave_the_picture_as_it_is():
     assert np.array_equal(FieldComposer(picture).frame(still), picture)
 
 
-def test_flow_says_where_a_pixel_comes_from():
-    """A flow of half the picture's half side to the right shows what lies a quarter of the side further right."""
+def test_flow_points_to_where_a_pixel_comes_from():
+    """A flow of 0.5, a quarter of the side, shows what lies a quarter of the side further to the right."""
     picture = np.zeros((64, 64, 3), np.uint8)
     picture[20:24, 40:44] = 255
     flow = np.zeros((2, 32, 32), np.float32)

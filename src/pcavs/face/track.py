@@ -224,7 +224,7 @@ class FaceFollower:
         return None
 
     def _locate(self, frame: Picture, region: Region) -> Landmarks | None:
-        """Locates a newly detected face: first in its region, then in the square of each mesh; None if it is no face."""
+        """Locates a newly detected face, first in its region, then in the square of its mesh; None if it is no face."""
         landmarks = self._landmarker.locate(frame, region)
         for _ in range(_SETTLE_STEPS):
             if landmarks.presence < self._policy.min_score:

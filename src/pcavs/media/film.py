@@ -92,7 +92,6 @@ class FilmWriter:
         # One reformatter for the whole video: `VideoFrame.reformat` would set up a scaler and its threads every time.
         self._reformatter = VideoReformatter()
         self._num_frames = 0
-        self._container: Any = None
         self._audio: AudioReader | None = None
         self._sound: _SoundEncoder | None = None
 
@@ -137,7 +136,7 @@ class FilmWriter:
             self._size = width, height
         if (width, height) != self._size:
             raise ValueError(f"a frame of {width} x {height} came for a film of {self._size[0]} x {self._size[1]}")
-        if self._container is None:
+        if self._num_frames == 0:
             self._open(width, height)
         frame = self._reformatter.reformat(
             VideoFrame.from_ndarray(picture, format="rgb24"),

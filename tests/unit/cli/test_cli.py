@@ -1,4 +1,4 @@
-"""The door: words to records, mistakes to one line and an exit code."""
+"""The command line: arguments to options records, errors to one line and an exit code."""
 
 import json
 import subprocess
@@ -16,8 +16,8 @@ def run(capsys):
     def run(*words):
         with pytest.raises(SystemExit) as end:
             cli.main(list(words))
-        said = capsys.readouterr()
-        return end.value.code, said.out, said.err
+        printed = capsys.readouterr()
+        return end.value.code, printed.out, printed.err
 
     return run
 
@@ -30,7 +30,7 @@ def test_help_names_every_command(run):
 
 
 @pytest.mark.parametrize("words", [[], ["-h"], ["weights"], ["weights", "--help"]])
-def test_no_command_is_a_question(run, words):
+def test_without_a_command_the_overview_is_printed(run, words):
     assert run(*words)[:2] == run("--help")[:2]
 
 
@@ -64,7 +64,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES)
-def test_a_mistyped_command_is_told_in_one_line(run, words):
+def test_wrong_arguments_give_one_line(run, words):
     code, out, err = run(*words.split())
     assert (code, out) == (2, "")
     assert err.startswith("pcavs: error: ")
@@ -73,7 +73,7 @@ def test_a_mistyped_command_is_told_in_one_line(run, words):
     assert err.count("\n") == 1
 
 
-def test_underscores_are_taken_for_hyphens(run):
+def test_underscores_are_accepted_for_hyphens(run):
     assert "no such setting" not in run("train", "--packs", "p", "--run", "r", "--save_minutes", "x")[2]
 
 
@@ -107,17 +107,17 @@ def test_ctrl_c_is_130(run, monkeypatch):
     ],
 )
 def test_a_missing_extra_is_named(run, monkeypatch, command, package, extra):
-    rooms = tuple(f"pcavs.{room}" for room in ("train.", "weights.", "prepare.", "data.", "models."))
-    # A part that another test has loaded would be found although its package is not.
-    for name in [name for name in sys.modules if name.startswith(rooms)]:
+    packages = tuple(f"pcavs.{name}." for name in ("train", "weights", "prepare", "data", "models"))
+    # A module that another test has imported would be found although torch is not.
+    for name in [name for name in sys.modules if name.startswith(packages)]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     code, out, err = run(*command.split())
     assert (code, out) == (1, "")
-    assert err == f'pcavs: error: this needs {package}; pip install "pcavs[{extra}]"\n'
+    assert err == f'pcavs: error: {package} is not installed; run pip install "pcavs[{extra}]"\n'
 
 
-def test_doctor_tells_what_is_here(run):
+def test_doctor_reports_what_is_installed(run):
     code, out, err = run("doctor", "--json")
     report = json.loads(out)
     assert err == ""
@@ -129,7 +129,7 @@ def test_doctor_tells_what_is_here(run):
     assert all("no default weights" in problem for problem in report["problems"])
 
 
-def test_doctor_speaks_in_lines(run):
+def test_doctor_prints_lines(run):
     _, out, _ = run("doctor")
     assert out.startswith("pcavs ")
     assert "\nencoders  libx264, aac\n" in out

@@ -1,4 +1,4 @@
-"""Whom to follow among several faces."""
+"""Which of several faces is tracked."""
 
 import numpy as np
 
@@ -27,19 +27,19 @@ def test_faces_are_counted_from_the_left():
     assert ByPosition(-1).rank(PICTURE, FACES) == [RIGHT]
 
 
-def test_another_face_is_never_taken_for_one_that_is_not_there():
+def test_a_missing_face_is_not_replaced_by_another():
     assert ByPosition(3).rank(PICTURE, FACES) == []
     assert ByPosition(0).rank(PICTURE, []) == []
 
 
-def test_the_likest_comes_first_and_a_single_face_is_not_measured():
-    asked = []
+def test_the_most_similar_comes_first_and_a_single_face_is_not_measured():
+    measured = []
 
-    def likeness(picture, one):
-        asked.append(one)
+    def similarity(picture, one):
+        measured.append(one)
         return float(-one.box[2] + one.box[0])
 
-    assert MostSimilar(likeness).rank(PICTURE, FACES) == [RIGHT, MIDDLE, LEFT]
-    asked.clear()
-    assert MostSimilar(likeness).rank(PICTURE, [LEFT]) == [LEFT]
-    assert asked == []
+    assert MostSimilar(similarity).rank(PICTURE, FACES) == [RIGHT, MIDDLE, LEFT]
+    measured.clear()
+    assert MostSimilar(similarity).rank(PICTURE, [LEFT]) == [LEFT]
+    assert measured == []

@@ -1,4 +1,4 @@
-"""A cut changes which colours there are; what moves only moves them."""
+"""Cuts are detected by a change of colours; motion keeps the colours."""
 
 import numpy as np
 

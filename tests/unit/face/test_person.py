@@ -1,4 +1,4 @@
-"""Who is a person and what is behind: the asset is the published one, and it says so of the shipped example."""
+"""Person segmentation: the asset is the published one, and the shipped example is segmented."""
 
 import hashlib
 import json
@@ -27,23 +27,23 @@ def test_the_files_are_those_of_the_manifest():
         assert hashlib.sha256((assets / name).read_bytes()).hexdigest() == entry["sha256"], name
 
 
-def test_a_portrait_is_told_from_what_is_behind(people):
-    share = people.person_mask(read_picture(EXAMPLE))
-    assert share.shape == (PERSON_PX, PERSON_PX)
-    assert share.dtype == np.float32
-    assert share.min() >= 0
-    assert share.max() <= 1
+def test_a_portrait_is_separated_from_its_background(people):
+    mask = people.person_mask(read_picture(EXAMPLE))
+    assert mask.shape == (PERSON_PX, PERSON_PX)
+    assert mask.dtype == np.float32
+    assert mask.min() >= 0
+    assert mask.max() <= 1
     middle = slice(PERSON_PX * 3 // 8, PERSON_PX * 5 // 8)
-    assert share[middle, middle].mean() > 0.99
-    assert share[:20, :20].max() < 0.1
-    assert share[:20, -20:].max() < 0.1
+    assert mask[middle, middle].mean() > 0.99
+    assert mask[:20, :20].max() < 0.1
+    assert mask[:20, -20:].max() < 0.1
 
 
-def test_it_is_looked_at_as_a_whole_whatever_its_size(people):
+def test_the_mask_does_not_depend_on_the_pictures_size(people):
     picture = read_picture(EXAMPLE)
     small = np.ascontiguousarray(picture[::4, ::4])
     assert np.abs(people.person_mask(small) - people.person_mask(picture)).mean() < 0.03
 
 
-def test_an_empty_picture_shows_nobody(people):
+def test_an_empty_picture_has_an_empty_mask(people):
     assert people.person_mask(np.full((200, 200, 3), 140, np.uint8)).mean() < 0.1

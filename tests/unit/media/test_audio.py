@@ -17,7 +17,9 @@ WAYS = [".wav", ".mp3", ".m4a"]
 @pytest.mark.parametrize(("seconds", "frames"), [(1.00, 25), (3.33, 83), (61.72, 1543)])
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
-def test_the_codec_adds_and_takes_nothing(make_sound: SoundMaker, seconds: float, frames: int, way: str, rate_hz: int):
+def test_codec_delay_and_padding_are_removed(
+    make_sound: SoundMaker, seconds: float, frames: int, way: str, rate_hz: int
+):
     path = make_sound(f"speech{way}", tone_with_click(seconds, rate_hz), rate_hz)
     waveform = read_waveform(path)
     assert len(waveform) == round(seconds * 16_000)
@@ -26,7 +28,7 @@ def test_the_codec_adds_and_takes_nothing(make_sound: SoundMaker, seconds: float
 
 
 def test_the_codec_does_add_something_that_must_be_removed(make_sound: SoundMaker):
-    # Guards the test above: were the decoder already exact, it would prove nothing of our trimming.
+    # Guards the test above: if the decoder returned the exact number, the test would not cover our trimming.
     path = make_sound("speech.m4a", tone_with_click(1.0, 16_000), 16_000)
     with av.open(str(path)) as container:
         assert sum(frame.samples for frame in container.decode(audio=0)) > 16_000
@@ -98,7 +100,7 @@ def test_a_gap_in_the_sound_is_silence(make_sound: SoundMaker, tmp_path: Path):
     assert not waveform[9_500:11_000].any()
 
 
-def test_silence_is_allowed_and_said(make_sound: SoundMaker, caplog: pytest.LogCaptureFixture):
+def test_silence_is_accepted_with_a_warning(make_sound: SoundMaker, caplog: pytest.LogCaptureFixture):
     path = make_sound("quiet.wav", np.zeros((1, 16_000), np.float32), 16_000)
     with caplog.at_level(logging.WARNING):
         assert not read_waveform(path).any()
@@ -123,7 +125,7 @@ def test_a_fifth_of_a_second_is_enough(make_sound: SoundMaker):
     assert len(read_waveform(make_sound("short.wav", tone_with_click(0.2, 16_000, 0.1), 16_000))) == 3_200
 
 
-def test_files_that_are_no_sound(tmp_path: Path, make_film: FilmMaker):
+def test_files_without_sound_are_refused(tmp_path: Path, make_film: FilmMaker):
     empty, text, playlist = tmp_path / "empty.wav", tmp_path / "text.mp4", tmp_path / "notes.txt"
     empty.touch()
     text.write_text("this is not a film\n" * 50)
@@ -148,7 +150,7 @@ def test_a_file_cut_short_gives_what_is_there(make_sound: SoundMaker):
     assert 1.0 < len(read_waveform(path)) / 16_000 < 4.0
 
 
-def test_a_damaged_middle_is_passed_over(make_sound: SoundMaker, caplog: pytest.LogCaptureFixture):
+def test_a_damaged_middle_is_skipped(make_sound: SoundMaker, caplog: pytest.LogCaptureFixture):
     path = make_sound("speech.m4a", tone_with_click(5.0, 44_100, click_s=4.0), 44_100)
     data = bytearray(path.read_bytes())
     middle = len(data) // 2

@@ -1,4 +1,4 @@
-"""Short films in memory: any frame comes back, in its colours, whatever else is decoded."""
+"""Clips as bare H.264 in memory: any frame can be decoded alone, with its colours."""
 
 import cv2
 import numpy as np
@@ -37,7 +37,7 @@ def test_any_frames_are_those_of_the_whole(film, frames):
 
 
 def test_frames_are_found_from_the_keyframe_before_them(film):
-    """Whatever lies elsewhere is not looked at: the rest of the stream may be missing."""
+    """Only packets from the keyframe on are read: the rest of the stream may be missing."""
     start = int(film.ends[KEYFRAME_EVERY - 1])
     hollow = Bitstream(bytes(start) + film.data[start : int(film.ends[7])], film.ends)
     np.testing.assert_array_equal(decode_pictures(hollow, [7]), decode_pictures(film, [7]))

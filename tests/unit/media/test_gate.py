@@ -1,4 +1,4 @@
-"""The gate: noise between words goes, words and their ends stay, and nothing moves in time."""
+"""The noise gate silences noise between words, keeps words and their ends, and moves nothing in time."""
 
 import numpy as np
 import pytest
@@ -11,14 +11,14 @@ from unit.media.making import silence_quiet
 
 @pytest.fixture
 def speech():
-    """A second of noise, a second of word, a second of noise, all over a hum 40 dB down."""
+    """A second of quiet noise, a second of loud noise in place of a word, and again a second of quiet noise."""
     rng = np.random.default_rng(0)
     samples = 0.002 * rng.standard_normal(3 * SAMPLE_RATE_HZ)
     samples[SAMPLE_RATE_HZ : 2 * SAMPLE_RATE_HZ] += 0.2 * rng.standard_normal(SAMPLE_RATE_HZ)
     return samples.astype(np.float32)
 
 
-def test_noise_goes_and_the_word_stays(speech):
+def test_noise_is_silenced_and_the_word_kept(speech):
     before = speech.copy()
     silenced = silence_quiet(speech, -25.0)
     word = slice(SAMPLE_RATE_HZ, 2 * SAMPLE_RATE_HZ)
@@ -28,7 +28,7 @@ def test_noise_goes_and_the_word_stays(speech):
     assert silenced == pytest.approx(1.7 * SAMPLE_RATE_HZ, rel=0.1)
 
 
-def test_what_is_close_to_a_word_stays(speech):
+def test_sound_close_to_a_word_is_kept(speech):
     before = speech.copy()
     silence_quiet(speech, -25.0)
     near = slice(SAMPLE_RATE_HZ - 1500, SAMPLE_RATE_HZ)
@@ -42,7 +42,7 @@ def test_a_low_gate_changes_nothing(speech):
 
 
 @given(st.integers(0, 5000), st.floats(-90, -10))
-def test_any_length_is_taken(length, gate_db):
+def test_any_length_is_accepted(length, gate_db):
     samples = np.random.default_rng(length).standard_normal(length).astype(np.float32)
     before = samples.copy()
     silence_quiet(samples, gate_db)

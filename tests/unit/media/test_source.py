@@ -1,4 +1,4 @@
-"""Files as they are found: odd names, odd titles, damage in odd places. Each test is a story of a crash."""
+"""Odd file names, odd metadata and damaged files. Each test is a crash that happened once."""
 
 import wave
 from fractions import Fraction
@@ -51,8 +51,8 @@ def test_a_title_that_is_not_in_utf_8_does_not_matter(tmp_path: Path):
     assert next(read_frames(path)).shape == (64, 64, 3)
 
 
-def test_damage_is_told_even_where_reading_stops_early(make_film: FilmMaker, caplog: pytest.LogCaptureFixture):
-    """The warning asked a stream for its kind after its file had been closed: a segmentation fault."""
+def test_damage_is_reported_even_if_reading_stops_early(make_film: FilmMaker, caplog: pytest.LogCaptureFixture):
+    """The warning read the kind of a stream after its file had been closed: a segmentation fault."""
     times = [Fraction(t, 25) for t in range(9)]
     path = make_film("film.mkv", times, numbered, codec="ffv1", prepare=lambda stream: stream.options.update(g="1"))
     data = path.read_bytes()
@@ -68,7 +68,7 @@ def test_damage_is_told_even_where_reading_stops_early(make_film: FilmMaker, cap
     assert "damaged packets of its video" in caplog.text
 
 
-def test_a_stream_without_a_decoder_is_none(make_film: FilmMaker):
+def test_a_stream_without_a_decoder_is_ignored(make_film: FilmMaker):
     path = film(make_film)
     data = path.read_bytes()
     assert data.count(b"avc1") == 2
@@ -89,8 +89,8 @@ def test_a_rate_that_no_sound_has_is_refused(tmp_path: Path, rate_hz: int):
         read_waveform(path)
 
 
-def test_sixteen_channels_are_heard_as_one(tmp_path: Path):
-    """PyAV reads eight planes; the ninth was somebody else's memory."""
+def test_sixteen_channels_are_averaged(tmp_path: Path):
+    """PyAV addresses eight planes; reading the ninth read memory outside of the frame."""
     path = tmp_path / "choir.wav"
     time = np.arange(16_000)
     voices = np.stack([4000 * np.sin(time * 0.05) * (1 if n < 8 else 0.5) for n in range(16)], axis=1)

@@ -1,4 +1,4 @@
-"""Speech that is never held gives what the whole of it gives, in any order, and in little memory."""
+"""Streamed speech gives the mel windows of the whole speech, in any order and in little memory, gated or not."""
 
 import json
 import os
@@ -25,7 +25,7 @@ SPEC = MelSpec()
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Seven seconds of noise that swells, fades and pauses, of no whole number of anything."""
+    """Seven seconds of noise with a pause; the length is a multiple of neither blocks, bins nor frames."""
     folder = tmp_path_factory.mktemp("spoken")
     waveform = read_waveform(write_noise(folder / "noise.wav", 7.3))[:-77]
     waveform[40_000:60_000] *= 0.01
@@ -55,7 +55,7 @@ def test_all_windows_are_those_of_the_whole(spoken: Path, gate_db: float | None)
 
 @given(st.lists(st.integers(0, 181), min_size=1, max_size=6))
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_windows_may_be_asked_for_in_any_order(spoken: Path, frames: list[int]):
+def test_windows_may_be_requested_in_any_order(spoken: Path, frames: list[int]):
     stream = stream_of(spoken)
     wanted = mel_windows(padded_mel(read_waveform(spoken), stream.num_frames, SPEC), frames)
     half = len(frames) // 2
@@ -63,7 +63,7 @@ def test_windows_may_be_asked_for_in_any_order(spoken: Path, frames: list[int]):
     np.testing.assert_allclose(np.concatenate(made), wanted, atol=2e-6)
 
 
-def test_without_a_lead_it_is_the_published_way(spoken: Path):
+def test_without_a_lead_it_equals_the_published_mel(spoken: Path):
     mel = published_mel(read_waveform(spoken), SPEC)
     stream = MelStream(Speech(spoken, 0.0, None, SPEC), count_whole_windows(mel.shape[1]), 0)
     np.testing.assert_allclose(mel_windows(stream), mel_windows(mel), atol=2e-6)
@@ -71,7 +71,7 @@ def test_without_a_lead_it_is_the_published_way(spoken: Path):
 
 @pytest.mark.parametrize("name", ["speech.wav", "speech.mp3", "speech.m4a", "speech.flac"])
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
-def test_pieces_are_the_whole(make_sound: SoundMaker, name: str, rate_hz: int):
+def test_pieces_join_to_the_whole(make_sound: SoundMaker, name: str, rate_hz: int):
     path = make_sound(name, tone_with_click(1.23, rate_hz), rate_hz)
     whole = read_waveform(path, 0.2)
     np.testing.assert_array_equal(np.concatenate(list(stream_waveform(path, 0.2))), whole)
@@ -104,7 +104,7 @@ print(json.dumps([stream.num_frames, int(facts["VmHWM"].split()[0]) / 1024, tota
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's account of memory")
 def test_eight_minutes_take_the_memory_of_half_a_minute(tmp_path: Path):
-    """SourceCrop, eight minutes would be 31 MB of samples and 15 MB of mel."""
+    """Held as a whole, eight minutes would be 31 MB of samples and 15 MB of mel."""
 
     def peak_mb(seconds: int) -> float:
         path = write_noise(tmp_path / f"{seconds}.wav", seconds)
