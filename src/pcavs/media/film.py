@@ -147,7 +147,6 @@ class FilmWriter:
         )
         frame.pts, frame.time_base = self._num_frames, Fraction(1, FRAME_RATE)
         self._num_frames += 1
-        assert self._container is not None
         with self._output_errors():
             self._container.mux(self._video.encode(frame))
             if self._sound is not None:

@@ -41,7 +41,7 @@ class FaceReport(NamedTuple):
         lost = int((~self.found).sum())
         if lost:
             done = {"hold": "held", "skip": "left out"}.get(self.missing, "filled in")
-            notes.append(f"the face in {self.source} was not seen in {lost} of {len(self.found)} frames: {done}")
+            notes.append(f"the face in {self.source} was not found in {lost} of {len(self.found)} frames: {done}")
         if self.cuts:
             times = ", ".join(f"{frame_time_s(cut):.2f}" for cut in self.cuts[:3])
             more = f" and {len(self.cuts) - 3} more" if len(self.cuts) > 3 else ""
