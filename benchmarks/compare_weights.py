@@ -21,12 +21,12 @@ import numpy as np
 
 from pcavs.animate.talker import load_talker
 from pcavs.errors import PcavsError
-from pcavs.evaluate.observe import Seen, Tools, load_tools, observe
+from pcavs.evaluate.observe import Judges, Observation, load_judges, observe
 from pcavs.face.regions import LIPS
 from pcavs.media.audio import read_waveform
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.media.video import read_frames
-from pcavs.metrics.curves import follows
+from pcavs.metrics.curves import lagged_correlation
 from pcavs.metrics.statistics import bootstrap
 from pcavs.spec import MelSpec
 
@@ -60,7 +60,7 @@ def main() -> None:
 
 def measured(paths: list[Path], words: argparse.Namespace) -> dict[str, dict[str, Row]]:
     """Scores by weights, articulation and clip; a clip that cannot be measured is told and passed over."""
-    tools = load_tools(Path("none"))
+    judges = load_judges(Path("none"))
     talkers = {
         f"{weights} {articulation:g}": (load_talker(weights, "auto", threads=1), articulation)
         for weights in words.weights
@@ -69,12 +69,12 @@ def measured(paths: list[Path], words: argparse.Namespace) -> dict[str, dict[str
     scores: dict[str, dict[str, Row]] = {name: {} for name in talkers}
     for path in paths:
         try:
-            truth = observe(list(read_frames(path, 0.0, words.most_s)), tools, path.name)
+            truth = observe(list(read_frames(path, 0.0, words.most_s)), judges, path.name)
             rows = {}
             for name, (talker, articulation) in talkers.items():
                 choices = {"end": words.most_s, "size": _SIDE_PX, "turn": words.turn, "articulation": articulation}
                 film = talker.animate(path, path, path, **choices)
-                rows[name] = scored(observe(list(film.frames), tools, path.name), truth, path, words.most_s, tools)
+                rows[name] = scored(observe(list(film.frames), judges, path.name), truth, path, words.most_s, judges)
         except PcavsError as error:
             print(f"passed over: {error}", flush=True)
             continue
@@ -84,23 +84,23 @@ def measured(paths: list[Path], words: argparse.Namespace) -> dict[str, dict[str
     return scores
 
 
-def scored(film: Seen, truth: Seen, path: Path, most_s: float, tools: Tools) -> Row:
+def scored(film: Observation, truth: Observation, path: Path, most_s: float, judges: Judges) -> Row:
     """Sets a film beside the clip that it should be."""
     count = min(len(film.lips), len(truth.lips))
     lips = [seen.lips[:count].reshape(count, len(LIPS), 2) for seen in (film, truth)]
     # A mouth that sits a little lower is no other shape.
     one, other = (each - each.mean(axis=1, keepdims=True) for each in lips)
     windows = mel_windows(padded_mel(read_waveform(path, 0.0, most_s), len(film.faces), MelSpec()))
-    judged = tools.judge.score(film.crops, film.lips, windows)
+    judged = judges.sync.score(film.crops, film.lips, windows)
     wide = [float(np.percentile(seen.opening, _WIDE_PERCENT)) for seen in (film, truth)]
     return {
-        "follows": follows(film.opening[:count], truth.opening[:count]).correlation,
+        "follows": lagged_correlation(film.opening[:count], truth.opening[:count]).correlation,
         "lips_mm": float(np.linalg.norm(one - other, axis=-1).mean()) * 10,
         "opening": float(np.abs(film.opening[:count] - truth.opening[:count]).mean()),
         "wide": wide[0] / max(wide[1], 1e-3),
         "confidence": judged.confidence,
-        "likeness": judged.likeness,
-        "yaw_deg": float(np.abs(film.angles[:count, 0] - truth.angles[:count, 0]).mean()),
+        "likeness": judged.cosine,
+        "yaw_deg": float(np.abs(film.angles_deg[:count, 0] - truth.angles_deg[:count, 0]).mean()),
     }
 
 
@@ -118,7 +118,9 @@ def table(scores: dict[str, dict[str, Row]]) -> str:
         for name in others:
             apart = values[name] - values[first]
             found = bootstrap(apart[np.isfinite(apart)], np.random.default_rng(0))
-            cells.append(f"{np.nanmean(values[name]):.3f}, {found.middle:+.3f} ({found.low:+.3f} to {found.high:+.3f})")
+            cells.append(
+                f"{np.nanmean(values[name]):.3f}, {found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+            )
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from pcavs.animate.talker import Talker, load_talker
-from pcavs.evaluate.observe import Seen, Tools, load_tools, observe
+from pcavs.evaluate.observe import Judges, Observation, load_judges, observe
 from pcavs.media.audio import read_waveform
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.media.video import read_frames
@@ -40,14 +40,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     words = parser.parse_args()
     words.out.mkdir(parents=True, exist_ok=True)
-    tools, talker = load_tools(Path("none")), load_talker(words.weights, "auto", threads=1)
-    rows = {path.stem: measured(path, talker, tools, words) for path in words.films}
+    judges, talker = load_judges(Path("none")), load_talker(words.weights, "auto", threads=1)
+    rows = {path.stem: measured(path, talker, judges, words) for path in words.films}
     (words.out / "dub.json").write_text(json.dumps(rows, indent=1))
     names = next(iter(rows.values()))
     print(json.dumps({name: round(float(np.mean([row[name] for row in rows.values()])), 3) for name in names}))
 
 
-def measured(path: Path, talker: Talker, tools: Tools, words: argparse.Namespace) -> dict[str, float]:
+def measured(path: Path, talker: Talker, judges: Judges, words: argparse.Namespace) -> dict[str, float]:
     """Dubs one film."""
     plan = talker.animate(path, words.audio, end=words.seconds, full_frame=True)
     began = time.perf_counter()
@@ -55,15 +55,15 @@ def measured(path: Path, talker: Talker, tools: Tools, words: argparse.Namespace
     took_ms = 1000 * (time.perf_counter() - began) / len(made)
     height, width = made[0].shape[:2]
     film = [frame[:height, :width] for frame in read_frames(path, 0.0, words.seconds, max(made[0].shape))][: len(made)]
-    after, before = observe(made, tools, path.name), observe(film, tools, path.name)
+    after, before = observe(made, judges, path.name), observe(film, judges, path.name)
     changed = [float((a != b).any(axis=-1).mean()) for a, b in zip(made, film, strict=True)]
     row = {
-        "confidence": confidence(after, words, tools),
-        "confidence_before": confidence(before, words, tools),
+        "confidence": confidence(after, words, judges),
+        "confidence_before": confidence(before, words, judges),
         "flicker": flicker(made) / flicker(film),
         "changed": float(np.mean(changed)),
-        "turn_deg": float(np.abs(after.angles - before.angles).mean()),
-        "yaw_reach_deg": float(np.abs(before.angles[:, 0]).max()),
+        "turn_deg": float(np.abs(after.angles_deg - before.angles_deg).mean()),
+        "yaw_reach_deg": float(np.abs(before.angles_deg[:, 0]).max()),
         "ms": took_ms,
     }
     cv2.imwrite(str(words.out / f"{path.stem}.png"), cv2.cvtColor(strip(made, film, before), cv2.COLOR_RGB2BGR))
@@ -71,13 +71,13 @@ def measured(path: Path, talker: Talker, tools: Tools, words: argparse.Namespace
     return row
 
 
-def confidence(seen: Seen, words: argparse.Namespace, tools: Tools) -> float:
+def confidence(seen: Observation, words: argparse.Namespace, judges: Judges) -> float:
     """How surely the sync judge takes the new speech for that of a film."""
     windows = mel_windows(padded_mel(read_waveform(words.audio, 0.0, words.seconds), len(seen.faces), MelSpec()))
-    return tools.judge.score(seen.crops, seen.lips, windows).confidence
+    return judges.sync.score(seen.crops, seen.lips, windows).confidence
 
 
-def strip(made: list[Picture], film: list[Picture], seen: Seen) -> Picture:
+def strip(made: list[Picture], film: list[Picture], seen: Observation) -> Picture:
     """Eight moments after, above the same before, around the face."""
     half = 0.9 * float(np.ptp(seen.meshes[..., 1], axis=1).max())
     rows = []

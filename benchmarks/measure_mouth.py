@@ -24,7 +24,7 @@ from pcavs.animate.renderer import DepthRenderer
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.face.regions import OUTER_LIPS
 from pcavs.metrics.flicker import flicker
-from pcavs.metrics.image import laplacian_spread
+from pcavs.metrics.image import laplacian_std
 from pcavs.runtime.base import Rendered
 from pcavs.types import Picture
 
@@ -74,8 +74,8 @@ def main() -> None:
         spoken = speak(talker, path, words.audio, words.size, words.seconds)
         mask = around_lips(spoken.identity)
         part = cv2.boundingRect(mask.astype(np.uint8))
-        own = laplacian_spread(spoken.identity.picture, mask)
-        sharp = float(np.mean([laplacian_spread(frame, mask) for frame in spoken.frames]))
+        own = laplacian_std(spoken.identity.picture, mask)
+        sharp = float(np.mean([laplacian_std(frame, mask) for frame in spoken.frames]))
         rows.append([sharp / own, flicker(_cut(frame, part) for frame in spoken.frames), cost_ms(spoken)])
         tiles.append(np.hstack([cv2.resize(_cut(frame, part), _TILE_PX) for frame in _eight(spoken.frames)]))
         logger.info("%s: sharpness %.2f of its own, flicker %.2f, %.1f ms", path.name, *rows[-1])

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from pcavs.animate.talker import Talker, load_talker
-from pcavs.evaluate.observe import Seen, Tools, identity_of, load_tools, observe
+from pcavs.evaluate.observe import Judges, Observation, identity_embeddings, load_judges, observe
 from pcavs.face.regions import LIPS
 from pcavs.media.audio import read_waveform
 from pcavs.media.image import read_picture
@@ -50,17 +50,17 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     words = parser.parse_args()
     words.out.mkdir(parents=True, exist_ok=True)
-    tools, talker = load_tools(words.judges), load_talker(words.weights, "auto", threads=1)
+    judges, talker = load_judges(words.judges), load_talker(words.weights, "auto", threads=1)
     with words.table.open(newline="") as file:
         people = list(csv.DictReader(file))
-    photos = {each["path"]: (each["person"], embedded(words.photos / each["path"], tools)) for each in people}
+    photos = {each["path"]: (each["person"], embedded(words.photos / each["path"], judges)) for each in people}
     rows: list[tuple[dict[str, str], Row]] = []
     strips: list[Picture] = []
     for person in people:
         films = [film_of(talker, words.photos / person["path"], audio, words) for audio in words.audio]
-        seen = [observe(film, tools, person["path"]) for film in films]
+        seen = [observe(film, judges, person["path"]) for film in films]
         rows += [
-            (person, measured(each, audio, words, tools) | likeness(each, person, photos, tools))
+            (person, measured(each, audio, words, judges) | likeness(each, person, photos, judges))
             for each, audio in zip(seen, words.audio, strict=True)
         ]
         strips.append(strip(seen[0], person))
@@ -78,29 +78,29 @@ def film_of(talker: Talker, photo: Path, audio: Path, words: argparse.Namespace)
     return list(film.frames)
 
 
-def measured(seen: Seen, audio: Path, words: argparse.Namespace, tools: Tools) -> Row:
+def measured(seen: Observation, audio: Path, words: argparse.Namespace, judges: Judges) -> Row:
     """Opening, and fit with the speech."""
     windows = mel_windows(padded_mel(read_waveform(audio, 0.0, words.seconds), len(seen.faces), MelSpec()))
-    score = tools.judge.score(seen.crops, seen.lips, windows)
+    score = judges.sync.score(seen.crops, seen.lips, windows)
     return {
         "opening": float(np.median(seen.opening)),
         "opening_p95": float(np.percentile(seen.opening, 95)),
         "confidence": score.confidence,
-        "likeness": score.likeness,
+        "likeness": score.cosine,
     }
 
 
-def embedded(photo: Path, tools: Tools) -> Embedded:
+def embedded(photo: Path, judges: Judges) -> Embedded:
     """A photograph as the identity judges see it."""
-    seen = observe([read_picture(photo)], tools, photo.name)
-    return {embedder.name: identity_of(seen, embedder, [0])[0] for embedder in tools.embedders}
+    seen = observe([read_picture(photo)], judges, photo.name)
+    return {embedder.name: identity_embeddings(seen, embedder, [0])[0] for embedder in judges.embedders}
 
 
-def likeness(seen: Seen, person: dict[str, str], photos: dict[str, tuple[str, Embedded]], tools: Tools) -> Row:
+def likeness(seen: Observation, person: dict[str, str], photos: dict[str, tuple[str, Embedded]], judges: Judges) -> Row:
     """Cosine of a film with its photograph, and the mean one with those of other people."""
     row: Row = {}
-    for embedder in tools.embedders:
-        frames = identity_of(seen, embedder)
+    for embedder in judges.embedders:
+        frames = identity_embeddings(seen, embedder)
         strangers = [each for who, each in photos.values() if who != person["person"]]
         others = [mean_cosine(frames, each[embedder.name]) for each in strangers]
         row |= {
@@ -110,7 +110,7 @@ def likeness(seen: Seen, person: dict[str, str], photos: dict[str, tuple[str, Em
     return row
 
 
-def strip(seen: Seen, person: dict[str, str]) -> Picture:
+def strip(seen: Observation, person: dict[str, str]) -> Picture:
     """Eight moments, and the mouth of each below."""
     moments = np.linspace(0, len(seen.faces) - 1, _MOMENTS + 2).round().astype(int)[1:-1]
     faces = [cv2.resize(seen.faces[t], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for t in moments]

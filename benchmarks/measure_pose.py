@@ -216,7 +216,7 @@ def film_row(
         "asked": wanted.tolist(),
         "taken": film.head_track[0, :3].round(1).tolist(),
         "made": angles.round(1).tolist(),
-        "likeness": round(score.likeness, 4),
+        "likeness": round(score.cosine, 4),
         "confidence": round(score.confidence, 4),
     }
 

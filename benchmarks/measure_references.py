@@ -56,7 +56,7 @@ def main() -> None:
     print(
         f"cosine of one {one.mean():.4f} (between films {one.std(ddof=1):.4f}), of four {four.mean():.4f}; four better"
     )
-    span = f"by {better.middle:.4f}, 95 % {better.low:.4f} to {better.high:.4f}"
+    span = f"by {better.estimate:.4f}, 95 % {better.low:.4f} to {better.high:.4f}"
     print(f"{span}, in {(four > one).sum()} of {len(rows)} films")
     print(f"better than the best single one in {sum(row['four'] > max(row['one']) for row in rows)}")
     print(f"the same in another order: {all(row['same'] for row in rows)}")

@@ -24,7 +24,7 @@ from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import FaceError
 from pcavs.face.regions import FACE_OVAL, OUTER_LIPS
 from pcavs.face.track import TrackPolicy, track_picture
-from pcavs.metrics.image import laplacian_spread
+from pcavs.metrics.image import laplacian_std
 from pcavs.pose.calibration import plain_map
 from pcavs.types import Mesh, Picture
 
@@ -88,7 +88,7 @@ def sharpness(talker: Talker, frame: Picture) -> float:
         )
     except FaceError:
         return float("nan")
-    return laplacian_spread(frame, skin(track.meshes[0], frame.shape[0]))
+    return laplacian_std(frame, skin(track.meshes[0], frame.shape[0]))
 
 
 def skin(mesh: Mesh, size: int) -> np.ndarray:

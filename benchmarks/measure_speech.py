@@ -21,12 +21,12 @@ from jaxtyping import Float
 
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import FaceError, PcavsError
-from pcavs.evaluate.clips import Case, Source, read_case
+from pcavs.evaluate.clips import ClipSource, EvaluationClip, read_clip
 from pcavs.evaluate.films import Person, Recipe, make_film
-from pcavs.evaluate.observe import Seen, Tools, load_tools, observe
+from pcavs.evaluate.observe import Judges, Observation, load_judges, observe
 from pcavs.media.mel import mel_windows, padded_mel
-from pcavs.metrics.curves import follows
-from pcavs.metrics.sync import compare
+from pcavs.metrics.curves import lagged_correlation
+from pcavs.metrics.sync import score_sync
 from pcavs.spec import MelSpec
 from pcavs.types import MelWindows
 
@@ -40,8 +40,8 @@ class Clip(NamedTuple):
     """A clip with what the tracker sees in it and the judge hears."""
 
     group: str
-    case: Case
-    seen: Seen
+    case: EvaluationClip
+    seen: Observation
     windows: MelWindows
 
 
@@ -54,12 +54,12 @@ def main() -> None:
     parser.add_argument("--most-s", type=float, default=4.0)
     parser.add_argument("--out", type=Path)
     words = parser.parse_args()
-    tools, talker = load_tools(Path("none")), load_talker(words.weights, "auto", threads=1)
-    clips = [clip for path in sorted(words.clips.rglob("*.mp4")) if (clip := read(path, words, tools))]
+    judges, talker = load_judges(Path("none")), load_talker(words.weights, "auto", threads=1)
+    clips = [clip for path in sorted(words.clips.rglob("*.mp4")) if (clip := read(path, words, judges))]
     rows: dict[str, list[Row]] = {}
     for index, clip in enumerate(clips):
         try:
-            row = measured(talker, clip, clips[(index + len(clips) // 2) % len(clips)], tools)
+            row = measured(talker, clip, clips[(index + len(clips) // 2) % len(clips)], judges)
         except FaceError as error:
             # A first frame from which hardly a face looks: the film of it shows none either.
             print(f"passed over: {error}", flush=True)
@@ -67,15 +67,15 @@ def main() -> None:
         rows.setdefault(clip.group, []).append(row)
         print(clip.group, clip.case.key, json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
     if words.out:
-        words.out.write_text(json.dumps({"judge": tools.judge.name, "weights": talker.name, "groups": rows}, indent=1))
+        words.out.write_text(json.dumps({"judge": judges.sync.name, "weights": talker.name, "groups": rows}, indent=1))
     print(table(rows | {"all": [row for group in rows.values() for row in group]}))
 
 
-def read(path: Path, words: argparse.Namespace, tools: Tools) -> Clip | None:
+def read(path: Path, words: argparse.Namespace, judges: Judges) -> Clip | None:
     """Reads a clip; one that cannot be measured is told and passed over."""
     try:
-        case = read_case(Source(path.stem, path.stem, path), words.most_s, tools.landmarker)
-        seen = observe(list(case.faces), tools, path.name)
+        case = read_clip(ClipSource(path.stem, path.stem, path), words.most_s, judges.landmarker)
+        seen = observe(list(case.faces), judges, path.name)
     except PcavsError as error:
         print(f"passed over: {error}", flush=True)
         return None
@@ -83,34 +83,34 @@ def read(path: Path, words: argparse.Namespace, tools: Tools) -> Clip | None:
     return Clip(path.relative_to(words.clips).parts[0], case, seen, windows)
 
 
-def measured(talker: Talker, clip: Clip, other: Clip, tools: Tools) -> Row:
+def measured(talker: Talker, clip: Clip, other: Clip, judges: Judges) -> Row:
     """Makes the film of a clip and judges it."""
-    still = clip.case._replace(faces=clip.case.faces[:1], raw=clip.seen.raw[:1])
-    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw[0]), clip.case.waveform, still)
+    still = clip.case._replace(faces=clip.case.faces[:1], raw=clip.seen.raw_meshes[:1])
+    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw_meshes[0]), clip.case.waveform, still)
     with tempfile.TemporaryDirectory() as folder:
-        film = observe(list(make_film(talker, recipe, Path(folder) / "film.mp4")), tools, clip.case.key)
+        film = observe(list(make_film(talker, recipe, Path(folder) / "film.mp4")), judges, clip.case.key)
     return (
-        {"opening": follows(film.opening, clip.seen.opening).correlation}
-        | scores(film, clip.windows, other.windows, tools)
-        | {f"truth_{name}": value for name, value in scores(clip.seen, clip.windows, other.windows, tools).items()}
+        {"opening": lagged_correlation(film.opening, clip.seen.opening).correlation}
+        | scores(film, clip.windows, other.windows, judges)
+        | {f"truth_{name}": value for name, value in scores(clip.seen, clip.windows, other.windows, judges).items()}
     )
 
 
-def scores(film: Seen, windows: MelWindows, others: MelWindows, tools: Tools) -> Row:
+def scores(film: Observation, windows: MelWindows, others: MelWindows, judges: Judges) -> Row:
     """What the judge says of a film with its speech, with the same at other times, and with another's."""
-    seen, heard = tools.judge.seen(film.crops, film.lips), tools.judge.heard(windows)
+    seen, heard = judges.sync.embed_mouth(film.crops, film.lips), judges.sync.embed_sound(windows)
     count = min(len(windows), len(others))
-    strange = tools.judge.seen(film.crops[:count], film.lips[:count]), tools.judge.heard(others[:count])
-    right = compare(seen, heard)
+    strange = judges.sync.embed_mouth(film.crops[:count], film.lips[:count]), judges.sync.embed_sound(others[:count])
+    right = score_sync(seen, heard)
     late, early = (
         float((seen[max(0, d) : len(seen) + min(0, d)] * heard[max(0, -d) : len(heard) + min(0, -d)]).sum(1).mean())
         for d in (_SHIFT, -_SHIFT)
     )
     return {
         "confidence": right.confidence,
-        "likeness": right.likeness,
+        "likeness": right.cosine,
         "shifted": max(late, early),
-        "other": compare(*strange).likeness,
+        "other": score_sync(*strange).cosine,
     }
 
 

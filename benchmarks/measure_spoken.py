@@ -22,7 +22,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.regions import LIPS, mouth_opening
 from pcavs.face.track import track_picture
 from pcavs.media.bitstream import decode_pictures
-from pcavs.metrics.mouth import correlation
+from pcavs.metrics.curves import correlation
 from pcavs.prepare.offset import sync_measures
 
 logger = logging.getLogger(__name__)

@@ -113,7 +113,7 @@ def _read_truth(path: Path) -> None:
 
 def _read_index(path: Path) -> None:
     with contextlib.suppress(PcavsError):
-        evaluate_clips._people(path)
+        evaluate_clips.read_index(path)
     find_sources(PrepareOptions(source=path.parent, out=path.parent, index=path))
 
 

@@ -1,4 +1,4 @@
-"""`pcavs evaluate` and `pcavs compare` from films to a report, with a talker that exists at once."""
+"""`pcavs evaluate` and `pcavs compare` from videos to a report, with a talker that needs no weights."""
 
 import dataclasses
 import json
@@ -13,11 +13,11 @@ from helpers.talkers import LoudMouth, write_bundle
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.cli import main
 from pcavs.errors import InputError
-from pcavs.evaluate import protocols, work
+from pcavs.evaluate import protocols
 from pcavs.evaluate import run as evaluation
 from pcavs.evaluate.options import EvaluateOptions
-from pcavs.evaluate.scene import LONG_FIRST, LONG_LAST, MISMATCHED, SELF, SHIFTED, TRUTH
-from pcavs.evaluate.summary import checks
+from pcavs.evaluate.protocols import LOOP_END, LOOP_START, OTHER_SPEECH, SELF, SHIFTED, TRUTH
+from pcavs.evaluate.summary import sanity_checks
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
 from pcavs.runtime.base import IdentityArrays
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.slow
 
 FRAMES = 26
 STRAIGHT = np.array([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], np.float32)
-"""The pose code of a head that looks into the camera."""
+"""The pose code of a frontal head."""
 
 
 class StillHead(LoudMouth):
-    """Sees every head straight, so that solid turns leave the film's head as it is."""
+    """Reads every head as frontal, so that the depth turn does not move the head."""
 
     def encode_identity(self, face: np.ndarray) -> IdentityArrays:
         return super().encode_identity(face)._replace(pose=STRAIGHT)
@@ -47,7 +47,7 @@ def loud_mouth(landmarker):
 
 @pytest.fixture(scope="module")
 def clips(loud_mouth, examples, composite, tmp_path_factory):
-    """Two films of 26 frames: the drawn mouth of one speaks, of the other a head turns."""
+    """Two videos of 26 frames: in one a drawn mouth speaks, in the other a head turns."""
     folder = tmp_path_factory.mktemp("clips")
     rng = np.random.default_rng(0)
     for name in ("ann", "bob"):
@@ -76,7 +76,7 @@ def options(clips, loud_mouth, tmp_path_factory):
 @pytest.fixture
 def loud(loud_mouth, monkeypatch):
     for module in (protocols, evaluation):
-        monkeypatch.setattr(module, "talker_of", lambda weights, device: loud_mouth)
+        monkeypatch.setattr(module, "cached_talker", lambda weights, device: loud_mouth)
 
 
 @pytest.fixture
@@ -95,62 +95,64 @@ def test_the_report_says_how_to_repeat_it(report, options):
     assert page.count("<figure>") == 2
 
 
-def test_the_truth_is_perfect_and_a_late_film_is_late(report):
+def test_truth_is_perfect_and_a_late_film_is_late(report):
     name = next(iter(report["weights"]))
     films = report["films"]
-    assert films[TRUTH]["ssim"]["clips"][0] == pytest.approx(1)
-    assert films[TRUTH]["mouth_lmd_px"]["clips"][0] == 0
-    assert films[SHIFTED]["ssim"]["clips"][0] < 1
+    assert films[TRUTH]["ssim"]["over_clips"][0] == pytest.approx(1)
+    assert films[TRUTH]["mouth_lmd_px"]["over_clips"][0] == 0
+    assert films[SHIFTED]["ssim"]["over_clips"][0] < 1
     assert set(films[f"{name}: {SELF}"]) > {"ssim", "cpbd", "mouth_lmd", "sync_confidence", "yaw_error", "flicker"}
-    assert "unheard_sync_confidence" in films[f"{name}: {MISMATCHED}"]
+    assert "unused_sync_confidence" in films[f"{name}: {OTHER_SPEECH}"]
 
 
-def test_half_a_face_is_no_identity_reference(options, loud, tmp_path, monkeypatch, caplog):
+def test_clip_with_half_a_face_is_excluded(options, loud, tmp_path, monkeypatch, caplog):
     plain = evaluation.observe
 
     def aside(*film):
         seen = plain(*film)
-        seen.raw[0, :, 0] += 150
+        seen.raw_meshes[0, :, 0] += 150
         return seen
 
     monkeypatch.setattr(evaluation, "observe", aside)
     with pytest.raises(InputError, match="0 usable clips"):
         evaluation.run(dataclasses.replace(options, out=tmp_path / "aside"))
-    assert "an identity reference shows all of it" in caplog.text
+    assert "a whole face is needed" in caplog.text
 
 
-def test_films_that_show_who_drives_what_are_brief(options, loud, tmp_path, monkeypatch):
-    monkeypatch.setattr(protocols, "BRIEF_S", 0.6)
+def test_films_with_exchanged_inputs_are_short(options, loud, tmp_path, monkeypatch):
+    monkeypatch.setattr(protocols, "SHORT_FILM_S", 0.6)
     evaluation.run(dataclasses.replace(options, out=tmp_path / "brief", long_s=0.0))
     row = json.loads((tmp_path / "brief" / "report.json").read_text())["rows"][0]
     lengths = {
         film.stem.rpartition("-")[2]: len(list(read_frames(film)))
         for film in (tmp_path / "brief" / "films" / row["key"]).glob("*.mp4")
     }
-    assert {name: lengths[name] for name in ("silence", "pose", "face")} == {"silence": 15, "pose": 15, "face": 15}
+    assert {lengths[name] for name in ("silence", "pose", "identity")} == {15}
     assert lengths["driven"] == lengths["speech"] == FRAMES
-    assert row["films"][next(name for name in row["films"] if name.endswith("silence"))]["opening_follows"] >= -1
+    assert row["films"][next(name for name in row["films"] if name.endswith("silence"))]["opening_correlation"] >= -1
 
 
 def test_looped_speech_is_measured_at_both_ends(report):
     name = next(iter(report["weights"]))
-    first, last = (report["films"][f"{name}: {part}"]["sync_likeness"]["clips"][0] for part in (LONG_FIRST, LONG_LAST))
+    first, last = (
+        report["films"][f"{name}: {part}"]["sync_cosine"]["over_clips"][0] for part in (LOOP_START, LOOP_END)
+    )
     assert first == pytest.approx(last, abs=0.3)
 
 
-def test_speech_alone_drives_the_loud_mouth(report):
-    """It has no head to move, and its mouth is loudness: the matrix must say so."""
-    shares = next(iter(report["who_drives_what"].values()))
+def test_only_speech_moves_the_mouth_of_loud_mouth(report):
+    """Its head does not move and its mouth opens with loudness, which the shares of motion must show."""
+    shares = next(iter(report["motion_change_shares"].values()))
     assert shares["speech"]["mouth"] > 5 * shares["pose"]["mouth"]
 
 
-def test_tricks_are_checked(report):
-    found = checks(report["rows"], list(report["weights"]))
+def test_sanity_checks_are_reported(report):
+    found = sanity_checks(report["rows"], list(report["weights"]))
     assert found == report["checks"]
-    assert next(each for each in found if each["check"] == "a frozen picture follows no mouth")["holds"]
+    assert next(each for each in found if each["check"].startswith("a frozen mouth"))["passed"]
 
 
-def test_an_interrupted_evaluation_goes_on(report, options, loud, monkeypatch):
+def test_stopped_evaluation_continues(report, options, loud, monkeypatch):
     row = options.out / "work" / "bob.json"
     kept = json.loads(row.read_text())
     row.write_text(json.dumps(kept | {"person": "kept from before"}))
@@ -168,29 +170,29 @@ def test_two_evaluations_are_not_mixed(report, options, loud):
         evaluation.run(other)
 
 
-def test_clips_that_are_out_of_sync_themselves_are_left_out():
+def test_clips_out_of_sync_are_excluded():
     def row(key, offset, confidence):
         return {"key": key, "films": {TRUTH: {"sync_offset": offset, "sync_confidence": confidence}}}
 
     rows = [row("good", 1.0, 0.3), row("late", 4.0, 0.3), row("unsure", 4.0, 0.05)]
     options = EvaluateOptions(clips=Path(), out=Path())
-    fit, unfit = evaluation._parted(rows, options)
-    assert [each["key"] for each in fit] == ["good", "unsure"]
-    assert unfit == [{"key": "late", "sync_offset": 4.0, "sync_confidence": 0.3}]
-    with pytest.raises(InputError, match="1 clips are in sync themselves, 2 are needed; or add --any-sync"):
-        evaluation._parted(rows[:2], options)
-    assert len(evaluation._parted(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
+    used, excluded = evaluation._exclude_unsynced(rows, options)
+    assert [each["key"] for each in used] == ["good", "unsure"]
+    assert excluded == [{"key": "late", "sync_offset": 4.0, "sync_confidence": 0.3}]
+    with pytest.raises(InputError, match="1 clips are in sync, 2 are needed; give other clips or add --any-sync"):
+        evaluation._exclude_unsynced(rows[:2], options)
+    assert len(evaluation._exclude_unsynced(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
 
 
-def test_more_weights_join_a_finished_evaluation(report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch):
-    """Neither the truth nor the weights that were there are judged again; a name with other weights is refused."""
+def test_finished_evaluation_takes_more_weights(report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch):
+    """Stored parts are not measured again; a known name with other weights is refused."""
     out = tmp_path / "joined"
     shutil.copytree(options.out, out)
     name = next(iter(report["weights"]))
     added = shutil.copy(tiny_bundle, tmp_path / "added.safetensors")
     for module in (protocols, evaluation):
-        monkeypatch.setattr(module, "talker_of", lambda place, device: loud_mouth)
-    monkeypatch.setattr(work, "_baselines", None)
+        monkeypatch.setattr(module, "cached_talker", lambda place, device: loud_mouth)
+    monkeypatch.setattr(protocols, "measure_baselines", None)
     shipped = find_weights(None).networks
     evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added), shipped), long_s=2.2))
     joined = json.loads((out / "report.json").read_text())
@@ -202,15 +204,13 @@ def test_more_weights_join_a_finished_evaluation(report, options, loud_mouth, ti
         evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added),)))
 
 
-def test_an_ablation_s_encoder_is_audited_beside_finished_weights(
-    report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch
-):
-    """A run's folder is enough; no film is made for it, and none is made again."""
+def test_ablation_is_audited_beside_finished_weights(report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch):
+    """The folder of a training run is enough; no film is made."""
     run = tmp_path / "no-augmentation" / "0"
     run.mkdir(parents=True)
     shutil.copy(tiny_bundle, run / "latest.safetensors")
     monkeypatch.setattr(
-        evaluation, "talker_of", lambda place, device: load_talker(place, "cpu") if place else loud_mouth
+        evaluation, "cached_talker", lambda place, device: load_talker(place, "cpu") if place else loud_mouth
     )
     monkeypatch.setattr(protocols, "make_film", None)
     evaluation.run(dataclasses.replace(options, audit=(run,)))
@@ -223,7 +223,7 @@ def test_an_ablation_s_encoder_is_audited_beside_finished_weights(
     assert "no-augmentation-0" in (options.out / "report.html").read_text()
 
 
-def test_the_best_weights_of_a_run_are_taken(tiny_bundle, tmp_path):
+def test_best_weights_of_a_run_are_used(tiny_bundle, tmp_path):
     run = tmp_path / "a" / "1"
     run.mkdir(parents=True)
     for name in ("latest", "best"):
@@ -260,7 +260,7 @@ def test_compare_prints_json(clips, capsys):
     assert "ssim" not in found["films"][str(clips / "ann.mp4")]
 
 
-def test_compare_wants_a_film(capsys):
+def test_compare_needs_a_film(capsys):
     with pytest.raises(SystemExit) as end:
         main(["compare"])
     assert end.value.code == 2

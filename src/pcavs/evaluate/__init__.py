@@ -1,1 +1,1 @@
-"""Honest numbers: one command renders, measures, compares and reports."""
+"""`pcavs evaluate` and `pcavs compare`: render films, measure them, aggregate the metrics and write a report."""

@@ -1,63 +1,114 @@
-"""What each number is called, its unit, and which way is better: for tables and for docs."""
+"""The catalogue of metrics: name, unit, direction and definition of each, for the report and for `pcavs compare`."""
 
 from typing import Final, NamedTuple
 
 
 class Metric(NamedTuple):
-    """How a number is shown and read."""
+    """How a metric is shown and read."""
 
     title: str
     unit: str
     better: str
-    """`higher`, `lower`, `as truth`, or nothing where neither is."""
-    digits: int = 2
+    """`higher`, `lower`, `as truth` (the ground truth's value is best), or empty where no value is better."""
+    digits: int
+    """Decimals shown."""
+    meaning: str
+    """Definition in one sentence."""
 
+
+_EYES: Final = "eye distances"
 
 METRICS: Final[dict[str, Metric]] = {
-    "sync_confidence": Metric("sync confidence (our judge)", "", "higher", 3),
-    "sync_distance": Metric("sync distance (our judge)", "", "lower", 3),
-    "sync_offset": Metric("best offset", "frames", "as truth", 1),
-    "sync_likeness": Metric("sync cosine (our judge)", "", "higher", 3),
-    "unheard_sync_confidence": Metric("... with the speech that was not used", "", "", 3),
-    "unheard_sync_distance": Metric("... distance to the speech that was not used", "", "", 3),
-    "syncnet_confidence": Metric("SyncNet confidence (LSE-C, our cut)", "", "higher"),
-    "syncnet_distance": Metric("SyncNet distance (LSE-D, our cut)", "", "lower"),
-    "syncnet_offset": Metric("SyncNet best offset", "frames", "as truth", 1),
-    "opening_follows": Metric("mouth opening follows the truth", "r", "higher"),
-    "opening_lag": Metric("... lag", "frames", "as truth", 1),
-    "opening_mean": Metric("mouth opening", "of eye distance", "as truth", 3),
-    "opening_spread": Metric("... its spread", "of eye distance", "as truth", 3),
-    "silent_lips_cm_s": Metric("lip motion in silence", "cm/s", "as truth"),
-    "mouth_lmd_px": Metric("mouth landmark distance", "px of 256", "lower"),
-    "mouth_lmd": Metric("mouth landmark distance", "of eye distance", "lower", 3),
-    "face_lmd": Metric("face landmark distance", "of eye distance", "lower", 3),
-    "mouth_shape_mm": Metric("lip shape, head removed", "mm", "lower"),
-    "mouth_error": Metric("mouth area error", "grey levels", "lower"),
-    "ssim": Metric("SSIM", "", "higher", 3),
-    "psnr": Metric("PSNR", "dB", "higher", 1),
-    "lpips-alex": Metric("LPIPS, AlexNet", "", "lower", 3),
-    "lpips-vgg": Metric("LPIPS, VGG16", "", "lower", 3),
-    "cpbd": Metric("CPBD", "", "as truth", 3),
-    "mouth_sharpness": Metric("mouth sharpness", "grey levels", "as truth", 1),
-    "flicker": Metric("flicker along the flow", "grey levels", "as truth"),
-    "jitter": Metric("landmark jitter", "of eye distance", "as truth", 4),
-    "blinks": Metric("blinks", "a minute", "as truth", 1),
-    "identity faceres-deep": Metric("identity, faceres-deep", "0 stranger, 1 same", "higher"),
-    "identity dlib-resnet-v1": Metric("identity, dlib", "0 stranger, 1 same", "higher"),
-    "cosine faceres-deep": Metric("cosine, faceres-deep", "", "higher"),
-    "cosine dlib-resnet-v1": Metric("cosine, dlib", "", "higher"),
-    "yaw_error": Metric("yaw error", "deg", "lower"),
-    "pitch_error": Metric("pitch error", "deg", "lower"),
-    "roll_error": Metric("roll error", "deg", "lower"),
-    "yaw_motion_error": Metric("yaw motion error", "deg", "lower"),
-    "pitch_motion_error": Metric("pitch motion error", "deg", "lower"),
-    "roll_motion_error": Metric("roll motion error", "deg", "lower"),
-    "yaw_follows": Metric("yaw follows its source", "r", "higher"),
-    "pitch_follows": Metric("pitch follows its source", "r", "higher"),
-    "roll_follows": Metric("roll follows its source", "r", "higher"),
-    "yaw_lag": Metric("yaw lag", "frames", "as truth", 1),
-    "yaw_range": Metric("the source's own yaw spread", "deg", "", 1),
-    "found": Metric("frames with a face", "share", "higher"),
+    "sync_confidence": Metric(
+        "sync confidence", "", "higher", 3, "Sync judge: median distance over shifts of ±15 frames minus the smallest."
+    ),
+    "sync_distance": Metric(
+        "sync distance", "", "lower", 3, "Sync judge: distance of mouth and sound, 0 to 2; unrelated ones have 1.4."
+    ),
+    "sync_offset": Metric(
+        "sync offset", "frames", "as truth", 1, "Shift at which mouth and sound fit best; positive: the mouth is late."
+    ),
+    "sync_cosine": Metric("sync cosine", "", "higher", 3, "Sync judge: cosine of mouth and sound, -1 to 1."),
+    "unused_sync_confidence": Metric(
+        "sync confidence, unused speech", "", "", 3, "Other speech only: confidence with the clip's own, unused speech."
+    ),
+    "unused_sync_distance": Metric(
+        "sync distance, unused speech", "", "", 3, "Other speech only: distance to the clip's own, unused speech."
+    ),
+    "syncnet_confidence": Metric(
+        "SyncNet confidence", "", "higher", 2, "LSE-C of the published SyncNet, on our own crop of the face."
+    ),
+    "syncnet_distance": Metric(
+        "SyncNet distance", "", "lower", 2, "LSE-D of the published SyncNet, on our own crop of the face."
+    ),
+    "syncnet_offset": Metric("SyncNet offset", "frames", "as truth", 1, "As sync offset, by the published SyncNet."),
+    "opening_correlation": Metric(
+        "mouth opening correlation", "r", "higher", 2, "Pearson correlation of the mouth opening with the truth's."
+    ),
+    "opening_lag": Metric(
+        "mouth opening lag", "frames", "as truth", 1, "Lag of largest correlation; positive: the film is late."
+    ),
+    "opening_mean": Metric("mouth opening", _EYES, "as truth", 3, "Mean gap between the inner lips."),
+    "opening_std": Metric("mouth opening, std", _EYES, "as truth", 3, "Standard deviation of the gap over time."),
+    "silent_lip_speed_cm_s": Metric(
+        "lip speed in silence", "cm/s", "as truth", 2, "Root mean square speed of the lips, head motion removed."
+    ),
+    "mouth_lmd_px": Metric(
+        "mouth landmark distance", "px of 256", "lower", 2, "Mean distance of lip landmarks to the truth's (LMD)."
+    ),
+    "mouth_lmd": Metric("mouth landmark distance", _EYES, "lower", 3, "The same, relative to the face's size."),
+    "face_lmd": Metric("face landmark distance", _EYES, "lower", 3, "The same of face outline, eyes, nose and lips."),
+    "lip_shape_error_mm": Metric(
+        "lip shape error", "mm", "lower", 2, "Distance of lip landmarks, head motion and the clip's mean shape removed."
+    ),
+    "mouth_area_error": Metric(
+        "mouth area error", "grey levels", "lower", 2, "Mean absolute RGB difference in the dilated area of the mouth."
+    ),
+    "ssim": Metric("SSIM", "", "higher", 3, "Structural similarity of luminance, -1 to 1; Gaussian window of 11 px."),
+    "psnr": Metric("PSNR", "dB", "higher", 1, "Peak signal-to-noise ratio of RGB; equal frames count as 60 dB."),
+    "lpips-alex": Metric("LPIPS, AlexNet", "", "lower", 3, "Learned perceptual distance, every fifth frame."),
+    "lpips-vgg": Metric("LPIPS, VGG16", "", "lower", 3, "Learned perceptual distance, every fifth frame."),
+    "cpbd": Metric("CPBD", "", "as truth", 3, "Share of edges too narrow to look blurred, 0 to 1, every fifth frame."),
+    "mouth_sharpness": Metric(
+        "mouth sharpness", "grey levels", "as truth", 1, "Standard deviation of the Laplacian in the mouth area."
+    ),
+    "flicker": Metric(
+        "flicker", "grey levels", "as truth", 2, "Mean absolute change between frames after motion compensation."
+    ),
+    "landmark_jitter": Metric(
+        "landmark jitter", _EYES, "as truth", 4, "Root mean square second difference of rigid, unsmoothed landmarks."
+    ),
+    "blinks_per_minute": Metric("blinks", "per minute", "as truth", 1, "Eye closures of at most half a second."),
+    "identity faceres-deep": Metric(
+        "identity, faceres-deep", "0 to 1", "higher", 2, "Rescaled cosine: 0 as a stranger, 1 as true frames."
+    ),
+    "identity dlib-resnet-v1": Metric(
+        "identity, dlib", "0 to 1", "higher", 2, "Rescaled cosine: 0 as a stranger, 1 as true frames."
+    ),
+    "cosine faceres-deep": Metric(
+        "cosine, faceres-deep", "", "higher", 2, "Cosine of face embeddings with the identity reference."
+    ),
+    "cosine dlib-resnet-v1": Metric(
+        "cosine, dlib", "", "higher", 2, "Cosine of face embeddings with the identity reference."
+    ),
+    "yaw_error": Metric("yaw error", "deg", "lower", 2, "Mean absolute difference to the pose source."),
+    "pitch_error": Metric("pitch error", "deg", "lower", 2, "Mean absolute difference to the pose source."),
+    "roll_error": Metric("roll error", "deg", "lower", 2, "Mean absolute difference to the pose source."),
+    "yaw_motion_error": Metric("yaw motion error", "deg", "lower", 2, "The same, each clip's mean angle removed."),
+    "pitch_motion_error": Metric("pitch motion error", "deg", "lower", 2, "The same, each clip's mean angle removed."),
+    "roll_motion_error": Metric("roll motion error", "deg", "lower", 2, "The same, each clip's mean angle removed."),
+    "yaw_correlation": Metric("yaw correlation", "r", "higher", 2, "Pearson correlation with the pose source."),
+    "pitch_correlation": Metric("pitch correlation", "r", "higher", 2, "Pearson correlation with the pose source."),
+    "roll_correlation": Metric("roll correlation", "r", "higher", 2, "Pearson correlation with the pose source."),
+    "yaw_lag": Metric("yaw lag", "frames", "as truth", 1, "Lag of largest correlation; positive: the film is late."),
+    "source_yaw_std": Metric(
+        "yaw of the source, std",
+        "deg",
+        "",
+        1,
+        "Standard deviation of the pose source's yaw: the motion to follow.",
+    ),
+    "face_found": Metric("face found", "share", "higher", 2, "Share of frames in which the tracker found the face."),
 }
 
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
@@ -65,27 +116,38 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "sync_confidence",
         "sync_distance",
         "sync_offset",
-        "sync_likeness",
+        "sync_cosine",
         "syncnet_confidence",
         "syncnet_distance",
         "syncnet_offset",
-        "unheard_sync_confidence",
-        "unheard_sync_distance",
-        "opening_follows",
+        "unused_sync_confidence",
+        "unused_sync_distance",
+        "opening_correlation",
         "opening_lag",
     ),
     "Lips": (
         "opening_mean",
-        "opening_spread",
-        "silent_lips_cm_s",
+        "opening_std",
+        "silent_lip_speed_cm_s",
         "mouth_lmd_px",
         "mouth_lmd",
-        "mouth_shape_mm",
-        "mouth_error",
+        "lip_shape_error_mm",
+        "mouth_area_error",
         "mouth_sharpness",
     ),
-    "Picture": ("ssim", "psnr", "lpips-alex", "lpips-vgg", "cpbd", "flicker", "jitter", "face_lmd", "blinks", "found"),
-    "Person": ("identity faceres-deep", "identity dlib-resnet-v1", "cosine faceres-deep", "cosine dlib-resnet-v1"),
+    "Picture": (
+        "ssim",
+        "psnr",
+        "lpips-alex",
+        "lpips-vgg",
+        "cpbd",
+        "flicker",
+        "landmark_jitter",
+        "face_lmd",
+        "blinks_per_minute",
+        "face_found",
+    ),
+    "Identity": ("identity faceres-deep", "identity dlib-resnet-v1", "cosine faceres-deep", "cosine dlib-resnet-v1"),
     "Head": (
         "yaw_error",
         "pitch_error",
@@ -93,44 +155,44 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "yaw_motion_error",
         "pitch_motion_error",
         "roll_motion_error",
-        "yaw_follows",
-        "pitch_follows",
-        "roll_follows",
+        "yaw_correlation",
+        "pitch_correlation",
+        "roll_correlation",
         "yaw_lag",
-        "yaw_range",
+        "source_yaw_std",
     ),
 }
-"""The report's tables: all numbers of all films would be fifty columns in one."""
+"""Tables of the report and the metrics in each."""
 
-GLANCE: Final = (
-    "opening_follows",
+HEADLINE: Final = (
+    "opening_correlation",
     "sync_confidence",
     "sync_offset",
-    "silent_lips_cm_s",
-    "mouth_error",
+    "silent_lip_speed_cm_s",
+    "mouth_area_error",
     "mouth_lmd",
     "ssim",
     "lpips-alex",
     "lpips-vgg",
     "mouth_sharpness",
     "flicker",
-    "jitter",
+    "landmark_jitter",
     "identity faceres-deep",
     "identity dlib-resnet-v1",
     "yaw_motion_error",
     "pitch_motion_error",
 )
-"""What the report shows first."""
+"""Metrics of the report's first table."""
 
 MEDIANS: Final = ("sync_offset", "syncnet_offset", "opening_lag", "yaw_lag", "pitch_lag", "roll_lag")
-"""Places of a peak: one clip without any would move their mean by many frames."""
+"""Metrics that are aggregated by median: one clip without a clear peak would move their mean by many frames."""
 
-PAPER: Final = ("ssim", "cpbd", "mouth_lmd_px", "sync_confidence")
-"""Columns of the paper's table, in its order: SSIM, CPBD, LMD, Sync."""
+PAPER_COLUMNS: Final = ("ssim", "cpbd", "mouth_lmd_px", "sync_confidence")
+"""Our metrics in the order of the paper's columns: SSIM, CPBD, LMD, Sync."""
 
-PAPER_SAYS: Final[dict[str, tuple[float, float, float, float]]] = {
+PAPER_FIGURES: Final[dict[str, tuple[float, float, float, float]]] = {
     "ground truth": (1.0, 0.090, 0.0, 5.9),
     "PC-AVS (paper)": (0.886, 0.083, 6.88, 5.9),
     "PC-AVS, fixed pose (paper)": (0.820, 0.084, 7.68, 5.8),
 }
-"""Zhou et al., CVPR 2021, its table for VoxCeleb2, as remembered; unverified (docs/evaluate.md)."""
+"""Zhou et al., CVPR 2021, table for VoxCeleb2; quoted from memory and not checked against the paper."""

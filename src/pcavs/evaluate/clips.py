@@ -1,4 +1,4 @@
-"""The clips of an evaluation: faces in the aligned crop, with their sound and who they are."""
+"""Finds, reads and stores the clips of an evaluation: faces in the aligned crop, their sound, and who they show."""
 
 import itertools
 import math
@@ -20,174 +20,196 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import track_face
 from pcavs.media.audio import read_waveform
 from pcavs.media.bitstream import decode_pictures
+from pcavs.media.files import atomic_file
 from pcavs.media.timeline import count_samples
 from pcavs.media.video import probe_video, read_frames
-from pcavs.spec import FRAME_RATE, CropSpec
+from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec
 from pcavs.types import Picture, Waveform
 
 SIDE_PX: Final = 256
-"""Side of everything that is measured, so that talkers of any size compare."""
+"""Side of all frames that are measured, so that talkers of any resolution compare."""
 
-LEAST_FRAMES: Final = 25
+MIN_FRAMES: Final = 25
+"""Shortest clip (1 s): shorter ones give no lag and no blink. Tuned by hand; not measured."""
 
-_ENDINGS: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg")
-_LARGEST_SIDE_PX: Final = 1280
+_MIN_FOUND_SHARE: Final = 0.5
+"""Share of a video's frames in which the face must be found. Tuned by hand; not measured."""
+_MAX_INPUT_PX: Final = 1280
+"""Larger frames are reduced on reading, because the face ends up at 256 px. Tuned by hand; not measured."""
+_VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg")
+_PNG_COMPRESSION: Final = 1
+"""Of 0 to 9; the fastest that compresses."""
 
 Faces = UInt8[np.ndarray, "time 256 256 3"]
+"""Aligned crops, RGB."""
 
 
-class Case(NamedTuple):
-    """A clip to be measured on."""
+class EvaluationClip(NamedTuple):
+    """A clip to measure on."""
 
     key: str
+    """Unique within an evaluation; letters, digits, _ and - only."""
     person: str
     faces: Faces
     waveform: Float32[np.ndarray, " samples"]
     """As long as the faces."""
-    film: Path | None = None
-    """The faces as a film of an evaluation, once it is written."""
+    truth_path: Path | None = None
+    """The faces encoded as a video, once it is written."""
     raw: Float32[np.ndarray, "time 478 3"] | None = None
-    """Unsmoothed landmarks in that film, once it is tracked."""
+    """Unsmoothed landmarks of that video in pixels, once it is tracked."""
 
 
-class Source(NamedTuple):
-    """Where a clip is, before it is read."""
+class ClipSource(NamedTuple):
+    """A clip that has not been read yet."""
 
     key: str
     person: str
-    place: Path
-    """A film, or a shard."""
+    path: Path
+    """A video, or the shard that contains the clip."""
 
 
-def find_clips(options: EvaluateOptions) -> list[Source]:
-    """Lists the clips to measure on: of each person the first, then of each the second, up to the number wanted.
+def find_clips(options: EvaluateOptions) -> list[ClipSource]:
+    """Lists the clips to measure on: the first clip of each person, then the second of each, up to `most_clips`.
 
     Raises:
-        InputError: There is no film with sound and no shard.
+        InputError: The folder holds neither a video with sound nor a usable shard, or the index cannot be read.
     """
     if not options.clips.is_dir():
-        raise InputError(f"{options.clips} is no folder; give a folder of films with sound, or of shards")
+        raise InputError(f"{options.clips} is not a folder; give a folder of videos with sound, or of shards")
     shards = sorted(options.clips.glob("shard-*.tar"))
-    found = _of_shards(shards, options.split) if shards else _of_films(options)
+    found = _find_in_shards(shards, options.split) if shards else _find_videos(options)
     if not found:
-        wanted = f"heard clip of split {options.split}" if shards else "film with sound"
-        raise InputError(f"no {wanted} in {options.clips}; two of different people are needed at least")
-    rows: dict[str, list[Source]] = {}
+        wanted = f"clip with sound of split {options.split}" if shards else "video with sound"
+        raise InputError(f"no {wanted} in {options.clips}; give at least two, of different people")
+    by_person: dict[str, list[ClipSource]] = {}
     for source in found:
-        rows.setdefault(source.person, []).append(source)
-    spread = [source for layer in itertools.zip_longest(*rows.values()) for source in layer if source]
+        by_person.setdefault(source.person, []).append(source)
+    spread = [source for layer in itertools.zip_longest(*by_person.values()) for source in layer if source]
     return spread[: options.most_clips]
 
 
-def _of_shards(shards: list[Path], split: str) -> list[Source]:
+def _find_in_shards(shards: list[Path], split: str) -> list[ClipSource]:
     return [
-        Source(_plain(clip.key), str(clip.facts["speaker"]), shard)
+        ClipSource(_safe_key(clip.key), str(clip.facts["speaker"]), shard)
         for shard in shards
         for clip in read_shard(shard)
-        if clip.facts["split"] == split and clip.waveform is not None and len(clip.mesh) >= LEAST_FRAMES
+        if clip.facts["split"] == split and clip.waveform is not None and len(clip.mesh) >= MIN_FRAMES
     ]
 
 
-def _of_films(options: EvaluateOptions) -> list[Source]:
-    people = _people(options.index) if options.index else {}
-    films = sorted(path for path in options.clips.rglob("*") if path.suffix.lower() in _ENDINGS)
+def _find_videos(options: EvaluateOptions) -> list[ClipSource]:
+    people = read_index(options.index) if options.index else {}
+    paths = sorted(path for path in options.clips.rglob("*") if path.suffix.lower() in _VIDEO_SUFFIXES)
     found = []
-    for path in films:
-        name = _plain(str(path.relative_to(options.clips).with_suffix("")))
+    for path in paths:
+        key = _safe_key(str(path.relative_to(options.clips).with_suffix("")))
         if probe_video(path).has_audio:
-            found.append(Source(name, people.get(path.resolve(), name), path))
+            found.append(ClipSource(key, people.get(path.resolve(), key), path))
     return found
 
 
-def _people(index: Path) -> dict[Path, str]:
+def read_index(index: Path) -> dict[Path, str]:
+    """Reads a CSV file with the columns `path` (relative to the file) and `identity`.
+
+    Returns:
+        The person by absolute path of the video.
+
+    Raises:
+        InputError: The file is missing or cannot be read.
+    """
     if not index.is_file():
-        raise InputError(f"no index at {index}; leave it out if each film shows somebody else")
+        raise InputError(f"no index at {index}; leave out --index if each video shows another person")
     rows = [(row["path"], row["identity"]) for row in read_table(index, ("path", "identity"))]
     return {resolve_beside(path, index.parent).resolve(): person for path, person in rows if path and person}
 
 
-def _plain(name: str) -> str:
+def _safe_key(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
 
 
-def read_case(source: Source, most_s: float, landmarker: FaceLandmarker) -> Case:
-    """Reads, aligns and cuts one clip, at most so many seconds of it.
+def read_clip(source: ClipSource, most_s: float, landmarker: FaceLandmarker) -> EvaluationClip:
+    """Reads the first `most_s` seconds of a clip and aligns its faces.
 
     Raises:
-        FaceError: It shows no face.
-        InputError: It cannot be read, or is shorter than a second.
+        FaceError: The video shows no face, or shows it in less than half of its frames.
+        InputError: The video cannot be read, or is shorter than a second.
     """
-    if source.place.suffix == ".tar":
-        clips = read_shard(source.place)
-        return _of_clip(source, next(clip for clip in clips if _plain(clip.key) == source.key), most_s)
-    frames = list(read_frames(source.place, 0.0, most_s, _LARGEST_SIDE_PX))
-    track = track_face(frames, landmarker, source.place.name)
-    if track.found.mean() < 0.5:
-        raise FaceError(f"{source.place.name} shows its face in {track.found.mean():.0%} of its frames; half is needed")
+    if source.path.suffix == ".tar":
+        clips = read_shard(source.path)
+        return _from_shard(source, next(clip for clip in clips if _safe_key(clip.key) == source.key), most_s)
+    frames = list(read_frames(source.path, 0.0, most_s, _MAX_INPUT_PX))
+    track = track_face(frames, landmarker, source.path.name)
+    found_share = float(track.found.mean())
+    if found_share < _MIN_FOUND_SHARE:
+        raise FaceError(
+            f"{source.path.name} shows a face in {found_share:.0%} of its frames; {_MIN_FOUND_SHARE:.0%} are needed"
+        )
     transform = clip_transform(track.meshes, CropSpec(), SIDE_PX)
     faces = [crop_picture(frame, transform, SIDE_PX) for frame in frames]
-    waveform = read_waveform(source.place, 0.0, most_s)
-    return _case(source, np.stack(faces), waveform)
+    return _trimmed(source, np.stack(faces), read_waveform(source.path, 0.0, most_s))
 
 
-def _of_clip(source: Source, clip: AlignedClip, most_s: float) -> Case:
+def _from_shard(source: ClipSource, clip: AlignedClip, most_s: float) -> EvaluationClip:
     count = min(len(clip.mesh), math.floor(most_s * FRAME_RATE))
     faces = [resized(picture) for picture in decode_pictures(clip.film, range(count))]
     assert clip.waveform is not None
-    return _case(source, np.stack(faces), clip.waveform)
+    return _trimmed(source, np.stack(faces), clip.waveform)
 
 
-def _case(source: Source, faces: Faces, waveform: Float32[np.ndarray, " samples"]) -> Case:
-    count = min(len(faces), len(waveform) * FRAME_RATE // 16_000)
-    if count < LEAST_FRAMES:
-        raise InputError(f"{source.key} has {count} frames with sound; {LEAST_FRAMES} are needed")
-    return Case(source.key, source.person, faces[:count], waveform[: count_samples(count)])
+def _trimmed(source: ClipSource, faces: Faces, waveform: Float32[np.ndarray, " samples"]) -> EvaluationClip:
+    """Cuts faces and sound to the shorter of the two."""
+    count = min(len(faces), len(waveform) * FRAME_RATE // SAMPLE_RATE_HZ)
+    if count < MIN_FRAMES:
+        raise InputError(f"{source.key} has {count} frames with sound; {MIN_FRAMES} are needed")
+    return EvaluationClip(source.key, source.person, faces[:count], waveform[: count_samples(count)])
 
 
 def resized(picture: Picture, side_px: int = SIDE_PX) -> UInt8[np.ndarray, "side side 3"]:
-    """Brings a square picture to another side."""
+    """Resamples a square picture to another side; returns it unchanged if it has that side already."""
     if picture.shape[0] == side_px:
         return picture
     method = cv2.INTER_AREA if picture.shape[0] > side_px else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, (side_px, side_px), interpolation=method), np.uint8)
 
 
-def case_path(out: Path, key: str) -> Path:
-    """Where a prepared clip is kept while an evaluation runs."""
+def clip_path(out: Path, key: str) -> Path:
+    """Returns where an evaluation in the folder `out` stores a clip that has been read and tracked."""
     return out / "work" / f"{key}.npz"
 
 
-def save_case(case: Case, path: Path) -> None:
-    """Keeps a tracked case for the workers, its faces without loss."""
-    pictures = [cv2.imencode(".png", face, [cv2.IMWRITE_PNG_COMPRESSION, 1])[1] for face in case.faces]
+def store_clip(clip: EvaluationClip, path: Path) -> None:
+    """Stores a tracked clip for the worker processes; faces are compressed without loss.
+
+    Raises:
+        OutputError: The file cannot be written.
+    """
+    pictures = [cv2.imencode(".png", face, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])[1] for face in clip.faces]
     ends = np.cumsum([len(each) for each in pictures])
-    assert case.film is not None
-    assert case.raw is not None
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    assert clip.truth_path is not None
+    assert clip.raw is not None
+    with atomic_file(path) as part, part.open("wb") as file:
         np.savez(
             file,
             faces=np.concatenate(pictures),
             ends=ends,
-            waveform=case.waveform,
-            person=case.person,
-            film=str(case.film.relative_to(path.parent.parent)),
-            raw=case.raw,
+            waveform=clip.waveform,
+            person=clip.person,
+            truth_path=str(clip.truth_path.relative_to(path.parent.parent)),
+            raw=clip.raw,
         )
-    part.replace(path)
 
 
-def load_case(path: Path) -> Case:
-    """Reads what `save_case` kept."""
+def load_clip(path: Path) -> EvaluationClip:
+    """Reads a clip that `store_clip` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         pieces = np.split(stored["faces"], stored["ends"][:-1])
         faces = np.stack([_decoded(piece) for piece in pieces])
-        film = path.parent.parent / str(stored["film"])
-        return Case(path.stem, str(stored["person"]), faces, stored["waveform"], film, stored["raw"])
+        truth_path = path.parent.parent / str(stored["truth_path"])
+        return EvaluationClip(path.stem, str(stored["person"]), faces, stored["waveform"], truth_path, stored["raw"])
 
 
-def load_speech(path: Path) -> Waveform:
-    """Reads only the sound of what `save_case` kept."""
+def load_waveform(path: Path) -> Waveform:
+    """Reads only the sound of a clip that `store_clip` wrote."""
     with np.load(path, allow_pickle=False) as stored:
         return stored["waveform"]
 
@@ -196,8 +218,13 @@ def _decoded(piece: UInt8[np.ndarray, " bytes"]) -> Picture:
     return np.asarray(cv2.imdecode(piece, cv2.IMREAD_COLOR), np.uint8)
 
 
-def partners(keys: list[tuple[str, str]], index: int) -> Iterator[int]:
-    """Gives the other clips of (key, person) in the order in which they lend pose and speech: strangers first."""
+def other_clips(keys: list[tuple[str, str]], index: int) -> Iterator[int]:
+    """Lists the clips from which clip `index` may take pose and speech, other people's before the same person's.
+
+    Args:
+        keys: (key, person) of each clip.
+        index: The clip that needs them.
+    """
     person = keys[index][1]
     others = [(index + step) % len(keys) for step in range(1, len(keys))]
     yield from sorted(others, key=lambda other: keys[other][1] == person)

@@ -1,49 +1,60 @@
-"""`pcavs compare`: any talking films, ours or a peer's, measured alike."""
+"""`pcavs compare`: measures any talking-head videos, made by pcavs or not, in the same way."""
 
 import dataclasses
 import json
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 from pcavs.errors import InputError
 from pcavs.evaluate.catalogue import METRICS
-from pcavs.evaluate.clips import Case, Source, read_case
-from pcavs.evaluate.measure import Expected, Row, measure
-from pcavs.evaluate.observe import Seen, Tools, hear, identity_of, judges_folder, load_tools, observe, seen_as
+from pcavs.evaluate.clips import ClipSource, EvaluationClip, read_clip
+from pcavs.evaluate.measure import Reference, Row, measure
+from pcavs.evaluate.observe import (
+    Judges,
+    Observation,
+    embed_sound,
+    frame_windows,
+    judges_folder,
+    load_judges,
+    observe,
+    reference_identity,
+)
 from pcavs.evaluate.options import CompareOptions
-from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.sound import silent_frames
-from pcavs.spec import MelSpec
 
-_MOST_S = 60.0
+_MAX_S: Final = 60.0
+"""Length of a video that is measured; all frames are in memory at once."""
+_COLUMN_CHARACTERS: Final = 20
+_UNIT_CHARACTERS: Final = 18
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What was measured of each film."""
+    """The metrics of each video."""
 
     films: dict[str, Row]
     reference: str | None
     judge: str
+    """Name and version of the sync judge."""
 
     def lines(self) -> list[str]:
-        """A table for a reader, a metric a line."""
-        names = list(self.films)
+        """Returns a text table with one metric per line and one video per column."""
         shown = [key for key in METRICS if any(key in row for row in self.films.values())]
         width = max(len(METRICS[key].title) for key in shown) + 2
-        head = " " * (width + 18) + "".join(f"{name[-18:]:>20}" for name in names)
-        lines = [head]
+        column, unit = _COLUMN_CHARACTERS, _UNIT_CHARACTERS
+        lines = [" " * (width + unit) + "".join(f"{name[2 - column :]:>{column}}" for name in self.films)]
         for key in shown:
             metric = METRICS[key]
             cells = [f"{row[key]:.{metric.digits}f}" if key in row else "" for row in self.films.values()]
-            lines.append(f"{metric.title:{width}}{metric.unit:18}" + "".join(f"{cell:>20}" for cell in cells))
-        lines.append(f"sync judge: {self.judge}; likeness to {self.reference or 'nothing: give --reference'}")
+            lines.append(f"{metric.title:{width}}{metric.unit:{unit}}" + "".join(f"{cell:>{column}}" for cell in cells))
+        lines.append(f"sync judge: {self.judge}; reference: {self.reference or 'none (give --reference)'}")
         return lines
 
 
 def run(options: CompareOptions) -> list[str]:
-    """Compares, and gives the table's lines, or one of JSON.
+    """Compares videos and returns the lines to print: a table, or one line of JSON.
 
     Raises:
         PcavsError: As `compare`.
@@ -53,35 +64,33 @@ def run(options: CompareOptions) -> list[str]:
 
 
 def compare(options: CompareOptions) -> Comparison:
-    """Measures the first minute of each film, cut out and aligned in one way.
+    """Aligns and measures the first minute of each video.
 
     Raises:
-        InputError: A film cannot be read, has no sound, or is shorter than a second.
-        FaceError: A film shows no face.
+        InputError: A video cannot be read, has no sound, or is shorter than a second.
+        FaceError: A video shows no face.
     """
     if not options.films:
-        raise InputError("no film to measure; give one or more films")
-    tools = load_tools(judges_folder(options.judges))
-    truth = None if options.reference is None else _observed(options.reference, tools)
+        raise InputError("no videos to compare; give at least one")
+    judges = load_judges(judges_folder(options.judges))
+    truth = None if options.reference is None else _observed(options.reference, judges)[1]
     rows = {}
     for path in options.films:
-        case, film = _observed(path, tools)
-        count = len(case.faces)
-        windows = mel_windows(padded_mel(case.waveform, count, MelSpec()))
-        expected = Expected(heard=hear(windows, case.waveform, tools), silent=silent_frames(case.waveform)[:count])
+        clip, film = _observed(path, judges)
+        count = len(clip.faces)
+        sound = embed_sound(frame_windows(clip.waveform, count), clip.waveform, judges)
+        reference = Reference(sound=sound, silent=silent_frames(clip.waveform)[:count])
         if truth is not None:
-            true = truth[1]
-            first = seen_as(true.faces[:1], true.raw[:1])
-            identity = {each.name: identity_of(first, each, [0])[0] for each in tools.embedders}
-            expected = expected._replace(truth=true, angles=true.angles, identity=identity)
-        rows[str(path)] = measure(film, expected, tools)
+            identity = reference_identity(truth, judges)
+            reference = reference._replace(truth=truth, angles_deg=truth.angles_deg, identity=identity)
+        rows[str(path)] = measure(film, reference, judges)
     return Comparison(
         films=rows,
         reference=None if options.reference is None else str(options.reference),
-        judge=tools.judge.name,
+        judge=judges.sync.name,
     )
 
 
-def _observed(path: Path, tools: Tools) -> tuple[Case, Seen]:
-    case = read_case(Source(path.stem, path.stem, path), _MOST_S, tools.landmarker)
-    return case, observe(list(np.asarray(case.faces)), tools, path.name)
+def _observed(path: Path, judges: Judges) -> tuple[EvaluationClip, Observation]:
+    clip = read_clip(ClipSource(path.stem, path.stem, path), _MAX_S, judges.landmarker)
+    return clip, observe(list(np.asarray(clip.faces)), judges, path.name)

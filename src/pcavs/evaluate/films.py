@@ -1,10 +1,9 @@
-"""Makes the films that are measured, with the same code as `pcavs animate`, and reads them back as files."""
+"""Renders the films of an evaluation with the code of `pcavs animate`, encodes them, and reads them back."""
 
 import functools
-import wave
 from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -17,51 +16,54 @@ from pcavs.animate.renderer import turns_by_depth
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
-from pcavs.evaluate.clips import SIDE_PX, Case, Faces, resized
+from pcavs.evaluate.clips import SIDE_PX, EvaluationClip, Faces, resized
 from pcavs.face.pose import head_pose
+from pcavs.media.files import write_wav
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
 from pcavs.pose.codes import PoseCodes
 from pcavs.pose.measure import SMOOTHING_S
 from pcavs.pose.track import from_heads, smoothed
-from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec, TalkerSpec
+from pcavs.spec import FRAME_RATE, CropSpec, TalkerSpec
 from pcavs.types import Mesh, Picture, Waveform
 
-ENCODING = "H.264 and AAC as pcavs animate writes them, 256 px, 25 frames a second, decoded again before measuring"
+ENCODING: Final = f"H.264 and AAC as written by pcavs animate, {SIDE_PX} px, {FRAME_RATE} frames a second"
+"""Description for the report: encoders change sharpness and flicker more than methods do."""
 
-_BATCH = 16
-
+_BATCH: Final = 16
+"""Faces per inference call. Tuned by hand; not measured."""
 
 class Person(NamedTuple):
-    """An identity reference that is aligned already."""
+    """An identity reference: a face in the aligned crop."""
 
     picture: UInt8[np.ndarray, "256 256 3"]
     mesh: Mesh
-    """Its landmarks, in pixels."""
+    """Its landmarks, in pixels of the picture."""
 
 
 class Recipe(NamedTuple):
-    """Who, saying what, moving how."""
+    """The three inputs of a film: identity reference, driving audio and pose source."""
 
     identity: Person
     waveform: Waveform
-    source: Case
-    """The pose source; its landmarks are known."""
+    source: EvaluationClip
+    """The pose source; a tracked clip."""
 
 
-def person_of(case: Case) -> Person:
-    """Takes the first frame of a clip, and what the tracker sees in it."""
-    assert case.raw is not None
-    return Person(case.faces[0], case.raw[0])
+def identity_reference(clip: EvaluationClip) -> Person:
+    """Returns the first frame of a tracked clip with its landmarks."""
+    assert clip.raw is not None
+    return Person(clip.faces[0], clip.raw[0])
 
 
 def make_film(talker: Talker, recipe: Recipe, path: Path) -> Faces:
-    """Renders a film into a file, if it is not there yet, and reads it back.
+    """Renders and encodes a film unless the file exists, and returns its decoded frames.
 
-    Faces are aligned already, so nothing is looked for: what is measured is the talker, not the tracker.
+    The inputs are aligned already, so face detection and alignment do not affect the result.
 
     Raises:
-        InputError: The talker was trained on another crop than this evaluation makes.
+        InputError: The talker was trained on another crop than an evaluation uses.
+        OutputError: The file cannot be written.
     """
     if not path.exists():
         check_crop(talker)
@@ -71,20 +73,20 @@ def make_film(talker: Talker, recipe: Recipe, path: Path) -> Faces:
 
 
 def check_crop(talker: Talker) -> None:
-    """Makes sure that a talker sees faces as this evaluation cuts them.
+    """Checks that a talker was trained on the default crop template, the only one that an evaluation uses.
 
     Raises:
         InputError: It was trained on another crop.
     """
     if talker.runtime.spec.crop != CropSpec():
-        raise InputError(f"{talker.name} knows another crop than the house's; evaluation has no truth for it")
+        raise InputError(f"{talker.name} was trained on another face crop; evaluate weights with the default crop")
 
 
 def write_film(frames: Iterable[Picture], waveform: Waveform, path: Path, tags: dict[str, str]) -> None:
-    """Writes frames and sound as every film of an evaluation is written."""
+    """Encodes frames of 256 px and their sound as `pcavs animate` does; `tags` become the file's metadata."""
     path.parent.mkdir(parents=True, exist_ok=True)
     sound = path.with_suffix(".wav")
-    _write_wav(sound, waveform)
+    write_wav(sound, waveform)
     with FilmWriter(path, (SIDE_PX, SIDE_PX), audio=sound, metadata=tags, overwrite=True) as writer:
         for frame in frames:
             writer.write(frame)
@@ -92,24 +94,24 @@ def write_film(frames: Iterable[Picture], waveform: Waveform, path: Path, tags: 
 
 
 def read_film(path: Path) -> Faces:
-    """Reads a film of an evaluation."""
+    """Decodes a film that `write_film` wrote."""
     return np.stack(list(read_frames(path)))
 
 
 @functools.lru_cache(maxsize=4)
-def talker_of(weights: Path | None, device: Device) -> Talker:
-    """Loads weights once in each process; clips are spread over processes, so each keeps to one core."""
+def cached_talker(weights: Path | None, device: Device) -> Talker:
+    """Loads weights once per process, for one thread: the processes of an evaluation share the cores."""
     return load_talker(weights, device, threads=1)
 
 
 def encode_poses(talker: Talker, faces: Faces) -> PoseCodes:
-    """Encodes where the head is, as the encoder says it."""
-    small = frames_for(talker.runtime.spec, faces)
+    """Runs the talker's pose encoder on aligned faces."""
+    small = network_faces(talker.runtime.spec, faces)
     parts = [talker.runtime.encode_pose(small[first : first + _BATCH]) for first in range(0, len(small), _BATCH)]
     return np.concatenate(parts)
 
 
-def follow(source: Case, identity: Identity) -> HeadMotion:
+def follow(source: EvaluationClip, identity: Identity) -> HeadMotion:
     """Returns the head motion of a clip from its landmarks, for a head turned by depth, as `pcavs animate` does.
 
     Identity and pose source lie in crops of the same template, so places in either mean the same.
@@ -120,8 +122,8 @@ def follow(source: Case, identity: Identity) -> HeadMotion:
     return depth_motion(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), identity, anchored=True)
 
 
-def frames_for(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side side 3"]:
-    """Brings faces to the side that a talker's networks see."""
+def network_faces(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time side side 3"]:
+    """Resamples faces to the input resolution of a talker's networks."""
     return np.stack([resized(face, spec.sizes.frame_px) for face in faces])
 
 
@@ -145,11 +147,3 @@ def _film(talker: Talker, recipe: Recipe, path: Path) -> Film:
     )
     tags = {"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {talker.name}"}
     return build_film(talker.runtime, scene, Look(), SoundTrack(path=path), tags, people=talker.people)
-
-
-def _write_wav(path: Path, waveform: Waveform) -> None:
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(SAMPLE_RATE_HZ)
-        file.writeframes((waveform * 32767).round().clip(-32768, 32767).astype("<i2").tobytes())

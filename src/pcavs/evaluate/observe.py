@@ -1,4 +1,4 @@
-"""What can be seen in a film: the face tracker's word on every frame, and the judges' embeddings."""
+"""Tracks the face in a film and prepares what the metrics need: landmarks, mouth crops, angles and embeddings."""
 
 import functools
 import os
@@ -16,105 +16,134 @@ from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.regions import lips_shape, mouth_opening
 from pcavs.face.smooth import smooth_meshes
 from pcavs.face.track import TrackPolicy, track_face
+from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.crops import MouthCrops, mouth_crops
 from pcavs.metrics.identity import Embedding, FaceEmbedder, find_embedders
 from pcavs.metrics.perceptual import PerceptualDistance, find_distances
 from pcavs.metrics.sync import Embeddings, SyncJudge
 from pcavs.metrics.syncnet import SyncNetEmbeddings, SyncNetJudge, find_syncnet
-from pcavs.spec import FRAME_RATE
+from pcavs.spec import FRAME_RATE, MelSpec
 from pcavs.types import MelWindows, Picture, Waveform
 
 Meshes = Float32[np.ndarray, "time 478 3"]
 
 _IDENTITY_FRAMES: Final = 4
-"""Frames of a film whose identity is looked at, evenly spread."""
+"""Evenly spaced frames of a film whose identity is embedded. Tuned by hand; not measured."""
 
 
-class Tools(NamedTuple):
-    """Everything that looks at films; loaded once in each process."""
+class Judges(NamedTuple):
+    """The frozen networks that score films; loaded once per process."""
 
     landmarker: FaceLandmarker
-    judge: SyncJudge
+    sync: SyncJudge
     embedders: tuple[FaceEmbedder, ...]
-    distances: tuple[PerceptualDistance, ...] = ()
+    """Identity networks."""
+    perceptual: tuple[PerceptualDistance, ...] = ()
+    """LPIPS networks."""
     syncnet: SyncNetJudge | None = None
 
 
-class Heard(NamedTuple):
-    """A sound as the sync judges hear it."""
+class SoundEmbeddings(NamedTuple):
+    """Embeddings of a sound by the sync judges."""
 
-    ours: Embeddings
+    sync: Embeddings
     syncnet: SyncNetEmbeddings | None = None
 
 
-class Seen(NamedTuple):
-    """A film as the tracker sees it."""
+class Observation(NamedTuple):
+    """A film with the measurements of the face tracker."""
 
     faces: Sequence[Picture]
-    raw: Meshes
-    """Pixels of the film, unsmoothed: what jitters, jitters here."""
+    raw_meshes: Meshes
+    """Unsmoothed landmarks in pixels of the film, for the jitter metric."""
     meshes: Meshes
-    """Smoothed without lag."""
+    """Landmarks smoothed without lag."""
     opening: Float32[np.ndarray, " time"]
-    """Gap of the lips as a share of the eye distance."""
+    """Gap between the inner lips, in eye distances."""
     lips: Float[np.ndarray, "time 80"]
-    """Lip shape in the head's own frame, cm."""
-    angles: Float[np.ndarray, "time 3"]
-    """Yaw, pitch and roll in degrees."""
+    """Lip shape without the head's position, size and rotation, in cm (`face.regions.lips_shape`)."""
+    angles_deg: Float[np.ndarray, "time 3"]
+    """Yaw, pitch and roll."""
     crops: MouthCrops
-    found: float
-    """Share of frames in which the face was found."""
+    found_share: float
+    """Share of frames in which the face was found, 0 to 1."""
 
 
 @functools.lru_cache(maxsize=4)
-def load_tools(judges: Path) -> Tools:
-    """Loads the tracker, the sync judge and whichever other judges the folder has."""
-    # Clips are spread over processes; OpenCV's own threads would only get into each other's way.
+def load_judges(folder: Path) -> Judges:
+    """Loads the face tracker, the sync judge of the package, and those optional judges that the folder has."""
+    # Clips are distributed over processes, so that threads of OpenCV would only compete for the same cores.
     cv2.setNumThreads(1)
-    return Tools(
+    return Judges(
         landmarker=FaceLandmarker(threads=1),
-        judge=SyncJudge(),
-        embedders=tuple(find_embedders(judges)),
-        distances=tuple(find_distances(judges)),
-        syncnet=find_syncnet(judges),
+        sync=SyncJudge(),
+        embedders=tuple(find_embedders(folder)),
+        perceptual=tuple(find_distances(folder)),
+        syncnet=find_syncnet(folder),
     )
 
 
 def judges_folder(given: Path | None) -> Path:
-    """Where identity networks lie unless the user says otherwise."""
+    """Returns the folder of the optional judges: the given one, or `pcavs/judges` in the user's cache folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     return given or cache / "pcavs" / "judges"
 
 
-def hear(windows: MelWindows, waveform: Waveform, tools: Tools) -> Heard:
-    """Lets the sync judges hear a sound, given as it is and as windows of its mel spectrogram."""
-    return Heard(tools.judge.heard(windows), tools.syncnet.heard(waveform) if tools.syncnet else None)
+def frame_windows(waveform: Waveform, num_frames: int) -> MelWindows:
+    """Computes the mel window of each frame, the sync judge's input."""
+    return mel_windows(padded_mel(waveform, num_frames, MelSpec()))
 
 
-def observe(faces: Sequence[Picture], tools: Tools, name: str) -> Seen:
-    """Tracks a film and measures its mouth and head.
+def embed_sound(windows: MelWindows, waveform: Waveform, judges: Judges) -> SoundEmbeddings:
+    """Embeds a sound, given as mel windows and as a waveform, with the sync judges."""
+    return SoundEmbeddings(
+        judges.sync.embed_sound(windows), judges.syncnet.embed_sound(waveform) if judges.syncnet else None
+    )
+
+
+def observe(faces: Sequence[Picture], judges: Judges, name: str) -> Observation:
+    """Tracks the face in a film and measures mouth and head.
+
+    Args:
+        faces: The film's frames.
+        judges: The face tracker is used.
+        name: The film's name, for error messages.
 
     Raises:
         FaceError: No frame shows a face.
     """
-    track = track_face(faces, tools.landmarker, name, TrackPolicy(smoothed=False))
-    return seen_as(faces, track.meshes, float(track.found.mean()))
+    track = track_face(faces, judges.landmarker, name, TrackPolicy(smoothed=False))
+    return observe_landmarks(faces, track.meshes, float(track.found.mean()))
 
 
-def seen_as(faces: Sequence[Picture], raw: Meshes, found: float = 1.0) -> Seen:
-    """As `observe`, where the landmarks are known."""
-    meshes = smooth_meshes(raw, FRAME_RATE)
-    angles = angles_deg(head_pose(meshes).rotation.astype(np.float64))
-    return Seen(
-        faces, raw, meshes, mouth_opening(meshes), lips_shape(meshes), angles, mouth_crops(faces, meshes), found
+def observe_landmarks(faces: Sequence[Picture], raw_meshes: Meshes, found_share: float = 1.0) -> Observation:
+    """Measures mouth and head of a film whose unsmoothed landmarks are known."""
+    meshes = smooth_meshes(raw_meshes, FRAME_RATE)
+    return Observation(
+        faces=faces,
+        raw_meshes=raw_meshes,
+        meshes=meshes,
+        opening=mouth_opening(meshes),
+        lips=lips_shape(meshes),
+        angles_deg=angles_deg(head_pose(meshes).rotation.astype(np.float64)),
+        crops=mouth_crops(faces, meshes),
+        found_share=found_share,
     )
 
 
-def identity_of(seen: Seen, embedder: FaceEmbedder, frames: Sequence[int] | None = None) -> list[Embedding]:
-    """Embeds some frames of a film; four, evenly spread, where none are named."""
-    spread = np.linspace(0, len(seen.faces) - 1, _IDENTITY_FRAMES).round().astype(int)
+def identity_embeddings(
+    film: Observation, embedder: FaceEmbedder, frames: Sequence[int] | None = None
+) -> list[Embedding]:
+    """Embeds the given frames of a film; four evenly spaced ones by default."""
+    spaced = np.linspace(0, len(film.faces) - 1, _IDENTITY_FRAMES).round().astype(int)
     embeddings = []
-    for t in map(int, spread if frames is None else frames):
-        transform = clip_transform(seen.meshes[t : t + 1], embedder.crop, embedder.side_px)
-        embeddings.append(embedder.embed(crop_picture(seen.faces[t], transform, embedder.side_px)))
+    for t in map(int, spaced if frames is None else frames):
+        transform = clip_transform(film.meshes[t : t + 1], embedder.crop, embedder.side_px)
+        embeddings.append(embedder.embed(crop_picture(film.faces[t], transform, embedder.side_px)))
     return embeddings
+
+
+def reference_identity(truth: Observation, judges: Judges) -> dict[str, Embedding]:
+    """Embeds the first frame of the ground truth, the identity reference, with each identity network."""
+    first = observe_landmarks(truth.faces[:1], truth.raw_meshes[:1])
+    return {embedder.name: identity_embeddings(first, embedder, [0])[0] for embedder in judges.embedders}

@@ -1,4 +1,4 @@
-"""Options of evaluating weights and of comparing films."""
+"""Options of `pcavs evaluate` and `pcavs compare`."""
 
 import dataclasses
 from pathlib import Path
@@ -8,48 +8,49 @@ from pcavs.animate.options import Device
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EvaluateOptions:
-    """Measures weights on held-out clips: a report with numbers, curves and pictures."""
+    """Measures weights on held-out clips and writes a report with metrics, curves and pictures."""
 
     clips: Path
-    """Folder of films with sound, or of shards made by `pcavs prepare`. Nobody in them may have been trained on."""
+    """Folder of videos with sound, or of shards made by `pcavs prepare`. Nobody in them may be in the training data."""
     out: Path
-    """Folder of report.json, report.html and the films; a stopped evaluation goes on there."""
+    """Folder for report.json, report.html and the films. Running again continues a stopped evaluation."""
     weights: tuple[Path, ...] = ()
-    """Bundles, network folders or runs; the first is judged, the others stand beside it. Without it, the talker that
-    ships."""
+    """Bundles, network folders or training runs. The first is evaluated; the others are shown beside it. Without it,
+    the weights in the package."""
     audit: tuple[Path, ...] = ()
-    """Further bundles, network folders or runs whose codes alone are probed beside those of the weights: the ablation
-    without augmentation, say. May be given to an evaluation that is finished."""
+    """More bundles, network folders or training runs, such as an ablation, whose codes are probed for leakage; no films
+    are made of them. May be added to a finished evaluation."""
     index: Path | None = None
-    """CSV with the columns `path` and `identity`, for films: who is in which. Without it, each film is somebody
-    else."""
+    """CSV file with the columns `path` and `identity` that says who is in which video. Without it, each video counts
+    as another person."""
     split: str = "val"
-    """Part of shards that is measured."""
+    """Split of the shards to measure on."""
     most_clips: int = 40
-    """Clips at most, spread over people."""
+    """Largest number of clips, spread evenly over people."""
     most_s: float = 6.0
-    """Seconds of each clip."""
+    """Longest part of each clip that is used, in seconds."""
     long_s: float = 20.0
-    """Seconds of looped speech in a film of each of the first two clips; 0 makes none."""
+    """Length in seconds of the film of looped speech, made of the first two clips; 0 makes none."""
     any_sync: bool = False
-    """Keeps clips whose own picture and sound are apart."""
+    """Keeps clips whose own picture and sound are out of sync."""
     judges: Path | None = None
-    """Folder of identity networks that `scripts/fetch_judges.py` made; without it, the one in the cache folder."""
+    """Folder of the optional judges, made by scripts/fetch_judges.py and scripts/convert_judges.py. Without it,
+    ~/.cache/pcavs/judges."""
     workers: int = 2
-    """Processes; 1 does everything in this one."""
+    """Number of processes; 1 uses this process only."""
     device: Device = "auto"
     """`cpu` runs OpenVINO, `cuda` runs torch; `auto` is `cpu` unless only torch can run the weights."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """Measures any talking films, side by side, with or without the truth."""
+    """Measures talking-head videos side by side, with or without a reference video."""
 
     films: tuple[Path, ...]
-    """Films with a face and their sound."""
+    """Videos with a face and sound."""
     reference: Path | None = None
-    """The true film, for likeness, pose and landmarks."""
+    """Video of the true speaker; adds metrics of similarity, identity, landmarks and head pose."""
     judges: Path | None = None
     """As for `pcavs evaluate`."""
     json: bool = False
-    """Prints one JSON object, for programs."""
+    """Prints one JSON object instead of a table."""

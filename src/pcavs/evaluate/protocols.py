@@ -1,127 +1,250 @@
-"""The films that a talker makes of a clip, and what is measured of them."""
+"""The protocols of an evaluation: which films are made of a clip, and what each is compared with.
 
+Baselines are films that no talker made: the ground truth, and degenerate films that a good metric must score badly.
+"""
+
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from pcavs.animate.options import Device
 from pcavs.animate.talker import Talker
-from pcavs.evaluate.films import Recipe, make_film, person_of, talker_of
-from pcavs.evaluate.measure import Expected, Row, measure, measure_sync
-from pcavs.evaluate.observe import Seen, Tools, hear, observe
-from pcavs.evaluate.scene import (
-    CROSS,
-    LONG_FIRST,
-    LONG_LAST,
-    MISMATCHED,
-    OTHER_FACE,
-    OTHER_POSE,
-    SELF,
-    SILENCE,
-    Job,
-    Scene,
-    shift_curve,
-    windows_of,
+from pcavs.evaluate.clips import EvaluationClip, clip_path, load_clip, load_waveform
+from pcavs.evaluate.figures import write_strip
+from pcavs.evaluate.films import Recipe, cached_talker, identity_reference, make_film, read_film
+from pcavs.evaluate.measure import Reference, Row, measure, measure_sync, measure_without_reference
+from pcavs.evaluate.observe import (
+    Judges,
+    Observation,
+    SoundEmbeddings,
+    embed_sound,
+    frame_windows,
+    observe,
+    observe_landmarks,
+    reference_identity,
 )
-from pcavs.evaluate.strips import write_strip
-from pcavs.media.timeline import count_samples
-from pcavs.metrics.curves import exchange
+from pcavs.media.timeline import bounce_index, count_samples
+from pcavs.metrics.curves import motion_change
+from pcavs.metrics.sound import silent_frames
+from pcavs.metrics.sync import EDGE_FRAMES, distance_curve
 from pcavs.spec import FRAME_RATE
+from pcavs.types import Waveform
 
-BRIEF_S: Final = 3.0
-"""Length at most of the films in which one source only is silent or exchanged: who drives what shows by then."""
+SHIFT_FRAMES: Final = 5
+"""Delay of the shifted ground truth (0.2 s), which viewers notice. Tuned by hand; not measured."""
+
+TRUTH: Final = "ground truth"
+SHIFTED: Final = f"ground truth, {SHIFT_FRAMES} frames late"
+FROZEN: Final = "frozen first frame"
+COPIED: Final = "copied pose source"
+"""The pose source's own video, shown with the driving audio: what a talker would do that only copies."""
+
+SELF, CROSS, SILENCE = "self-driven", "cross-driven", "silence"
+OTHER_SPEECH, OTHER_POSE, OTHER_IDENTITY = "other speech", "other pose", "other identity"
+"""Self-driven with one input exchanged."""
+LOOP_START, LOOP_END = "looped speech, first seconds", "looped speech, last seconds"
+
+SHORT_FILM_S: Final = 3.0
+"""Longest duration of the silence, other pose and other identity films, to save time. Tuned by hand; not measured."""
+
+_STILL_FRAMES: Final = 3
+"""Frames of the frozen film that are measured without a reference; all of its frames are equal."""
 
 
-def talker_part(job: Job, name: str, place: Path | None, scene: Scene, tools: Tools) -> dict[str, Any]:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ClipJob:
+    """A worker's task: make and measure all films of one clip."""
+
+    key: str
+    pose_source: str
+    """Key of the clip that provides another head motion, and another identity."""
+    speech_source: str
+    """Key of the clip that provides other speech."""
+    out: Path
+    """Folder of the evaluation."""
+    judges: Path
+    """Folder of the optional judges."""
+    weights: tuple[tuple[str, Path | None], ...]
+    """Name and path of each; None is the talker in the package."""
+    device: Device
+    long_s: float = 0.0
+    """Duration of the film of looped speech; 0 makes none."""
+
+
+class ClipInputs(NamedTuple):
+    """A clip and the sources exchanged into its films, all as long as the clip, with their observations."""
+
+    clip: EvaluationClip
+    pose_source: EvaluationClip
+    truth: Observation
+    pose_truth: Observation
+    """The pose source's video, played forwards and backwards where it is shorter than the clip."""
+    other_speech: Waveform
+    sound: SoundEmbeddings
+    """Of the clip's own speech."""
+    other_sound: SoundEmbeddings
+    own: Reference
+    """Reference of a film with the clip's own identity, speech and pose."""
+
+
+def load_inputs(job: ClipJob, judges: Judges) -> ClipInputs:
+    """Reads the stored clip of a job and those of its pose source and speech source."""
+    clip, pose_source = (load_clip(clip_path(job.out, key)) for key in (job.key, job.pose_source))
+    count = len(clip.faces)
+    truth = _observe_truth(clip, range(count))
+    pose_truth = _observe_truth(pose_source, [bounce_index(t, len(pose_source.faces)) for t in range(count)])
+    other_speech = np.resize(load_waveform(clip_path(job.out, job.speech_source)), len(clip.waveform))
+    sound, other_sound = (embed_sound(frame_windows(w, count), w, judges) for w in (clip.waveform, other_speech))
+    silent = silent_frames(clip.waveform)[:count]
+    own = Reference(truth, truth.angles_deg, sound, silent, reference_identity(truth, judges))
+    return ClipInputs(clip, pose_source, truth, pose_truth, other_speech, sound, other_sound, own)
+
+
+def _observe_truth(clip: EvaluationClip, frames: Sequence[int]) -> Observation:
+    assert clip.truth_path is not None
+    assert clip.raw is not None
+    faces = read_film(clip.truth_path)
+    return observe_landmarks([faces[t] for t in frames], clip.raw[list(frames)])
+
+
+def measure_baselines(job: ClipJob, inputs: ClipInputs, judges: Judges) -> dict[str, Any]:
+    """Measures the films of a clip that no talker made, and starts the clip's row of the report."""
+    count, truth = len(inputs.clip.faces), inputs.truth
+    late = np.maximum(np.arange(count) - SHIFT_FRAMES, 0)
+    shifted = observe_landmarks([truth.faces[t] for t in late], truth.raw_meshes[late])
+    frozen = observe_landmarks([truth.faces[0]] * count, np.repeat(truth.raw_meshes[:1], count, axis=0))
+    still = observe_landmarks(frozen.faces[:_STILL_FRAMES], frozen.raw_meshes[:_STILL_FRAMES])
+    own_metrics, still_metrics = measure_without_reference(truth), measure_without_reference(still)
+    as_cross = Reference(None, inputs.pose_truth.angles_deg, inputs.other_sound, None, inputs.own.identity)
+    films = {
+        TRUTH: measure(truth, inputs.own, judges, own_metrics),
+        # A shifted film has the same frames, so the metrics without a reference are the truth's.
+        SHIFTED: measure(shifted, inputs.own, judges, own_metrics),
+        FROZEN: measure(frozen, inputs.own, judges, still_metrics),
+        COPIED: measure(inputs.pose_truth, as_cross, judges),
+    }
+    write_strip({TRUTH: truth.faces, COPIED: inputs.pose_truth.faces}, job.out, job.key)
+    return {
+        "key": job.key,
+        "person": inputs.clip.person,
+        "pose_source": job.pose_source,
+        "pose_source_person": inputs.pose_source.person,
+        "speech_source": job.speech_source,
+        "frames": count,
+        "films": films,
+        "motion_changes": {},
+        "mouth_opening": {TRUTH: truth.opening.tolist()},
+        "distance_curves": {TRUTH: _shift_curve(truth, inputs.sound, judges)},
+    }
+
+
+def measure_talker(job: ClipJob, name: str, weights: Path | None, inputs: ClipInputs, judges: Judges) -> dict[str, Any]:
     """Makes and measures the films of one talker.
+
+    Returns:
+        Parts of the clip's row, to be merged into the one of `measure_baselines`.
 
     Raises:
         FaceError: A film shows no face.
     """
-    talker = talker_of(place, job.device)
-    seen = _made(talker, name, scene, tools, job)
-    films = {f"{name}: {protocol}": _measured(protocol, film, scene, tools) for protocol, film in seen.items()}
-    films |= _long_films(talker, name, scene, tools, job)
-    faces = {f"{name}: {protocol}": film.faces for protocol, film in seen.items()}
-    write_strip(faces, job.out, job.key, name)
+    talker = cached_talker(weights, job.device)
+    films = _make_films(talker, name, inputs, judges, job)
+    rows = {f"{name}: {kind}": _measure_protocol(kind, film, inputs, judges) for kind, film in films.items()}
+    rows |= _measure_looped_speech(talker, name, inputs, judges, job)
+    write_strip({f"{name}: {protocol}": film.faces for protocol, film in films.items()}, job.out, job.key, name)
     return {
-        "films": films,
-        "exchanges": {name: _exchanges(seen)},
-        "opening": {name: seen[SELF].opening.tolist()},
-        "shifts": {
-            name: shift_curve(seen[SELF], scene.heard, tools),
-            f"{name}: {MISMATCHED}": shift_curve(seen[MISMATCHED], scene.heard, tools),
+        "films": rows,
+        "motion_changes": {name: _motion_changes(films)},
+        "mouth_opening": {name: films[SELF].opening.tolist()},
+        "distance_curves": {
+            name: _shift_curve(films[SELF], inputs.sound, judges),
+            f"{name}: {OTHER_SPEECH}": _shift_curve(films[OTHER_SPEECH], inputs.sound, judges),
         },
     }
 
 
-def _made(talker: Talker, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Seen]:
-    """Makes the films of one talker: the protocols, and those in which one source only is exchanged."""
-    case, other = scene.case, scene.lender
-    face, speech = person_of(case), case.waveform
-    brief = speech[: count_samples(round(BRIEF_S * FRAME_RATE))]
+def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, job: ClipJob) -> dict[str, Observation]:
+    """Makes and observes one film for each protocol."""
+    clip, other = inputs.clip, inputs.pose_source
+    face, speech = identity_reference(clip), clip.waveform
+    short_speech = speech[: count_samples(round(SHORT_FILM_S * FRAME_RATE))]
     recipes = {
-        SELF: Recipe(face, speech, case),
-        CROSS: Recipe(face, scene.other_speech, other),
-        SILENCE: Recipe(face, np.zeros_like(brief), case),
-        MISMATCHED: Recipe(face, scene.other_speech, case),
-        OTHER_POSE: Recipe(face, brief, other),
-        OTHER_FACE: Recipe(person_of(other), brief, case),
+        SELF: Recipe(face, speech, clip),
+        CROSS: Recipe(face, inputs.other_speech, other),
+        SILENCE: Recipe(face, np.zeros_like(short_speech), clip),
+        OTHER_SPEECH: Recipe(face, inputs.other_speech, clip),
+        OTHER_POSE: Recipe(face, short_speech, other),
+        OTHER_IDENTITY: Recipe(identity_reference(other), short_speech, clip),
     }
-    folder = job.out / "films" / case.key
+    folder = job.out / "films" / clip.key
     return {
         protocol: observe(
             list(make_film(talker, recipe, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
-            tools,
-            f"{case.key}, {name} {protocol}",
+            judges,
+            f"{clip.key}, {name} {protocol}",
         )
         for protocol, recipe in recipes.items()
     }
 
 
-def _long_films(talker: Talker, name: str, scene: Scene, tools: Tools, job: Job) -> dict[str, Row]:
-    """Loops the clip's speech and measures the beginning and the end: what drifts, drifts here."""
-    count, length = round(job.long_s * FRAME_RATE), len(scene.case.faces)
+def _measure_protocol(protocol: str, film: Observation, inputs: ClipInputs, judges: Judges) -> Row:
+    own, other_angles = inputs.own, inputs.pose_truth.angles_deg
+    if protocol == SELF:
+        reference = own
+    elif protocol == CROSS:
+        reference = own._replace(truth=None, angles_deg=other_angles, sound=inputs.other_sound, silent=None)
+    elif protocol == SILENCE:
+        reference = own._replace(sound=None, silent=np.ones(len(film.faces), bool))
+    elif protocol == OTHER_SPEECH:
+        reference = own._replace(sound=inputs.other_sound, silent=None)
+    elif protocol == OTHER_POSE:
+        reference = own._replace(truth=None, angles_deg=other_angles)
+    else:
+        reference = own._replace(truth=None, identity=None)
+    row = measure(film, reference, judges)
+    if protocol == OTHER_SPEECH:
+        row |= {f"unused_{name}": value for name, value in measure_sync(film, inputs.sound, judges).items()}
+    return row
+
+
+def _measure_looped_speech(
+    talker: Talker, name: str, inputs: ClipInputs, judges: Judges, job: ClipJob
+) -> dict[str, Row]:
+    """Repeats the clip's speech and measures the first and the last pass, which differ if the talker drifts."""
+    count, length = round(job.long_s * FRAME_RATE), len(inputs.clip.faces)
     if count < 2 * length:
         return {}
-    speech = np.resize(scene.case.waveform, count_samples(count))
+    speech = np.resize(inputs.clip.waveform, count_samples(count))
     path = job.out / "films" / job.key / f"{name}-long.mp4"
-    faces = make_film(talker, Recipe(person_of(scene.case), speech, scene.case), path)
-    windows = windows_of(speech, count)
+    faces = make_film(talker, Recipe(identity_reference(inputs.clip), speech, inputs.clip), path)
+    windows = frame_windows(speech, count)
     rows = {}
-    for part, first in ((LONG_FIRST, 0), (LONG_LAST, count - length)):
+    for part, first in ((LOOP_START, 0), (LOOP_END, count - length)):
         span = slice(first, first + length)
-        film = observe(list(faces[span]), tools, f"{job.key}, {name} {part}")
+        film = observe(list(faces[span]), judges, f"{job.key}, {name} {part}")
         part_speech = speech[count_samples(first) : count_samples(first + length)]
-        expected = Expected(heard=hear(windows[span], part_speech, tools), identity=scene.own.identity)
-        rows[f"{name}: {part}"] = measure(film, expected, tools)
+        reference = Reference(sound=embed_sound(windows[span], part_speech, judges), identity=inputs.own.identity)
+        rows[f"{name}: {part}"] = measure(film, reference, judges)
     return rows
 
 
-def _measured(protocol: str, film: Seen, scene: Scene, tools: Tools) -> Row:
-    own, other_angles = scene.own, scene.other_pose.angles
-    if protocol == SELF:
-        return measure(film, own, tools)
-    if protocol == CROSS:
-        return measure(film, own._replace(truth=None, angles=other_angles, heard=scene.other_heard, silent=None), tools)
-    if protocol == SILENCE:
-        return measure(film, own._replace(heard=None, silent=np.ones(len(film.faces), bool)), tools)
-    if protocol == MISMATCHED:
-        row = measure(film, own._replace(heard=scene.other_heard, silent=None), tools)
-        unheard = measure_sync(film, scene.heard, tools)
-        return row | {f"unheard_{name}": value for name, value in unheard.items()}
-    if protocol == OTHER_POSE:
-        return measure(film, own._replace(truth=None, angles=other_angles), tools)
-    return measure(film, own._replace(truth=None, identity=None), tools)
+def _motion_changes(films: dict[str, Observation]) -> dict[str, dict[str, tuple[float, ...]]]:
+    """Compares mouth and head motion of the self-driven film with each film in which one input is exchanged."""
+    exchanged = {"speech": OTHER_SPEECH, "pose": OTHER_POSE, "identity": OTHER_IDENTITY}
+    changes: dict[str, dict[str, tuple[float, ...]]] = {}
+    for source, protocol in exchanged.items():
+        count = len(films[protocol].opening)
+        mouths = [film.opening[:count, None].astype(np.float64) for film in (films[SELF], films[protocol])]
+        heads = [film.angles_deg[:count] for film in (films[SELF], films[protocol])]
+        changes[source] = {"mouth": tuple(motion_change(*mouths)), "head": tuple(motion_change(*heads))}
+    return changes
 
 
-def _exchanges(seen: dict[str, Seen]) -> dict[str, dict[str, tuple[float, ...]]]:
-    """What each source's exchange did to the mouth and to the head."""
-    sources = {"speech": MISMATCHED, "pose": OTHER_POSE, "identity": OTHER_FACE}
-    exchanges: dict[str, dict[str, tuple[float, ...]]] = {}
-    for source, protocol in sources.items():
-        count = len(seen[protocol].opening)
-        mouths = [film.opening[:count, None].astype(np.float64) for film in (seen[SELF], seen[protocol])]
-        heads = [film.angles[:count] for film in (seen[SELF], seen[protocol])]
-        exchanges[source] = {"mouth": tuple(exchange(*mouths)), "head": tuple(exchange(*heads))}
-    return exchanges
+def _shift_curve(film: Observation, sound: SoundEmbeddings, judges: Judges) -> list[float]:
+    """Returns the sync judge's distance of film and sound at each shift."""
+    count = min(len(film.crops) - 2 * EDGE_FRAMES, len(sound.sync))
+    mouth = judges.sync.embed_mouth(film.crops, film.lips)
+    return distance_curve(mouth[:count], sound.sync[:count]).tolist()

@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing beside it."""
+"""Writes `report.html`, the whole evaluation as one page without external files."""
 
 import base64
 from collections.abc import Iterable, Sequence
@@ -6,34 +6,45 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from pcavs.evaluate.catalogue import GLANCE, GROUPS, METRICS, PAPER, PAPER_SAYS, Metric
-from pcavs.evaluate.charts import line_chart, mean_curve
-from pcavs.evaluate.scene import FROZEN, MISMATCHED, SELF, SHIFTED, TRUTH
-from pcavs.evaluate.strips import strip_path
+from pcavs.evaluate.catalogue import GROUPS, HEADLINE, METRICS, PAPER_COLUMNS, PAPER_FIGURES, Metric
+from pcavs.evaluate.figures import line_chart, mean_curve, strip_path
+from pcavs.evaluate.protocols import FROZEN, OTHER_SPEECH, SELF, SHIFTED, TRUTH
 from pcavs.evaluate.summary import worst_first
+from pcavs.media.files import write_text
 from pcavs.spec import FRAME_RATE
 
 _STRIPS: Final = 12
-"""Clips shown as film strips, the worst first."""
+"""Clips shown as film strips, the worst first; more would make the page slow."""
+_OPEN_STRIPS: Final = 3
+"""Strips shown at once; the reader unfolds the others."""
+_DIGEST_CHARACTERS: Final = 12
+_PAPER_DIGITS: Final = 3
+_DIRECTIONS: Final = {
+    "higher": "higher is better",
+    "lower": "lower is better",
+    "as truth": "same as truth is best",
+    "": "",
+}
+
 _HOW_TO_READ: Final = (
-    "Means (of offsets and lags medians); below them 95&nbsp;% intervals by bootstrap over clips. Read &ldquo;as "
-    "truth&rdquo; beside the ground truth: a film that has more or less is worse."
+    "Each cell is the mean over clips (the median for offsets and lags) with its 95&nbsp;% confidence interval below "
+    "(bootstrap over clips). Below each metric: its unit and which value is better. &ldquo;Same as truth is "
+    "best&rdquo;: compare with the column or row of the ground truth; both more and less are worse."
 )
-_WORST: Final = 3
-"""Of them shown at once; the others unfold."""
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--line:#8886;--soft:#8882}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;overflow-wrap:anywhere}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
-h3{font-size:1rem;margin:1.4rem 0 .3rem}
+h3{font-size:1rem;margin:1.4rem 0 .3rem}p{overflow-wrap:anywhere}
 table{border-collapse:collapse;display:block;overflow-x:auto;font-size:13px}
-th,td{padding:.25rem .55rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th,td{padding:.25rem .55rem;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap;vertical-align:top}
 th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:Canvas;white-space:normal;
 min-width:6.5rem;max-width:17rem;overflow-wrap:anywhere}
 td small,th small{display:block;opacity:.65;font-weight:400}
 thead th{vertical-align:bottom;white-space:normal;min-width:4.6rem}
 thead th+th{max-width:9rem;overflow-wrap:anywhere}
+table.text th,table.text td{text-align:left;white-space:normal}table.text td:last-child{min-width:14rem}
 .yes{color:#15803d;font-weight:600}.no{color:#b91c1c;font-weight:600}
 @media(prefers-color-scheme:dark){.yes{color:#4ade80}.no{color:#f87171}}
 svg{max-width:100%;height:auto;font:10px system-ui,sans-serif;fill:currentColor}
@@ -41,219 +52,260 @@ svg{max-width:100%;height:auto;font:10px system-ui,sans-serif;fill:currentColor}
 .legend i{display:inline-block;width:.9em;height:.35em;margin-right:.35em;vertical-align:middle}
 .legend span{margin-right:1em;font-size:12px}summary{cursor:pointer;margin:1rem 0}
 figure{margin:1rem 0}figure div{overflow-x:auto}figure img{display:block;max-width:none}figcaption{font-size:13px}
-.note{opacity:.8;font-size:13px}
+.note{opacity:.8;font-size:13px;max-width:52rem}
 @media(max-width:600px){body{margin:1rem auto;padding:0 .6rem}table{font-size:12px}th,td{padding:.2rem .35rem}
 th:first-child,td:first-child{max-width:8.5rem}figure img{width:640px}}
 """
 
 
 def write_report(report: dict[str, Any], out: Path) -> Path:
-    """Writes `report.html` beside the films; pictures are inside of it."""
+    """Writes `report.html` into the folder of the evaluation and returns its path.
+
+    Args:
+        report: The content of report.json.
+        out: The folder, which holds the film strips.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     path = out / "report.html"
-    part = path.with_name(path.name + ".part")
-    part.write_text(page(report, out), encoding="utf-8")
-    part.replace(path)
+    write_text(path, page(report, out))
     return path
 
 
 def page(report: dict[str, Any], out: Path) -> str:
-    """Gives the whole page."""
+    """Returns the HTML of the whole page."""
     names = list(report["weights"])
-    worst = [_strip(row, names, out) for row in worst_first(report["rows"], names[0])[:_STRIPS]]
-    body = [
-        f"<h1>Evaluation of {escape(names[0])}</h1>",
-        _facts(report),
-        "<h2>At a glance</h2>",
-        _glance(report["films"], names),
-        "<h2>Do the obvious tricks fail?</h2>",
-        _checks(report["checks"]),
-        "<h2>The worst clips</h2>",
-        "<p class=note>Those whose mouth follows the truth least.</p>",
-        *worst[:_WORST],
-        f"<details><summary>The next {len(worst) - _WORST}</summary>{''.join(worst[_WORST:])}</details>"
-        if len(worst) > _WORST
-        else "",
-        "<h2>Judged film less the others, same moments</h2>",
-        "<p class=note>Positive: the judged self-driven film is better. Paired; 95&nbsp;% intervals over clips, "
-        "below them over people.</p>",
-        _differences(report["differences"]),
-        "<h2>Who drives what</h2>",
-        _who_drives(report["who_drives_what"]),
-        "<h2>What a probe reads from the codes</h2>",
-        _leakage(report["leakage"]),
-        "<h2>Curves</h2>",
-        _curves(report, names),
-        "<h2>All films, all numbers</h2>",
-        f"<p class=note>{_HOW_TO_READ}</p>",
-        *(_films(title, keys, report["films"]) for title, keys in GROUPS.items()),
-        "<h2>The paper's table, in form</h2>",
-        _paper(report),
+    sections = [
+        (f"<h1>Evaluation of {escape(names[0])}</h1>", _facts(report)),
+        ("<h2>Main results</h2>", _headline(report["films"], names)),
+        ("<h2>Sanity checks</h2>", _checks(report["checks"])),
+        ("<h2>Worst clips</h2>", _worst_clips(report["rows"], names, out)),
+        ("<h2>Paired differences</h2>", _differences(report["differences"])),
+        ("<h2>Which input moves the mouth and the head</h2>", _motion_changes(report["motion_change_shares"])),
+        ("<h2>What linear probes read from the codes</h2>", _leakage(report["leakage"])),
+        ("<h2>Curves</h2>", _curves(report, names)),
+        ("<h2>All films and metrics</h2>", _all_films(report["films"])),
+        ("<h2>The columns of the paper's table</h2>", _paper_table(report)),
+        ("<h2>Definitions</h2>", _definitions(report["films"])),
     ]
+    body = "".join(heading + content for heading, content in sections)
     head = f"<meta charset=utf-8><title>Evaluation of {escape(names[0])}</title><style>{_STYLE}</style>"
     viewport = "<meta name=viewport content='width=device-width'>"
-    return f"<!doctype html><html lang=en><head>{head}{viewport}</head><body>{''.join(body)}</body></html>\n"
+    return f"<!doctype html><html lang=en><head>{head}{viewport}</head><body>{body}</body></html>\n"
+
+
+def _note(text: str) -> str:
+    return f"<p class=note>{text}</p>"
 
 
 def _facts(report: dict[str, Any]) -> str:
-    weights = "; ".join(f"{escape(name)} (sha256 {digest[:12]})" for name, digest in report["weights"].items())
-    embedders = ", ".join(report["embedders"]) or "none here (scripts/fetch_judges.py fetches them)"
+    weights = "; ".join(
+        f"{escape(name)} (SHA-256 {digest[:_DIGEST_CHARACTERS]})" for name, digest in report["weights"].items()
+    )
+    embedders = ", ".join(report["embedders"]) or "none found (scripts/fetch_judges.py fetches one)"
     return (
-        f"<p>{report['clips']} clips of {report['people']} people, {report['frames'] / FRAME_RATE:.0f} s, from "
-        f"{escape(report['clips_from'])}. Weights: {weights}. pcavs {escape(report['pcavs'])}; sync judge "
-        f"{escape(report['judge']['name'])}; identity judges: {escape(embedders)}.</p>"
-        f"<p class=note>Films: {escape(report['encoding'])}. The sync judge is this project's own: its confidence "
-        "and distance have SyncNet's form but not its scale, and compare with no published figure."
-        f"{_left_out(report)}</p>"
+        f"<p>{report['clips']} clips of {report['people']} people, {report['frames'] / FRAME_RATE:.0f} s of video, "
+        f"from the folder {escape(report['clips_from'])}. Weights: {weights}. pcavs {escape(report['pcavs'])}. "
+        f"Sync judge: {escape(report['judge']['name'])}. Identity networks: {escape(embedders)}.</p>"
+        + _note(
+            f"All films, the ground truth included, are {escape(report['encoding'])}, and are decoded before they are "
+            "measured. The sync judge is this project's own network: its confidence and distance are defined like "
+            "SyncNet's but have another scale, so they do not compare with published figures." + _excluded(report)
+        )
     )
 
 
-def _left_out(report: dict[str, Any]) -> str:
-    told = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in report.get("left_out", [])]
-    return f" Left out, because their own picture and sound are apart: {', '.join(told)}." if told else ""
+def _excluded(report: dict[str, Any]) -> str:
+    clips = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in report.get("excluded", [])]
+    return f" Excluded, because their own picture and sound are out of sync: {', '.join(clips)}." if clips else ""
 
 
-def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+def _table(head: Iterable[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
     top = "".join(f"<th>{cell}</th>" for cell in head)
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
+    start = f"<table class={kind}>" if kind else "<table>"
+    return f"{start}<thead><tr>{top}</tr></thead><tbody>{lines}</tbody></table>"
 
 
-def _titled(metric: Metric) -> str:
-    below = ", ".join(escape(part) for part in (metric.unit, metric.better) if part)
-    return f"{escape(metric.title)}<br><small>{below}</small>"
+def _metric_name(metric: Metric) -> str:
+    below = ", ".join(escape(part) for part in (metric.unit, _DIRECTIONS[metric.better]) if part)
+    return f"{escape(metric.title)}<small>{below}</small>"
 
 
-def _number(interval: Sequence[float], digits: int, *, signed: bool = False) -> str:
-    mean, low, high = (f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}" for value in interval)
-    return f"{mean}<small>{low} to {high}</small>"
+def _value(interval: Sequence[float], digits: int, *, signed: bool = False) -> str:
+    estimate, low, high = (f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}" for value in interval)
+    return f"{estimate}<small>{low} to {high}</small>"
 
 
-def _glance(films: dict[str, Any], names: list[str]) -> str:
-    """What matters most, a number a line, so that it can be read on a phone."""
+def _cell(film: dict[str, Any], key: str) -> str:
+    return _value(film[key]["over_clips"], METRICS[key].digits) if key in film else ""
+
+
+def _headline(films: dict[str, Any], names: list[str]) -> str:
+    """Shows the most important metrics, one per row, so that the table fits on a phone."""
     shown = [TRUTH, *(f"{name}: {SELF}" for name in names), FROZEN, SHIFTED]
     rows = [
-        [
-            _titled(METRICS[key]),
-            *(_number(films[film][key]["clips"], METRICS[key].digits) if key in films[film] else "" for film in shown),
-        ]
-        for key in GLANCE
+        [_metric_name(METRICS[key]), *(_cell(films[film], key) for film in shown)]
+        for key in HEADLINE
         if any(key in films[film] for film in shown)
     ]
-    note = f"<p class=note>Self-driven films of the weights, beside what is measured of the truth. {_HOW_TO_READ}</p>"
-    return note + _table(["", *map(escape, shown)], rows)
-
-
-def _films(title: str, keys: Sequence[str], films: dict[str, Any]) -> str:
-    shown = [key for key in keys if any(key in film for film in films.values())]
-    rows = [
-        [escape(name), *(_number(film[key]["clips"], METRICS[key].digits) if key in film else "" for key in shown)]
-        for name, film in films.items()
-        if any(key in film for key in shown)
-    ]
-    return (
-        f"<h3>{escape(title)}</h3>{_table(['film', *(_titled(METRICS[key]) for key in shown)], rows)}" if rows else ""
+    note = _note(
+        "Self-driven films (identity, speech and pose of the same clip) beside the ground truth and two degenerate "
+        f"films. {_HOW_TO_READ}"
     )
+    return note + _table(["metric", *map(escape, shown)], rows)
+
+
+def _checks(checks: list[dict[str, Any]]) -> str:
+    rows = [
+        [
+            escape(each["check"]),
+            "<span class=yes>passed</span>" if each["passed"] else "<span class=no>failed</span>",
+            f"{each['degenerate']:.3f}",
+            f"{each['compared_with']:.3f}",
+            escape(METRICS[each["metric"]].title),
+        ]
+        for each in checks
+    ]
+    note = _note(
+        "A metric is worth something only if degenerate films get the worse score: a frozen picture, a mouth driven by "
+        "other speech, a delayed film, a copy of the pose source. Do not trust a metric whose check failed."
+    )
+    return note + _table(["check", "result", "degenerate film", "compared with", "metric"], rows)
+
+
+def _worst_clips(rows: list[dict[str, Any]], names: list[str], out: Path) -> str:
+    strips = [_strip(row, names, out) for row in worst_first(rows, names[0])[:_STRIPS]]
+    note = _note("Clips with the lowest correlation of mouth opening. Each row of pictures is one film, left to right.")
+    rest = len(strips) - _OPEN_STRIPS
+    folded = f"<details><summary>Show {rest} more</summary>{''.join(strips[_OPEN_STRIPS:])}</details>"
+    return note + "".join(strips[:_OPEN_STRIPS]) + (folded if rest > 0 else "")
+
+
+def _strip(row: dict[str, Any], names: list[str], out: Path) -> str:
+    correlation = row["films"][f"{names[0]}: {SELF}"].get("opening_correlation", 0)
+    caption = f"{row['key']} (person: {row['person']}), mouth opening correlation {correlation:.2f}"
+    images = []
+    for name in ("", *names):
+        data = base64.b64encode(strip_path(out, row["key"], name).read_bytes()).decode()
+        alt = escape(f"{row['key']}: {name or 'ground truth'}")
+        images.append(f'<img alt="{alt}" loading=lazy src="data:image/jpeg;base64,{data}">')
+    return f"<figure><figcaption>{escape(caption)}</figcaption><div>{''.join(images)}</div></figure>"
 
 
 def _differences(differences: dict[str, Any]) -> str:
     shown = list(next(iter(differences.values()), {}))
-    rows = []
-    for other, gaps in differences.items():
-        cells = [_gap(gaps[key], METRICS[key].digits) if key in gaps else "" for key in shown]
-        rows.append([escape(other), *cells])
-    return _table(["less ...", *(_titled(METRICS[key]) for key in shown)], rows)
-
-
-def _gap(gap: dict[str, Any], digits: int) -> str:
-    people = "{:+.{d}f} to {:+.{d}f}".format(*gap["people"][1:], d=digits)
-    return f"{_number(gap['clips'], digits, signed=True)}<small>{people}</small>"
-
-
-def _checks(found: list[dict[str, Any]]) -> str:
     rows = [
-        [
-            escape(each["check"]),
-            "<span class=yes>yes</span>" if each["holds"] else "<span class=no>no</span>",
-            f"{each['cheat']:.3f}",
-            f"{each['honest']:.3f}",
-            escape(METRICS[each["metric"]].title),
-        ]
-        for each in found
+        [escape(other), *(_difference(gaps[key], METRICS[key].digits) if key in gaps else "" for key in shown)]
+        for other, gaps in differences.items()
     ]
-    return _table(["trick", "found out", "its score", "compared with", "of"], rows)
+    note = _note(
+        "Self-driven film of the evaluated weights minus another film of the same clip, averaged over clips. The sign "
+        "is such that positive means: the evaluated film is better. Below each: 95&nbsp;% intervals, first with clips "
+        "resampled, then with people resampled."
+    )
+    units = (f"{escape(METRICS[key].title)}<small>{escape(METRICS[key].unit)}</small>" for key in shown)
+    return note + _table(["compared with", *units], rows)
 
 
-def _who_drives(matrix: dict[str, Any]) -> str:
-    sources = list(next(iter(matrix.values()), {}))
+def _difference(gap: dict[str, Any], digits: int) -> str:
+    over_people = "{:+.{d}f} to {:+.{d}f}".format(*gap["over_people"][1:], d=digits)
+    return f"{_value(gap['over_clips'], digits, signed=True)}<small>{over_people}</small>"
+
+
+def _motion_changes(shares: dict[str, Any]) -> str:
+    sources = list(next(iter(shares.values()), {}))
     rows = [
         [
-            f"only the {escape(source)} exchanged",
-            *(f"{moved[source][part]:.2f}" for moved in matrix.values() for part in ("mouth", "head")),
+            f"other {escape(source)}",
+            *(f"{changes[source][part]:.2f}" for changes in shares.values() for part in ("mouth", "head")),
         ]
         for source in sources
     ]
-    note = (
-        "<p class=note>Share of the motion that followed: 0, as before; 1, nothing in common with before. Ideal: "
-        "speech 1 and 0, pose 0 and 1, identity 0 and 0. Heads that hardly move give noise, which counts as 1.</p>"
+    note = _note(
+        "One input of the self-driven film is exchanged. Each cell is the share of the motion that changes: 0, the "
+        "motion stays the same; 1, it has nothing in common with before. Ideal for speech: mouth 1, head 0. Ideal for "
+        "pose: mouth 0, head 1. Ideal for identity: both 0. Heads that hardly move score about 1, because only "
+        "tracking noise is left."
     )
-    head = [f"{part}<small>{escape(name)}</small>" for name in matrix for part in ("mouth", "head")]
-    return note + _table(["", *head], rows)
+    head = [f"{part}<small>{escape(name)}</small>" for name in shares for part in ("mouth", "head")]
+    return note + _table(["exchanged input", *head], rows)
 
 
 def _leakage(reports: dict[str, Any]) -> str:
     probes = list(next(iter(reports.values()), {"probes": {}})["probes"])
-    rows = [[escape(probe), *(_read(report["probes"][probe]) for report in reports.values())] for probe in probes]
-    note = (
-        "<p class=note>Linear probes, asked about frames that they have not learnt from; below each figure what chance "
-        "gives. Person: share named rightly, averaged over people. Mouth: correlation with the opening. A probe finds "
-        "what can be read, not what is used; the table above tells that.</p>"
+    rows = [[escape(probe), *(_probe(report["probes"][probe]) for report in reports.values())] for probe in probes]
+    note = _note(
+        "Linear probes, tested on frames they were not fitted to; below each score the score by chance. "
+        "&ldquo;Person&rdquo;: share of frames whose person is named correctly, averaged over people. "
+        "&ldquo;Mouth&rdquo;: correlation with the mouth opening. Ideal: the person is not read from any code, and the "
+        "mouth is read from the content code only. A probe finds what a code holds; the table above shows what the "
+        "generator uses of it."
     )
-    return note + _table(["", *map(escape, reports)], rows)
+    return note + _table(["probe", *map(escape, reports)], rows)
 
 
-def _read(probe: dict[str, float]) -> str:
-    return f"{probe['read']:.2f}<small>chance {probe['chance']:.2f}</small>"
+def _probe(probe: dict[str, float]) -> str:
+    return f"{probe['score']:.2f}<small>chance {probe['chance']:.2f}</small>"
 
 
 def _curves(report: dict[str, Any], names: list[str]) -> str:
     rows = report["rows"]
-    shown = [TRUTH, *names, f"{names[0]}: {MISMATCHED}"]
-    shifts = {name: mean_curve([row["shifts"][name] for row in rows]) for name in shown}
+    shown = [TRUTH, *names, f"{names[0]}: {OTHER_SPEECH}"]
+    shifts = {name: mean_curve([row["distance_curves"][name] for row in rows]) for name in shown}
     reach = (len(shifts[TRUTH]) - 1) // 2
+    chart = line_chart(shifts, -float(reach), 1.0, ("frames by which the picture is late", "distance"))
+    charts = [f"<div><h3>Sync distance to the clip's own speech, by shift</h3>{chart}</div>"]
     ordered = worst_first(rows, names[0])
-    charts = [
-        "<div><h3>Distance of mouth and true sound by shift</h3>"
-        + line_chart(shifts, -float(reach), 1.0, ("frames late", "distance"))
-        + "</div>"
-    ]
     for title, row in (("Worst clip", ordered[0]), ("Best clip", ordered[-1])):
-        opened = {name: row["opening"][name] for name in (TRUTH, *names)}
-        chart = line_chart(opened, 0.0, 1 / FRAME_RATE, ("s", "mouth opening"))
-        charts.append(f"<div><h3>{title}: mouth opening, {escape(row['key'])}</h3>{chart}</div>")
-    return f"<div class=row>{''.join(charts)}</div>"
+        openings = {name: row["mouth_opening"][name] for name in (TRUTH, *names)}
+        chart = line_chart(openings, 0.0, 1 / FRAME_RATE, ("seconds", "mouth opening in eye distances"))
+        charts.append(f"<div><h3>{title}: mouth opening in eye distances, {escape(row['key'])}</h3>{chart}</div>")
+    note = _note(
+        "The sync distance of a film in sync has its minimum at shift 0; that of a film with other speech has none."
+    )
+    return f"{note}<div class=row>{''.join(charts)}</div>"
 
 
-def _paper(report: dict[str, Any]) -> str:
+def _all_films(films: dict[str, Any]) -> str:
+    return _note(_HOW_TO_READ) + "".join(_group(title, keys, films) for title, keys in GROUPS.items())
+
+
+def _group(title: str, keys: Sequence[str], films: dict[str, Any]) -> str:
+    shown = [key for key in keys if any(key in film for film in films.values())]
+    rows = [
+        [escape(name), *(_cell(film, key) for key in shown)]
+        for name, film in films.items()
+        if any(key in film for key in shown)
+    ]
+    head = ["film", *(_metric_name(METRICS[key]) for key in shown)]
+    return f"<h3>{escape(title)}</h3>{_table(head, rows)}" if rows else ""
+
+
+def _paper_table(report: dict[str, Any]) -> str:
     films, names = report["films"], list(report["weights"])
     measured = {TRUTH: films[TRUTH], **{f"{name}: {SELF}": films[f"{name}: {SELF}"] for name in names}}
     rows = [
-        [f"{escape(name)} (ours, {report['clips']} clips)", *(_number(film[key]["clips"], 3) for key in PAPER)]
+        [
+            f"{escape(name)} (this report)",
+            *(_value(film[key]["over_clips"], _PAPER_DIGITS) for key in PAPER_COLUMNS),
+        ]
         for name, film in measured.items()
     ]
-    rows += [[f"{escape(name)}, VoxCeleb2", *(f"{value:g}" for value in values)] for name, values in PAPER_SAYS.items()]
-    note = (
-        "<p class=note>Only the form compares: other people and films, 256 instead of 224 px, other landmarks, and "
-        "another sync judge on another scale. The paper's figures are as remembered and unverified.</p>"
+    rows += [[f"{escape(name)}, VoxCeleb2", *(f"{v:g}" for v in values)] for name, values in PAPER_FIGURES.items()]
+    note = _note(
+        "The figures do not compare with the paper's: other people and videos, 256 instead of 224 px, other "
+        "landmarks, and another sync judge with another scale. The paper's figures are quoted from memory and were "
+        "not checked."
     )
     return note + _table(["", "SSIM", "CPBD", "LMD, px", "Sync"], rows)
 
 
-def _strip(row: dict[str, Any], names: list[str], out: Path) -> str:
-    follows = row["films"][f"{names[0]}: {SELF}"].get("opening_follows", 0)
-    told = f"{row['key']} ({row['person']}): mouth follows {follows:.2f}"
-    images = []
-    for name in ("", *names):
-        data = base64.b64encode(strip_path(out, row["key"], name).read_bytes()).decode()
-        alt = escape(f"{row['key']}: {name or 'the truth'}")
-        images.append(f'<img alt="{alt}" loading=lazy src="data:image/jpeg;base64,{data}">')
-    return f"<figure><figcaption>{escape(told)}</figcaption><div>{''.join(images)}</div></figure>"
+def _definitions(films: dict[str, Any]) -> str:
+    rows = [
+        [escape(metric.title), escape(metric.unit), _DIRECTIONS[metric.better], escape(metric.meaning)]
+        for key, metric in METRICS.items()
+        if any(key in film for film in films.values())
+    ]
+    return _table(["metric", "unit", "direction", "definition"], rows, "text")

@@ -1,4 +1,8 @@
-"""`pcavs evaluate`: from weights and clips to report.json and report.html."""
+"""`pcavs evaluate`: reads clips, makes and measures films in worker processes, and writes report.json and report.html.
+
+Each finished part is stored in the folder `work`, so that a stopped evaluation continues and a finished one takes more
+weights.
+"""
 
 import contextlib
 import itertools
@@ -12,85 +16,100 @@ from typing import Any, Final
 
 import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
-from pcavs.evaluate.clips import SIDE_PX, Source, case_path, find_clips, load_case, partners, read_case, save_case
-from pcavs.evaluate.films import ENCODING, read_film, talker_of, write_film
-from pcavs.evaluate.leakage import CodesOf, audit, codes_of
-from pcavs.evaluate.observe import judges_folder, load_tools, observe
+from pcavs.evaluate.clips import (
+    SIDE_PX,
+    ClipSource,
+    clip_path,
+    find_clips,
+    load_clip,
+    other_clips,
+    read_clip,
+    store_clip,
+)
+from pcavs.evaluate.films import ENCODING, cached_talker, read_film, write_film
+from pcavs.evaluate.leakage import ClipCodes, audit, encode_clip
+from pcavs.evaluate.observe import judges_folder, load_judges, observe
 from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.protocols import TRUTH, ClipJob
 from pcavs.evaluate.report import write_report
-from pcavs.evaluate.scene import TRUTH, Job
 from pcavs.evaluate.summary import summarise
-from pcavs.evaluate.work import run_job
+from pcavs.evaluate.worker import run_job
+from pcavs.media.files import write_json
 from pcavs.weights.locate import find_weights
 
 logger = logging.getLogger(__name__)
 
 REPORT_FORMAT: Final = "pcavs-evaluation-1"
-_LEAST_CLIPS: Final = 2
-_LEAST_INSIDE: Final = 0.9
-"""Share of the landmarks of a clip's first frame that must lie in its crop: nobody animates half a face."""
-_LONG_CLIPS: Final = 2
-_MOST_OFFSET_FRAMES: Final = 1
-"""By which the judge may find a true film early or late."""
-_SURE: Final = 0.12
-"""Confidence from which the judge's offset of a true film counts; unrelated sound seldom reaches it.
 
-In units of `pcavs-judge-v2`; another judge needs another limit (docs/decisions/0033)."""
-_Spread = Callable[..., Iterator[Any]]
+_MIN_CLIPS: Final = 2
+_MIN_INSIDE_SHARE: Final = 0.9
+"""Share of the landmarks of a clip's first frame that must lie inside the crop: half a face is no identity reference.
+Tuned by hand; not measured."""
+_LOOPED_CLIPS: Final = 2
+"""Clips of which a film of looped speech is made, because it is long."""
+_MAX_TRUTH_OFFSET_FRAMES: Final = 1
+"""Offset of a clip's own picture and sound above which the clip is excluded."""
+_MIN_CONFIDENCE: Final = 0.12
+"""Sync confidence from which the offset counts. Measured on clips of known sync: none of 79 above it was more than two
+frames off by mistake (docs/decisions/0020). In units of `pcavs-judge-v2`; another judge needs another limit."""
+
+_Map = Callable[..., Iterator[Any]]
+_NamedWeights = tuple[tuple[str, Path | None], ...]
+"""Name and path of each; None is the talker in the package."""
 
 
 def run(options: EvaluateOptions) -> Path:
-    """Evaluates and writes the report; what an interrupted run had finished is not done again.
+    """Evaluates weights and returns the path of report.html; parts that were finished before are not repeated.
 
     Raises:
-        InputError: There are not two usable clips, or the folder holds another evaluation.
+        InputError: There are fewer than two usable clips, or the folder holds another evaluation.
         WeightsError: Weights are missing or damaged.
         OutputError: The folder cannot be written.
     """
-    judged = options.weights or (None,)
-    weights = _named(judged)
+    evaluated = options.weights or (None,)
+    weights = _named(evaluated)
     settings = _settings(options, weights)
     try:
-        _claim(options.out, settings)
+        _claim_folder(options.out, settings)
         with contextlib.ExitStack() as stack:
-            spread = _spread(options.workers, stack)
-            kept = _prepare(find_clips(options), options, spread)
-            rows, unfit = _parted(_measured(_jobs(kept, options, weights), spread), options)
-            leaks = _leakage(rows, options, _named((*judged, *options.audit)), spread)
+            parallel_map = _parallel_map(options.workers, stack)
+            clips = _prepare(find_clips(options), options, parallel_map)
+            rows, excluded = _exclude_unsynced(_measured(_jobs(clips, options, weights), parallel_map), options)
+            leakage = _leakage(rows, options, _named((*evaluated, *options.audit)), parallel_map)
         summary = summarise(rows, [name for name, _ in weights])
-        report = settings | summary | {"left_out": unfit, "leakage": leaks, "rows": rows}
-        (options.out / "report.json").write_text(json.dumps(report, indent=1) + "\n")
+        report = settings | summary | {"excluded": excluded, "leakage": leakage, "rows": rows}
+        write_json(options.out / "report.json", report)
         return write_report(report, options.out)
     except OSError as error:
-        raise OutputError(f"cannot write {options.out}: {error}; choose a folder with space") from error
+        raise OutputError(f"cannot write to {options.out} ({error}); choose another folder") from error
 
 
-def _named(places: Sequence[Path | None]) -> tuple[tuple[str, Path | None], ...]:
-    """Gives each of the weights a name of its own; of a run, its last two folders."""
+def _named(places: Sequence[Path | None]) -> _NamedWeights:
+    """Gives each of the weights a unique name; a training run is named after its last two folders."""
     named: dict[str, Path | None] = {}
     for place in places:
-        found = _of_run(place) if place else None
+        found = _run_weights(place) if place else None
         name = f"{found.parent.parent.name}-{found.parent.name}" if found else find_weights(place).name
         named[name if name not in named else f"{name} ({len(named) + 1})"] = found or place
     return tuple(named.items())
 
 
-def _of_run(place: Path) -> Path | None:
-    """The best weights of a run of `pcavs train`, or its latest; None where it is none."""
+def _run_weights(place: Path) -> Path | None:
+    """Returns the best, or else the latest, weights of a training run; None if `place` is not a run."""
     return next(filter(Path.is_file, (place.absolute() / f"{name}.safetensors" for name in ("best", "latest"))), None)
 
 
-def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]) -> dict[str, Any]:
-    """What a number needs in order to be repeated."""
-    tools = load_tools(judges_folder(options.judges))
+def _settings(options: EvaluateOptions, weights: _NamedWeights) -> dict[str, Any]:
+    """Returns everything that is needed to repeat the evaluation, for report.json."""
+    judges = load_judges(judges_folder(options.judges))
     return {
         "format": REPORT_FORMAT,
         "pcavs": pcavs.__version__,
         "weights": {name: find_weights(place).digest for name, place in weights},
-        "judge": {key: tools.judge.facts.get(key) for key in ("name", "files", "trained_on", "held_out")},
-        "embedders": [embedder.name for embedder in tools.embedders],
-        "distances": {distance.name: distance.facts for distance in tools.distances},
-        "syncnet": tools.syncnet and tools.syncnet.facts,
+        "judge": {key: judges.sync.facts.get(key) for key in ("name", "files", "trained_on", "held_out")},
+        "embedders": [embedder.name for embedder in judges.embedders],
+        "perceptual": {distance.name: distance.facts for distance in judges.perceptual},
+        "syncnet": judges.syncnet and judges.syncnet.facts,
         "encoding": ENCODING,
         "clips_from": options.clips.name,
         "split": options.split,
@@ -102,127 +121,132 @@ def _settings(options: EvaluateOptions, weights: tuple[tuple[str, Path | None], 
     }
 
 
-def _claim(out: Path, settings: dict[str, Any]) -> None:
-    """Goes on with an evaluation of the same settings, also with more weights; refuses to mix two evaluations."""
+def _claim_folder(out: Path, settings: dict[str, Any]) -> None:
+    """Stores the settings in a new folder, or checks that they continue the evaluation in it; weights may be added.
+
+    Raises:
+        InputError: The folder holds an evaluation with other settings, or with other weights of the same name.
+    """
     (out / "work").mkdir(parents=True, exist_ok=True)
-    place = out / "work" / "settings.json"
+    path = out / "work" / "settings.json"
     claimed = json.loads(json.dumps(settings))
-    if place.exists():
-        kept = json.loads(place.read_text())
-        # Films of one name lie in one place, so a name must mean the same weights.
-        known = claimed["weights"] | kept["weights"]
-        same = claimed | {"weights": known} == kept | {"weights": known}
-        if not same or known != kept["weights"] | claimed["weights"]:
+    if path.exists():
+        stored = json.loads(path.read_text())
+        # Files are named after the weights, so a name must stand for the same weights as before.
+        known = claimed["weights"] | stored["weights"]
+        same = claimed | {"weights": known} == stored | {"weights": known}
+        if not same or known != stored["weights"] | claimed["weights"]:
             raise InputError(f"{out} holds an evaluation of other weights, clips or settings; choose another folder")
         claimed["weights"] = known
-    place.write_text(json.dumps(claimed, indent=1))
+    write_json(path, claimed)
 
 
-def _spread(workers: int, stack: contextlib.ExitStack) -> _Spread:
-    """Gives `map` over processes; over this one where one is enough."""
+def _parallel_map(workers: int, stack: contextlib.ExitStack) -> _Map:
+    """Returns the `map` of a process pool; the built-in one for a single worker."""
     return stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
 
 
-def _prepare(sources: list[Source], options: EvaluateOptions, spread: _Spread) -> list[tuple[str, str]]:
-    """Cuts out the clips and gives (key, person) of those that can be used."""
-    count = len(sources)
-    results = spread(_try_case, sources, [options] * count)
-    kept = []
-    for source, reason in zip(sources, results, strict=True):
+def _prepare(sources: list[ClipSource], options: EvaluateOptions, parallel_map: _Map) -> list[tuple[str, str]]:
+    """Reads and stores the clips; returns (key, person) of the usable ones.
+
+    Raises:
+        InputError: Fewer than two clips are usable.
+    """
+    reasons = parallel_map(_prepare_clip, sources, [options] * len(sources))
+    usable = []
+    for source, reason in zip(sources, reasons, strict=True):
         if reason:
-            logger.warning("%s is left out: %s", source.key, reason)
+            logger.warning("%s is excluded: %s", source.key, reason)
         else:
-            kept.append((source.key, source.person))
-    if len(kept) < _LEAST_CLIPS:
-        raise InputError(f"{len(kept)} usable clips in {options.clips}; give two at least, of different people")
-    return kept
+            usable.append((source.key, source.person))
+    if len(usable) < _MIN_CLIPS:
+        raise InputError(f"{len(usable)} usable clips in {options.clips}; give at least two, of different people")
+    return usable
 
 
-def _try_case(source: Source, options: EvaluateOptions) -> str:
-    """Prepares a clip; gives the reason where it cannot be used."""
-    path = case_path(options.out, source.key)
+def _prepare_clip(source: ClipSource, options: EvaluateOptions) -> str:
+    """Reads, encodes, tracks and stores a clip; returns why it cannot be used, or an empty string."""
+    path = clip_path(options.out, source.key)
     if path.exists():
         return ""
-    tools = load_tools(judges_folder(options.judges))
+    judges = load_judges(judges_folder(options.judges))
     try:
-        case = read_case(source, options.most_s, tools.landmarker)
-        film = options.out / "films" / case.key / "truth.mp4"
-        write_film(case.faces, case.waveform, film, {"comment": "a clip to measure on, aligned"})
-        raw = observe(list(read_film(film)), tools, f"{case.key}, truth").raw
+        clip = read_clip(source, options.most_s, judges.landmarker)
+        truth_path = options.out / "films" / clip.key / "truth.mp4"
+        write_film(clip.faces, clip.waveform, truth_path, {"comment": "ground truth of an evaluation, aligned"})
+        raw = observe(list(read_film(truth_path)), judges, f"{clip.key}, truth").raw_meshes
         inside = float(((raw[0, :, :2] >= 0) & (raw[0, :, :2] < SIDE_PX)).all(axis=-1).mean())
-        if inside < _LEAST_INSIDE:
-            return f"of the face in its first frame {inside:.0%} lie in the crop; an identity reference shows all of it"
-        save_case(case._replace(film=film, raw=raw), path)
+        if inside < _MIN_INSIDE_SHARE:
+            return f"only {inside:.0%} of the landmarks of its first frame are inside the crop; a whole face is needed"
+        store_clip(clip._replace(truth_path=truth_path, raw=raw), path)
     except (FaceError, InputError) as error:
         return str(error)
     return ""
 
 
-def _jobs(
-    kept: list[tuple[str, str]], options: EvaluateOptions, weights: tuple[tuple[str, Path | None], ...]
-) -> list[Job]:
+def _jobs(clips: list[tuple[str, str]], options: EvaluateOptions, weights: _NamedWeights) -> list[ClipJob]:
     jobs = []
-    for index, (key, _) in enumerate(kept):
-        lenders = [kept[other][0] for other in partners(kept, index)]
+    for index, (key, _) in enumerate(clips):
+        others = [clips[other][0] for other in other_clips(clips, index)]
         jobs.append(
-            Job(
+            ClipJob(
                 key=key,
-                lends_pose=lenders[0],
-                lends_speech=lenders[1 % len(lenders)],
+                pose_source=others[0],
+                speech_source=others[1 % len(others)],
                 out=options.out,
                 judges=judges_folder(options.judges),
                 weights=weights,
                 device=options.device,
-                long_s=options.long_s if index < _LONG_CLIPS else 0.0,
+                long_s=options.long_s if index < _LOOPED_CLIPS else 0.0,
             )
         )
     return jobs
 
 
-def _measured(jobs: list[Job], spread: _Spread) -> Iterator[dict[str, Any]]:
-    for number, row in enumerate(spread(run_job, jobs), start=1):
+def _measured(jobs: list[ClipJob], parallel_map: _Map) -> Iterator[dict[str, Any]]:
+    for number, row in enumerate(parallel_map(run_job, jobs), start=1):
         logger.info("%d of %d: %s", number, len(jobs), row["key"])
         yield row
 
 
-def _parted(
+def _exclude_unsynced(
     rows: Iterable[dict[str, Any]], options: EvaluateOptions
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Sets clips aside whose own picture and sound do not fit: nothing can be learnt from following such a truth.
+    """Separates clips whose own picture and sound are out of sync: a talker in sync would be punished for them.
+
+    Returns:
+        The rows to use, and for each excluded clip its key, offset and confidence.
 
     Raises:
         InputError: Fewer than two clips are left.
     """
-    fit, unfit = [], []
+    used, excluded = [], []
     for row in rows:
         truth = row["films"][TRUTH]
-        is_sure = truth["sync_confidence"] >= _SURE
-        if options.any_sync or not is_sure or abs(truth["sync_offset"]) <= _MOST_OFFSET_FRAMES:
-            fit.append(row)
+        is_sure = truth["sync_confidence"] >= _MIN_CONFIDENCE
+        if options.any_sync or not is_sure or abs(truth["sync_offset"]) <= _MAX_TRUTH_OFFSET_FRAMES:
+            used.append(row)
         else:
-            unfit.append({"key": row["key"], **{name: truth[name] for name in ("sync_offset", "sync_confidence")}})
-            logger.warning("%s is left out: its own picture is %+d frames late", row["key"], truth["sync_offset"])
-    if len(fit) < _LEAST_CLIPS:
-        raise InputError(f"{len(fit)} clips are in sync themselves, {_LEAST_CLIPS} are needed; or add --any-sync")
-    return fit, unfit
+            excluded.append({"key": row["key"], **{name: truth[name] for name in ("sync_offset", "sync_confidence")}})
+            logger.warning("%s is excluded: its own picture is %+d frames late", row["key"], truth["sync_offset"])
+    if len(used) < _MIN_CLIPS:
+        raise InputError(f"{len(used)} clips are in sync, {_MIN_CLIPS} are needed; give other clips or add --any-sync")
+    return used, excluded
 
 
 def _leakage(
-    rows: list[dict[str, Any]],
-    options: EvaluateOptions,
-    weights: tuple[tuple[str, Path | None], ...],
-    spread: _Spread,
+    rows: list[dict[str, Any]], options: EvaluateOptions, weights: _NamedWeights, parallel_map: _Map
 ) -> dict[str, Any]:
+    """Probes the codes of each of the weights."""
     count = len(rows)
     reports = {}
     for name, place in weights:
-        logger.info("codes of %s are probed", name)
-        codes = spread(_codes, itertools.repeat(place, count), itertools.repeat(options, count), rows)
-        digest = {"weights": find_weights(place).digest}
-        reports[name] = digest | audit(list(codes))
+        logger.info("probing the codes of %s", name)
+        codes = parallel_map(_codes, itertools.repeat(place, count), itertools.repeat(options, count), rows)
+        reports[name] = {"weights": find_weights(place).digest} | audit(list(codes))
     return reports
 
 
-def _codes(place: Path | None, options: EvaluateOptions, row: dict[str, Any]) -> CodesOf:
-    case = load_case(case_path(options.out, row["key"]))
-    return codes_of(talker_of(place, options.device), case, row["opening"][TRUTH])
+def _codes(place: Path | None, options: EvaluateOptions, row: dict[str, Any]) -> ClipCodes:
+    clip = load_clip(clip_path(options.out, row["key"]))
+    return encode_clip(cached_talker(place, options.device), clip, row["mouth_opening"][TRUTH])

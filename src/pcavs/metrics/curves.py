@@ -1,34 +1,53 @@
-"""How one curve over time follows another."""
+"""Compares curves over time: correlation, lag, angle errors, and how much a motion changed between two films."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from pcavs.metrics.mouth import correlation
-
 Curve = Float[np.ndarray, " time"]
 Curves = Float[np.ndarray, "time curves"]
 
+MAX_LAG_FRAMES: Final = 10
+"""Lags searched in each direction (0.4 s): longer than any delay that a viewer would accept. Tuned by hand; not
+measured."""
 
-class Follows(NamedTuple):
-    """How a curve follows another one."""
+_MIN_NORM: Final = 1e-9
+"""Curves whose product of norms is smaller count as constant: rounding noise has no correlation."""
+_MIN_TOTAL: Final = 1e-12
+"""Summed squares below which there was no motion at all, in the squared unit of the curves."""
+_ROUNDED_DIGITS: Final = 12
+"""Decimals by which correlations are compared, so that rounding errors do not decide between equal lags."""
+
+
+def correlation(made: Curve, truth: Curve) -> float:
+    """Computes the Pearson correlation of two curves, -1 to 1; 0 where one of them is constant (a frozen mouth)."""
+    made, truth = made - made.mean(), truth - truth.mean()
+    norm = float(np.sqrt((made**2).sum() * (truth**2).sum()))
+    return float((made * truth).sum()) / norm if norm > _MIN_NORM else 0.0
+
+
+class LaggedCorrelation(NamedTuple):
+    """Correlation of two curves at lag 0 and at the best lag."""
 
     correlation: float
-    """Pearson's at no lag; 0 where one of the curves is constant."""
+    """Pearson correlation at lag 0, -1 to 1; 0 where one of the curves is constant."""
     lag_frames: int
-    """Shift at which the correlation is largest; positive: the made curve is late."""
-    best: float
-    """Correlation at that shift."""
+    """Lag of the largest correlation; positive: the generated curve is late."""
+    peak: float
+    """Correlation at that lag."""
 
 
-def follows(made: Curve, truth: Curve, reach: int = 10) -> Follows:
-    """Compares two curves at every shift up to `reach` frames."""
-    reach = min(reach, len(made) - 2)
+def lagged_correlation(made: Curve, truth: Curve, max_lag_frames: int = MAX_LAG_FRAMES) -> LaggedCorrelation:
+    """Correlates two curves of one length at every lag from -max_lag_frames to max_lag_frames.
+
+    Only the overlapping part counts at each lag. Of equal correlations the smallest lag wins, so that a constant
+    curve has lag 0.
+    """
+    reach = min(max_lag_frames, len(made) - 2)
     values = [correlation(*_overlapping(made, truth, lag)) for lag in range(-reach, reach + 1)]
-    # Of equal ones the smallest shift: a constant curve has no lag.
-    best = max(range(len(values)), key=lambda index: (round(values[index], 12), -abs(index - reach)))
-    return Follows(values[reach], best - reach, values[best])
+    best = max(range(len(values)), key=lambda index: (round(values[index], _ROUNDED_DIGITS), -abs(index - reach)))
+    return LaggedCorrelation(values[reach], best - reach, values[best])
 
 
 def _overlapping(made: Curve, truth: Curve, lag: int) -> tuple[Float[np.ndarray, " t"], Float[np.ndarray, " t"]]:
@@ -37,33 +56,37 @@ def _overlapping(made: Curve, truth: Curve, lag: int) -> tuple[Float[np.ndarray,
 
 
 def angle_error(made: Curves, truth: Curves) -> Float[np.ndarray, " curves"]:
-    """Mean absolute difference of each angle over time, in degrees; turns are taken the short way round."""
+    """Computes the mean absolute difference of each angle over time, in degrees, 0 to 180.
+
+    Differences are taken the short way round: 179 and -179 degrees are 2 degrees apart.
+    """
     return np.abs((made - truth + 180) % 360 - 180).mean(axis=0)
 
 
 def relative_angle_error(made: Curves, truth: Curves) -> Float[np.ndarray, " curves"]:
-    """As `angle_error`, of angles less their own average over the clip: the motion, not where it is about."""
+    """Computes `angle_error` after subtracting each curve's mean: the error of the motion, without its offset."""
     return angle_error(made - made.mean(axis=0), truth - truth.mean(axis=0))
 
 
-class Exchange(NamedTuple):
-    """What happened to a motion when one source of a film was exchanged; sums, so that clips can be added up."""
+class MotionChange(NamedTuple):
+    """How much a motion differs between two films; sums over frames, so that clips can be added up."""
 
     changed: float
-    """Squared difference of the two films' curves, each less its own average."""
-    spread: float
-    """Their squares, added."""
+    """Sum of |after - before|², each curve less its own mean."""
+    total: float
+    """Sum of |before|² + |after|², likewise."""
 
     @property
     def share(self) -> float:
-        """How much of the motion followed: 0, nothing; 1, the new has nothing in common with the old; 2, its opposite.
+        """Returns changed / total, 0 to 2.
 
-        Motion of nearly nothing is noise, whose share is 1: add clips up before taking it.
+        0: the motion stayed the same. 1: the two motions are uncorrelated. 2: one is the negative of the other.
+        Where there is hardly any motion, tracking noise gives about 1; sum over clips before taking the ratio.
         """
-        return self.changed / self.spread if self.spread > 1e-12 else 0.0
+        return self.changed / self.total if self.total > _MIN_TOTAL else 0.0
 
 
-def exchange(before: Curves, after: Curves) -> Exchange:
-    """Compares the same curves of two films that differ in one source."""
+def motion_change(before: Curves, after: Curves) -> MotionChange:
+    """Compares the same curves of two films, such as the head angles before and after exchanging one input."""
     before, after = before - before.mean(axis=0), after - after.mean(axis=0)
-    return Exchange(float(np.square(after - before).sum()), float(np.square(before).sum() + np.square(after).sum()))
+    return MotionChange(float(np.square(after - before).sum()), float(np.square(before).sum() + np.square(after).sum()))

@@ -1,7 +1,7 @@
-"""How unlike two pictures look to people: LPIPS, where the user has its weights.
+"""LPIPS, a learned perceptual distance of two pictures, for users who have its weights.
 
-Its backbone was trained on ImageNet, whose terms allow research only, so it does not ride in the package;
-`scripts/convert_judges.py` makes a network of the user's own files (docs/decisions/0055).
+The AlexNet or VGG16 backbone was trained on ImageNet, whose terms allow research only, so the package does not contain
+it; `scripts/convert_judges.py` converts the user's own files (docs/decisions/0019).
 """
 
 import json
@@ -16,17 +16,26 @@ from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Picture
 
 LPIPS: Final = ("lpips-alex", "lpips-vgg")
-"""Networks that are looked for, by name."""
+"""File names, without ending, of the networks that `find_distances` looks for."""
+
+_HALF_RANGE: Final = 127.5
+"""Maps 0 to 255 onto -1 to 1, the input range of LPIPS."""
+_MAX_REASON_CHARACTERS: Final = 120
+"""An error message quotes this much of the reason at most, to stay on one line."""
 
 
 class PerceptualDistance:
-    """LPIPS as an OpenVINO network, in float32."""
+    """LPIPS as an OpenVINO network in float32.
+
+    Reference: Zhang, Isola, Efros, Shechtman and Wang, "The unreasonable effectiveness of deep features as a
+    perceptual metric", CVPR 2018.
+    """
 
     def __init__(self, network: Path) -> None:
-        """Loads `lpips-alex.xml` or `lpips-vgg.xml`, with the facts that lie beside it.
+        """Loads `lpips-alex.xml` or `lpips-vgg.xml` and the JSON beside it, which names the source files.
 
         Raises:
-            WeightsError: It is damaged, or nothing says where its weights come from.
+            WeightsError: The network or its JSON is damaged or missing.
         """
         self.name = network.stem
         try:
@@ -35,17 +44,21 @@ class PerceptualDistance:
             settings = cpu_settings()
             self._network = core.compile_model(core.read_model(network), "CPU", settings)
         except (OSError, ValueError, RuntimeError) as error:
-            raise WeightsError(
-                f"{network} cannot be used ({' '.join(str(error).split())[:120]}); make it anew by convert_judges.py"
-            ) from error
+            reason = " ".join(str(error).split())[:_MAX_REASON_CHARACTERS]
+            raise WeightsError(f"{network} cannot be used ({reason}); run scripts/convert_judges.py again") from error
 
     def distance(self, made: Picture, truth: Picture) -> float:
-        """Gives 0 for equal pictures, about 0.1 for faithful and 0.7 for unrelated ones; both of 64 px at least."""
-        both = [np.asarray(picture[None].transpose(0, 3, 1, 2), np.float32) / 127.5 - 1 for picture in (made, truth)]
+        """Computes the LPIPS distance of two pictures of one size, each at least 64 px a side.
+
+        0 for equal pictures, about 0.1 for a faithful copy, about 0.7 for unrelated pictures.
+        """
+        both = [
+            np.asarray(picture[None].transpose(0, 3, 1, 2), np.float32) / _HALF_RANGE - 1 for picture in (made, truth)
+        ]
         return float(self._network(both)[0][0])
 
 
 def find_distances(folder: Path) -> list[PerceptualDistance]:
-    """Loads the networks that are in a folder; none is an answer too."""
+    """Loads the LPIPS networks in a folder; the list is empty where there are none."""
     places = [folder / f"{name}.xml" for name in LPIPS]
     return [PerceptualDistance(place) for place in places if place.is_file()]

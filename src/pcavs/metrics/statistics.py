@@ -1,16 +1,19 @@
-"""How sure a mean or a median is."""
+"""Confidence intervals of means and medians."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+_INTERVAL_PERCENTILES: Final = (2.5, 97.5)
+"""Bounds of a 95 % interval."""
+
 
 class Interval(NamedTuple):
-    """A mean, or a median, with its 95 % interval."""
+    """A mean or a median with its 95 % confidence interval."""
 
-    middle: float
+    estimate: float
     low: float
     high: float
 
@@ -19,17 +22,21 @@ def bootstrap(
     values: Float[np.ndarray, " n"],
     rng: np.random.Generator,
     draws: int = 10_000,
-    middle: Callable[..., np.ndarray] = np.mean,
+    statistic: Callable[..., np.ndarray] = np.mean,
 ) -> Interval:
-    """Resamples values with replacement (percentile bootstrap, Efron 1979); give it differences for a paired test.
+    """Computes the percentile bootstrap interval of a mean or a median.
+
+    Give it differences of pairs for a paired comparison.
 
     Args:
-        values: One a clip (or a person): the unit that is independent of the others.
-        rng: The source of randomness.
-        draws: Resamples.
-        middle: `np.mean` or `np.median`.
+        values: One value for each independent unit, such as a clip or a person.
+        rng: Source of randomness.
+        draws: Number of resamples.
+        statistic: `np.mean` or `np.median`.
+
+    Reference: Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 1979.
     """
     picks = rng.integers(len(values), size=(draws, len(values)))
-    middles = middle(np.asarray(values)[picks], axis=1)
-    low, high = np.percentile(middles, [2.5, 97.5])
-    return Interval(float(middle(values)), float(low), float(high))
+    resampled = statistic(np.asarray(values)[picks], axis=1)
+    low, high = np.percentile(resampled, _INTERVAL_PERCENTILES)
+    return Interval(float(statistic(values)), float(low), float(high))

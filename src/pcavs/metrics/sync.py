@@ -1,7 +1,8 @@
-"""The sync judge: how well a mouth fits a sound, and at which shift it fits best.
+"""The sync judge: scores how well mouth movement fits a sound, and finds the time shift at which they fit best.
 
-It is this project's own network, trained on its own data (docs/evaluate.md). Its confidence and distance have the
-form of SyncNet's, but not its scale: they compare with figures of the same judge only, never with published ones.
+The judge is this project's own network, trained on its own data (docs/decisions/0019). Its confidence and distance are
+defined like SyncNet's, but on another scale: compare them only with figures of the same judge, never with published
+ones.
 """
 
 import functools
@@ -16,43 +17,49 @@ import openvino as ov
 from jaxtyping import Float, Float32
 
 from pcavs.errors import InputError, WeightsError
-from pcavs.metrics.crops import MouthCrops, without_light
+from pcavs.media.files import write_text
+from pcavs.metrics.crops import MouthCrops, standardised
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import MelWindows
 
-REACH_FRAMES: Final = 15
-"""Shifts tried in each direction (0.6 s), as SyncNet's evaluation does."""
-LEAST_FRAMES: Final = 2 * MEL_WINDOW_FRAMES
-"""Frames that a film must have to be judged at all."""
+MAX_SHIFT_FRAMES: Final = 15
+"""Shifts tried in each direction (0.6 s), as in SyncNet's published evaluation."""
+MIN_FRAMES: Final = 2 * MEL_WINDOW_FRAMES
+"""Fewest frames that the judge scores: two windows that do not overlap."""
+EDGE_FRAMES: Final = MEL_WINDOW_FRAMES // 2
+"""Frames at each end of a video that have no window of their own."""
 
 _BATCH: Final = 25
+"""Windows per inference call. Tuned by hand; not measured."""
 _FACTS: Final = "judge.json"
 
 Embeddings = Float32[np.ndarray, "windows 128"]
+"""Unit vectors, one for each window of five frames (0.2 s), one frame apart."""
 
 
 class SyncScore(NamedTuple):
-    """What the judge says of a film and a sound."""
+    """How well a video and a sound fit."""
 
     confidence: float
-    """Median of the distance over all shifts less the least: 0 where no shift fits better than another."""
+    """Median distance over all shifts minus the smallest: 0 where no shift fits better than the others; higher is
+    better."""
     distance: float
-    """Mean distance of mouth and sound at no shift, 0 to 2; unrelated ones lie about 1.4 apart."""
+    """Mean distance of mouth and sound at shift 0, from 0 (equal) to 2; about 1.4 for unrelated ones."""
     offset_frames: int
-    """Shift at which they fit best; positive: the picture is late."""
-    likeness: float
-    """Mean cosine at no shift, -1 to 1."""
+    """Shift with the smallest distance; positive: the picture is late."""
+    cosine: float
+    """Mean cosine of mouth and sound at shift 0, -1 to 1; higher is better."""
 
 
 class SyncJudge:
-    """The frozen judge that ships, run by OpenVINO in float32."""
+    """The two frozen networks of the judge, run by OpenVINO in float32."""
 
     def __init__(self, folder: Path | None = None, threads: int = 1) -> None:
-        """Loads the networks (a tenth of a second).
+        """Loads the networks; takes 0.1 s.
 
         Args:
-            folder: Of another judge; None is the one that ships.
+            folder: Folder of another judge; None loads the one in the package.
             threads: Processor threads.
 
         Raises:
@@ -68,81 +75,94 @@ class SyncJudge:
 
     @property
     def name(self) -> str:
-        """Name and version: figures of two versions do not compare."""
+        """Name with version; scores of two versions do not compare."""
         return str(self.facts["name"])
 
-    def seen(self, crops: MouthCrops, lips: Float[np.ndarray, "time 80"]) -> Embeddings:
-        """Embeds every five neighbouring frames; row k is centred on frame k + 2.
+    def embed_mouth(self, crops: MouthCrops, lips: Float[np.ndarray, "time 80"]) -> Embeddings:
+        """Embeds every window of five neighbouring frames; row k is centred on frame k + 2.
 
         Args:
-            crops: As `metrics.crops.mouth_crops` cuts them.
-            lips: As `face.regions.lips_shape` measures them, in cm.
+            crops: Output of `metrics.crops.mouth_crops`.
+            lips: Output of `face.regions.lips_shape`, in cm.
 
         Raises:
             InputError: There are fewer than ten frames.
         """
-        if len(crops) < LEAST_FRAMES:
-            raise InputError(f"a film of {len(crops)} frames cannot be judged for sync; {LEAST_FRAMES} are needed")
-        # A person's own lips are in the shape: only what moves is speech.
+        if len(crops) < MIN_FRAMES:
+            raise InputError(f"sync of {len(crops)} frames cannot be scored; give a video of at least {MIN_FRAMES}")
+        # The mean is the person's own lip shape; what remains is motion.
         moving = (lips - lips.mean(axis=0)).astype(np.float32)
-        frames = np.lib.stride_tricks.sliding_window_view(without_light(crops), MEL_WINDOW_FRAMES, axis=0).transpose(
-            0, 3, 1, 2
-        )
-        shapes = np.lib.stride_tricks.sliding_window_view(moving, MEL_WINDOW_FRAMES, axis=0).transpose(0, 2, 1)
+        view = np.lib.stride_tricks.sliding_window_view
+        frames = view(standardised(crops), MEL_WINDOW_FRAMES, axis=0).transpose(0, 3, 1, 2)
+        shapes = view(moving, MEL_WINDOW_FRAMES, axis=0).transpose(0, 2, 1)
         return _run(self._mouth, frames, shapes)
 
-    def heard(self, windows: MelWindows) -> Embeddings:
-        """Embeds the sound about each frame, less the first two and the last two, to fit `seen`."""
-        reach = MEL_WINDOW_FRAMES // 2
-        return _run(self._voice, windows[reach : len(windows) - reach])
+    def embed_sound(self, windows: MelWindows) -> Embeddings:
+        """Embeds the mel window of each frame but the first two and the last two; rows match `embed_mouth`."""
+        return _run(self._voice, windows[EDGE_FRAMES : len(windows) - EDGE_FRAMES])
 
     def score(self, crops: MouthCrops, lips: Float[np.ndarray, "time 80"], windows: MelWindows) -> SyncScore:
-        """Judges a film; frames and windows beyond the shorter of the two are left out.
+        """Scores a video against a sound; the longer of the two is cut at its end.
 
         Raises:
             InputError: There are fewer than ten frames.
         """
         count = min(len(crops), len(windows))
-        return compare(self.seen(crops[:count], lips[:count]), self.heard(windows[:count]))
+        return score_sync(self.embed_mouth(crops[:count], lips[:count]), self.embed_sound(windows[:count]))
 
 
-def compare(seen: Embeddings, heard: Embeddings, reach: int = REACH_FRAMES) -> SyncScore:
-    """Scores embeddings at every shift up to `reach` frames, or a third of the film where that is less.
+def score_sync(mouth: Embeddings, sound: Embeddings, max_shift_frames: int = MAX_SHIFT_FRAMES) -> SyncScore:
+    """Scores embeddings of mouth and sound by their distance at every shift (`distance_curve`).
 
     Reference: Chung and Zisserman, "Out of time: automated lip sync in the wild", ACCV workshops 2016, section 4.
     """
-    curve = distance_curve(seen, heard, reach)
-    middle, least = len(curve) // 2, int(np.argmin(curve))
-    likeness = float((seen * heard).sum(axis=1).mean())
-    return SyncScore(float(np.median(curve) - curve[least]), float(curve[middle]), least - middle, likeness)
+    curve = distance_curve(mouth, sound, max_shift_frames)
+    middle, best = len(curve) // 2, int(np.argmin(curve))
+    cosine = float((mouth * sound).sum(axis=1).mean())
+    return SyncScore(float(np.median(curve) - curve[best]), float(curve[middle]), best - middle, cosine)
 
 
-def distance_curve(seen: Embeddings, heard: Embeddings, reach: int = REACH_FRAMES) -> Float[np.ndarray, " shifts"]:
-    """Mean distance of mouth and sound at each shift from -reach to reach; at shift d, frame t + d meets sound t."""
-    cosine = np.clip(seen @ heard.T, -1, 1)
+def distance_curve(
+    mouth: Embeddings, sound: Embeddings, max_shift_frames: int = MAX_SHIFT_FRAMES
+) -> Float[np.ndarray, " shifts"]:
+    """Computes the mean Euclidean distance of mouth and sound at each shift, 0 to 2.
+
+    At shift d, the mouth at frame t + d meets the sound at frame t; the first value is at -max_shift_frames. Short
+    videos are shifted by a third of their windows at most.
+    """
+    cosine = np.clip(mouth @ sound.T, -1, 1)
     distance = np.sqrt(2 - 2 * cosine)
-    reach = min(reach, len(seen) // 3)
+    reach = min(max_shift_frames, len(mouth) // 3)
     return np.array([np.diagonal(distance, -shift).mean() for shift in range(-reach, reach + 1)])
 
 
-def prefers(seen: Embeddings, heard: Embeddings, shift: int) -> Float[np.ndarray, " pairs"]:
-    """For each window, 1 where the true sound lies nearer than the one `shift` frames earlier or later, else 0."""
-    cosine = seen @ heard.T
+def beats_shifted(mouth: Embeddings, sound: Embeddings, shift_frames: int) -> Float[np.ndarray, " pairs"]:
+    """Compares the true sound of each window with the sound `shift_frames` earlier and later.
+
+    Returns:
+        1 for each pair in which the true sound has the higher cosine with the mouth, else 0. The mean is the judge's
+        accuracy; chance is 0.5.
+    """
+    cosine = mouth @ sound.T
     count, true = len(cosine), np.diagonal(cosine)
-    sides = [(true[max(0, -d) : count - max(0, d)], np.diagonal(cosine, d)) for d in (shift, -shift)]
-    return np.concatenate([(right > wrong).astype(np.float64) for right, wrong in sides])
+    pairs = [(true[max(0, -d) : count - max(0, d)], np.diagonal(cosine, d)) for d in (shift_frames, -shift_frames)]
+    return np.concatenate([(right > wrong).astype(np.float64) for right, wrong in pairs])
 
 
 def shipped_judge() -> Path:
-    """The folder of the judge that rides in the package."""
+    """Returns the folder of the judge that is part of the package."""
     with resources.as_file(resources.files("pcavs") / "assets" / "judge") as path:
         return path
 
 
 def write_judge_facts(folder: Path, facts: dict[str, object]) -> None:
-    """Writes `judge.json` over network files that are there already: name, provenance, a SHA-256 of each file."""
+    """Writes `judge.json` for network files that are there already: name, provenance and the SHA-256 of each file.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     files = {name: _digest(folder / name) for name in ("mouth.xml", "mouth.bin", "voice.xml", "voice.bin")}
-    (folder / _FACTS).write_text(json.dumps(facts | {"files": files}, indent=1, sort_keys=True) + "\n")
+    write_text(folder / _FACTS, json.dumps(facts | {"files": files}, indent=1, sort_keys=True) + "\n")
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from pcavs.face.regions import lips_shape
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.crops import mouth_crops
-from pcavs.metrics.sync import LEAST_FRAMES, SyncJudge
+from pcavs.metrics.sync import MIN_FRAMES, SyncJudge
 from pcavs.spec import MelSpec
 from pcavs.types import Picture, Waveform
 
@@ -37,7 +37,7 @@ def sync_measures(
     Returns:
         The measures; empty for a clip without sound or too short to be judged. Takes 0.8 ms a frame.
     """
-    if sound is None or len(crops) < max(MIN_JUDGED_FRAMES, LEAST_FRAMES):
+    if sound is None or len(crops) < max(MIN_JUDGED_FRAMES, MIN_FRAMES):
         return {}
     windows = mel_windows(padded_mel(sound, len(crops), MelSpec()))
     score = _judge().score(mouth_crops(crops, meshes), lips_shape(meshes), windows)

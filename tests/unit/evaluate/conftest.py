@@ -1,14 +1,14 @@
-"""Rows of an evaluation as workers give them, with known numbers."""
+"""Rows of an evaluation with known numbers, as worker processes return them."""
 
 import pytest
 
-from pcavs.evaluate.scene import (
+from pcavs.evaluate.protocols import (
     COPIED,
     CROSS,
     FROZEN,
-    MISMATCHED,
-    OTHER_FACE,
+    OTHER_IDENTITY,
     OTHER_POSE,
+    OTHER_SPEECH,
     SELF,
     SHIFTED,
     SILENCE,
@@ -16,14 +16,14 @@ from pcavs.evaluate.scene import (
 )
 
 
-def film(confidence, likeness, opening, offset=0.0, cosine=0.8, **more):
+def film(confidence, sync_cosine, opening, offset=0.0, cosine=0.8, **more):
     return {
         "sync_confidence": confidence,
         "sync_distance": 1.0,
-        "sync_likeness": likeness,
+        "sync_cosine": sync_cosine,
         "sync_offset": offset,
-        "opening_follows": opening,
-        "mouth_error": 8.0 - opening,
+        "opening_correlation": opening,
+        "mouth_area_error": 8.0 - opening,
         "mouth_lmd": 0.05,
         "mouth_lmd_px": 3.0,
         "ssim": 0.9,
@@ -36,9 +36,9 @@ def make_row(index, person):
     return {
         "key": f"clip-{index}",
         "person": person,
-        "lender": "lender",
-        "lends_pose": "x",
-        "lends_speech": "y",
+        "pose_source_person": "stranger",
+        "pose_source": "x",
+        "speech_source": "y",
         "frames": 50,
         "films": {
             TRUTH: film(0.4, 0.6, 1.0, cosine=0.9),
@@ -48,19 +48,19 @@ def make_row(index, person):
             f"A: {SELF}": film(0.3, 0.5, 0.7 + 0.01 * index),
             f"A: {CROSS}": film(0.3, 0.5, 0.0),
             f"A: {SILENCE}": film(0.0, 0.0, 0.0),
-            f"A: {MISMATCHED}": film(0.3, 0.5, 0.1, unheard_sync_confidence=0.05, unheard_sync_likeness=0.1),
+            f"A: {OTHER_SPEECH}": film(0.3, 0.5, 0.1, unused_sync_confidence=0.05, unused_sync_cosine=0.1),
             f"A: {OTHER_POSE}": film(0.3, 0.5, 0.6),
-            f"A: {OTHER_FACE}": film(0.3, 0.5, 0.6),
+            f"A: {OTHER_IDENTITY}": film(0.3, 0.5, 0.6),
         },
-        "exchanges": {
+        "motion_changes": {
             "A": {
                 "speech": {"mouth": (1.0, 1.0), "head": (0.0, 4.0)},
                 "pose": {"mouth": (0.1, 1.0), "head": (4.0, 4.0)},
                 "identity": {"mouth": (0.0, 1.0), "head": (1.0, 4.0)},
             }
         },
-        "opening": {TRUTH: [0.1, 0.2, 0.3], "A": [0.1, 0.2, 0.25]},
-        "shifts": {TRUTH: [1.2, 0.9, 1.2], "A": [1.2, 1.0, 1.1], f"A: {MISMATCHED}": [1.2, 1.2, 1.2]},
+        "mouth_opening": {TRUTH: [0.1, 0.2, 0.3], "A": [0.1, 0.2, 0.25]},
+        "distance_curves": {TRUTH: [1.2, 0.9, 1.2], "A": [1.2, 1.0, 1.1], f"A: {OTHER_SPEECH}": [1.2, 1.2, 1.2]},
     }
 
 

@@ -1,10 +1,10 @@
-"""Which clips are measured on, and who lends to whom."""
+"""Which clips are found, how they are stored, and from which clips pose and speech are taken."""
 
 import numpy as np
 import pytest
 
 from pcavs.errors import InputError
-from pcavs.evaluate.clips import Case, find_clips, load_case, partners, resized, save_case
+from pcavs.evaluate.clips import EvaluationClip, find_clips, load_clip, other_clips, resized, store_clip
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.media.film import FilmWriter
 
@@ -32,7 +32,7 @@ def make_wav(tmp_path):
     return write_noise(tmp_path / "noise.wav", 0.4)
 
 
-def test_films_with_sound_are_spread_over_people(films):
+def test_videos_with_sound_are_spread_over_people(films):
     found = find_clips(options(films, index=films / "index.csv"))
     assert [(each.key, each.person) for each in found] == [("ann-1", "ann"), ("bob-1", "bob"), ("ann-2", "ann")]
     assert [each.key for each in find_clips(options(films, index=films / "index.csv", most_clips=2))] == [
@@ -41,55 +41,55 @@ def test_films_with_sound_are_spread_over_people(films):
     ]
 
 
-def test_without_an_index_each_film_is_somebody_else(films):
+def test_without_an_index_each_video_is_another_person(films):
     assert len({each.person for each in find_clips(options(films))}) == 3
 
 
 @pytest.mark.parametrize("name", ["missing", "noise.wav"])
-def test_a_place_that_is_no_folder_is_refused(tmp_path, make_wav, name):
-    with pytest.raises(InputError, match="is no folder; give a folder of films with sound, or of shards"):
+def test_clips_that_are_not_a_folder_are_refused(tmp_path, make_wav, name):
+    with pytest.raises(InputError, match="is not a folder; give a folder of videos with sound, or of shards"):
         find_clips(options(tmp_path / name))
 
 
-def test_an_empty_folder_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no film with sound in"):
+def test_empty_folder_is_refused(tmp_path):
+    with pytest.raises(InputError, match="no video with sound in"):
         find_clips(options(tmp_path))
 
 
 @pytest.mark.parametrize("data", [b"path,identity\n\xff,ann\n", b"path,identity\na\0b,ann\n", b"path\na.mp4\n"])
-def test_an_index_that_cannot_be_read_is_refused(films, data):
+def test_unreadable_index_is_refused(films, data):
     (films / "odd.csv").write_bytes(data)
     with pytest.raises(InputError, match=r"^[^\n]*odd\.csv [^\n]*$"):
         find_clips(options(films, index=films / "odd.csv"))
 
 
-def test_a_missing_index_is_refused(films):
+def test_missing_index_is_refused(films):
     with pytest.raises(InputError, match="no index at"):
         find_clips(options(films, index=films / "other.csv"))
 
 
-def test_strangers_lend_before_the_person_s_own_clips():
+def test_other_people_come_before_the_same_person():
     keys = [("a1", "ann"), ("a2", "ann"), ("b1", "bob"), ("c1", "cid")]
-    assert list(partners(keys, 0)) == [2, 3, 1]
-    assert list(partners(keys, 2)) == [3, 0, 1]
+    assert list(other_clips(keys, 0)) == [2, 3, 1]
+    assert list(other_clips(keys, 2)) == [3, 0, 1]
 
 
-def test_a_kept_case_comes_back_without_loss(tmp_path):
+def test_stored_clip_is_lossless(tmp_path):
     rng = np.random.default_rng(0)
     faces = rng.integers(0, 255, (3, 256, 256, 3)).astype(np.uint8)
     raw = rng.normal(0, 1, (3, 478, 3)).astype(np.float32)
     film = tmp_path / "films" / "key" / "truth.mp4"
-    case = Case("key", "ann", faces, rng.normal(0, 0.1, 1920).astype(np.float32), film, raw)
+    clip = EvaluationClip("key", "ann", faces, rng.normal(0, 0.1, 1920).astype(np.float32), film, raw)
     (tmp_path / "work").mkdir()
-    save_case(case, tmp_path / "work" / "key.npz")
-    back = load_case(tmp_path / "work" / "key.npz")
-    assert (back.key, back.person, back.film) == ("key", "ann", film)
-    assert np.array_equal(back.faces, case.faces)
-    assert np.array_equal(back.waveform, case.waveform)
+    store_clip(clip, tmp_path / "work" / "key.npz")
+    back = load_clip(tmp_path / "work" / "key.npz")
+    assert (back.key, back.person, back.truth_path) == ("key", "ann", film)
+    assert np.array_equal(back.faces, clip.faces)
+    assert np.array_equal(back.waveform, clip.waveform)
     assert np.array_equal(back.raw, raw)
 
 
-def test_pictures_of_the_right_side_are_left_alone():
+def test_pictures_of_the_right_size_are_returned_unchanged():
     picture = np.zeros((256, 256, 3), np.uint8)
     assert resized(picture) is picture
     assert resized(picture, 64).shape == (64, 64, 3)

@@ -1,4 +1,4 @@
-"""The page is whole, needs nothing beside it, and says what it must."""
+"""The report page is valid, self-contained and complete."""
 
 import re
 from html.parser import HTMLParser
@@ -7,10 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.evaluate.catalogue import GLANCE, GROUPS, METRICS
-from pcavs.evaluate.charts import line_chart, mean_curve
+from pcavs.evaluate.catalogue import GROUPS, HEADLINE, METRICS
+from pcavs.evaluate.figures import line_chart, mean_curve, strip_path
 from pcavs.evaluate.report import write_report
-from pcavs.evaluate.strips import strip_path
 from pcavs.evaluate.summary import summarise
 
 _VOID = {"meta", "br", "img", "link", "path", "polyline"}
@@ -36,7 +35,7 @@ def page(rows, tmp_path):
     for row in rows:
         for name in ("", "A"):
             cv2.imwrite(str(strip_path(tmp_path, row["key"], name)), np.zeros((8, 8, 3), np.uint8))
-    probe = {"read": 0.5, "chance": 0.25}
+    probe = {"score": 0.5, "chance": 0.25}
     report = {
         "weights": {"A": "0" * 64},
         "pcavs": "0",
@@ -51,68 +50,68 @@ def page(rows, tmp_path):
     return write_report(report, tmp_path).read_text()
 
 
-def test_the_page_is_balanced(page):
+def test_tags_are_balanced(page):
     parser = Balanced()
     parser.feed(page)
     assert parser.open == []
 
 
-def test_the_page_needs_nothing_beside_it(page):
+def test_page_has_no_external_files(page):
     assert not re.findall(r'(?:src|href)="(?!data:)', page)
     assert page.count("data:image/jpeg;base64,") == 8
 
 
-def test_names_from_outside_are_escaped(page):
+def test_names_are_escaped(page):
     assert "<b>clips" not in page
     assert "&lt;b&gt;clips" in page
 
 
 @pytest.mark.parametrize(
-    "said", ["Who drives what", "as remembered and unverified", "compare with no published figure"]
+    "said", ["Which input moves the mouth", "from memory and were not checked", "do not compare with published figures"]
 )
-def test_the_page_says_what_it_must(page, said):
+def test_page_states_its_limits(page, said):
     assert said in page
 
 
-def test_missing_identity_judges_are_said(page):
-    assert "none here (scripts/fetch_judges.py fetches them)" in page
+def test_missing_identity_networks_are_reported(page):
+    assert "none found (scripts/fetch_judges.py fetches one)" in page
 
 
-def test_encoders_stand_side_by_side(page):
-    """The ablation is audited beside the weights, in the same table."""
+def test_encoders_are_side_by_side(page):
+    """An ablation is in the same table as the weights."""
     assert "<th>A</th><th>no-augmentation-0</th>" in page
     assert page.count("0.50<small>chance 0.25</small>") == 2
 
 
-def test_the_worst_clips_come_before_the_tables_and_the_rest_unfolds(page, rows):
+def test_worst_clips_come_before_the_tables_and_the_rest_is_folded(page, rows):
     worst, details = page.index("<figure>"), page.index("<details>")
-    assert page.index("At a glance") < worst < details < page.index("All films")
+    assert page.index("Main results") < worst < details < page.index("All films and metrics")
     assert page[worst:details].count("<figure>") == 3
-    assert f"The next {len(rows) - 3}" in page
+    assert f"Show {len(rows) - 3} more" in page
 
 
-def test_every_number_is_in_one_table():
+def test_every_metric_is_in_one_table():
     grouped = [key for keys in GROUPS.values() for key in keys]
     assert sorted(grouped) == sorted(METRICS)
-    assert set(GLANCE) <= set(METRICS)
+    assert set(HEADLINE) <= set(METRICS)
 
 
-def test_the_first_table_has_the_judged_film_beside_the_truth(page):
-    table = page[page.index("At a glance") : page.index("Do the obvious tricks")]
+def test_first_table_has_the_evaluated_film_beside_the_truth(page):
+    table = page[page.index("Main results") : page.index("Sanity checks")]
     assert table.index("ground truth") < table.index("A: self-driven") < table.index("frozen first frame")
-    assert "mouth opening follows the truth" in table
+    assert "mouth opening correlation" in table
 
 
-def test_every_metric_has_a_direction_that_exists():
+def test_every_metric_has_a_known_direction():
     assert {metric.better for metric in METRICS.values()} <= {"higher", "lower", "as truth", ""}
 
 
-def test_a_chart_draws_each_curve_even_a_flat_one():
+def test_chart_draws_each_curve_even_a_flat_one():
     chart = line_chart({"one": [1.0, 2.0, 1.5], "flat": [1.0, 1.0, 1.0]}, 0.0, 0.04, ("s", "opening"))
     assert chart.count("<polyline") == 2
     assert "nan" not in chart
     assert "nan" not in line_chart({"flat": [1.0, 1.0]}, 0.0, 1.0, ("s", "y"))
 
 
-def test_curves_are_averaged_about_their_middles():
+def test_curves_are_averaged_around_their_middles():
     assert mean_curve([[9.0, 1.0, 2.0, 3.0, 9.0], [3.0, 4.0, 5.0]]) == [2, 3, 4]

@@ -1,15 +1,15 @@
-"""Identity on a scale that does not depend on the network."""
+"""Cosines of embeddings and their normalisation."""
 
 import numpy as np
 import pytest
 
-from pcavs.metrics.identity import cosine, find_embedders, likeness, mean_cosine
+from pcavs.metrics.identity import cosine, find_embedders, mean_cosine, normalised_similarity
 
 
-def test_likeness_is_one_for_the_person_and_zero_for_a_stranger():
-    assert likeness(0.8, 0.8, 0.5) == pytest.approx(1)
-    assert likeness(0.5, 0.8, 0.5) == pytest.approx(0)
-    assert likeness(0.4, 0.8, 0.5) < 0
+def test_normalised_similarity_is_one_for_the_person_and_zero_for_a_stranger():
+    assert normalised_similarity(0.8, 0.8, 0.5) == pytest.approx(1)
+    assert normalised_similarity(0.5, 0.8, 0.5) == pytest.approx(0)
+    assert normalised_similarity(0.4, 0.8, 0.5) < 0
 
 
 def test_cosines_of_unit_vectors():
@@ -19,5 +19,5 @@ def test_cosines_of_unit_vectors():
     assert mean_cosine([one, other], one) == pytest.approx(0.5)
 
 
-def test_an_empty_folder_has_no_embedder(tmp_path):
+def test_empty_folder_has_no_embedder(tmp_path):
     assert find_embedders(tmp_path) == []

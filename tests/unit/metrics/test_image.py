@@ -1,10 +1,10 @@
-"""Likeness and sharpness, by hand and against packages where they are installed."""
+"""PSNR, SSIM, CPBD and sharpness: worked cases, and other packages where they are installed."""
 
 import cv2
 import numpy as np
 import pytest
 
-from pcavs.metrics.image import cpbd, grey, laplacian_spread, psnr, ssim
+from pcavs.metrics.image import cpbd, laplacian_std, luminance, psnr, ssim
 
 
 def flat(level, side=64):
@@ -17,7 +17,7 @@ def textured(side=128, seed=0):
 
 
 def ramp(width, side=128, low=40, high=200):
-    """An upright edge every 32 pixels that takes `width` pixels from dark to bright, and a hard way back."""
+    """An upright edge every 32 pixels that rises over `width` pixels, mirrored in every second column."""
     column = np.full(32, low, np.float64)
     column[8 : 8 + width + 1] = np.linspace(low, high, width + 1)
     column[8 + width :] = high
@@ -55,9 +55,9 @@ def test_ssim_and_psnr_agree_with_torchmetrics():
     functional = pytest.importorskip("torchmetrics.functional.image")
     torch = pytest.importorskip("torch")
     made, truth = textured(seed=1), cv2.GaussianBlur(textured(seed=1), (0, 0), 3)
-    tensors = [torch.from_numpy(grey(each).astype(np.float64))[None, None] for each in (made, truth)]
+    tensors = [torch.from_numpy(luminance(each).astype(np.float64))[None, None] for each in (made, truth)]
     _, theirs = functional.structural_similarity_index_measure(*tensors, data_range=255.0, return_full_image=True)
-    # It averages over a mirrored border too, where no whole window lies in the picture.
+    # torchmetrics also averages over the border, where the window is not inside the picture.
     assert ssim(made, truth) == pytest.approx(float(theirs[..., 5:-5, 5:-5].mean()), abs=1e-6)
     colours = [torch.from_numpy(each.astype(np.float64)) for each in (made, truth)]
     assert psnr(made, truth) == pytest.approx(
@@ -87,6 +87,6 @@ def test_laplacian_spread_is_zero_on_a_slope_and_falls_with_blur():
     inside = np.zeros((128, 128), bool)
     inside[2:-2, 2:-2] = True
     slope = np.repeat(np.tile(np.arange(128, dtype=np.uint8), (128, 1))[..., None], 3, axis=2)
-    assert laplacian_spread(slope, inside) == pytest.approx(0, abs=1e-3)
+    assert laplacian_std(slope, inside) == pytest.approx(0, abs=1e-3)
     picture = textured()
-    assert laplacian_spread(cv2.GaussianBlur(picture, (0, 0), 2), everywhere) < laplacian_spread(picture, everywhere)
+    assert laplacian_std(cv2.GaussianBlur(picture, (0, 0), 2), everywhere) < laplacian_std(picture, everywhere)

@@ -1,14 +1,14 @@
-"""Distances and motions of points, worked by hand."""
+"""Landmark distances, jitter, speed and blinks: worked cases."""
 
 import numpy as np
 import pytest
 
 from pcavs.metrics.landmark import (
-    blinks_a_minute,
+    blinks_per_minute,
+    eye_aspect_ratio,
     jitter,
     landmark_distance,
-    lid_opening,
-    motion_rms,
+    rms_speed,
     shape_distance,
 )
 
@@ -22,37 +22,37 @@ def test_distance_of_points_moved_by_three_and_four_is_five():
     assert landmark_distance(truth + np.array([3, 4]), truth) == pytest.approx(np.full(50, 5.0))
 
 
-def test_shape_distance_does_not_see_where_points_rest():
+def test_shape_distance_ignores_a_constant_offset():
     truth = still()
     assert shape_distance(truth + np.array([3, 4]), truth) == pytest.approx(np.zeros(50))
 
 
-def test_even_motion_does_not_jitter():
+def test_uniform_motion_does_not_jitter():
     walk = still() + np.arange(50)[:, None, None] * [0.5, -0.2]
     assert jitter(walk) == pytest.approx(0, abs=1e-9)
 
 
-def test_white_noise_jitters_by_the_root_of_six_an_axis():
+def test_white_noise_jitters_by_the_root_of_six_per_axis():
     noise = np.random.default_rng(1).normal(0, 0.1, (4000, 5, 1))
     assert jitter(noise) == pytest.approx(0.1 * np.sqrt(6), rel=0.03)
 
 
-def test_two_frames_cannot_jitter():
+def test_two_frames_do_not_jitter():
     assert jitter(still(2)) == 0
 
 
-def test_speed_is_in_units_a_second_and_of_the_frames_asked_for():
+def test_speed_is_per_second_and_over_the_selected_frames():
     walk = np.zeros((20, 1, 2))
     walk[10:, 0, 0] = np.arange(10) * 0.2
     moving = np.arange(20) >= 10
-    assert motion_rms(walk, moving) == pytest.approx(0.2 * 25)
-    assert motion_rms(walk, ~moving) == 0
-    assert motion_rms(walk, np.zeros(20, bool)) == 0
+    assert rms_speed(walk, moving) == pytest.approx(0.2 * 25)
+    assert rms_speed(walk, ~moving) == 0
+    assert rms_speed(walk, np.zeros(20, bool)) == 0
 
 
-def test_lid_opening_is_height_over_width():
+def test_eye_aspect_ratio_is_height_over_width():
     eye = np.array([[[0, 0], [1, -0.5], [3, -0.5], [4, 0], [3, 0.5], [1, 0.5]]], float)
-    assert lid_opening(eye) == pytest.approx([1 / 4])
+    assert eye_aspect_ratio(eye) == pytest.approx([1 / 4])
 
 
 def opening(*shut_lengths):
@@ -63,9 +63,9 @@ def opening(*shut_lengths):
 
 
 @pytest.mark.parametrize(("shut", "count"), [((), 0), ((3,), 1), ((3, 5, 2), 3), ((3, 30), 1)])
-def test_blinks_are_counted_a_minute_and_a_sleeping_eye_is_none(shut, count):
-    assert blinks_a_minute(opening(*shut)) == pytest.approx(count * 6)
+def test_blinks_are_counted_per_minute_and_a_long_closure_is_not_a_blink(shut, count):
+    assert blinks_per_minute(opening(*shut)) == pytest.approx(count * 6)
 
 
-def test_an_eye_that_never_opens_does_not_blink():
-    assert blinks_a_minute(np.full(100, 0.05)) == 0
+def test_eye_that_never_opens_does_not_blink():
+    assert blinks_per_minute(np.full(100, 0.05)) == 0

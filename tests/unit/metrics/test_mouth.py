@@ -1,27 +1,28 @@
-"""The mouth's area and how its opening follows."""
+"""Mouth mask, error inside it, and confidence intervals."""
 
 import numpy as np
 import pytest
 
-from pcavs.metrics.mouth import area_error, area_mask, correlation
+from pcavs.metrics.curves import correlation
+from pcavs.metrics.mouth import masked_error, polygon_mask
 from pcavs.metrics.statistics import bootstrap
 
 
-def test_the_area_is_the_polygon_widened():
+def test_mask_is_the_dilated_polygon():
     mesh = np.zeros((478, 3), np.float32)
     mesh[:4, :2] = [[20, 20], [40, 20], [40, 30], [20, 30]]
-    mask = area_mask(mesh, (0, 1, 2, 3), 100, margin=0.05)
+    mask = polygon_mask(mesh, (0, 1, 2, 3), 100, margin=0.05)
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     assert (rows[0], rows[-1], columns[0], columns[-1]) == (15, 35, 15, 45)
 
 
-def test_the_error_is_counted_inside_the_area_only():
+def test_error_counts_inside_the_mask_only():
     truth = np.zeros((10, 10, 3), np.uint8)
     made = truth.copy()
     made[:5] = 30
     mask = np.zeros((10, 10), bool)
     mask[4:6] = True
-    assert area_error(made, truth, mask) == pytest.approx(15)
+    assert masked_error(made, truth, mask) == pytest.approx(15)
 
 
 def test_correlation_of_a_frozen_mouth_is_zero():
@@ -30,13 +31,13 @@ def test_correlation_of_a_frozen_mouth_is_zero():
     assert correlation(2 * curve + 1, curve) == pytest.approx(1)
 
 
-def test_the_interval_holds_the_mean_and_narrows_with_clips():
+def test_interval_contains_the_mean_and_narrows_with_clips():
     rng = np.random.default_rng(0)
     few, many = bootstrap(rng.normal(2, 1, 10), rng, 2000), bootstrap(rng.normal(2, 1, 1000), rng, 2000)
-    assert few.low < few.middle < few.high
+    assert few.low < few.estimate < few.high
     assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
 
 
-def test_a_median_is_not_moved_by_one_value_far_away():
+def test_median_ignores_one_outlier():
     values = np.array([0.0] * 9 + [15.0])
     assert bootstrap(values, np.random.default_rng(0), 500, np.median)[:2] == (0, 0)

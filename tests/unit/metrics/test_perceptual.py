@@ -1,4 +1,4 @@
-"""LPIPS from a user's files: against the formula written out anew, with random weights."""
+"""LPIPS converted from a user's files equals an independent implementation, with random weights."""
 
 import importlib.util
 import json
@@ -26,7 +26,7 @@ def converter():
 
 
 def random_files(folder, network):
-    """A backbone as torchvision names it, classifier and all, and LPIPS's own weights."""
+    """Writes a backbone with torchvision's names, classifier included, and LPIPS's channel weights."""
     generator = torch.Generator().manual_seed(0)
     alex = [(64, 3, 11), (192, 64, 5), (384, 192, 3), (256, 384, 3), (256, 256, 3)]
     widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
@@ -46,7 +46,7 @@ def random_files(folder, network):
 
 
 def by_hand(pictures, backbone, linear, network):
-    """The distance as the paper has it, a pixel's unit vectors compared, in float64."""
+    """Computes the distance of the paper in float64: squared differences of unit feature vectors."""
     conv, pool = torch.nn.functional.conv2d, torch.nn.functional.max_pool2d
     looks = []
     for picture in pictures:
@@ -75,7 +75,7 @@ def by_hand(pictures, backbone, linear, network):
 
 
 @pytest.mark.parametrize("network", ["alex", pytest.param("vgg", marks=pytest.mark.slow)])
-def test_a_converted_network_gives_the_papers_distance(tmp_path, converter, network):
+def test_converted_network_gives_the_published_distance(tmp_path, converter, network):
     (backbone_file, linear_file), backbone, linear = random_files(tmp_path, network)
     words = ["lpips", "--network", network, "--backbone", str(backbone_file), "--linear", str(linear_file)]
     converter.main([*words, "--out", str(tmp_path / "judges")])
@@ -83,13 +83,13 @@ def test_a_converted_network_gives_the_papers_distance(tmp_path, converter, netw
     assert judge.name == f"lpips-{network}"
     assert [each["file"] for each in judge.facts["made_of"]] == [backbone_file.name, linear_file.name]
     rng = np.random.default_rng(1)
-    # Another size than the one that was traced.
+    # Not the size with which the network was traced.
     made, truth = rng.integers(0, 255, (2, 96, 80, 3)).astype(np.uint8)
     assert judge.distance(made, truth) == pytest.approx(by_hand([made, truth], backbone, linear, network), rel=1e-4)
     assert judge.distance(truth, truth) == 0
 
 
-def test_other_files_are_refused(tmp_path, converter):
+def test_wrong_files_are_refused(tmp_path, converter):
     (backbone_file, linear_file), backbone, linear = random_files(tmp_path, "alex")
     with pytest.raises(SystemExit, match="do not make lpips-vgg"):
         converter.convert_lpips("vgg", backbone_file, linear_file, tmp_path)
@@ -104,13 +104,13 @@ def test_other_files_are_refused(tmp_path, converter):
 
 
 class Runs:
-    """Runs when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __reduce__(self):
         return Path.touch, (Path("touched-by-a-pickle"),)
 
 
-def test_code_in_a_file_is_not_run(tmp_path, converter, monkeypatch):
+def test_code_in_a_pickle_is_not_run(tmp_path, converter, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"features.0.weight": Runs()}, tmp_path / "bad.pth")
     with pytest.raises(SystemExit, match="cannot be read as tensors"):
@@ -121,11 +121,11 @@ def test_code_in_a_file_is_not_run(tmp_path, converter, monkeypatch):
         converter.read_tensors(tmp_path / "list.pth")
 
 
-def test_a_folder_without_any_has_none_and_a_damaged_one_says_so(tmp_path):
+def test_empty_folder_has_no_distance_and_a_damaged_network_is_refused(tmp_path):
     assert find_distances(tmp_path) == []
     (tmp_path / "lpips-alex.xml").write_text("<net/>")
     with pytest.raises(WeightsError, match=r"lpips-alex.xml cannot be used .*convert_judges.py"):
         find_distances(tmp_path)
     (tmp_path / "lpips-alex.json").write_text(json.dumps({"made_of": {}}))
-    with pytest.raises(WeightsError, match="make it anew"):
+    with pytest.raises(WeightsError, match=r"run scripts/convert_judges\.py again"):
         find_distances(tmp_path)

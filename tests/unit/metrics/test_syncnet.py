@@ -1,4 +1,4 @@
-"""The published SyncNet: towers against their layers written out, its sound's features, its way of scoring."""
+"""The published SyncNet: towers against an independent implementation, MFCC, scoring and face crops."""
 
 import importlib.util
 from pathlib import Path
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from pcavs.errors import InputError, WeightsError
-from pcavs.metrics.syncnet import SYNCNET, SyncNetJudge, cepstra, compare_published, find_syncnet, syncnet_faces
+from pcavs.metrics.syncnet import SYNCNET, SyncNetJudge, find_syncnet, mfcc, score_syncnet, syncnet_faces
 
 torch = pytest.importorskip("torch")
 
-# (index, kernel's shape) of the published file's convolutions; the norms follow one place later.
+# (index, kernel shape) of the published file's convolutions; each batch norm has the next index.
 VOICE = [(0, 64, 1, 3, 3), (4, 192, 64, 3, 3), (8, 384, 192, 3, 3), (11, 256, 384, 3, 3), (14, 256, 256, 3, 3)]
 VOICE = [*VOICE, (18, 512, 256, 5, 4)]
 MOUTH = [(0, 96, 3, 5, 7, 7), (4, 256, 96, 1, 5, 5), (8, 256, 256, 1, 3, 3), (11, 256, 256, 1, 3, 3)]
@@ -76,7 +76,7 @@ def load_converter():
 
 
 def by_hand(x, state, maps, head):
-    """A tower, layer by layer."""
+    """Runs a tower layer by layer."""
     functional = torch.nn.functional
     flat = maps == "netcnnaud"
     conv, pool = (functional.conv2d, functional.max_pool2d) if flat else (functional.conv3d, functional.max_pool3d)
@@ -100,7 +100,7 @@ def by_hand(x, state, maps, head):
 @pytest.mark.slow
 def test_faces_are_embedded_as_published(judge, published):
     faces = np.random.default_rng(0).integers(0, 255, (6, 224, 224, 3)).astype(np.uint8)
-    found = judge.seen(faces)
+    found = judge.embed_faces(faces)
     assert found.shape == (2, 1024)
     blue_first = torch.from_numpy(faces[..., ::-1].copy()).float().permute(3, 0, 1, 2)
     wanted = by_hand(blue_first[None, :, 1:6], published, "netcnnlip", "netfclip")[0].numpy()
@@ -110,28 +110,28 @@ def test_faces_are_embedded_as_published(judge, published):
 @pytest.mark.slow
 def test_sound_is_embedded_as_published(judge, published):
     sound = np.random.default_rng(1).uniform(-0.3, 0.3, 16000 // 2).astype(np.float32)
-    found = judge.heard(sound)
-    windows = torch.from_numpy(cepstra(sound).T.astype(np.float32))[None, None, :, 8:28]
+    found = judge.embed_sound(sound)
+    windows = torch.from_numpy(mfcc(sound).T.astype(np.float32))[None, None, :, 8:28]
     wanted = by_hand(windows, published, "netcnnaud", "netfcaud")[0].numpy()
     assert found[2] == pytest.approx(wanted, rel=1e-3, abs=1e-3 * float(np.abs(wanted).max()))
-    assert len(found) == (len(cepstra(sound)) - 20) // 4 + 1
+    assert len(found) == (len(mfcc(sound)) - 20) // 4 + 1
 
 
 @pytest.mark.slow
-def test_other_files_and_damaged_ones_are_refused(judge, published, tmp_path):
+def test_wrong_and_damaged_files_are_refused(judge, published, tmp_path):
     torch.save({name: value for name, value in published.items() if name != "netfclip.3.bias"}, tmp_path / "bad.model")
     with pytest.raises(SystemExit, match="is not SyncNet"):
         load_converter().convert_syncnet(tmp_path / "bad.model", tmp_path)
     assert find_syncnet(tmp_path) is None
     (tmp_path / f"{SYNCNET}-mouth.xml").write_text("<net/>")
-    with pytest.raises(WeightsError, match="make it anew"):
+    with pytest.raises(WeightsError, match=r"run scripts/convert_judges\.py again"):
         find_syncnet(tmp_path)
-    with pytest.raises(InputError, match="a film of 4 frames cannot be judged"):
-        judge.seen(np.zeros((4, 224, 224, 3), np.uint8))
+    with pytest.raises(InputError, match="sync of 4 frames cannot be scored"):
+        judge.embed_faces(np.zeros((4, 224, 224, 3), np.uint8))
 
 
-def test_cepstra_of_a_tone_by_hand():
-    """One frame in the middle of a tone, worked out with loops."""
+def test_mfcc_of_a_tone_by_hand():
+    """One frame in the middle of a tone, computed with loops."""
     time = np.arange(4000) / 16000
     sound = (0.4 * np.sin(2 * np.pi * 700 * time)).astype(np.float32)
     levels = np.round(sound.astype(float) * 32768)
@@ -149,31 +149,31 @@ def test_cepstra_of_a_tone_by_hand():
     for order in range(1, 13):
         cosine = sum(bands[b] * np.cos(np.pi * order * (b + 0.5) / 26) for b in range(26)) * (2 / 26) ** 0.5
         wanted.append(cosine * (1 + 11 * np.sin(np.pi * order / 22)))
-    assert cepstra(sound)[5] == pytest.approx(wanted, rel=1e-6)
-    assert len(cepstra(sound)) == 1 + -(-(4000 - 400) // 160)
-    assert np.isfinite(cepstra(np.zeros(800, np.float32))).all()
+    assert mfcc(sound)[5] == pytest.approx(wanted, rel=1e-6)
+    assert len(mfcc(sound)) == 1 + -(-(4000 - 400) // 160)
+    assert np.isfinite(mfcc(np.zeros(800, np.float32))).all()
 
 
 @pytest.mark.parametrize("late", [-4, 0, 3])
-def test_a_late_film_is_found_late(late):
+def test_late_picture_has_positive_offset(late):
     steps = np.random.default_rng(0).normal(0, 1, (80, 1024)).astype(np.float32)
-    score = compare_published(steps[20 - late : 60 - late], steps[20:60])
+    score = score_syncnet(steps[20 - late : 60 - late], steps[20:60])
     assert score.offset_frames == late
     assert score.confidence > 10
-    assert (score.likeness > 0.99) == (late == 0)
+    assert (score.cosine > 0.99) == (late == 0)
 
 
-def test_beyond_the_ends_there_is_nothing():
-    """As published: at a shift of k, k frames are compared with zeros."""
+def test_sound_is_padded_with_zero_vectors():
+    """As published: at a shift of k frames, k frames are compared with zeros."""
     seen = np.ones((20, 1024), np.float32)
-    score = compare_published(seen, seen)
+    score = score_syncnet(seen, seen)
     curve = [abs(k - 15) * 32 / 20 for k in range(31)]
     assert score.distance == pytest.approx(0, abs=1e-3)
     assert score.confidence == pytest.approx(np.median(curve), rel=1e-3)
 
 
-def test_a_face_is_cut_out_with_what_is_around_it():
-    """Half a box of 100 px is 50: the cut reaches 70 to each side of its middle, 50 above it and 90 below."""
+def test_face_crop_has_the_published_margins():
+    """A box of 100 px: the crop extends 70 px to each side of its centre, 50 px above and 90 px below."""
     picture = np.zeros((240, 320, 3), np.uint8)
     picture[70:170, 110:210] = (200, 100, 50)
     mesh = np.zeros((1, 478, 3), np.float32)
@@ -188,7 +188,7 @@ def test_a_face_is_cut_out_with_what_is_around_it():
     assert tuple(face[100, 80]) == (200, 100, 50)
 
 
-def test_the_cut_does_not_shake_with_the_landmarks():
+def test_crop_ignores_a_jump_of_one_frame():
     rng = np.random.default_rng(0)
     mesh = np.zeros((30, 478, 3), np.float32)
     mesh[:, :, :2] = 120
