@@ -23,7 +23,7 @@ METRICS: Final[dict[str, Metric]] = {
         "sync confidence", "", "higher", 3, "Sync judge: median distance over shifts of ±15 frames minus the smallest."
     ),
     "sync_distance": Metric(
-        "sync distance", "", "lower", 3, "Sync judge: distance of mouth and sound, 0 to 2; unrelated ones have 1.4."
+        "sync distance", "", "lower", 3, "Sync judge: distance of mouth and sound, 0 to 2; about 1.4 if unrelated."
     ),
     "sync_offset": Metric(
         "sync offset", "frames", "as truth", 1, "Shift at which mouth and sound fit best; positive: the mouth is late."
@@ -41,7 +41,7 @@ METRICS: Final[dict[str, Metric]] = {
     "syncnet_distance": Metric(
         "SyncNet distance", "", "lower", 2, "LSE-D of the published SyncNet, on our own crop of the face."
     ),
-    "syncnet_offset": Metric("SyncNet offset", "frames", "as truth", 1, "As sync offset, by the published SyncNet."),
+    "syncnet_offset": Metric("SyncNet offset", "frames", "as truth", 1, "Sync offset by the published SyncNet."),
     "opening_correlation": Metric(
         "mouth opening correlation", "r", "higher", 2, "Pearson correlation of the mouth opening with the truth's."
     ),
@@ -56,8 +56,16 @@ METRICS: Final[dict[str, Metric]] = {
     "mouth_lmd_px": Metric(
         "mouth landmark distance", "px of 256", "lower", 2, "Mean distance of lip landmarks to the truth's (LMD)."
     ),
-    "mouth_lmd": Metric("mouth landmark distance", _EYES, "lower", 3, "The same, relative to the face's size."),
-    "face_lmd": Metric("face landmark distance", _EYES, "lower", 3, "The same of face outline, eyes, nose and lips."),
+    "mouth_lmd": Metric(
+        "mouth landmark distance",
+        _EYES,
+        "lower",
+        3,
+        "Mean distance of lip landmarks to the truth's, relative to the face.",
+    ),
+    "face_lmd": Metric(
+        "face landmark distance", _EYES, "lower", 3, "Mean distance of the landmarks of outline, eyes, nose and lips."
+    ),
     "lip_shape_error_mm": Metric(
         "lip shape error", "mm", "lower", 2, "Distance of lip landmarks, head motion and the clip's mean shape removed."
     ),
@@ -94,9 +102,15 @@ METRICS: Final[dict[str, Metric]] = {
     "yaw_error": Metric("yaw error", "deg", "lower", 2, "Mean absolute difference to the pose source."),
     "pitch_error": Metric("pitch error", "deg", "lower", 2, "Mean absolute difference to the pose source."),
     "roll_error": Metric("roll error", "deg", "lower", 2, "Mean absolute difference to the pose source."),
-    "yaw_motion_error": Metric("yaw motion error", "deg", "lower", 2, "The same, each clip's mean angle removed."),
-    "pitch_motion_error": Metric("pitch motion error", "deg", "lower", 2, "The same, each clip's mean angle removed."),
-    "roll_motion_error": Metric("roll motion error", "deg", "lower", 2, "The same, each clip's mean angle removed."),
+    "yaw_motion_error": Metric(
+        "yaw motion error", "deg", "lower", 2, "As the error, after removing each clip's mean angle."
+    ),
+    "pitch_motion_error": Metric(
+        "pitch motion error", "deg", "lower", 2, "As the error, after removing each clip's mean angle."
+    ),
+    "roll_motion_error": Metric(
+        "roll motion error", "deg", "lower", 2, "As the error, after removing each clip's mean angle."
+    ),
     "yaw_correlation": Metric("yaw correlation", "r", "higher", 2, "Pearson correlation with the pose source."),
     "pitch_correlation": Metric("pitch correlation", "r", "higher", 2, "Pearson correlation with the pose source."),
     "roll_correlation": Metric("roll correlation", "r", "higher", 2, "Pearson correlation with the pose source."),

@@ -18,7 +18,9 @@ _STRIPS: Final = 12
 _OPEN_STRIPS: Final = 3
 """Strips shown at once; the reader unfolds the others."""
 _DIGEST_CHARACTERS: Final = 12
-_PAPER_DIGITS: Final = 3
+_OUR_DIGITS: Final = 3
+_PAPER_DIGITS: Final = (3, 3, 2, 1)
+"""Decimals of the paper's columns, as printed there."""
 _DIRECTIONS: Final = {
     "higher": "higher is better",
     "lower": "lower is better",
@@ -43,8 +45,8 @@ th:first-child,td:first-child{text-align:left;position:sticky;left:0;background:
 min-width:6.5rem;max-width:17rem;overflow-wrap:anywhere}
 td small,th small{display:block;opacity:.65;font-weight:400}
 thead th{vertical-align:bottom;white-space:normal;min-width:4.6rem}
-thead th+th{max-width:9rem;overflow-wrap:anywhere}
-table.text th,table.text td{text-align:left;white-space:normal}table.text td:last-child{min-width:14rem}
+thead th+th{max-width:9rem;overflow-wrap:break-word}
+table.text th,table.text td{text-align:left;white-space:normal}table.text td+td{min-width:12rem}
 .yes{color:#15803d;font-weight:600}.no{color:#b91c1c;font-weight:600}
 @media(prefers-color-scheme:dark){.yes{color:#4ade80}.no{color:#f87171}}
 svg{max-width:100%;height:auto;font:10px system-ui,sans-serif;fill:currentColor}
@@ -169,15 +171,15 @@ def _checks(checks: list[dict[str, Any]]) -> str:
         for each in checks
     ]
     note = _note(
-        "A metric is worth something only if degenerate films get the worse score: a frozen picture, a mouth driven by "
-        "other speech, a delayed film, a copy of the pose source. Do not trust a metric whose check failed."
+        "A metric is useful only if degenerate films get a worse score: a frozen picture, a mouth driven by other "
+        "speech, a delayed film, a copy of the pose source. Do not trust a metric whose check failed."
     )
     return note + _table(["check", "result", "degenerate film", "compared with", "metric"], rows)
 
 
 def _worst_clips(rows: list[dict[str, Any]], names: list[str], out: Path) -> str:
     strips = [_strip(row, names, out) for row in worst_first(rows, names[0])[:_STRIPS]]
-    note = _note("Clips with the lowest correlation of mouth opening. Each row of pictures is one film, left to right.")
+    note = _note("Clips with the lowest mouth opening correlation. Each row shows eight frames of one film.")
     rest = len(strips) - _OPEN_STRIPS
     folded = f"<details><summary>Show {rest} more</summary>{''.join(strips[_OPEN_STRIPS:])}</details>"
     return note + "".join(strips[:_OPEN_STRIPS]) + (folded if rest > 0 else "")
@@ -237,7 +239,7 @@ def _leakage(reports: dict[str, Any]) -> str:
     probes = list(next(iter(reports.values()), {"probes": {}})["probes"])
     rows = [[escape(probe), *(_probe(report["probes"][probe]) for report in reports.values())] for probe in probes]
     note = _note(
-        "Linear probes, tested on frames they were not fitted to; below each score the score by chance. "
+        "Scores of linear probes on frames they were not fitted to; below each, the score by chance. "
         "&ldquo;Person&rdquo;: share of frames whose person is named correctly, averaged over people. "
         "&ldquo;Mouth&rdquo;: correlation with the mouth opening. Ideal: the person is not read from any code, and the "
         "mouth is read from the content code only. A probe finds what a code holds; the table above shows what the "
@@ -289,11 +291,11 @@ def _paper_table(report: dict[str, Any]) -> str:
     rows = [
         [
             f"{escape(name)} (this report)",
-            *(_value(film[key]["over_clips"], _PAPER_DIGITS) for key in PAPER_COLUMNS),
+            *(_value(film[key]["over_clips"], _OUR_DIGITS) for key in PAPER_COLUMNS),
         ]
         for name, film in measured.items()
     ]
-    rows += [[f"{escape(name)}, VoxCeleb2", *(f"{v:g}" for v in values)] for name, values in PAPER_FIGURES.items()]
+    rows += [[f"{escape(name)}, VoxCeleb2", *_paper_cells(values)] for name, values in PAPER_FIGURES.items()]
     note = _note(
         "The figures do not compare with the paper's: other people and videos, 256 instead of 224 px, other "
         "landmarks, and another sync judge with another scale. The paper's figures are quoted from memory and were "
@@ -302,10 +304,14 @@ def _paper_table(report: dict[str, Any]) -> str:
     return note + _table(["", "SSIM", "CPBD", "LMD, px", "Sync"], rows)
 
 
+def _paper_cells(values: Sequence[float]) -> Iterable[str]:
+    return (f"{value:.{digits}f}" for value, digits in zip(values, _PAPER_DIGITS, strict=True))
+
+
 def _definitions(films: dict[str, Any]) -> str:
     rows = [
-        [escape(metric.title), escape(metric.unit), _DIRECTIONS[metric.better], escape(metric.meaning)]
+        [_metric_name(metric), escape(metric.meaning)]
         for key, metric in METRICS.items()
         if any(key in film for film in films.values())
     ]
-    return _table(["metric", "unit", "direction", "definition"], rows, "text")
+    return _table(["metric", "definition"], rows, "text")

@@ -186,7 +186,7 @@ def _shift_check(rows: Rows) -> dict[str, Any]:
     late = [row["films"][SHIFTED]["sync_offset"] - row["films"][TRUTH]["sync_offset"] for row in rows]
     median = float(np.median(late))
     return {
-        "check": f"the sync judge finds a film {SHIFT_FRAMES} frames late that is (median)",
+        "check": f"the sync judge measures a delay of {SHIFT_FRAMES} frames (median over clips)",
         "metric": "sync_offset",
         "degenerate": median,
         "compared_with": float(SHIFT_FRAMES),
