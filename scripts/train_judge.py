@@ -1,10 +1,10 @@
-"""Trains the sync judge that `pcavs evaluate` uses, and measures how well it tells true from shifted sound.
+"""Trains the sync judge of `pcavs evaluate`, and measures how well it tells true from shifted sound.
 
     python scripts/train_judge.py --packs PACKS ... --out FOLDER --minutes 25
     python scripts/train_judge.py --packs PACKS ... --out FOLDER --measure
 
-Trains on the clips of the split `train` and measures on those of `val`: no person, head or voice of an evaluation
-may be among the former.
+Trains on the clips of the split `train` and measures on those of `val`. No person, head or voice of an evaluation may
+be in the training split. Training parameters were tuned by hand and not measured.
 """
 
 import argparse
@@ -13,7 +13,7 @@ import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 import openvino as ov
@@ -21,22 +21,47 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from judge_noise import altered_crops, altered_lips, altered_mel, flipped
+from judge_augmentation import augment_crops, augment_lips, augment_mel, mirrored_lips
 from pcavs.data.pack import MEL_PADDING_BINS, PackedClip, find_packs, read_pack
 from pcavs.data.shard import decode_picture
-from pcavs.metrics.crops import mouth_crops, without_light
-from pcavs.metrics.sync import compare, prefers, write_judge_facts
-from pcavs.models.judge import MouthEncoder, VoiceEncoder
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MEL_WINDOW_FRAMES
+from pcavs.metrics.crops import MOUTH_PX, mouth_crops, standardised
+from pcavs.metrics.sync import beats_shifted, score_sync, write_judge_facts
+from pcavs.models.judge import LIPS_DIM, MouthEncoder, VoiceEncoder
+from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MEL_WINDOW_FRAMES, MelSpec
 
 logger = logging.getLogger(__name__)
 
-SEGMENT = 32
-"""Frames of a clip in a step."""
-CLIPS = 12
-FARTHEST = 12
-"""Largest shift that the sequence loss tells from none."""
-SHIFTS = (2, 3, 5, 10)
+SEGMENT_FRAMES = 32
+"""Length of the piece of a clip that a step uses."""
+BATCH_CLIPS = 12
+"""Clips per step."""
+MAX_SHIFT_FRAMES: Final = 12
+"""Largest shift that the sequence loss has to tell from none."""
+TESTED_SHIFTS: Final = (2, 3, 5, 10)
+"""Shifts, in frames, from which the true sound is told when the judge is measured."""
+
+_MEL_CHANNELS: Final = MelSpec().mel_channels
+_LEARNING_RATE: Final = 2e-3
+_WEIGHT_DECAY: Final = 0.02
+_WARM_UP_STEPS: Final = 100
+_MIN_RATE_SHARE: Final = 0.02
+"""Smallest learning rate as a share of the largest."""
+_RATE_EXPONENT: Final = 1.5
+"""The learning rate is the largest one times cos(progress * 90 degrees) to this power."""
+_MAX_GRADIENT_NORM: Final = 5.0
+_EMA_DECAY: Final = 0.998
+"""Decay per step of the averaged weights, which are the result."""
+_EMA_START_STEPS: Final = 10
+"""Early decay is step / (step + this), so that the first steps are forgotten quickly."""
+_LOG_STEPS: Final = 25
+_MEASURE_EVERY_S: Final = 240
+"""Processor time between measurements on the held-out clips."""
+_FIRST_SCALE: Final = 10.0
+_MAX_SCALE: Final = 40.0
+"""Inverse temperature of the contrastive loss at the start, and its upper limit."""
+_MASKED_LOGIT: Final = -1e4
+_SEQUENCE_SHARPNESS: Final = 3.0
+"""Factor on the logits of the sequence loss, whose cosines are means and so vary less."""
 
 
 class Clip(NamedTuple):
@@ -46,33 +71,36 @@ class Clip(NamedTuple):
     speaker: str
     source: str
     crops: np.ndarray
+    """(time, 48, 48) uint8."""
     lips: np.ndarray
+    """(time, 80) cm, the clip's mean removed."""
     mel: np.ndarray
+    """(80, bins) with padding."""
 
 
 class Judge(nn.Module):
-    """Both readers and the temperature of their comparison."""
+    """Both encoders and the inverse temperature of their comparison."""
 
     def __init__(self) -> None:
         super().__init__()
         self.mouth, self.voice = MouthEncoder(), VoiceEncoder()
-        self.log_scale = nn.Parameter(torch.tensor(np.log(10.0), dtype=torch.float32))
+        self.log_scale = nn.Parameter(torch.tensor(np.log(_FIRST_SCALE), dtype=torch.float32))
 
 
 def main() -> None:
-    """Trains, or measures."""
+    """Trains or measures a judge, and exports it if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--packs", type=Path, nargs="+", required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--start", type=Path, help="an earlier judge.pt to go on from")
-    parser.add_argument("--minutes", type=float, default=25)
+    parser.add_argument("--packs", type=Path, nargs="+", required=True, help="folders of packs")
+    parser.add_argument("--out", type=Path, required=True, help="folder for judge.pt and for the mouth crops")
+    parser.add_argument("--start", type=Path, help="judge.pt from which to continue")
+    parser.add_argument("--minutes", type=float, default=25, help="duration of training")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--measure", action="store_true")
-    parser.add_argument("--export", type=Path, help="folder for the networks that the package ships")
+    parser.add_argument("--measure", action="store_true", help="only measure the judge.pt in --out")
+    parser.add_argument("--export", type=Path, help="folder for OpenVINO networks, as in the package")
     parser.add_argument(
-        "--name", default="pcavs-judge", help="with its version: figures of two versions do not compare"
+        "--name", default="pcavs-judge", help="name with version; figures of two versions do not compare"
     )
-    parser.add_argument("--trained-on", default="", help="what the packs hold, for the judge's own facts")
+    parser.add_argument("--trained-on", default="", help="description of the training data, for judge.json")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -92,10 +120,14 @@ def main() -> None:
 
 
 def export(judge: Judge, folder: Path, facts: dict[str, object]) -> None:
-    """Writes the readers as OpenVINO networks, weights in half precision."""
+    """Writes the encoders as OpenVINO networks with weights in half precision, and judge.json."""
     folder.mkdir(parents=True, exist_ok=True)
     judge.eval()
-    inputs = {"mouth": (torch.rand(1, 5, 48, 48), torch.rand(1, 5, 80)), "voice": (torch.rand(1, 1, 80, 20),)}
+    frames = MEL_WINDOW_FRAMES
+    inputs = {
+        "mouth": (torch.rand(1, frames, MOUTH_PX, MOUTH_PX), torch.rand(1, frames, LIPS_DIM)),
+        "voice": (torch.rand(1, 1, _MEL_CHANNELS, MEL_WINDOW_BINS),),
+    }
     for name, network in (("mouth", judge.mouth), ("voice", judge.voice)):
         shapes = [ov.PartialShape([-1, *value.shape[1:]]) for value in inputs[name]]
         model = ov.convert_model(network, example_input=inputs[name], input=shapes)
@@ -104,21 +136,21 @@ def export(judge: Judge, folder: Path, facts: dict[str, object]) -> None:
 
 
 def load(packs: Sequence[Path], split: str, cache: Path) -> list[Clip]:
-    """Cuts the mouths out of the heard clips of a split; kept beside the result, for the next run."""
+    """Cuts the mouth crops of all clips with sound of a split, or reads them from the folder `cache`."""
     clips = []
     for pack in find_packs(packs):
-        place = cache / f"{pack.parent.name}-{pack.stem}-{split}.npz"
-        if not place.exists():
-            heard = (each for each in read_pack(pack) if each.split == split and each.mel is not None)
-            # Pieces between two moments in which no face was found can be shorter than a step's segment.
-            found = [_clip(each) for each in heard if len(each.jpegs) >= SEGMENT]
+        path = cache / f"{pack.parent.name}-{pack.stem}-{split}.npz"
+        if not path.exists():
+            with_sound = (each for each in read_pack(pack) if each.split == split and each.mel is not None)
+            # Pieces between two gaps of the face track can be shorter than a step's segment.
+            found = [_clip(each) for each in with_sound if len(each.jpegs) >= SEGMENT_FRAMES]
             arrays = {f"{name}{n}": value for n, clip in enumerate(found) for name, value in clip._asdict().items()}
-            np.savez(place, count=len(found), **arrays)
-        with np.load(place, allow_pickle=False) as stored:
+            np.savez(path, count=len(found), **arrays)
+        with np.load(path, allow_pickle=False) as stored:
             for n in range(int(stored["count"])):
                 fields = {name: stored[f"{name}{n}"] for name in Clip._fields}
-                words = {name: str(fields.pop(name)) for name in ("key", "speaker", "source")}
-                clips.append(Clip(**words, **fields))
+                texts = {name: str(fields.pop(name)) for name in ("key", "speaker", "source")}
+                clips.append(Clip(**texts, **fields))
     return clips
 
 
@@ -134,43 +166,52 @@ def _clip(packed: PackedClip) -> Clip:
 
 
 def train(judge: Judge, clips: list[Clip], held_out: list[Clip], arguments: argparse.Namespace) -> None:
-    """Steps until the time is over; the learning rate falls with the time."""
+    """Trains until the time is over and leaves the averaged weights in `judge` and in judge.pt."""
     rng = np.random.default_rng(arguments.seed)
-    optimiser = torch.optim.AdamW(judge.parameters(), lr=2e-3, weight_decay=0.02)
-    odds = draw_odds(clips)
+    optimiser = torch.optim.AdamW(judge.parameters(), lr=_LEARNING_RATE, weight_decay=_WEIGHT_DECAY)
+    probabilities = clip_probabilities(clips)
     judge.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue] - missing in torch's types
     average = {name: value.clone() for name, value in judge.state_dict().items()}
-    began, step, logged = time.monotonic(), 0, time.process_time()
-    while (done := (time.monotonic() - began) / 60 / arguments.minutes) < 1:
+    began, step, measured_s = time.monotonic(), 0, time.process_time()
+    while (progress := (time.monotonic() - began) / 60 / arguments.minutes) < 1:
         for group in optimiser.param_groups:
-            group["lr"] = 2e-3 * min(1, (step + 1) / 100) * max(0.02, float(np.cos(done * np.pi / 2)) ** 1.5)
+            group["lr"] = learning_rate(step, progress)
         judge.train()
-        crops, lips, windows = batch(clips, rng, odds)
+        crops, lips, windows = batch(clips, rng, probabilities)
         with torch.autocast("cpu", torch.bfloat16):
             terms = losses(judge, crops, lips, windows)
         loss = terms["windows"] + terms["sequence"]
         optimiser.zero_grad()
         loss.backward()
-        nn.utils.clip_grad_norm_(judge.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(judge.parameters(), _MAX_GRADIENT_NORM)
         optimiser.step()
         step += 1
-        keep = min(0.998, step / (step + 10))
+        decay = min(_EMA_DECAY, step / (step + _EMA_START_STEPS))
         for name, value in judge.state_dict().items():
-            average[name] = value.clone() if not value.is_floating_point() else average[name].lerp(value, 1 - keep)
-        if step % 25 == 0:
-            logger.info("%5d %3.0f%% %s", step, 100 * done, {k: round(v.item(), 3) for k, v in terms.items()})
-        if time.process_time() - logged > 240:
-            logged = time.process_time()
+            average[name] = value.clone() if not value.is_floating_point() else average[name].lerp(value, 1 - decay)
+        if step % _LOG_STEPS == 0:
+            logger.info("%5d %3.0f%% %s", step, 100 * progress, {k: round(v.item(), 3) for k, v in terms.items()})
+        if time.process_time() - measured_s > _MEASURE_EVERY_S:
+            measured_s = time.process_time()
             torch.save(average, arguments.out / "judge.pt")
-            judged = Judge()
-            judged.load_state_dict(average)
-            logger.info("%s", measure(judged, held_out))
+            averaged = Judge()
+            averaged.load_state_dict(average)
+            logger.info("%s", measure(averaged, held_out))
     judge.load_state_dict(average)
     torch.save(average, arguments.out / "judge.pt")
 
 
-def draw_odds(clips: list[Clip]) -> np.ndarray:
-    """Half of the draws for each kind of source; a speaker's share grows with the root of his clips."""
+def learning_rate(step: int, progress: float) -> float:
+    """Returns the learning rate: a linear warm-up, then a power of a cosine over progress from 0 to 1."""
+    decay = max(_MIN_RATE_SHARE, float(np.cos(progress * np.pi / 2)) ** _RATE_EXPONENT)
+    return _LEARNING_RATE * min(1, (step + 1) / _WARM_UP_STEPS) * decay
+
+
+def clip_probabilities(clips: list[Clip]) -> np.ndarray:
+    """Returns the probability of drawing each clip.
+
+    Sources have equal shares; within a source, a speaker's share grows with the square root of the number of clips.
+    """
     odds = np.zeros(len(clips))
     for source in {clip.source for clip in clips}:
         speakers = [clip.speaker for clip in clips if clip.source == source]
@@ -180,79 +221,90 @@ def draw_odds(clips: list[Clip]) -> np.ndarray:
     return odds / odds.sum()
 
 
-def batch(clips: list[Clip], rng: np.random.Generator, odds: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
-    """Draws segments: crops (clips, time, 48, 48), lips (clips, time, 80), windows (clips, time - 4, 1, 80, 20)."""
-    seen, shapes, heard = [], [], []
-    for index in rng.choice(len(clips), CLIPS, p=odds):
+def batch(clips: list[Clip], rng: np.random.Generator, probabilities: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """Draws augmented segments.
+
+    Returns:
+        Crops (clips, time, 48, 48), lip shapes (clips, time, 80) and mel windows (clips, time - 4, 1, 80, 20).
+    """
+    all_crops, all_lips, all_windows = [], [], []
+    for index in rng.choice(len(clips), BATCH_CLIPS, p=probabilities):
         clip = clips[int(index)]
-        first = int(rng.integers(0, len(clip.crops) - SEGMENT + 1))
-        flip = rng.random() < 0.5
-        crops = clip.crops[first : first + SEGMENT].astype(np.float32)
-        seen.append(crops[:, :, ::-1].copy() if flip else crops)
-        lips = clip.lips[first : first + SEGMENT].copy()
-        shapes.append(flipped(lips) if flip else lips)
-        part = clip.mel[:, first * MEL_BINS_PER_FRAME : (first + SEGMENT) * MEL_BINS_PER_FRAME + MEL_PADDING_BINS]
-        heard.append(altered_mel(part.astype(np.float32), rng)[windows_of(0, SEGMENT)])
-    crops, lips = torch.from_numpy(np.stack(seen)), torch.from_numpy(np.stack(shapes))
-    return altered_crops(crops, rng), altered_lips(lips, rng), torch.from_numpy(np.stack(heard))[:, :, None]
+        first = int(rng.integers(0, len(clip.crops) - SEGMENT_FRAMES + 1))
+        end = first + SEGMENT_FRAMES
+        mirror = rng.random() < 0.5
+        crops = clip.crops[first:end].astype(np.float32)
+        all_crops.append(crops[:, :, ::-1].copy() if mirror else crops)
+        lips = clip.lips[first:end].copy()
+        all_lips.append(mirrored_lips(lips) if mirror else lips)
+        mel = clip.mel[:, first * MEL_BINS_PER_FRAME : end * MEL_BINS_PER_FRAME + MEL_PADDING_BINS]
+        all_windows.append(augment_mel(mel.astype(np.float32), rng)[window_index(0, SEGMENT_FRAMES)])
+    crops, lips = torch.from_numpy(np.stack(all_crops)), torch.from_numpy(np.stack(all_lips))
+    windows = torch.from_numpy(np.stack(all_windows))[:, :, None]
+    return augment_crops(crops, rng), augment_lips(lips, rng), windows
 
 
-def windows_of(first: int, frames: int) -> tuple[slice, np.ndarray]:
-    """Indexes mel so that the windows of the middle frames of all five-frame windows come out, time first."""
+def window_index(first: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the index that takes the mel windows of all frames but two at each end: (frames - 4, 80, 20)."""
     lead = MEL_WINDOW_FRAMES // 2
     starts = (np.arange(first + lead, first + frames - lead) * MEL_BINS_PER_FRAME)[:, None, None]
-    return np.arange(80)[None, :, None], starts + np.arange(MEL_WINDOW_BINS)[None, None]
+    return np.arange(_MEL_CHANNELS)[None, :, None], starts + np.arange(MEL_WINDOW_BINS)[None, None]
 
 
 def embed(judge: Judge, crops: Tensor, lips: Tensor, windows: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeds all windows of segments: (clips, time - 4, 128) seen and heard."""
+    """Embeds all windows of segments; returns mouth and sound embeddings, (clips, time - 4, 128) each."""
     frames = judge.mouth.frames(crops, lips)
     spans = frames.unfold(1, MEL_WINDOW_FRAMES, 1).transpose(2, 3)
-    seen = judge.mouth.join(spans.flatten(0, 1)).unflatten(0, spans.shape[:2])
-    return seen, judge.voice(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
+    mouth = judge.mouth.join(spans.flatten(0, 1)).unflatten(0, spans.shape[:2])
+    return mouth, judge.voice(windows.flatten(0, 1)).unflatten(0, windows.shape[:2])
 
 
 def losses(judge: Judge, crops: Tensor, lips: Tensor, windows: Tensor) -> dict[str, Tensor]:
-    """`windows`: find each one's partner in its clip; `sequence`: find the shift of a whole segment."""
-    seen, heard = embed(judge, crops, lips, windows)
-    cosine = seen @ heard.transpose(1, 2) * judge.log_scale.exp().clamp(max=40)
+    """Computes the losses and accuracies of a batch.
+
+    Returns:
+        `windows`: contrastive loss, each window must find its partner in the same clip. `sequence`: cross-entropy, the
+        right shift of a whole segment must be found. `windows_right`, `sequences_right`: accuracies, 0 to 1.
+    """
+    mouth, sound = embed(judge, crops, lips, windows)
+    cosine = mouth @ sound.transpose(1, 2) * judge.log_scale.exp().clamp(max=_MAX_SCALE)
     count = cosine.shape[1]
-    near = torch.ones(count, count).tril(1).triu(-1).bool() & ~torch.eye(count).bool()
-    # Neighbours share four of five frames: they are neither partners nor strangers.
-    logits = cosine.masked_fill(near, -1e4)
-    wanted = torch.arange(count).expand(len(cosine), -1).flatten()
-    forth = functional.cross_entropy(logits.flatten(0, 1), wanted)
-    back = functional.cross_entropy(logits.transpose(1, 2).flatten(0, 1), wanted)
-    shifts = [d for d in range(-FARTHEST, FARTHEST + 1) if abs(d) != 1]
+    # Neighbours share four of five frames, so they count neither as partners nor as negatives.
+    neighbours = torch.ones(count, count).tril(1).triu(-1).bool() & ~torch.eye(count).bool()
+    logits = cosine.masked_fill(neighbours, _MASKED_LOGIT)
+    partners = torch.arange(count).expand(len(cosine), -1).flatten()
+    mouth_to_sound = functional.cross_entropy(logits.flatten(0, 1), partners)
+    sound_to_mouth = functional.cross_entropy(logits.transpose(1, 2).flatten(0, 1), partners)
+    shifts = [d for d in range(-MAX_SHIFT_FRAMES, MAX_SHIFT_FRAMES + 1) if abs(d) != 1]
     curve = torch.stack([cosine.diagonal(d, 1, 2).mean(dim=1) for d in shifts], dim=1)
     target = torch.full((len(curve),), shifts.index(0))
-    found = (logits.argmax(dim=2) == torch.arange(count)).float().mean()
+    right = (logits.argmax(dim=2) == torch.arange(count)).float().mean()
     return {
-        "windows": (forth + back) / 2,
-        "sequence": functional.cross_entropy(curve * 3, target),
-        "found": found.detach(),
-        "placed": (curve.argmax(dim=1) == target).float().mean().detach(),
+        "windows": (mouth_to_sound + sound_to_mouth) / 2,
+        "sequence": functional.cross_entropy(curve * _SEQUENCE_SHARPNESS, target),
+        "windows_right": right.detach(),
+        "sequences_right": (curve.argmax(dim=1) == target).float().mean().detach(),
     }
 
 
 @torch.no_grad()
 def measure(judge: Judge, clips: list[Clip]) -> dict[str, dict[str, float]]:
-    """Of each group: accuracy by shift, and the confidence of matched, mismatched and silent sound."""
+    """Averages accuracy by shift, and confidence with matching, other and silent sound, over groups of clips."""
     judge.eval()
     groups: dict[str, list[dict[str, float]]] = {}
     embedded = [embed_clip(judge, clip) for clip in clips]
-    for index, (clip, (seen, heard)) in enumerate(zip(clips, embedded, strict=True)):
+    for index, (clip, (mouth, sound)) in enumerate(zip(clips, embedded, strict=True)):
         kind = "s1" if clip.speaker.endswith("s1") else "unseen people"
         group = clip.source if clip.source == "renders" else f"{clip.source} {kind}"
         other = embedded[(index + 1) % len(embedded)][1]
-        count = min(len(seen), len(other))
-        silent = judge.voice(torch.zeros(len(seen), 1, 80, 20)).numpy()
+        count = min(len(mouth), len(other))
+        silent = judge.voice(torch.zeros(len(mouth), 1, _MEL_CHANNELS, MEL_WINDOW_BINS)).numpy()
         confidences = {
-            "confidence": compare(seen, heard).confidence,
-            "confidence mismatched": compare(seen[:count], other[:count]).confidence,
-            "confidence silent": compare(seen, silent).confidence,
+            "confidence": score_sync(mouth, sound).confidence,
+            "confidence mismatched": score_sync(mouth[:count], other[:count]).confidence,
+            "confidence silent": score_sync(mouth, silent).confidence,
         }
-        groups.setdefault(group, []).append(accuracy(seen, heard) | confidences)
+        groups.setdefault(group, []).append(accuracy(mouth, sound) | confidences)
     return {
         name: {"clips": len(rows)} | {key: round(float(np.mean([r[key] for r in rows])), 3) for key in rows[0]}
         for name, rows in groups.items()
@@ -260,22 +312,27 @@ def measure(judge: Judge, clips: list[Clip]) -> dict[str, dict[str, float]]:
 
 
 def embed_clip(judge: Judge, clip: Clip) -> tuple[np.ndarray, np.ndarray]:
-    """Embeds all windows of a clip, seen and heard."""
-    crops, lips = torch.from_numpy(without_light(clip.crops))[None], torch.from_numpy(clip.lips)[None]
-    windows = torch.from_numpy(clip.mel.astype(np.float32)[windows_of(0, len(clip.crops))])[None, :, None]
-    seen, heard = embed(judge, crops, lips, windows)
-    return seen[0].numpy(), heard[0].numpy()
+    """Embeds all windows of a clip; returns mouth and sound embeddings, (time - 4, 128) each."""
+    crops, lips = torch.from_numpy(standardised(clip.crops))[None], torch.from_numpy(clip.lips)[None]
+    windows = torch.from_numpy(clip.mel.astype(np.float32)[window_index(0, len(clip.crops))])[None, :, None]
+    mouth, sound = embed(judge, crops, lips, windows)
+    return mouth[0].numpy(), sound[0].numpy()
 
 
-def accuracy(seen: np.ndarray, heard: np.ndarray) -> dict[str, float]:
-    """Of one clip: how often the true sound beats one of each shift, by windows and over the clip; and its offset."""
-    cosine, row = seen @ heard.T, {}
-    for shift in SHIFTS:
-        row[f"window {shift}"] = float(prefers(seen, heard, shift).mean())
+def accuracy(mouth: np.ndarray, sound: np.ndarray) -> dict[str, float]:
+    """Measures how often the true sound of a clip beats shifted sound.
+
+    Returns:
+        `window D`: share of single windows that beat a shift of D frames. `clip D`: the same for the mean over the
+        clip. `best within 1`: whether the best offset is at most one frame.
+    """
+    cosine, row = mouth @ sound.T, {}
+    for shift in TESTED_SHIFTS:
+        row[f"window {shift}"] = float(beats_shifted(mouth, sound, shift).mean())
         row[f"clip {shift}"] = float(
             np.mean([np.diagonal(cosine).mean() > np.diagonal(cosine, d).mean() for d in (shift, -shift)])
         )
-    row["best within 1"] = float(abs(compare(seen, heard).offset_frames) <= 1)
+    row["best within 1"] = float(abs(score_sync(mouth, sound).offset_frames) <= 1)
     return row
 
 

@@ -1,4 +1,4 @@
-"""The tools that train the sync judge and measure judges beside one another."""
+"""The scripts that train the sync judge and compare judges."""
 
 import importlib
 import json
@@ -15,8 +15,7 @@ from pcavs.metrics.sync import SyncJudge, shipped_judge
 
 @pytest.fixture
 def trainer(root: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    for folder in ("benchmarks", "scripts"):
-        monkeypatch.syspath_prepend(str(root / folder))
+    monkeypatch.syspath_prepend(str(root / "scripts"))
     return importlib.import_module("train_judge")
 
 
@@ -27,7 +26,7 @@ def measurer(trainer: ModuleType) -> ModuleType:
 
 @pytest.fixture
 def packs(tmp_path: Path) -> Path:
-    """Four clips to train on, two held out, and a piece that is shorter than a step's segment."""
+    """Packs of four training clips, two held-out clips, and one shorter than a step's segment."""
     facts = {"speaker": "somebody", "source": "GRID", "split": "train"}
     clips = [drawn_clip(f"train-{n}", frames=36, speaker=f"s{n}", source="GRID", split="train") for n in range(4)]
     clips += [drawn_clip(f"val-head-000{n}", frames=36, speaker="x", source="GRID", split="val") for n in range(2)]
@@ -36,7 +35,7 @@ def packs(tmp_path: Path) -> Path:
     return tmp_path / "packs"
 
 
-def test_pieces_shorter_than_a_segment_are_left_out(trainer, packs: Path, tmp_path: Path):
+def test_clips_shorter_than_a_segment_are_skipped(trainer, packs: Path, tmp_path: Path):
     clips = trainer.load([packs], "train", tmp_path)
     assert sorted(clip.key for clip in clips) == ["train-0", "train-1", "train-2", "train-3"]
     kept = trainer.load([packs], "train", tmp_path)
@@ -44,10 +43,10 @@ def test_pieces_shorter_than_a_segment_are_left_out(trainer, packs: Path, tmp_pa
     assert np.array_equal(kept[0].crops, clips[0].crops)
 
 
-def test_a_judge_is_trained_exported_and_measured_beside_the_shipped_one(
+def test_judge_is_trained_exported_and_compared_with_the_shipped_one(
     trainer, measurer, packs: Path, tmp_path: Path, monkeypatch, capsys
 ):
-    monkeypatch.setattr(trainer, "CLIPS", 3)
+    monkeypatch.setattr(trainer, "BATCH_CLIPS", 3)
     new, cache = tmp_path / "new", tmp_path / "cache"
     words = [
         "train_judge",
@@ -78,16 +77,18 @@ def test_a_judge_is_trained_exported_and_measured_beside_the_shipped_one(
     assert gain.endswith("over 2 clips")
 
 
-def test_both_tools_judge_a_clip_alike(trainer, measurer, packs: Path, tmp_path: Path):
+def test_both_scripts_score_a_clip_alike(trainer, measurer, packs: Path, tmp_path: Path):
     clip = trainer.load([packs], "val", tmp_path)[0]
     judge = SyncJudge()
-    embedded = judge.heard(measurer.windows(clip))
-    assert embedded.shape == judge.seen(clip.crops, clip.lips).shape == (32, 128)
+    embedded = judge.embed_sound(measurer.windows(clip))
+    assert embedded.shape == judge.embed_mouth(clip.crops, clip.lips).shape == (32, 128)
     (row,) = measurer.measured(judge, [clip])
-    assert row["matched"] == pytest.approx(trainer.compare(judge.seen(clip.crops, clip.lips), embedded).confidence)
+    assert row["matched"] == pytest.approx(
+        trainer.score_sync(judge.embed_mouth(clip.crops, clip.lips), embedded).confidence
+    )
 
 
-def test_renders_are_grouped_by_what_they_speak(trainer, measurer, packs: Path, tmp_path: Path):
+def test_renders_are_grouped_by_language(trainer, measurer, packs: Path, tmp_path: Path):
     clip = trainer.load([packs], "val", tmp_path)[0]
     truth = tmp_path / "renders" / "val" / "head" / "0000.json"
     truth.parent.mkdir(parents=True)

@@ -82,7 +82,7 @@ def test_cpbd_falls_with_blur_and_is_zero_without_edges():
     assert cpbd(flat(90, 128)) == 0
 
 
-def test_laplacian_spread_is_zero_on_a_slope_and_falls_with_blur():
+def test_laplacian_std_is_zero_on_a_slope_and_falls_with_blur():
     everywhere = np.ones((128, 128), bool)
     inside = np.zeros((128, 128), bool)
     inside[2:-2, 2:-2] = True
