@@ -3,9 +3,15 @@
 import numpy as np
 import pytest
 
-from pcavs.metrics.curves import angle_error, lagged_correlation, motion_change, relative_angle_error
+from pcavs.metrics.curves import angle_error, correlation, lagged_correlation, motion_change, relative_angle_error
 
 WAVE = np.sin(np.arange(120) * 0.37) + 0.5 * np.sin(np.arange(120) * 0.83)
+
+
+def test_correlation_of_a_frozen_mouth_is_zero():
+    curve = np.arange(5, dtype=float)
+    assert correlation(np.ones(5), curve) == 0
+    assert correlation(2 * curve + 1, curve) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("late", [-4, 0, 3])

@@ -1,11 +1,9 @@
-"""Mouth mask, error inside it, and confidence intervals."""
+"""Mouth mask and the error inside it."""
 
 import numpy as np
 import pytest
 
-from pcavs.metrics.curves import correlation
 from pcavs.metrics.mouth import masked_error, polygon_mask
-from pcavs.metrics.statistics import bootstrap
 
 
 def test_mask_is_the_dilated_polygon():
@@ -23,21 +21,3 @@ def test_error_counts_inside_the_mask_only():
     mask = np.zeros((10, 10), bool)
     mask[4:6] = True
     assert masked_error(made, truth, mask) == pytest.approx(15)
-
-
-def test_correlation_of_a_frozen_mouth_is_zero():
-    curve = np.arange(5, dtype=float)
-    assert correlation(np.ones(5), curve) == 0
-    assert correlation(2 * curve + 1, curve) == pytest.approx(1)
-
-
-def test_interval_contains_the_mean_and_narrows_with_clips():
-    rng = np.random.default_rng(0)
-    few, many = bootstrap(rng.normal(2, 1, 10), rng, 2000), bootstrap(rng.normal(2, 1, 1000), rng, 2000)
-    assert few.low < few.estimate < few.high
-    assert many.high - many.low == pytest.approx(2 * 1.96 / np.sqrt(1000), rel=0.15)
-
-
-def test_median_ignores_one_outlier():
-    values = np.array([0.0] * 9 + [15.0])
-    assert bootstrap(values, np.random.default_rng(0), 500, np.median)[:2] == (0, 0)
