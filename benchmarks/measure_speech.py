@@ -22,7 +22,7 @@ from jaxtyping import Float
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import FaceError, PcavsError
 from pcavs.evaluate.clips import ClipSource, EvaluationClip, read_clip
-from pcavs.evaluate.films import Person, Recipe, make_film
+from pcavs.evaluate.films import FilmInputs, IdentityReference, make_film
 from pcavs.evaluate.observe import Judges, Observation, load_judges, observe
 from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.metrics.curves import lagged_correlation
@@ -85,10 +85,10 @@ def read(path: Path, words: argparse.Namespace, judges: Judges) -> Clip | None:
 
 def measured(talker: Talker, clip: Clip, other: Clip, judges: Judges) -> Row:
     """Makes the film of a clip and judges it."""
-    still = clip.case._replace(faces=clip.case.faces[:1], raw=clip.seen.raw_meshes[:1])
-    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw_meshes[0]), clip.case.waveform, still)
+    still = clip.case._replace(faces=clip.case.faces[:1], raw_meshes=clip.seen.raw_meshes[:1])
+    inputs = FilmInputs(IdentityReference(clip.case.faces[0], clip.seen.raw_meshes[0]), clip.case.waveform, still)
     with tempfile.TemporaryDirectory() as folder:
-        film = observe(list(make_film(talker, recipe, Path(folder) / "film.mp4")), judges, clip.case.key)
+        film = observe(list(make_film(talker, inputs, Path(folder) / "film.mp4")), judges, clip.case.key)
     return (
         {"opening": lagged_correlation(film.opening, clip.seen.opening).correlation}
         | scores(film, clip.windows, other.windows, judges)

@@ -55,7 +55,7 @@ class EvaluationClip(NamedTuple):
     """As long as the faces."""
     truth_path: Path | None = None
     """The faces encoded as a video, once it is written."""
-    raw: Float32[np.ndarray, "time 478 3"] | None = None
+    raw_meshes: Float32[np.ndarray, "time 478 3"] | None = None
     """Unsmoothed landmarks of that video in pixels, once it is tracked."""
 
 
@@ -186,7 +186,7 @@ def store_clip(clip: EvaluationClip, path: Path) -> None:
     pictures = [cv2.imencode(".png", face, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_COMPRESSION])[1] for face in clip.faces]
     ends = np.cumsum([len(each) for each in pictures])
     assert clip.truth_path is not None
-    assert clip.raw is not None
+    assert clip.raw_meshes is not None
     with atomic_file(path) as part, part.open("wb") as file:
         np.savez(
             file,
@@ -195,7 +195,7 @@ def store_clip(clip: EvaluationClip, path: Path) -> None:
             waveform=clip.waveform,
             person=clip.person,
             truth_path=str(clip.truth_path.relative_to(path.parent.parent)),
-            raw=clip.raw,
+            raw_meshes=clip.raw_meshes,
         )
 
 
@@ -205,7 +205,9 @@ def load_clip(path: Path) -> EvaluationClip:
         pieces = np.split(stored["faces"], stored["ends"][:-1])
         faces = np.stack([_decoded(piece) for piece in pieces])
         truth_path = path.parent.parent / str(stored["truth_path"])
-        return EvaluationClip(path.stem, str(stored["person"]), faces, stored["waveform"], truth_path, stored["raw"])
+        return EvaluationClip(
+            path.stem, str(stored["person"]), faces, stored["waveform"], truth_path, stored["raw_meshes"]
+        )
 
 
 def load_waveform(path: Path) -> Waveform:

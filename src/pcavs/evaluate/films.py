@@ -33,7 +33,8 @@ ENCODING: Final = f"H.264 and AAC as written by pcavs animate, {SIDE_PX} px, {FR
 _BATCH: Final = 16
 """Faces per inference call. Tuned by hand; not measured."""
 
-class Person(NamedTuple):
+
+class IdentityReference(NamedTuple):
     """An identity reference: a face in the aligned crop."""
 
     picture: UInt8[np.ndarray, "256 256 3"]
@@ -41,22 +42,22 @@ class Person(NamedTuple):
     """Its landmarks, in pixels of the picture."""
 
 
-class Recipe(NamedTuple):
+class FilmInputs(NamedTuple):
     """The three inputs of a film: identity reference, driving audio and pose source."""
 
-    identity: Person
+    identity: IdentityReference
     waveform: Waveform
-    source: EvaluationClip
-    """The pose source; a tracked clip."""
+    pose_source: EvaluationClip
+    """A tracked clip."""
 
 
-def identity_reference(clip: EvaluationClip) -> Person:
+def identity_reference(clip: EvaluationClip) -> IdentityReference:
     """Returns the first frame of a tracked clip with its landmarks."""
-    assert clip.raw is not None
-    return Person(clip.faces[0], clip.raw[0])
+    assert clip.raw_meshes is not None
+    return IdentityReference(clip.faces[0], clip.raw_meshes[0])
 
 
-def make_film(talker: Talker, recipe: Recipe, path: Path) -> Faces:
+def make_film(talker: Talker, inputs: FilmInputs, path: Path) -> Faces:
     """Renders and encodes a film unless the file exists, and returns its decoded frames.
 
     The inputs are aligned already, so face detection and alignment do not affect the result.
@@ -67,8 +68,8 @@ def make_film(talker: Talker, recipe: Recipe, path: Path) -> Faces:
     """
     if not path.exists():
         check_crop(talker)
-        film = _film(talker, recipe, path)
-        write_film(film.frames, recipe.waveform, path, film.tags)
+        film = _film(talker, inputs, path)
+        write_film(film.frames, inputs.waveform, path, film.tags)
     return read_film(path)
 
 
@@ -114,10 +115,10 @@ def encode_poses(talker: Talker, faces: Faces) -> PoseCodes:
 def follow(source: EvaluationClip, identity: Identity) -> HeadMotion:
     """Returns the head motion of a clip from its landmarks, for a head turned by depth, as `pcavs animate` does.
 
-    Identity and pose source lie in crops of the same template, so places in either mean the same.
+    Identity and pose source lie in crops of the same template, so that positions in the two are comparable.
     """
-    assert source.raw is not None
-    track = from_heads(head_pose(np.concatenate([identity.mesh[None], source.raw])))
+    assert source.raw_meshes is not None
+    track = from_heads(head_pose(np.concatenate([identity.mesh[None], source.raw_meshes])))
     track[:, 3:] -= track[0, 3:]
     return depth_motion(smoothed(track[1:], SMOOTHING_S, FRAME_RATE), identity, anchored=True)
 
@@ -127,20 +128,20 @@ def network_faces(spec: TalkerSpec, faces: Faces) -> UInt8[np.ndarray, "time sid
     return np.stack([resized(face, spec.sizes.frame_px) for face in faces])
 
 
-def _film(talker: Talker, recipe: Recipe, path: Path) -> Film:
+def _film(talker: Talker, inputs: FilmInputs, path: Path) -> Film:
     """Builds a film with the builder of `pcavs animate`; faces are aligned already, so none are looked for."""
-    spec, person = talker.runtime.spec, recipe.identity
+    spec, person = talker.runtime.spec, inputs.identity
     timing = choose_timing(None, spec)
-    num_frames = timing.count_frames(len(recipe.waveform), spec.mel)
+    num_frames = timing.count_frames(len(inputs.waveform), spec.mel)
     codes = talker.runtime.encode_identity(resized(person.picture, spec.sizes.frame_px))
     identity = identity_of(codes, person.picture, person.mesh)
     if turns_by_depth(talker.runtime, Look().turn):
-        motion = follow(recipe.source, identity)
+        motion = follow(inputs.pose_source, identity)
     else:
-        motion = HeadMotion(timing.settle(encode_poses(talker, recipe.source.faces)), codes.pose)
+        motion = HeadMotion(timing.settle(encode_poses(talker, inputs.pose_source.faces)), codes.pose)
     scene = Scene(
         identity=identity,
-        mel=timing.mel(recipe.waveform, num_frames, spec.mel),
+        mel=timing.mel(inputs.waveform, num_frames, spec.mel),
         num_frames=num_frames,
         motion=motion,
         timing=timing,

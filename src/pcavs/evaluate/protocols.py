@@ -14,7 +14,7 @@ from pcavs.animate.options import Device
 from pcavs.animate.talker import Talker
 from pcavs.evaluate.clips import EvaluationClip, clip_path, load_clip, load_waveform
 from pcavs.evaluate.figures import write_strip
-from pcavs.evaluate.films import Recipe, cached_talker, identity_reference, make_film, read_film
+from pcavs.evaluate.films import FilmInputs, cached_talker, identity_reference, make_film, read_film
 from pcavs.evaluate.measure import Reference, Row, measure, measure_sync, measure_without_reference
 from pcavs.evaluate.observe import (
     Judges,
@@ -105,9 +105,9 @@ def load_inputs(job: ClipJob, judges: Judges) -> ClipInputs:
 
 def _observe_truth(clip: EvaluationClip, frames: Sequence[int]) -> Observation:
     assert clip.truth_path is not None
-    assert clip.raw is not None
+    assert clip.raw_meshes is not None
     faces = read_film(clip.truth_path)
-    return observe_landmarks([faces[t] for t in frames], clip.raw[list(frames)])
+    return observe_landmarks([faces[t] for t in frames], clip.raw_meshes[list(frames)])
 
 
 def measure_baselines(job: ClipJob, inputs: ClipInputs, judges: Judges) -> dict[str, Any]:
@@ -171,22 +171,22 @@ def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, j
     clip, other = inputs.clip, inputs.pose_source
     face, speech = identity_reference(clip), clip.waveform
     short_speech = speech[: count_samples(round(SHORT_FILM_S * FRAME_RATE))]
-    recipes = {
-        SELF: Recipe(face, speech, clip),
-        CROSS: Recipe(face, inputs.other_speech, other),
-        SILENCE: Recipe(face, np.zeros_like(short_speech), clip),
-        OTHER_SPEECH: Recipe(face, inputs.other_speech, clip),
-        OTHER_POSE: Recipe(face, short_speech, other),
-        OTHER_IDENTITY: Recipe(identity_reference(other), short_speech, clip),
+    film_inputs = {
+        SELF: FilmInputs(face, speech, clip),
+        CROSS: FilmInputs(face, inputs.other_speech, other),
+        SILENCE: FilmInputs(face, np.zeros_like(short_speech), clip),
+        OTHER_SPEECH: FilmInputs(face, inputs.other_speech, clip),
+        OTHER_POSE: FilmInputs(face, short_speech, other),
+        OTHER_IDENTITY: FilmInputs(identity_reference(other), short_speech, clip),
     }
     folder = job.out / "films" / clip.key
     return {
         protocol: observe(
-            list(make_film(talker, recipe, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
+            list(make_film(talker, film, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
             judges,
             f"{clip.key}, {name} {protocol}",
         )
-        for protocol, recipe in recipes.items()
+        for protocol, film in film_inputs.items()
     }
 
 
@@ -219,7 +219,7 @@ def _measure_looped_speech(
         return {}
     speech = np.resize(inputs.clip.waveform, count_samples(count))
     path = job.out / "films" / job.key / f"{name}-long.mp4"
-    faces = make_film(talker, Recipe(identity_reference(inputs.clip), speech, inputs.clip), path)
+    faces = make_film(talker, FilmInputs(identity_reference(inputs.clip), speech, inputs.clip), path)
     windows = frame_windows(speech, count)
     rows = {}
     for part, first in ((LOOP_START, 0), (LOOP_END, count - length)):

@@ -174,11 +174,12 @@ def _prepare_clip(source: ClipSource, options: EvaluateOptions) -> str:
         clip = read_clip(source, options.most_s, judges.landmarker)
         truth_path = options.out / "films" / clip.key / "truth.mp4"
         write_film(clip.faces, clip.waveform, truth_path, {"comment": "ground truth of an evaluation, aligned"})
-        raw = observe(list(read_film(truth_path)), judges, f"{clip.key}, truth").raw_meshes
-        inside = float(((raw[0, :, :2] >= 0) & (raw[0, :, :2] < SIDE_PX)).all(axis=-1).mean())
+        raw_meshes = observe(list(read_film(truth_path)), judges, f"{clip.key}, truth").raw_meshes
+        points = raw_meshes[0, :, :2]
+        inside = float(((points >= 0) & (points < SIDE_PX)).all(axis=-1).mean())
         if inside < _MIN_INSIDE_SHARE:
             return f"only {inside:.0%} of the landmarks of its first frame are inside the crop; a whole face is needed"
-        store_clip(clip._replace(truth_path=truth_path, raw=raw), path)
+        store_clip(clip._replace(truth_path=truth_path, raw_meshes=raw_meshes), path)
     except (FaceError, InputError) as error:
         return str(error)
     return ""

@@ -86,7 +86,7 @@ def test_stored_clip_is_lossless(tmp_path):
     assert (back.key, back.person, back.truth_path) == ("key", "ann", film)
     assert np.array_equal(back.faces, clip.faces)
     assert np.array_equal(back.waveform, clip.waveform)
-    assert np.array_equal(back.raw, raw)
+    assert np.array_equal(back.raw_meshes, raw)
 
 
 def test_pictures_of_the_right_size_are_returned_unchanged():
