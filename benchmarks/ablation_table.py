@@ -24,12 +24,12 @@ from pcavs.data.corpus import Corpus
 from pcavs.face.pose import angles_deg, pose_from_code
 from pcavs.models.build import build_model
 from pcavs.models.state import fill
-from pcavs.train.preview import validate
-from pcavs.train.probe import CLIPS, MOMENTS
-from pcavs.train.rebuild import make_rebuilder
+from pcavs.train.probe import NUM_CLIPS, NUM_MOMENTS
 from pcavs.train.recipe import load_options
+from pcavs.train.reconstruction import make_reconstruction
 from pcavs.train.session import open_data
-from pcavs.train.stage import AnyTalker, step_rng
+from pcavs.train.stage import Model, step_rng
+from pcavs.train.validation import validate
 from pcavs.weights.bundle import load_bundle
 
 DRAWS = 6
@@ -78,8 +78,8 @@ def scores(run: Path) -> dict[str, float]:
     talker = build_model(bundle.spec)
     fill(talker, bundle.tensors, str(run))
     talker.eval()
-    corpus, rebuilder = open_data(options, bundle.spec, "val"), make_rebuilder(talker, options)
-    drawn = [validate(talker, rebuilder, corpus, draw) for draw in range(DRAWS)]
+    corpus, reconstruction = open_data(options, bundle.spec, "val"), make_reconstruction(talker, options)
+    drawn = [validate(talker, reconstruction, corpus, draw) for draw in range(DRAWS)]
     mean = {name: statistics.mean(each[name] for each in drawn) for name in drawn[0]}
     found = {
         "mouth": mean["mouth_heard"],
@@ -94,9 +94,11 @@ def scores(run: Path) -> dict[str, float]:
 
 
 @torch.no_grad()
-def in_pose(talker: AnyTalker, corpus: Corpus) -> dict[str, float]:
+def in_pose(talker: Model, corpus: Corpus) -> dict[str, float]:
     """Shares of variance that the pose code explains: the head's, and the lips' that the true pose does not."""
-    batches = [corpus.batch(step_rng(20_210_414, draw), CLIPS, MOMENTS, heard_only=True) for draw in range(DRAWS)]
+    batches = [
+        corpus.batch(step_rng(20_210_414, draw), NUM_CLIPS, NUM_MOMENTS, heard_only=True) for draw in range(DRAWS)
+    ]
     codes = torch.cat([talker.encode_pose(batch.target).float() for batch in batches]).double().numpy()
     truth = torch.cat([batch.pose for batch in batches]).double().numpy()
     lips = torch.cat([batch.lips for batch in batches]).double().numpy()
@@ -110,7 +112,7 @@ def explained(inputs: np.ndarray, wanted: np.ndarray) -> float:
     """Share of the variance that ridge regression explains on every other stretch of frames."""
     inputs = (inputs - inputs.mean(axis=0)) / (inputs.std(axis=0) + 1e-9)
     inputs = np.column_stack([inputs, np.ones(len(inputs))])
-    apart = (np.arange(len(inputs)) // MOMENTS) % 2 == 1
+    apart = (np.arange(len(inputs)) // NUM_MOMENTS) % 2 == 1
     known = inputs[~apart]
     price = RIDGE * len(known) * np.eye(inputs.shape[1])
     weights = np.linalg.solve(known.T @ known + price, known.T @ wanted[~apart])

@@ -20,17 +20,17 @@ from typing import NamedTuple
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from pcavs.train.machine import Machine
-from pcavs.train.options import TrainOptions, frames_a_step
+from pcavs.train.distributed import Process
+from pcavs.train.options import TrainOptions, frames_per_step
 from pcavs.train.recipe import options_from
-from pcavs.train.run import _batches, _take
+from pcavs.train.run import batches, train_step
 from pcavs.train.session import Session, start
 
 STAGES: dict[str, dict[str, object]] = {
     "identity": {"clips": 12, "moments": 1, "margin": 0.2},
     "visual": {"clips": 5, "moments": 4, "pose_head": "free"},
     "sync": {"clips": 4, "moments": 16},
-    "generator": {"clips": 5, "moments": 4, "judges": ["mouth"]},
+    "generator": {"clips": 5, "moments": 4, "discriminators": ["mouth"]},
 }
 """As the recipes have them; a step of `generator` is one that rebuilds."""
 
@@ -84,22 +84,22 @@ def stage_lines(
     options: TrainOptions, ways: list[Way], rates: dict[bool, float], words: argparse.Namespace
 ) -> Iterator[str]:
     """Measures a stage in all ways, and gives the table's lines."""
-    machines = {half: Machine(options_with(options, half)) for half in (False, True)}
-    session = start(options, machines[False])
+    processes = {half: Process(options_with(options, half)) for half in (False, True)}
+    session = start(options, processes[False])
     times: dict[str, list[float]] = {way.name: [] for way in ways}
     for number in range(words.rounds + 1):
         for way in ways:
             with set_to(session, way):
-                moved = session._replace(machine=machines[way.half])
+                moved = session._replace(process=processes[way.half])
                 # The first round compiles and fills caches; only those after it count.
                 times[way.name].append(step_seconds(moved, number + 2))
     drawing = statistics.median(seconds(lambda step=step: session.stage.batch(step)) for step in range(1, 5))
     work = operations(session)
-    waited = share_waited(session._replace(machine=machines[True]), words.loop_steps)
+    waited = share_waited(session._replace(process=processes[True]), words.loop_steps)
     plain = statistics.median(times[ways[0].name][1:])
     for way in ways:
         step = statistics.median(times[way.name][1:])
-        cells = [options.stage, way.name, f"{frames_a_step(options) / step:.1f}", f"{step * 1000:.0f}"]
+        cells = [options.stage, way.name, f"{frames_per_step(options) / step:.1f}", f"{step * 1000:.0f}"]
         cells += [f"{step / plain:.2f}", f"{work / 1e9:.1f}", f"{step * rates[way.half] / work:.1f}"]
         cells += [f"{drawing / step:.0%}", f"{waited:.1%}" if way.name == "bf16 channels_last" else ""]
         yield "| " + " | ".join(cells) + " |"
@@ -114,8 +114,8 @@ def options_with(options: TrainOptions, half: bool) -> TrainOptions:
 def set_to(session: Session, way: Way) -> Iterator[None]:
     """Lays the networks out as a way wants them, compiled or not, and takes the compiling back."""
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
-    session.live.to(memory_format=layout)  # pyright: ignore[reportCallIssue] - missing in torch's types
-    networks = [part for _, part in session.talker.named_children()]
+    session.modules.to(memory_format=layout)  # pyright: ignore[reportCallIssue] - missing in torch's types
+    networks = [part for _, part in session.model.named_children()]
     for network in networks if way.compiled else ():
         network.compile()
     yield
@@ -126,7 +126,7 @@ def set_to(session: Session, way: Way) -> Iterator[None]:
 def step_seconds(session: Session, step: int) -> float:
     """Processor seconds of a step without its drawing."""
     drawn = session.stage.batch(step)
-    return seconds(lambda: _take(session, drawn, step, 1e-5))
+    return seconds(lambda: train_step(session, drawn, step, 1e-5))
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -140,7 +140,7 @@ def operations(session: Session) -> float:
     """Multiplications and additions of convolutions and matrix products of a step, forth and back."""
     drawn = session.stage.batch(2)
     with FlopCounterMode(display=False) as counter:
-        _take(session, drawn, 2, 1e-5)
+        train_step(session, drawn, 2, 1e-5)
     return float(counter.get_total_flops())
 
 
@@ -154,9 +154,9 @@ def share_waited(session: Session, steps: int) -> float:
     """Runs the loop with its thread that draws ahead; the first wait, before anything was drawn, is left out."""
     options = options_from({**vars(session.options), "steps": steps + 1})
     waits, began = 0.0, 0.0
-    for step, drawn, waited in _batches(session.stage, 0, options, session.machine.device):
+    for step, drawn, waited in batches(session.stage, 0, options, session.process.device):
         waits, began = (0.0, time.monotonic()) if step == 1 else (waits + waited, began)
-        _take(session, drawn, step, 1e-5)
+        train_step(session, drawn, step, 1e-5)
     return waits / (time.monotonic() - began)
 
 

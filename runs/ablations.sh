@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The table of docs/train.md: every recipe of recipes/ablations, three seeds each, equal frames shown.
+# Trains every recipe of a folder with three seeds each, and prints the table of their scores.
 #
 #     runs/ablations.sh PACKS OUT [RECIPES]
 #
-# PACKS holds faces of 64 px (pcavs pack --frame-px 64). A run that is there already is gone on with. RECIPES is another
-# folder of recipes to set against one another, recipes/joined say.
+# PACKS: packs of faces of 64 px (pcavs pack --frame-px 64). OUT: folder of the runs, OUT/RECIPE/SEED; runs that exist
+# are continued. RECIPES: folder of the recipes, recipes/ablations by default; recipes/joined compares joined and single
+# frames. SEEDS="0 1" chooses the seeds, EXTRA="--steps 4 --decay-steps 1" adds settings.
 set -euo pipefail
-packs=${1:?"the folder of packs"} out=${2:?"the folder for the runs"}
+packs=${1:?"PACKS, the folder of packs, is missing"} out=${2:?"OUT, the folder of the runs, is missing"}
 here=$(cd "$(dirname "$0")/.." && pwd)
 for recipe in "${3:-$here/recipes/ablations}"/*.toml; do
   for seed in ${SEEDS:-0 1 2}; do

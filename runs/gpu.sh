@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
-# Trains for some minutes on a machine that is lent for a while, and leaves weights in parts that fit a small transfer.
+# Trains for some minutes on a machine with an accelerator; leaves half-precision weights in parts of at most 14 MiB.
 #
 #     runs/gpu.sh BUNDLE RECIPE MINUTES OUT [START_PART...]
 #
-# BUNDLE is the folder (or its .tar) that scripts/gpu_bundle.py made. Parts of an earlier OUT may follow: they are joined,
-# and training goes on from their weights, in half precision and with the optimiser warmed up anew, so not to the bit.
-# OUT gets talker.safetensors.00, .01, ... of at most 14 MiB each, journal.jsonl and the last preview.
+# BUNDLE: the folder that scripts/gpu_bundle.py made, or a .tar of it. OUT gets talker.safetensors.00, .01 and so on,
+# journal.jsonl, options.toml and the last preview. START_PART: parts of an earlier OUT, from whose weights training
+# continues; they are rounded to half precision and the optimiser starts anew, so the result is not exactly that of
+# one long run.
+# EXTRA='"lr": 1e-4,' adds settings as JSON.
 set -euo pipefail
-bundle=${1:?"the folder of scripts/gpu_bundle.py, or its .tar"} recipe=${2:?"a recipe"}
-minutes=${3:?"how long to train"} out=${4:?"a folder for what comes back"}
+bundle=${1:?"BUNDLE, a folder of scripts/gpu_bundle.py or its .tar, is missing"} recipe=${2:?"RECIPE is missing"}
+minutes=${3:?"MINUTES is missing"} out=${4:?"OUT, the folder for the results, is missing"}
 shift 4
 mkdir -p "$out"
 work=$(mktemp -d)

@@ -34,8 +34,7 @@ import numpy as np
 import fuzz_seeds
 from fuzz_changes import damaged
 from pcavs.animate import batch
-from pcavs.data.ledger import read_ledger
-from pcavs.data.shard import read_shard
+from pcavs.data.shard import read_ledger, read_shard
 from pcavs.errors import InputError, PcavsError
 from pcavs.evaluate import clips as evaluate_clips
 from pcavs.media.audio import read_waveform

@@ -22,8 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from judge_augmentation import augment_crops, augment_lips, augment_mel, mirrored_lips
-from pcavs.data.pack import MEL_PADDING_BINS, PackedClip, find_packs, read_pack
-from pcavs.data.shard import decode_picture
+from pcavs.data.pack import MEL_PADDING_BINS, PackedClip, decode_picture, find_packs, read_pack
 from pcavs.metrics.crops import MOUTH_PX, mouth_crops, standardised
 from pcavs.metrics.sync import beats_shifted, score_sync, write_judge_facts
 from pcavs.models.judge import LIPS_DIM, MouthEncoder, VoiceEncoder

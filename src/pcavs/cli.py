@@ -73,7 +73,7 @@ _GROUPS: Final = {
         "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
         "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
         "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run", recipe="pcavs.train.recipe:expand"),
-        "adapt": Command("pcavs.train.adapt_options:AdaptOptions", "pcavs.train.adapt:run"),
+        "adapt": Command("pcavs.train.options:AdaptOptions", "pcavs.train.adapt:run"),
     },
     "Check the installation": {
         "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),

@@ -1,4 +1,4 @@
-"""Training on a bare machine: torch, lightning, numpy, opencv, safetensors, and what `scripts/gpu_bundle.py` adds."""
+"""Training on a machine with torch, lightning, numpy, opencv and safetensors, and what `scripts/gpu_bundle.py` adds."""
 
 import importlib.util
 import json
@@ -15,7 +15,7 @@ gpu_bundle = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(gpu_bundle)  # pyright: ignore[reportOptionalMemberAccess]
 gather = gpu_bundle.gather
 
-# Everything but the standard library and what such a machine has is not found, whatever this environment holds.
+# Hides every package that such a machine lacks, whatever this environment has.
 BARE = """
 import sys
 ALLOWED = {"torch", "numpy", "cv2", "safetensors", "pcavs"} | HERE | set(sys.stdlib_module_names)
@@ -58,25 +58,25 @@ def bundle(drawn_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("stage", ["sync", "generator"])
-def test_the_bundle_trains_with_no_more_than_a_bare_machine_has(stage: str, bundle: Path, tmp_path: Path):
+def test_the_bundle_trains_without_other_packages(stage: str, bundle: Path, tmp_path: Path):
     ran = bare(bundle / "train.py", {"jaxtyping", "wadler_lindig"}, stage=stage, run=str(tmp_path / stage))
     assert ran.returncode == 0, ran.stderr[-800:]
     assert ran.stdout.strip() == str(tmp_path / stage / "checkpoint-00000002")
 
 
-def test_looks_change_there_too(bundle: Path, tmp_path: Path):
-    """Which landmark mirrors which is read from the canonical face, a file of the package."""
-    settings = {"stage": "generator", "looks": "changed", "voices": "changed", "run": str(tmp_path / "run")}
+def test_augmentation_works_there(bundle: Path, tmp_path: Path):
+    """Appearance augmentation reads the canonical face, an asset of the package."""
+    settings = {"stage": "generator", "augment_appearance": True, "augment_audio": True, "run": str(tmp_path / "run")}
     ran = bare(bundle / "train.py", {"jaxtyping", "wadler_lindig"}, **settings)
     assert ran.returncode == 0, ran.stderr[-800:]
 
 
-def test_the_refusal_refuses(bundle: Path):
+def test_hidden_packages_are_not_found(bundle: Path):
     ran = bare(bundle / "train.py", {"wadler_lindig"})
     assert "No module named 'jaxtyping'" in ran.stderr
 
 
-def test_the_bundle_is_whole(bundle: Path):
+def test_the_bundle_is_complete(bundle: Path):
     assert sorted(place.name for place in bundle.iterdir()) == ["halve.py", "packs", "recipes", "site", "train.py"]
     for name in ("pcavs/train/run.py", "jaxtyping/__init__.py", "wadler_lindig/__init__.py"):
         assert (bundle / "site" / name).is_file()

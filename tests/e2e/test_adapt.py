@@ -1,4 +1,4 @@
-"""`pcavs adapt`: what is refused, and that it moves generator and identity encoder alone, not far."""
+"""`pcavs adapt`: refusals, and that it changes generator and identity encoder only, and little."""
 
 import dataclasses
 from pathlib import Path
@@ -10,8 +10,7 @@ import torch
 from helpers.talkers import write_bundle
 from pcavs.errors import DataError, InputError
 from pcavs.train import adapt as adapt_run
-from pcavs.train.adapt_options import AdaptOptions
-from pcavs.train.options import TrainOptions
+from pcavs.train.options import AdaptOptions, TrainOptions
 from pcavs.train.run import run as train
 from pcavs.weights.bundle import load_bundle
 
@@ -21,29 +20,29 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def test_a_film_that_is_not_there_is_one_line(tmp_path: Path):
-    with pytest.raises(InputError, match="no film at .*; give a film of the person speaking"):
+def test_a_missing_video_is_one_line(tmp_path: Path):
+    with pytest.raises(InputError, match="no video at .*; give a video of the person speaking"):
         adapt_run.run(AdaptOptions(video=tmp_path / "me.mp4", out=tmp_path / "me.safetensors"))
 
 
-def test_a_result_that_is_there_is_kept(examples: Path, tmp_path: Path):
+def test_an_existing_result_is_kept(examples: Path, tmp_path: Path):
     (tmp_path / "me.safetensors").write_text("mine")
-    with pytest.raises(InputError, match="is there already; choose another --out or say --overwrite"):
+    with pytest.raises(InputError, match="exists; choose another --out or add --overwrite"):
         adapt_run.run(AdaptOptions(video=examples / "pose.mp4", out=tmp_path / "me.safetensors"))
 
 
-def test_a_film_without_sound_says_why_it_is_of_no_use(examples: Path, tmp_path: Path):
-    with pytest.raises(
-        DataError, match=r"no clip of .*pose\.mp4 could be used \(sound: .*\); .*report\.html"
-    ) as caught:
+def test_a_video_without_sound_is_refused_with_the_reason(examples: Path, tmp_path: Path):
+    with pytest.raises(DataError, match=r"no clip of .*pose\.mp4 can be used \(sound: .*\); .*report\.html") as caught:
         adapt_run.run(AdaptOptions(video=examples / "pose.mp4", out=tmp_path / "me.safetensors"))
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "me.safetensors").exists()
 
 
-def test_it_moves_the_face_alone_and_not_far(drawn_packs: Path, tmp_path: Path, examples: Path, monkeypatch):
+def test_only_generator_and_identity_encoder_change_and_little(
+    drawn_packs: Path, tmp_path: Path, examples: Path, monkeypatch
+):
     start = write_bundle(tmp_path / "tiny.safetensors")
-    monkeypatch.setattr(adapt_run, "_prepared", lambda video, folder: tmp_path)
+    monkeypatch.setattr(adapt_run, "_prepare", lambda video, folder: tmp_path)
 
     def on_packs(options: TrainOptions) -> Path:
         small = {"shards": (), "packs": (drawn_packs,), "size": "tiny", "device": "cpu", "clips": 2, "moments": 2}

@@ -1,4 +1,4 @@
-"""runs/gpu.sh on a CPU: from a bundle to parts of weights, and from those on."""
+"""runs/gpu.sh on a processor: from a bundle to parts of weights, and on from those."""
 
 import importlib.util
 import json
@@ -39,7 +39,7 @@ def rehearse(bundle: Path, out: Path, *parts: Path, extra: str = TINY) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_weights_come_back_in_parts_and_training_goes_on_from_them(bundle: Path, tmp_path: Path):
+def test_weights_are_split_and_training_continues_from_the_parts(bundle: Path, tmp_path: Path):
     rehearse(bundle, tmp_path / "first")
     parts = sorted((tmp_path / "first").glob("talker.safetensors.*"))
     assert parts
@@ -56,7 +56,7 @@ def test_weights_come_back_in_parts_and_training_goes_on_from_them(bundle: Path,
     again = b"".join(part.read_bytes() for part in sorted((tmp_path / "second").glob("talker.safetensors.*")))
     (tmp_path / "again.safetensors").write_bytes(again)
     first, second = (load_bundle(tmp_path / f"{name}.safetensors").tensors for name in ("talker", "again"))
-    # Without a learning rate nothing but the statistics of normalisations moves: it was these weights that went on.
+    # At a learning rate of 0 only running statistics change, so equal weights show that training started from them.
     for name, value in first.items():
         if "running" not in name:
             np.testing.assert_allclose(second[name], value, rtol=2e-3, atol=1e-6, err_msg=name)

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from helpers.drawn import write_drawn_packs
-from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
+from pcavs.data.pack_corpus import PackCorpus
 from pcavs.models.build import build_model
 from pcavs.spec import TalkerSpec
 from pcavs.train.options import TrainOptions
@@ -18,7 +18,7 @@ from pcavs.train.stage import Scratch, TrainingHeads
 TAUGHT = {
     "identity": {"identity", "classifier"},
     "sync": {"motion", "speech"},
-    "generator": {"identity", "motion", "speech", "generator", "classifier", "face_judge"},
+    "generator": {"identity", "motion", "speech", "generator", "classifier", "face_discriminator"},
 }
 
 
@@ -32,8 +32,8 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("stage", ["identity", "sync", "generator"])
 def test_a_published_stage_takes_a_step(stage: str, packs: Path):
     spec = TalkerSpec(kind="paper")
-    loaded = Library.load(find_packs([packs]), "train")
-    library = Library([clip for clip in loaded.clips if clip.mel is not None], loaded.frame_px)
+    loaded = PackCorpus.load(find_packs([packs]), "train")
+    corpus = PackCorpus([clip for clip in loaded.clips if clip.mel is not None], loaded.frame_px)
     options = TrainOptions(
         packs=(packs,),
         run=packs / "run",
@@ -42,12 +42,12 @@ def test_a_published_stage_takes_a_step(stage: str, packs: Path):
         losses="published",
         pose_head="free",
         augmentation="paper",
-        judges=("face",) if stage == "generator" else (),
+        discriminators=("face",) if stage == "generator" else (),
         clips=2,
         moments=1,
     )
     torch.manual_seed(0)
-    made = STAGES[stage](build_model(spec), TrainingHeads(spec, 80), library, options)
+    made = STAGES[stage](build_model(spec), TrainingHeads(spec, 80), corpus, options)
     made.modules.train()
     drawn, scratch, taught = made.batch(1), Scratch(), set[str]()
     assert drawn.augmented.shape == (2, 3, 224, 224)
@@ -61,7 +61,7 @@ def test_a_published_stage_takes_a_step(stage: str, packs: Path):
         made.modules.zero_grad(set_to_none=True)
         loss.backward()
         networks = dict(learner.named_children())
-        networks |= dict(networks.pop("talker").named_children()) if "talker" in networks else {}
+        networks |= dict(networks.pop("model").named_children()) if "model" in networks else {}
         taught |= {name for name, network in networks.items() if has_gradient(network)}
         optimizer.step()
     assert taught == TAUGHT[stage]

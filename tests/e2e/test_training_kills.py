@@ -1,4 +1,4 @@
-"""Training that is killed, spread over processes, or robbed of its data: what happens then."""
+"""Training that is killed, and training in several processes."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from pcavs.data.corpus import Batch
 from pcavs.train.options import TrainOptions
 from pcavs.train.recipe import write_recipe
 from pcavs.train.run import run
-from pcavs.train.stage import Drawing, Drawn
+from pcavs.train.stage import BatchSampler, StepBatch
 
 SETTINGS = ("--size", "tiny", "--warmup-steps", "1", "--decay-steps", "1", "--moments", "2", "--device", "cpu")
 ALONE = {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
@@ -41,7 +41,7 @@ def wait_for(path: Path, pattern: str, process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("moment", ["step", "save"])
-def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(moment: str, drawn_packs: Path, tmp_path: Path):
+def test_a_killed_run_continues_from_its_last_complete_checkpoint(moment: str, drawn_packs: Path, tmp_path: Path):
     words = (
         *SETTINGS,
         "--packs",
@@ -56,7 +56,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(moment: str, drawn_
         "1",
     )
     process = train(*words, "--steps", "100000")
-    # While the second checkpoint is being written its folder is there and `done` is not.
+    # While the second checkpoint is written, its folder exists and its file `done` does not.
     wait_for(tmp_path, "checkpoint-*/done" if moment == "step" else "checkpoint-00000002", process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
@@ -71,7 +71,7 @@ def test_a_killed_run_goes_on_from_its_last_whole_checkpoint(moment: str, drawn_
 
 
 @pytest.mark.timeout(600)
-def test_a_run_that_is_asked_to_end_saves_first(drawn_packs: Path, tmp_path: Path):
+def test_a_run_saves_on_sigterm(drawn_packs: Path, tmp_path: Path):
     words = (*SETTINGS, "--packs", drawn_packs, "--run", tmp_path, "--clips", "2", "--save-minutes", "1000")
     process = train(*words, "--steps", "100000", "--log-every", "1")
     wait_for(tmp_path, "journal.jsonl", process)
@@ -84,15 +84,15 @@ def test_a_run_that_is_asked_to_end_saves_first(drawn_packs: Path, tmp_path: Pat
     assert int(done.parent.name[-8:]) == max(row["step"] for row in rows)
 
 
-def doubled(drawing: Drawing, library: object, step: int) -> Drawn:
-    """What the two processes draw, as one batch."""
-    parts = [DRAW(drawing._replace(rank=rank), library, step) for rank in range(2)]  # pyright: ignore
+def doubled(sampler: BatchSampler, corpus: object, step: int) -> StepBatch:
+    """The batches of two processes, as one batch."""
+    parts = [SAMPLE(sampler._replace(rank=rank), corpus, step) for rank in range(2)]  # pyright: ignore
     batch = Batch(*(torch.cat(pair) for pair in zip(*(part.batch for part in parts), strict=True)))
     augmented = torch.cat([part.augmented for part in parts])
-    return Drawn(batch, augmented, torch.cat([part.chance for part in parts], dim=1))
+    return StepBatch(batch, augmented, torch.cat([part.uniform for part in parts], dim=1))
 
 
-DRAW = Drawing.draw
+SAMPLE = BatchSampler.sample
 
 
 AS_ONE: dict[str, dict[str, object]] = {
@@ -101,7 +101,7 @@ AS_ONE: dict[str, dict[str, object]] = {
     "visual": {"stage": "visual", "pose_head": "free"},
     "generator": {
         "stage": "generator",
-        "judges": ("mouth", "face"),
+        "discriminators": ("mouth", "face"),
         "sync_every": 3,
         "term_weights": (("perceptual", 1.0), ("identity", 0.1)),
     },
@@ -110,10 +110,10 @@ AS_ONE: dict[str, dict[str, object]] = {
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("settings", AS_ONE.values(), ids=AS_ONE.keys())
-def test_two_processes_learn_as_one_with_the_doubled_batch(
+def test_two_processes_equal_one_with_the_doubled_batch(
     settings: dict[str, object], drawn_packs: Path, tmp_path: Path, monkeypatch
 ):
-    """Statistics of normalisations stand still; codes that meet in a contrast, and sizes of areas, are gathered."""
+    """With frozen statistics: codes of a contrast and the sizes of areas are gathered over processes."""
     chosen = TrainOptions(
         packs=(drawn_packs,),
         run=tmp_path / "two",
@@ -134,23 +134,23 @@ def test_two_processes_learn_as_one_with_the_doubled_batch(
     errors = process.communicate()[1]
     assert process.returncode == 0, errors[-2000:]
     torch.set_num_threads(1)
-    monkeypatch.setattr(Drawing, "draw", doubled)
+    monkeypatch.setattr(BatchSampler, "sample", doubled)
     run(dataclasses.replace(chosen, run=tmp_path / "one"))
     two, one = (rows(tmp_path / name) for name in ("two", "one"))
     assert [row["step"] for row in two] == [1, 2, 3]
     for a, b in zip(two, one, strict=True):
         assert a.keys() == b.keys()
         for name in a.keys() - TIMES:
-            # Norms of gradients are tens; and Adam makes a step of the last digit of a gradient that is almost none.
+            # Gradient norms are tens; and Adam turns the rounding of a nearly zero gradient into a full step.
             near = pytest.approx(b[name], abs=1e-4, rel=1e-4 if "gradient" in name or a["step"] > 1 else 0)
             assert a[name] == near, (a["step"], name)
     if chosen.stage == "sync":
-        weights = [load_file(tmp_path / name / "checkpoint-00000003" / "talker.safetensors") for name in ("two", "one")]
+        weights = [load_file(tmp_path / name / "checkpoint-00000003" / "model.safetensors") for name in ("two", "one")]
         for name, value in weights[0].items():
             np.testing.assert_allclose(value, weights[1][name], atol=1e-4, err_msg=name)
 
 
-TIMES = {"seconds_a_step", "waited_s", "frames_shown"}
+TIMES = {"seconds_per_step", "waited_s", "frames_shown"}
 
 
 def rows(folder: Path) -> list[dict[str, float]]:

@@ -1,1 +1,1 @@
-"""Training data: packs in, typed batches out."""
+"""Training data: the file formats (shards, packs), and batches drawn from them."""

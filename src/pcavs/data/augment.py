@@ -1,7 +1,8 @@
-"""Augmentation of the motion encoder's input: what a face looks like goes, where it is and what it says stays.
+"""Augmentation of the motion encoder's input: changes the look of a face, so that its codes cannot describe identity.
 
-Two recipes. `destroy_identity` changes colour, sharpness and noise only: 6 % of scale already drowned the small head
-motions of most clips (dev/LOG.md). `destroy_like_paper` is the published one, with its geometry.
+`augment_colour`, the default, changes colour, sharpness and noise only. `augment_like_paper` is the published
+augmentation, which bends the geometry as well. In our prototype a change of scale by 6 % already hid the small head
+motion of most clips (dev/LOG.md).
 """
 
 from collections.abc import Callable
@@ -14,25 +15,49 @@ from torch.nn import functional
 
 from pcavs.spec import exact_div
 
-PUBLISHED_PX = 224
-"""Side for which the published amounts are given; they are scaled to other sides."""
+# Amounts of `augment_colour`. Chosen by eye, so that faces stay readable and their colours say little.
+CHANNEL_GAIN: Final = 0.35
+"""Largest change of each channel's gain, as a natural logarithm: a factor of 0.70 to 1.42."""
+BRIGHTNESS_GAIN: Final = 0.35
+"""Largest change of the gain of all channels, as a natural logarithm."""
+CHANNEL_OFFSET: Final = 0.15
+"""Largest offset of each channel, where white is 1."""
+GAMMA: Final = 0.4
+"""Largest change of the exponent, as a natural logarithm: 0.67 to 1.49."""
+NOISE_DEVIATION: Final = 0.04
+"""Largest standard deviation of the noise, where white is 1."""
+MIN_LEVEL: Final = 1e-3
+"""Levels are clipped from below to this, where white is 1: the slope of a power below 1 is infinite at 0."""
 
-MEDIAN_SIDES = (3, 5, 7, 9)
-SHARPEN = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
+# Amounts of `augment_like_paper`, as published, in pixels of a face of `PUBLISHED_PX`.
+PUBLISHED_PX: Final = 224
+"""Side of the face to which the published amounts refer; other sides scale them."""
+PAPER_GAIN: Final = (0.3, 1.6)
+"""Range of the factor on one to three neighbouring channels."""
+PAPER_SQUEEZE_PX: Final = (15.0, 25.0)
+"""Range by which each side of the face moves in along one axis, and out along the other."""
+PAPER_TILT_PX: Final = (20.0, 30.0)
+"""Range by which one side of the picture shrinks, and the opposite side grows, at each end."""
+PAPER_GROWTH_PX: Final = (20.0, 40.0)
+"""Range by which each side moves in or out in the perspective change."""
+MEDIAN_SIDES_PX: Final = (3, 5, 7, 9)
+"""Sides of the median filter's window, one of which is drawn."""
+SHARPEN_KERNEL: Final = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
+"""Identity minus the 4-neighbour Laplacian."""
 
 Augmentation: TypeAlias = Callable[[Tensor, int, torch.Generator], Tensor]
-"""From faces, ordered clip by clip, and the number of each clip's faces; the generator is the only randomness."""
+"""Takes faces ordered clip by clip (RGB in [-1, 1]), the number of faces a clip, and the only source of randomness."""
 
 
-def destroy_identity(
+def augment_colour(
     faces: Float[Tensor, "batch 3 side side"], generator: torch.Generator, *, strength: float = 1.0
 ) -> Float[Tensor, "batch 3 side side"]:
-    """Changes colour, contrast, sharpness and noise of each face by its own draw; RGB in [-1, 1] in and out.
+    """Changes colour, contrast, sharpness and noise of each face independently; positions stay.
 
     Args:
-        faces: Aligned faces.
-        generator: The source of randomness.
-        strength: 0 leaves faces alone, 1 is the training default.
+        faces: Aligned faces, RGB in [-1, 1]; the result has the same range.
+        generator: The only source of randomness.
+        strength: Factor on all amounts; 0 leaves faces as they are, 1 is the training default.
 
     Reference: Zhou et al., CVPR 2021, section 3.3, without its geometry.
     """
@@ -41,98 +66,105 @@ def destroy_identity(
         return torch.rand(shape, generator=generator) * 2 - 1
 
     batch = faces.shape[0]
-    gain = torch.exp(draw(batch, 3, 1, 1) * 0.35 * strength + draw(batch, 1, 1, 1) * 0.35 * strength)
-    offset = draw(batch, 3, 1, 1) * 0.15 * strength
-    gamma = torch.exp(draw(batch, 1, 1, 1) * 0.4 * strength)
-    bright = ((faces + 1) / 2).clamp(1e-3, 1) ** gamma * gain + offset
+    gain = torch.exp(draw(batch, 3, 1, 1) * CHANNEL_GAIN * strength + draw(batch, 1, 1, 1) * BRIGHTNESS_GAIN * strength)
+    offset = draw(batch, 3, 1, 1) * CHANNEL_OFFSET * strength
+    gamma = torch.exp(draw(batch, 1, 1, 1) * GAMMA * strength)
+    bright = ((faces + 1) / 2).clamp(MIN_LEVEL, 1) ** gamma * gain + offset
     grey = bright.mean(dim=1, keepdim=True)
-    colour = torch.rand((batch, 1, 1, 1), generator=generator) * strength
-    mixed = grey * colour + bright * (1 - colour)
+    desaturation = torch.rand((batch, 1, 1, 1), generator=generator) * strength
+    mixed = grey * desaturation + bright * (1 - desaturation)
     blurred = functional.avg_pool2d(functional.pad(mixed, (1, 1, 1, 1), mode="replicate"), 3, 1)
-    sharpness = draw(batch, 1, 1, 1) * strength
+    sharpness = draw(batch, 1, 1, 1) * strength  # below 0 blurs, above 0 sharpens
     mixed = mixed + (mixed - blurred) * sharpness
-    noise = torch.randn(mixed.shape, generator=generator) * 0.04 * strength * draw(batch, 1, 1, 1).abs()
+    noise = torch.randn(mixed.shape, generator=generator) * NOISE_DEVIATION * strength * draw(batch, 1, 1, 1).abs()
     return ((mixed + noise) * 2 - 1).clamp(-1, 1)
 
 
-def destroy_like_paper(
+def augment_like_paper(
     faces: Float[Tensor, "batch 3 side side"], moments: int, generator: torch.Generator
 ) -> Float[Tensor, "batch 3 side side"]:
-    """Changes colour, proportions, perspective and sharpness by one draw a clip; RGB in [-1, 1] in and out.
+    """Changes colour, proportions, perspective and sharpness, as published; one draw a clip.
 
-    Colour: one factor of 0.3 to 1.6 on neighbouring channels. Proportions: narrowed and heightened by 15 to 25 px of
-    224 a side, or the other way, the missing rim mirrored. Perspective: one side of the picture shrinks and the other
-    grows by 20 to 30 px, all of it by 20 to 40 px in or out. Then a median over 3 to 9 px, drawn for each face, or
-    sharpening.
+    In this order:
+
+    - Colour: one factor of 0.3 to 1.6 on one to three neighbouring channels.
+    - Perspective: one side of the picture shrinks and the opposite one grows by 20 to 30 of 224 px at each end, and all
+      sides move in or out by 20 to 40 px.
+    - Proportions: the face narrows and gets taller by 15 to 25 px a side, or the other way; what is missing at the rim
+      is mirrored.
+    - Sharpness: for half of the clips a median filter of 3 to 9 px, whose side is drawn for each face; for the others
+      a sharpening kernel.
 
     Args:
-        faces: Aligned faces, ordered clip by clip.
-        moments: Faces of each clip.
-        generator: The source of randomness.
+        faces: Aligned faces, RGB in [-1, 1], ordered clip by clip; the result has the same range.
+        moments: Number of faces a clip.
+        generator: The only source of randomness.
 
     Reference: published code, data/base_dataset.py, which its author calls the paper's augmentation.
     """
     clips = exact_div(len(faces), moments)
-    coloured = _coloured(faces, clips, moments, generator)
+    coloured = _scale_channels(faces, clips, moments, generator)
     grid = _paper_grid(clips, int(faces.shape[-1]), generator).repeat_interleave(moments, dim=0)
     moved = functional.grid_sample(coloured, grid, padding_mode="border", align_corners=False)
     blurred = (torch.rand(clips, generator=generator) < 0.5).repeat_interleave(moments)
-    sides = torch.randint(len(MEDIAN_SIDES), (len(faces),), generator=generator)
-    result = _sharpened(moved)
-    for index, side in enumerate(MEDIAN_SIDES):
+    sides = torch.randint(len(MEDIAN_SIDES_PX), (len(faces),), generator=generator)
+    result = _sharpen(moved)
+    for index, side in enumerate(MEDIAN_SIDES_PX):
         chosen = blurred & (sides == index)
         if bool(chosen.any()):
             result[chosen] = _median(moved[chosen], _scaled_odd(side, int(faces.shape[-1])))
     return result
 
 
-def _coloured(faces: Tensor, clips: int, moments: int, generator: torch.Generator) -> Tensor:
-    factor = 0.3 + 1.3 * torch.rand(clips, generator=generator)
+def _scale_channels(faces: Tensor, clips: int, moments: int, generator: torch.Generator) -> Tensor:
+    low, high = PAPER_GAIN
+    factor = low + (high - low) * torch.rand(clips, generator=generator)
+    # The first channel is the first or the second; the last is any from the first to the third.
     first = torch.randint(2, (clips,), generator=generator)
-    # The range ends after its first channel at the earliest and after the third at the latest.
     last = first + (torch.rand(clips, generator=generator) * (3 - first)).long()
     channel = torch.arange(3)
-    touched = (channel >= first[:, None]) & (channel <= last[:, None])
-    gain = torch.where(touched, factor[:, None], torch.ones(())).repeat_interleave(moments, dim=0)[:, :, None, None]
+    changed = (channel >= first[:, None]) & (channel <= last[:, None])
+    gain = torch.where(changed, factor[:, None], torch.ones(())).repeat_interleave(moments, dim=0)[:, :, None, None]
     return ((faces + 1) * gain - 1).clamp(-1, 1)
 
 
 def _paper_grid(clips: int, side: int, generator: torch.Generator) -> Float[Tensor, "clips side side 2"]:
-    """Where each pixel of the result comes from, the picture spanning [-1, 1]; in pixels of 224 until the end."""
+    """Computes where each output pixel is sampled, the picture spanning [-1, 1]; in published pixels until the end."""
 
-    def uniform(low: int, high: int) -> Tensor:
+    def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand((clips, 1, 1), generator=generator)
 
     def sign() -> Tensor:
         return torch.randint(2, (clips, 1, 1), generator=generator) * 2.0 - 1
 
-    squeeze = uniform(15, 25)
-    rim = uniform(0, 1) * squeeze / 2
-    tilt, growth = uniform(20, 30) * sign(), uniform(20, 40) * sign()
-    narrowed, sideways = (torch.rand((clips, 1, 1), generator=generator) < 0.5 for _ in range(2))
+    squeeze = uniform(*PAPER_SQUEEZE_PX)
+    rim = uniform(0.0, 1.0) * squeeze / 2
+    tilt, growth = uniform(*PAPER_TILT_PX) * sign(), uniform(*PAPER_GROWTH_PX) * sign()
+    narrow, sideways = (torch.rand((clips, 1, 1), generator=generator) < 0.5 for _ in range(2))
 
     line = (torch.arange(side) + 0.5) / side * 2 - 1
     y, x = (axis.expand(clips, side, side) for axis in torch.meshgrid(line, line, indexing="ij"))
     half = PUBLISHED_PX / 2
-    # Divided by a depth that falls from one side to the other, a square becomes a trapezium.
+    # Division by a depth that changes from one side to the other turns the square into a trapezium.
     depth = 1 + tilt / half * torch.where(sideways, x, y)
     scale = (half + rim) / (half + growth) / depth
     limit = half + rim
     x, y = ((axis * half * scale).clamp(-limit, limit) for axis in (x, y))
     thin, thick = half - squeeze, half + squeeze
     x, y = (
-        torch.where(narrowed, _mirrored(x, thin) / thin, x / thick),
-        torch.where(narrowed, y / thick, _mirrored(y, thin) / thin),
+        torch.where(narrow, _mirror(x, thin) / thin, x / thick),
+        torch.where(narrow, y / thick, _mirror(y, thin) / thin),
     )
     return torch.stack([x, y], dim=3)
 
 
-def _mirrored(x: Tensor, limit: Tensor) -> Tensor:
-    """Folds coordinates back at -limit and limit, once."""
+def _mirror(x: Tensor, limit: Tensor) -> Tensor:
+    """Reflects coordinates beyond -limit and limit, once."""
     return torch.where(x.abs() > limit, x.sign() * (2 * limit - x.abs()), x)
 
 
 def _scaled_odd(side: int, frame_px: int) -> int:
+    """Scales an odd filter side from the published size to `frame_px`; at least 3."""
     return 2 * max(1, round((side - 1) / 2 * frame_px / PUBLISHED_PX)) + 1
 
 
@@ -142,18 +174,18 @@ def _median(faces: Tensor, side: int) -> Tensor:
     return windows.median(dim=4).values
 
 
-def _sharpened(faces: Tensor) -> Tensor:
-    kernel = torch.tensor(SHARPEN, dtype=faces.dtype).expand(3, 1, 3, 3)
+def _sharpen(faces: Tensor) -> Tensor:
+    kernel = torch.tensor(SHARPEN_KERNEL, dtype=faces.dtype).expand(3, 1, 3, 3)
     return functional.conv2d(functional.pad(faces, (1, 1, 1, 1), mode="replicate"), kernel, groups=3).clamp(-1, 1)
 
 
-def _keep(faces: Tensor, moments: int, generator: torch.Generator) -> Tensor:
+def _unchanged(faces: Tensor, moments: int, generator: torch.Generator) -> Tensor:
     return faces
 
 
-def _house(faces: Tensor, moments: int, generator: torch.Generator) -> Tensor:
-    return destroy_identity(faces, generator)
+def _colour(faces: Tensor, moments: int, generator: torch.Generator) -> Tensor:
+    return augment_colour(faces, generator)
 
 
-AUGMENTATIONS: Final[dict[str, Augmentation]] = {"colour": _house, "paper": destroy_like_paper, "none": _keep}
-"""By the name that a recipe gives them."""
+AUGMENTATIONS: Final[dict[str, Augmentation]] = {"colour": _colour, "paper": augment_like_paper, "none": _unchanged}
+"""By the value of the setting `augmentation`."""

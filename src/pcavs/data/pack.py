@@ -1,71 +1,112 @@
-"""Packs: training clips decoded once into a few large safetensors files (docs/formats.md).
+"""Packs: the training data of one or more sets, as a few large safetensors files (docs/formats.md).
 
-A pack needs no video decoder to read: faces are JPEGs of the network's size, speech is mel, and the labels are
-arrays. It is what training reads, here or on a bare machine with an accelerator.
+`pcavs pack` derives them from shards, at the network's own size: faces are JPEGs, speech is a mel spectrogram, labels
+are arrays. Reading them needs numpy and OpenCV only, so a machine without a video decoder can train on them.
 """
 
-import contextlib
 import itertools
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
+import cv2
 import numpy as np
 from jaxtyping import Float16, Float32
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from pcavs.errors import DataError, OutputError
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
+from pcavs.errors import DataError
+from pcavs.media.files import write_tensors
+from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MelSpec
+from pcavs.types import Picture
 
-FORMAT = "pcavs-pack-1"
-MEL_PADDING_BINS = MEL_WINDOW_BINS - MEL_BINS_PER_FRAME
-"""Bins beside four a frame: the window of frame i is bins 4i to 4i + 20."""
+FORMAT: Final = "pcavs-pack-1"
+MEL_PADDING_BINS: Final = MEL_WINDOW_BINS - MEL_BINS_PER_FRAME
+"""Mel bins of a clip beyond four a frame: the window of frame i is bins 4i to 4i + 20."""
 
-_PACKS = "pack-*.safetensors"
-_HEADER_BYTES = 4096
-"""Room for what safetensors says of the arrays."""
-_ROW_BYTES = 512
-"""Room for a clip's row in the metadata, less its key."""
-_ARRAYS = ("jpeg", "jpeg_ends", "mesh", "lips", "pose", "mel")
+PACK_BYTES: Final = 60 << 20
+"""Default limit of a pack's size, so that one pack is a small transfer. Chosen by hand."""
+
+JPEG_QUALITY: Final = 95
+"""Default quality of stored faces, as OpenCV counts it (0 to 100). Chosen by eye."""
+
+_PACKS: Final = "pack-*.safetensors"
+_HEADER_BYTES: Final = 4096
+"""Bytes reserved for safetensors' description of the arrays; measured headers are below 1 kB."""
+_ROW_BYTES: Final = 512
+"""Bytes reserved for a clip's row in the metadata, without its key; rows are about 200 bytes."""
+_JPEG_END_BYTES: Final = 8
+"""Bytes of an entry of `jpeg_ends`."""
+_ARRAYS: Final = ("jpeg", "jpeg_ends", "mesh", "lips", "pose", "mel")
 
 
 class PackedClip(NamedTuple):
-    """A continuous piece of one speaker at 25 fps, or a single picture."""
+    """A continuous piece of video of one speaker at 25 fps, or a single picture."""
 
     key: str
+    """Unique within a set."""
     speaker: str
     source: str
     split: str
     jpegs: list[bytes]
-    """One aligned face a frame, side `Packs.frame_px`."""
+    """One aligned face a frame, as JPEG; their side is the pack's `frame_px`."""
     mesh: Float16[np.ndarray, "time 478 3"]
-    """Landmarks as shares of the crop's side: pixel centre x is (x + 0.5) / side."""
+    """Landmarks as fractions of the crop's side: pixel centre x is (x + 0.5) / side."""
     lips: Float16[np.ndarray, "time lip_numbers"]
-    """Lip shape with the head's pose removed, in centimetres (`face.regions.lips_shape`)."""
+    """Lip shape without head pose, in centimetres (`face.regions.lips_shape`)."""
     pose: Float32[np.ndarray, "time 12"]
+    """Pose code (`face.pose.pose_code`)."""
     mel: Float16[np.ndarray, "80 bins"] | None
-    """Four bins a frame and 16 of padding; none where the clip has no sound."""
+    """Four bins a frame and 16 of padding; None where the clip has no sound."""
     truth: bool = False
-    """The pose is what a renderer was told to show, not what landmarks were fitted to."""
+    """Whether the pose is a render's exact one; else it was fitted to landmarks."""
 
 
-def write_packs(clips: Iterable[PackedClip], folder: Path, *, frame_px: int, limit_bytes: int = 60 << 20) -> list[Path]:
-    """Writes clips into numbered packs, each under the limit; a pack appears whole or not at all.
+def encode_picture(picture: Picture, quality: int = JPEG_QUALITY) -> bytes:
+    """Encodes an RGB picture as JPEG."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)[1].tobytes()
 
-    A clip that alone is larger than a pack is cut into pieces. Packs of the folder that an earlier, longer writing
-    left behind are removed: packs are made again, not added to (docs/decisions/0006).
+
+def decode_picture(data: bytes) -> Picture:
+    """Decodes a JPEG to RGB.
+
+    Raises:
+        DataError: The bytes are not a JPEG.
+    """
+    # OpenCV raises for zero bytes, and returns None for bytes that it cannot read.
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB) if data else None
+    if picture is None:
+        raise DataError(f"a stored face of {len(data)} bytes is not a JPEG; pack its clip again")
+    return picture.astype(np.uint8, copy=False)
+
+
+def write_packs(
+    clips: Iterable[PackedClip], folder: Path, *, frame_px: int, limit_bytes: int = PACK_BYTES
+) -> list[Path]:
+    """Writes clips into numbered packs, each smaller than the limit, whole or not at all.
+
+    A clip larger than the limit is cut into pieces. Packs with higher numbers, left in the folder by an earlier call,
+    are deleted: packs are made again, not added to (docs/decisions/0014).
+
+    Args:
+        clips: The clips, in the order to write.
+        folder: Created if missing.
+        frame_px: Side of the clips' faces in pixels.
+        limit_bytes: Largest size of a pack.
+
+    Returns:
+        The packs' paths.
 
     Raises:
         OutputError: The folder cannot be written.
     """
     paths: list[Path] = []
     waiting: list[PackedClip] = []
-    size, room = _HEADER_BYTES, limit_bytes
-    for clip in itertools.chain.from_iterable(_pieces(clip, room - _HEADER_BYTES) for clip in clips):
+    size = _HEADER_BYTES
+    for clip in itertools.chain.from_iterable(_pieces(clip, limit_bytes - _HEADER_BYTES) for clip in clips):
         clip_bytes = _clip_bytes(clip)
-        if waiting and size + clip_bytes > room:
+        if waiting and size + clip_bytes > limit_bytes:
             paths.append(_write(waiting, _pack_path(folder, len(paths)), frame_px))
             waiting, size = [], _HEADER_BYTES
         waiting.append(clip)
@@ -82,18 +123,19 @@ def _pack_path(folder: Path, number: int) -> Path:
 
 
 def _clip_bytes(clip: PackedClip) -> int:
+    """Estimates, from above, the bytes that a clip adds to a pack."""
     size = sum(map(len, clip.jpegs)) + clip.mesh.nbytes + clip.lips.nbytes + clip.pose.nbytes
     size += clip.mel.nbytes if clip.mel is not None else 0
-    return size + _ROW_BYTES + len(clip.key) + 8 * len(clip.jpegs)
+    return size + _ROW_BYTES + len(clip.key) + _JPEG_END_BYTES * len(clip.jpegs)
 
 
 def _pieces(clip: PackedClip, room: int) -> Iterator[PackedClip]:
-    """Cuts a clip into as few equal pieces as fit; each keeps the mel that its frames' windows need."""
+    """Cuts a clip that exceeds `room` bytes into equal pieces; each keeps the mel bins that its frames need."""
     count = -(-_clip_bytes(clip) // room)
     if count == 1:
         yield clip
         return
-    # Frames differ in size: a piece of average frames would be too large half of the time.
+    # Frames differ in size: with just enough pieces, half of them would exceed the limit. Twice as many fit.
     edges = np.linspace(0, len(clip.jpegs), min(len(clip.jpegs), 2 * count) + 1).astype(int).tolist()
     for number, (start, stop) in enumerate(itertools.pairwise(edges)):
         bins = slice(start * MEL_BINS_PER_FRAME, stop * MEL_BINS_PER_FRAME + MEL_PADDING_BINS)
@@ -116,7 +158,7 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
         "mesh": np.concatenate([clip.mesh for clip in clips]),
         "lips": np.concatenate([clip.lips for clip in clips]),
         "pose": np.concatenate([clip.pose for clip in clips]),
-        "mel": np.concatenate(mels, axis=1) if mels else np.zeros((80, 0), np.float16),
+        "mel": np.concatenate(mels, axis=1) if mels else np.zeros((MelSpec().mel_channels, 0), np.float16),
     }
     rows = [
         {
@@ -130,24 +172,17 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
         }
         for clip in clips
     ]
-    metadata = {"format": FORMAT, "frame_px": str(frame_px), "clips": json.dumps(rows, sort_keys=True)}
-    part = path.with_name(path.name + ".part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part, metadata=metadata)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to remove either
-            part.unlink()
-        raise OutputError(f"cannot write {path}: {error}; choose a folder with space and write permission") from error
+    write_tensors(
+        path, tensors, {"format": FORMAT, "frame_px": str(frame_px), "clips": json.dumps(rows, sort_keys=True)}
+    )
     return path
 
 
 def find_packs(places: Iterable[Path]) -> list[Path]:
-    """Lists the packs in folders (sorted by name), or named directly.
+    """Lists packs: those in a folder, sorted by name, or one that is named itself.
 
     Raises:
-        DataError: A place does not exist or holds no pack.
+        DataError: A place does not exist, or is a folder without packs.
     """
     found: list[Path] = []
     for place in places:
@@ -159,7 +194,11 @@ def find_packs(places: Iterable[Path]) -> list[Path]:
 
 
 def pack_frame_px(path: Path) -> int:
-    """Side of the faces in a pack."""
+    """Reads the side of a pack's faces in pixels.
+
+    Raises:
+        DataError: The file is not a pack of this format.
+    """
     with _open(path) as file:
         return int((file.metadata() or {})["frame_px"])
 
@@ -192,7 +231,7 @@ def read_pack(path: Path) -> Iterator[PackedClip]:
             arrays["lips"][frame:stop],
             arrays["pose"][frame:stop],
             mel,
-            row.get("truth", False),  # packs made before rows said so hold no exact pose
+            row.get("truth", False),  # rows of older packs have no such field, and no exact poses
         )
         frame, mel_bin = stop, mel_bin + (bins if row["heard"] else 0)
 

@@ -1,4 +1,4 @@
-"""Tables that users write: CSV with a first line of names."""
+"""Reads CSV tables that users write, such as an index of clips or a list of voices."""
 
 import csv
 import os
@@ -9,14 +9,16 @@ from pcavs.errors import InputError
 
 
 def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Reads the rows of a CSV; what a short row lacks is empty, and what a long one has too much is left out.
+    """Reads a CSV file whose first line names the columns; one dictionary a row.
+
+    A row that is too short has empty values, and what a row has beyond the named columns is dropped.
 
     Args:
         path: The file, in UTF-8, with or without a byte-order mark.
-        columns: Names that the first line must have; it may have more.
+        columns: Columns that the first line must name; it may name more.
 
     Raises:
-        InputError: The file cannot be read, is no such text, or lacks a column.
+        InputError: The file cannot be read, is not a CSV text, or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -24,13 +26,13 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             lacking = [name for name in columns if name not in (reader.fieldnames or ())]
             rows = [{name: row[name] for name in reader.fieldnames or ()} for row in reader] if not lacking else []
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check its name and permissions") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8; save it so") from error
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8") from error
     except (csv.Error, ValueError) as error:
         raise InputError(f"{path} is not CSV ({error}); check its quotes and commas") from error
     if any("\0" in value for row in rows for value in row.values()):
-        raise InputError(f"{path} holds zeros among its text; save it as text in UTF-8")
+        raise InputError(f"{path} contains null characters; save it as UTF-8 text")
     if lacking:
         raise InputError(f"{path} has no column {' or '.join(lacking)}; its first line must name {', '.join(columns)}")
     return rows

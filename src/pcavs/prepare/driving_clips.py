@@ -7,8 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from pcavs.data.ledger import read_ledger
-from pcavs.data.shard import Span, read_clip
+from pcavs.data.shard import Span, read_clip, read_ledger
 from pcavs.errors import DataError
 from pcavs.media.bitstream import decode_pictures
 from pcavs.prepare.spoken_photos import DrivingMouth, can_drive

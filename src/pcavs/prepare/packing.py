@@ -7,8 +7,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from pcavs.data.pack import PackedClip, write_packs
-from pcavs.data.picture import encode_picture
+from pcavs.data.pack import PackedClip, encode_picture, write_packs
 from pcavs.data.shard import AlignedClip, read_shard
 from pcavs.errors import DataError
 from pcavs.face.align import Square

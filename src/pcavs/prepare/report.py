@@ -11,9 +11,8 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from pcavs.data.ledger import read_ledger
-from pcavs.data.picture import encode_picture
-from pcavs.data.shard import Span, read_clip
+from pcavs.data.pack import encode_picture
+from pcavs.data.shard import Span, read_clip, read_ledger
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.files import write_text
 from pcavs.prepare.gates import GATES, NO_SOUND_DB

@@ -16,8 +16,7 @@ from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pcavs.data.ledger import ledger_path, read_ledger
-from pcavs.data.shard import ShardWriter
+from pcavs.data.shard import ShardWriter, ledger_path, read_ledger
 from pcavs.errors import InputError, OutputError
 from pcavs.media.files import write_text
 from pcavs.prepare.driving_clips import find_driving_clips

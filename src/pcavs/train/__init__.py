@@ -1,1 +1,1 @@
-"""Trains a talker, stage by stage."""
+"""Trains talkers: `pcavs train` runs one stage, `pcavs adapt` fits a talker to one person."""

@@ -1,4 +1,7 @@
-"""Checkpoints: complete only once `done` exists; talker, running average, heads, optimiser and position."""
+"""Checkpoints of a run: weights, moving average, heads, optimisers and position.
+
+A checkpoint is a folder, complete once its file `done` exists; folders without it are ignored and later deleted.
+"""
 
 import json
 import math
@@ -6,154 +9,183 @@ import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError, WeightsError
+from pcavs.media.files import write_json
 from pcavs.models.state import fill, tensors_of
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 
-LICENCE = "Apache-2.0"
-KEEP = 2
-"""Whole checkpoints kept; older ones are deleted once a newer one is done."""
+LICENCE: Final = "Apache-2.0"
+"""Licence of the weights that training writes."""
+
+NUM_KEPT: Final = 2
+"""Complete checkpoints that are kept; older ones are deleted once a newer one is complete."""
+
+OPTIMISERS: Final = "optimizers.pt"
+POSITION: Final = "position.json"
+DONE: Final = "done"
 
 
 class Position(NamedTuple):
-    """Where a run stands."""
+    """How far a run has come."""
 
     step: int
     seconds: float
-    """Of training, over all sessions."""
+    """Seconds of training, over all sessions."""
 
 
 class RunFolder:
-    """Checkpoints of one run, newest last."""
+    """The checkpoints of one run."""
 
     def __init__(self, folder: Path) -> None:
-        """Looks only; nothing is made before `save`."""
+        """Takes the run's folder; it need not exist before `save`."""
         self.folder = folder
 
     def checkpoints(self) -> list[Path]:
-        """Whole checkpoints, oldest first."""
-        return sorted(done.parent for done in self.folder.glob("checkpoint-*/done"))
+        """Lists complete checkpoints, oldest first."""
+        return sorted(done.parent for done in self.folder.glob(f"checkpoint-*/{DONE}"))
 
     def save(
         self,
         position: Position,
         spec: TalkerSpec,
-        live: nn.ModuleDict,
-        mean: dict[str, Tensor],
+        modules: nn.ModuleDict,
+        average: dict[str, Tensor],
         optimizers: Mapping[str, torch.optim.Optimizer],
     ) -> Path:
-        """Writes a checkpoint; `done` comes last, older ones and unfinished ones go after.
+        """Writes a checkpoint; then deletes incomplete ones, and complete ones beyond the newest `NUM_KEPT`.
+
+        Args:
+            position: Where the run is.
+            spec: Spec of the talker.
+            modules: Modules of the stage, each of which becomes a file.
+            average: Moving average of the talker's weights.
+            optimizers: By learner.
 
         Raises:
-            OutputError: The folder cannot be written; the checkpoints before stay as they are.
+            OutputError: The folder cannot be written; earlier checkpoints stay.
         """
         place = self.folder / f"checkpoint-{position.step:08d}"
         try:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
             facts = {"steps": str(position.step)}
-            parts = {name: tensors_of(module) for name, module in live.items()}
-            parts["average"] = {key: value.cpu().numpy() for key, value in mean.items()}
+            parts = {name: tensors_of(module) for name, module in modules.items()}
+            parts["average"] = {key: value.cpu().numpy() for key, value in average.items()}
             for name, tensors in parts.items():
                 bundle = Bundle(spec=spec, tensors=tensors, provenance=facts, licence=LICENCE)
                 save_bundle(bundle, place / f"{name}.safetensors")
             states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
-            torch.save(states, place / "optimizers.pt")
-            (place / "position.json").write_text(json.dumps(position._asdict()))
-            (place / "done").touch()
+            torch.save(states, place / OPTIMISERS)
+            write_json(place / POSITION, position._asdict())
+            (place / DONE).touch()
         except (OSError, RuntimeError) as error:
-            raise OutputError(f"cannot save {place}: {error}; free some space and start again, it resumes") from error
-        for old in self.checkpoints()[:-KEEP]:
-            (old / "done").unlink()
-        for broken in set(self.folder.glob("checkpoint-*")) - set(self.checkpoints()):
-            shutil.rmtree(broken, ignore_errors=True)
+            raise OutputError(f"cannot save {place}: {error}; free some space, then resume the run") from error
+        for old in self.checkpoints()[:-NUM_KEPT]:
+            (old / DONE).unlink()
+        for incomplete in set(self.folder.glob("checkpoint-*")) - set(self.checkpoints()):
+            shutil.rmtree(incomplete, ignore_errors=True)
         return place
 
 
-def keep_weights(folder: Path, spec: TalkerSpec, mean: Mapping[str, Tensor], facts: dict[str, str]) -> bool:
-    """Writes `latest.safetensors`, and `best.safetensors` where no `score` before was as high; tells whether it was.
+def save_weights(folder: Path, spec: TalkerSpec, average: Mapping[str, Tensor], facts: dict[str, str]) -> bool:
+    """Writes `latest.safetensors`, and `best.safetensors` if no earlier score was as high.
+
+    Args:
+        folder: The run's folder.
+        spec: Spec of the talker.
+        average: Moving average of the talker's weights.
+        facts: Provenance of the weights; `score` is a number, of which more is better.
+
+    Returns:
+        Whether the score is the best one.
 
     Raises:
         OutputError: The folder cannot be written.
     """
-    tensors = {name: value.cpu().numpy() for name, value in mean.items()}
+    tensors = {name: value.cpu().numpy() for name, value in average.items()}
     bundle = Bundle(spec=spec, tensors=tensors, provenance=facts, licence=LICENCE)
     save_bundle(bundle, folder / "latest.safetensors")
     try:
-        before = float(load_bundle(folder / "best.safetensors").provenance["score"])
+        best = float(load_bundle(folder / "best.safetensors").provenance["score"])
     except WeightsError:
-        before = -math.inf
-    if float(facts["score"]) <= before:
+        best = -math.inf
+    if float(facts["score"]) <= best:
         return False
     save_bundle(bundle, folder / "best.safetensors")
     return True
 
 
 def load_checkpoint(
-    place: Path, live: nn.ModuleDict, optimizers: Mapping[str, torch.optim.Optimizer]
+    place: Path, modules: nn.ModuleDict, optimizers: Mapping[str, torch.optim.Optimizer]
 ) -> tuple[Position, dict[str, Tensor]]:
-    """Restores everything; gives the position and the running average.
+    """Restores modules and optimisers in place; returns the position and the moving average.
 
     Raises:
-        WeightsError: A file is missing, damaged or does not fit.
+        WeightsError: The checkpoint is damaged, or was saved by another stage or version.
     """
-    for name, module in live.items():
-        file = place / f"{name}.safetensors"
-        fill(module, load_bundle(file).tensors, str(file))
+    files = {name: place / f"{name}.safetensors" for name in modules}
+    missing = sorted(file.name for file in files.values() if not file.exists())
+    if missing:
+        raise WeightsError(
+            f"{place} has no {', '.join(missing)}: it is damaged, or another stage or version saved it; "
+            "delete it to use the checkpoint before it, or give this stage a --run of its own"
+        )
+    for name, module in modules.items():
+        fill(module, load_bundle(files[name]).tensors, str(files[name]))
     average = load_bundle(place / "average.safetensors").tensors
     try:
-        states = torch.load(place / "optimizers.pt", weights_only=True, map_location="cpu")
-        position = Position(**json.loads((place / "position.json").read_text()))
+        states = torch.load(place / OPTIMISERS, weights_only=True, map_location="cpu")
+        position = Position(**json.loads((place / POSITION).read_text()))
     except (OSError, RuntimeError, EOFError, LookupError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise WeightsError(
-            f"{place} is damaged ({type(error).__name__}); delete it, the checkpoint before it is used then"
+            f"{place} is damaged ({type(error).__name__}); delete it, and the checkpoint before it is used"
         ) from error
     try:
         for name, optimizer in optimizers.items():
             optimizer.load_state_dict(states[name])
     except (ValueError, LookupError) as error:
         raise WeightsError(
-            f"{place} was saved by another stage ({error}); give this stage a --run of its own"
+            f"{place} was saved by another stage or version ({error}); give this stage a --run of its own"
         ) from error
     return position, {name: torch.from_numpy(value) for name, value in average.items()}
 
 
-def load_start(start: Path, live: nn.ModuleDict) -> None:
-    """Takes a talker from a run, a checkpoint or a bundle; heads come along from the first two.
+def load_start(start: Path, modules: nn.ModuleDict) -> None:
+    """Loads the talker's averaged weights from a run, a checkpoint or a bundle, and the heads from the first two.
 
     Raises:
-        WeightsError: There are no weights there, or they do not fit.
+        WeightsError: There are no weights, or they do not fit.
     """
     if start.is_file():
-        fill(live["talker"], load_bundle(start).tensors, str(start))
+        fill(modules["model"], load_bundle(start).tensors, str(start))
         return
-    place = _place(start)
-    for name, module in live.items():
-        file = place / ("average.safetensors" if name == "talker" else f"{name}.safetensors")
+    place = _last_checkpoint(start)
+    for name, module in modules.items():
+        file = place / ("average.safetensors" if name == "model" else f"{name}.safetensors")
         fill(module, load_bundle(file).tensors, str(file))
 
 
-def load_judges(start: Path, live: nn.ModuleDict) -> None:
-    """Takes discriminators along where a run or a checkpoint has them; a single file has none.
+def load_discriminators(start: Path, modules: nn.ModuleDict) -> None:
+    """Loads those discriminators that a run or a checkpoint has; others, and those of a single file, stay untrained.
 
     Raises:
         WeightsError: They do not fit.
     """
-    for name, module in live.items():
-        if name.endswith("_judge") and start.is_dir():
-            file = _place(start) / f"{name}.safetensors"
+    for name, module in modules.items():
+        if name.endswith("_discriminator") and start.is_dir():
+            file = _last_checkpoint(start) / f"{name}.safetensors"
             if file.exists():
                 fill(module, load_bundle(file).tensors, str(file))
 
 
-def _place(start: Path) -> Path:
-    places = [start] if (start / "done").exists() else RunFolder(start).checkpoints()
+def _last_checkpoint(start: Path) -> Path:
+    places = [start] if (start / DONE).exists() else RunFolder(start).checkpoints()
     if not places:
-        raise WeightsError(f"no weights and no whole checkpoint in {start}; give a run, a checkpoint or a bundle")
+        raise WeightsError(f"no weights and no complete checkpoint in {start}; give a run, a checkpoint or a bundle")
     return places[-1]

@@ -1,7 +1,11 @@
-"""Stages `generator` and `visual`: rebuild frame k from the identity frame, speech k and the augmented frame k."""
+"""Stages `generator` and `visual`: reconstruct frame k of a clip from the identity frame and the codes of frame k.
+
+In stage `generator` the content comes from speech, in stage `visual` from the augmented frame itself.
+"""
 
 import dataclasses
 import functools
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -10,180 +14,222 @@ from pcavs.data.corpus import Corpus
 from pcavs.models.discriminator import PUBLISHED_WIDTHS, MultiscaleDiscriminator
 from pcavs.models.generator import Codes
 from pcavs.spec import exact_div
-from pcavs.train.adversarial import R1_EVERY, Judge
-from pcavs.train.bind import Binder, Bound
-from pcavs.train.identity import identity_dim
+from pcavs.train.adversarial import R1_INTERVAL, Discriminator
+from pcavs.train.contrast import ContrastiveLoss, EncodedTargets
+from pcavs.train.identity import SpeakerClassifier, identity_dim
+from pcavs.train.loss_weights import weights_of
 from pcavs.train.options import TrainOptions
-from pcavs.train.perceive import Perception, SpeakerClassifier, perceive_identity, perceive_vgg
-from pcavs.train.rebuild import Rebuilt, make_rebuilder
+from pcavs.train.perceptual import PerceptualLoss, identity_perceptual_loss, vgg_perceptual_loss
+from pcavs.train.reconstruction import Reconstructed, make_reconstruction
 from pcavs.train.stage import (
-    ALONE,
     PUBLISHED_LEARNER,
-    AnyTalker,
-    Crew,
-    Drawn,
+    SINGLE_PROCESS,
     Learner,
+    Model,
     Phase,
     Scratch,
+    StepBatch,
     Terms,
     TrainingHeads,
-    drawing,
-    weigh,
+    World,
+    make_sampler,
+    weighted_sum,
 )
 from pcavs.train.sync import SyncStage
-from pcavs.train.weights import weights_of
 
-SYNC_STEP = {"stage": "sync", "clips": 4, "moments": 16}
-"""Of the sync steps between: few moments a clip teach who speaks, many teach when."""
+SYNC_STEP: Final = {"stage": "sync", "clips": 4, "moments": 16}
+"""Settings of the sync steps between (`sync_every`): many moments of few clips, because the other moments of a clip are
+the negatives that teach timing."""
 
-SPEECH_SHARE = 0.85
-"""Share of heard targets driven by speech; the others are driven by the content seen, the easier teacher."""
+SPEECH_SHARE: Final = 0.85
+"""Share of the targets with speech that are driven by speech content; the others are driven by visual content, which is
+more exact. At 0.85 instead of 0.6, in a run that also changed the audio augmentation, films followed speech better
+(dev/LOG.md)."""
 
-TRUTH_SHARE = 0.5
-"""Share of targets driven by the true pose, so that the generator means the same by it as the pose head does."""
+TRUE_POSE_SHARE: Final = 0.5
+"""Share of the targets driven by the labelled pose code; the others are driven by the pose head's, so that the
+generator learns to take both. Tuned by hand; not measured."""
 
-JUDGE_WIDTHS = (32, 64, 128, 128)
-"""Of the flow talker's judges: its pictures keep the person's own texture, so less has to be told apart."""
+DISCRIMINATOR_WIDTHS: Final = (32, 64, 128, 128)
+"""Channels of the face discriminator by default; of the mouth's, the first three. About a sixth of the published
+network's parameters, since a `flow` talker keeps the photograph's texture. Tuned by hand; not measured."""
+
+MOUTH_WINDOW: Final = (3, 8)
+"""Side of the mouth discriminator's input as a fraction of the crop's side, numerator and denominator. The window
+covers 0.36 of the side (`MOUTH_HALF_SIDE`), so its pixels are about as large as the crop's."""
+
+PUBLISHED_DISCRIMINATOR_BETAS: Final = (0.0, 0.9)
+DISCRIMINATOR_BETAS: Final = (0.0, 0.99)
+"""Adam's decay rates without a first moment. Reference: Karras et al., CVPR 2020."""
+DISCRIMINATOR_WEIGHT_DECAY: Final = 0.01
 
 
 class GeneratorStage:
-    """Reconstruction; every network learns, but rebuilding frames never teaches a supervised pose or content head.
+    """Reconstruction, with the contrast of stage `sync` and optional discriminators beside it.
 
-    A pose head that reconstruction may train carries the mouth (docs/decisions/0003); `pose_head` of `free` lets it,
-    as published. Stage `visual` hears nothing: the content seen drives, and reconstruction teaches it.
+    All networks are trained, but no reconstruction loss reaches a supervised pose head or the content head: else they
+    would carry the mouth past the speech (docs/decisions/0006). `pose_head="free"` trains the pose head by
+    reconstruction, as published. In stage `visual`, which has no speech, reconstruction trains the content head too.
+
+    Reference: Zhou et al., CVPR 2021, section 3.3.
     """
 
     def __init__(
-        self, talker: AnyTalker, heads: TrainingHeads, library: Corpus, options: TrainOptions, crew: Crew = ALONE
+        self,
+        model: Model,
+        heads: TrainingHeads,
+        corpus: Corpus,
+        options: TrainOptions,
+        world: World = SINGLE_PROCESS,
     ) -> None:
-        """Trains all parts of the talker, and the judges that the options ask for."""
-        self._library, self._options = library, options
+        """Builds the losses, the classifier and the discriminators that the options ask for."""
+        self._corpus, self._options = corpus, options
         self._weights = weights_of(options.stage, options.kind, options.losses, options.term_weights)
-        self._drawing = drawing(options, crew)
-        self._binder, self._rebuilder = Binder(talker, heads, options, crew), make_rebuilder(talker, options, crew)
-        self._sync = SyncStage(talker, heads, library, dataclasses.replace(options, **SYNC_STEP), crew)
-        self._judges = build_judges(options, library.frame_px)
-        self.modules = nn.ModuleDict({"talker": talker, "heads": heads})
-        trained = nn.ModuleDict({"talker": talker, "heads": heads})
+        self._sampler = make_sampler(options, world)
+        self._contrast = ContrastiveLoss(model, heads, options, world)
+        self._reconstruction = make_reconstruction(model, options, world)
+        self._sync = SyncStage(model, heads, corpus, dataclasses.replace(options, **SYNC_STEP), world)
+        self._discriminators = build_discriminators(options, corpus.frame_px)
+        self.modules = nn.ModuleDict({"model": model, "heads": heads})
+        trained = nn.ModuleDict({"model": model, "heads": heads})
         if options.trained == "face":
-            trained = nn.ModuleDict({"identity": talker.identity, "generator": talker.generator})
+            trained = nn.ModuleDict({"identity": model.identity, "generator": model.generator})
         self._prior = Prior(trained, options.prior) if options.prior > 0 else None
         self._classifier: SpeakerClassifier | None = None
         if self._weights.get("identity", 0) > 0:
-            self._classifier = SpeakerClassifier(identity_dim(talker), len(library.speakers), options.margin)
+            self._classifier = SpeakerClassifier(identity_dim(model), len(corpus.speakers), options.margin)
             self.modules["classifier"] = trained["classifier"] = self._classifier
-        self._perception: Perception | None = None
+        self._perceptual: PerceptualLoss | None = None
         if self._weights.get("perceptual", 0) > 0:
-            self._perception = perceive_vgg(options.vgg) if options.vgg else perceive_identity(talker.identity)
-            self.modules["perception"] = self._perception
+            self._perceptual = (
+                vgg_perceptual_loss(options.vgg) if options.vgg else identity_perceptual_loss(model.identity)
+            )
+            self.modules["perceptual"] = self._perceptual
         published = PUBLISHED_LEARNER if options.losses == "published" else {}
-        self.learners = {"talker": Learner(trained, **published)}
+        self.learners = {"model": Learner(trained, **published)}
         self.phases = (
-            Phase("sync", "talker", self._bind, self._is_sync),
-            Phase("rebuild", "talker", self._rebuild, self._is_rebuild),
+            Phase("sync", "model", self._sync_loss, self._is_sync),
+            Phase("reconstruct", "model", self._loss, self._is_reconstruction),
         )
-        for judge in self._judges:
-            self._add(judge, published=bool(published))
+        for discriminator in self._discriminators:
+            self._add(discriminator, published=bool(published))
 
-    def batch(self, step: int) -> Drawn:
-        """Draws clips of all kinds, silent ones too."""
-        return self._sync.batch(step) if self._is_sync(step) else self._drawing.draw(self._library, step)
+    def batch(self, step: int) -> StepBatch:
+        """Draws clips with and without speech; of a sync step, clips with speech."""
+        return self._sync.batch(step) if self._is_sync(step) else self._sampler.sample(self._corpus, step)
 
-    def _add(self, judge: Judge, *, published: bool) -> None:
-        name = f"{judge.name}_judge"
-        self.modules[name] = judge
-        betas, decay = ((0.0, 0.9), 0.0) if published else ((0.0, 0.99), 0.01)
-        self.learners[name] = Learner(nn.ModuleDict({name: judge}), self._options.judge_rate, betas, decay)
-        self.phases += (Phase(name, name, functools.partial(self._judge, judge), self._is_rebuild),)
+    def _add(self, discriminator: Discriminator, *, published: bool) -> None:
+        """Adds a discriminator's learner and its phases, which follow the generator's."""
+        name = f"{discriminator.name}_discriminator"
+        self.modules[name] = discriminator
+        betas, decay = DISCRIMINATOR_BETAS, DISCRIMINATOR_WEIGHT_DECAY
+        if published:
+            betas, decay = PUBLISHED_DISCRIMINATOR_BETAS, 0.0
+        self.learners[name] = Learner(
+            nn.ModuleDict({name: discriminator}), self._options.discriminator_rate, betas, decay
+        )
+        loss = functools.partial(self._discriminator_loss, discriminator)
+        self.phases += (Phase(name, name, loss, self._is_reconstruction),)
         if not published:
-            calm = functools.partial(self._calm, judge)
-            self.phases += (Phase(f"{judge.name}_r1", name, calm, self._is_r1),)
+            penalty = functools.partial(self._penalty, discriminator)
+            self.phases += (Phase(f"{discriminator.name}_r1", name, penalty, self._is_penalty),)
 
-    def _bind(self, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
-        loss, terms = self._sync.loss(drawn, step, scratch)
+    def _sync_loss(self, inputs: StepBatch, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
+        loss, terms = self._sync.loss(inputs, step, scratch)
         return loss, {f"sync_{name}": value for name, value in terms.items()}
 
-    def _rebuild(self, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
-        batch = drawn.batch
-        bound = self._binder.bind(drawn)
-        rebuilt = self._rebuilder.rebuild(batch, self._choose(bound, drawn), step)
-        terms = bound.terms | rebuilt.terms | self._looks(rebuilt, drawn)
-        for judge in self._judges:
-            terms |= judge.charge(rebuilt.made, batch.target, batch.target_mesh)
-        scratch["made"] = rebuilt.made.detach()
-        loss = weigh(terms, self._weights)
+    def _loss(self, inputs: StepBatch, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
+        batch = inputs.batch
+        encoded = self._contrast.encode(inputs)
+        output = self._reconstruction.reconstruct(batch, self._driving_codes(encoded, inputs), step)
+        terms = encoded.terms | output.terms | self._identity_terms(output, inputs)
+        for discriminator in self._discriminators:
+            terms |= discriminator.generator_terms(output.pictures, batch.target, batch.target_mesh)
+        scratch["generated"] = output.pictures.detach()
+        loss = weighted_sum(terms, self._weights)
         if self._prior is not None:
             terms["prior"] = self._prior.distance()
-            loss = loss + self._prior.price * terms["prior"]
+            loss = loss + self._prior.weight * terms["prior"]
         return loss, terms
 
-    def _looks(self, rebuilt: Rebuilt, drawn: Drawn) -> Terms:
-        """Whose picture it is, and what a network that stands still sees in it."""
+    def _identity_terms(self, output: Reconstructed, inputs: StepBatch) -> Terms:
+        """Computes the speaker's classification and the perceptual distance, where they have a weight."""
         terms: Terms = {}
         if self._classifier is not None:
-            terms["identity"], terms["named"] = self._classifier.loss(rebuilt.vector, drawn.batch.speaker)
-        if self._perception is not None:
-            terms["perceptual"] = self._perception.distance(rebuilt.made, drawn.batch.target)
+            speaker = inputs.batch.speaker
+            terms["identity"], terms["speaker_accuracy"] = self._classifier.loss(output.vector, speaker)
+        if self._perceptual is not None:
+            terms["perceptual"] = self._perceptual.distance(output.pictures, inputs.batch.target)
         return terms
 
-    def _judge(self, judge: Judge, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
-        terms = judge.learn(scratch["made"], drawn.batch.target, drawn.batch.target_mesh)
-        return weigh(terms, self._weights), terms
+    def _discriminator_loss(
+        self, discriminator: Discriminator, inputs: StepBatch, step: int, scratch: Scratch
+    ) -> tuple[Tensor, Terms]:
+        batch = inputs.batch
+        terms = discriminator.discriminator_terms(scratch["generated"], batch.target, batch.target_mesh)
+        return weighted_sum(terms, self._weights), terms
 
-    def _calm(self, judge: Judge, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
-        terms = judge.calm(drawn.batch.target, drawn.batch.target_mesh)
-        return weigh(terms, self._weights), terms
+    def _penalty(
+        self, discriminator: Discriminator, inputs: StepBatch, step: int, scratch: Scratch
+    ) -> tuple[Tensor, Terms]:
+        terms = discriminator.penalty_terms(inputs.batch.target, inputs.batch.target_mesh)
+        return weighted_sum(terms, self._weights), terms
 
     def _is_sync(self, step: int) -> bool:
         return self._options.sync_every > 0 and step % self._options.sync_every == 0
 
-    def _is_rebuild(self, step: int) -> bool:
+    def _is_reconstruction(self, step: int) -> bool:
         return not self._is_sync(step)
 
-    def _is_r1(self, step: int) -> bool:
-        # One after a multiple: with sync_every of 2, multiples are all sync steps.
-        return self._is_rebuild(step) and step % R1_EVERY == 1
+    def _is_penalty(self, step: int) -> bool:
+        # One after a multiple of the interval: with `sync_every` of 2, all multiples are sync steps.
+        return self._is_reconstruction(step) and step % R1_INTERVAL == 1
 
-    def _choose(self, bound: Bound, drawn: Drawn) -> Codes:
-        """Speech or sight for the content; the true pose or the pose head's for the pose."""
-        batch, (first, second) = drawn.batch, drawn.chance
-        seen = bound.seen
+    def _driving_codes(self, encoded: EncodedTargets, inputs: StepBatch) -> Codes:
+        """Chooses for each target speech or visual content, and the labelled or the pose head's pose code."""
+        batch, (first, second) = inputs.batch, inputs.uniform
+        visual = encoded.visual
         if self._options.stage == "visual":
-            content = seen.content
+            content = visual.content
         else:
             share = 1.0 if self._options.losses == "published" else SPEECH_SHARE
             by_speech = (first < share) & (batch.heard > 0)
-            content = torch.where(by_speech[:, None], bound.heard, seen.content.detach())
+            content = torch.where(by_speech[:, None], encoded.speech, visual.content.detach())
         if self._options.pose_head == "free":
-            return Codes(content, seen.pose)
-        by_truth = second < TRUTH_SHARE
-        return Codes(content, torch.where(by_truth[:, None], batch.pose, seen.pose.detach().float()))
+            return Codes(content, visual.pose)
+        by_label = second < TRUE_POSE_SHARE
+        return Codes(content, torch.where(by_label[:, None], batch.pose, visual.pose.detach().float()))
 
 
 class Prior:
-    """Where trained weights started, and how far they are from it."""
+    """A penalty on the distance of trained weights from those that the run started with.
 
-    def __init__(self, modules: nn.Module, price: float) -> None:
-        """Remembers the weights as they are now."""
-        self.price = price
+    Reference: Li et al., Explicit inductive bias for transfer learning, ICML 2018 (L2-SP).
+    """
+
+    def __init__(self, modules: nn.Module, weight: float) -> None:
+        """Copies the present weights."""
+        self.weight = weight
         self._parameters = list(modules.parameters())
         self._starts = [parameter.detach().clone() for parameter in self._parameters]
         self._size = torch.stack([start.square().sum() for start in self._starts]).sum()
 
     def distance(self) -> Tensor:
-        """Squared distance from the start, as a share of the start's squared size, in percent."""
+        """Computes the squared distance from the start, in percent of the start's squared norm."""
         device = self._parameters[0].device
         self._starts = [start.to(device) for start in self._starts]
-        apart = [(now - start).square().sum() for now, start in zip(self._parameters, self._starts, strict=True)]
-        return torch.stack(apart).sum() / self._size.to(device) * 100
+        squares = [(now - start).square().sum() for now, start in zip(self._parameters, self._starts, strict=True)]
+        return torch.stack(squares).sum() / self._size.to(device) * 100
 
 
-def build_judges(options: TrainOptions, frame_px: int) -> list[Judge]:
-    """Builds untrained judges: `mouth` of three eighths of a side, `face` of whole pictures at two scales."""
-    widths = PUBLISHED_WIDTHS if options.kind == "paper" and options.size == "default" else JUDGE_WIDTHS
-    built: list[Judge] = []
-    if "mouth" in options.judges:
-        built.append(Judge("mouth", MultiscaleDiscriminator(1, JUDGE_WIDTHS[:3]), exact_div(frame_px * 3, 8)))
-    if "face" in options.judges:
-        built.append(Judge("face", MultiscaleDiscriminator(2, widths)))
+def build_discriminators(options: TrainOptions, frame_px: int) -> list[Discriminator]:
+    """Builds untrained discriminators: `mouth` at one scale, `face` at two."""
+    published_size = options.kind == "paper" and options.size == "default"
+    built: list[Discriminator] = []
+    if "mouth" in options.discriminators:
+        window_px = exact_div(frame_px * MOUTH_WINDOW[0], MOUTH_WINDOW[1])
+        built.append(Discriminator("mouth", MultiscaleDiscriminator(1, DISCRIMINATOR_WIDTHS[:3]), window_px))
+    if "face" in options.discriminators:
+        widths = PUBLISHED_WIDTHS if published_size else DISCRIMINATOR_WIDTHS
+        built.append(Discriminator("face", MultiscaleDiscriminator(2, widths)))
     return built

@@ -1,4 +1,6 @@
-"""Losses of the stages: pure functions of tensors."""
+"""Losses as functions of tensors."""
+
+from typing import Final
 
 import torch
 from jaxtyping import Float
@@ -7,74 +9,94 @@ from torch.nn import functional
 
 from pcavs.models.generator import FLOW_GAIN
 
+ROOT_OFFSET: Final = 1e-6
+"""Added under the square root of a squared distance, whose slope would be infinite at 0; in units of `FLOW_GAIN`
+squared, far below the error of a landmark."""
 
-def retrieval(
-    visual: Float[Tensor, "n content"], heard: Float[Tensor, "n content"], scale: Tensor
+
+def contrast_across(
+    visual: Float[Tensor, "n content"], speech: Float[Tensor, "n content"], scale: Tensor
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """Symmetric cross-entropy of finding each one's partner among all, and the share found.
+    """Computes the symmetric cross-entropy of finding each code's partner among all others.
 
     Args:
-        visual: Content seen.
-        heard: Content heard, in the same order.
-        scale: Inverse temperature of the cosine.
+        visual: Visual content.
+        speech: Speech content, in the same order.
+        scale: Inverse temperature of the cosine similarities.
+
+    Returns:
+        The loss, and the share of visual codes whose speech is the most similar one.
 
     Reference: Zhou et al., CVPR 2021, equations 1 and 2, with a learned temperature.
     """
-    cosine = functional.normalize(visual.float(), dim=1) @ functional.normalize(heard.float(), dim=1).T
+    cosine = functional.normalize(visual.float(), dim=1) @ functional.normalize(speech.float(), dim=1).T
     wanted = torch.arange(len(cosine), device=cosine.device)
     loss = functional.cross_entropy(cosine * scale, wanted) + functional.cross_entropy(cosine.T * scale, wanted)
     found = (cosine.argmax(dim=1) == wanted).float().mean()
     return loss / 2, found
 
 
-def retrieval_within(
-    visual: Float[Tensor, "n content"], heard: Float[Tensor, "n content"], moments: int, scale: Tensor
+def contrast_within(
+    visual: Float[Tensor, "n content"], speech: Float[Tensor, "n content"], moments: int, scale: Tensor
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The same among the moments of one clip only: there, only time tells partners apart."""
+    """Computes `contrast_across` within each clip, where speaker and room are the same and only timing differs.
+
+    Args:
+        visual: Visual content, ordered clip by clip.
+        speech: Speech content, in the same order.
+        moments: Number of codes a clip.
+        scale: Inverse temperature of the cosine similarities.
+
+    Returns:
+        The loss, and the share of visual codes whose speech is the most similar one of the clip.
+    """
     seen = functional.normalize(visual.float(), dim=1).unflatten(0, (-1, moments))
-    sound = functional.normalize(heard.float(), dim=1).unflatten(0, (-1, moments))
+    sound = functional.normalize(speech.float(), dim=1).unflatten(0, (-1, moments))
     cosine = seen @ sound.transpose(1, 2)
     wanted = torch.arange(moments, device=cosine.device).expand(len(cosine), -1)
-    forth = functional.cross_entropy((cosine * scale).flatten(0, 1), wanted.flatten())
-    back = functional.cross_entropy((cosine.transpose(1, 2) * scale).flatten(0, 1), wanted.flatten())
+    to_speech = functional.cross_entropy((cosine * scale).flatten(0, 1), wanted.flatten())
+    to_visual = functional.cross_entropy((cosine.transpose(1, 2) * scale).flatten(0, 1), wanted.flatten())
     found = (cosine.argmax(dim=2) == wanted).float().mean()
-    return (forth + back) / 2, found
+    return (to_speech + to_visual) / 2, found
 
 
 def published_contrast(
-    visual: Float[Tensor, "clips n"], heard: Float[Tensor, "clips n"]
+    visual: Float[Tensor, "clips n"], speech: Float[Tensor, "clips n"]
 ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
-    """The contrast as published: clip vectors found by the inverse of their distance, and the share found.
+    """Computes the published contrast: cross-entropy between clips over one divided by the distance of unit vectors.
 
-    Each direction sees the other side as given. There is no guard: two equal vectors are infinitely close, the loss
-    is then not finite and the step is skipped (docs/decisions/0016).
+    Each direction treats the other side as a constant. Two equal vectors give an infinite logit; the loss is then not
+    finite, and the step is skipped (docs/decisions/0016).
 
     Args:
-        visual: Content seen of each clip, its moments in a row.
-        heard: Content heard of the same clips.
+        visual: Visual content of each clip, its frames joined.
+        speech: Speech content of the same clips.
+
+    Returns:
+        The loss, and the share of clips whose speech is the nearest one.
 
     Reference: published code, SoftmaxContrastiveLoss.
     """
-    seen, sound = (functional.normalize(vectors.float(), dim=1) for vectors in (visual, heard))
+    seen, sound = (functional.normalize(vectors.float(), dim=1) for vectors in (visual, speech))
     wanted = torch.arange(len(seen), device=seen.device)
 
     def logits(a: Tensor, b: Tensor) -> Tensor:
         return 1 / (a[:, None] - b[None]).norm(dim=2)
 
-    forth, back = logits(seen, sound.detach()), logits(sound, seen.detach())
-    loss = functional.cross_entropy(forth, wanted) + functional.cross_entropy(back, wanted)
-    return loss, (forth.argmax(dim=1) == wanted).float().mean()
+    to_speech, to_visual = logits(seen, sound.detach()), logits(sound, seen.detach())
+    loss = functional.cross_entropy(to_speech, wanted) + functional.cross_entropy(to_visual, wanted)
+    return loss, (to_speech.argmax(dim=1) == wanted).float().mean()
 
 
-def masked_mean(values: Float[Tensor, " n"], share: Float[Tensor, " n"]) -> Float[Tensor, ""]:
-    """Averages the values that a mask lets through; zero where it lets none."""
-    return (values * share).sum() / share.sum().clamp(min=1)
+def masked_mean(values: Float[Tensor, " n"], mask: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+    """Averages the values where the mask is 1; 0 where it is 0 everywhere."""
+    return (values * mask).sum() / mask.sum().clamp(min=1)
 
 
 def flow_at(
     flow: Float[Tensor, "batch 2 h w"], mesh: Float[Tensor, "batch points 2"]
 ) -> Float[Tensor, "batch points 2"]:
-    """Reads a flow at points, the picture spanning [-1, 1]."""
+    """Samples a displacement field at points, bilinearly; the picture spans [-1, 1], points beyond it take its edge."""
     return functional.grid_sample(flow, mesh[:, None], padding_mode="border", align_corners=False)[:, :, 0].mT
 
 
@@ -84,27 +106,31 @@ def landmark_flow(
     target_mesh: Float[Tensor, "batch points 2"],
     weights: Float[Tensor, " points"],
 ) -> Float[Tensor, " batch"]:
-    """Distance between the flow at the target's landmarks and the way back to the identity picture's.
+    """Computes the error of a displacement field at the target's landmarks.
 
-    In units of `FLOW_GAIN`, so that a lively head's motion is about one.
+    The right displacement there leads to the same landmark in the identity frame. The weighted mean distance is in
+    units of `FLOW_GAIN`, about the motion of a lively head.
     """
     error = flow_at(flow, target_mesh) - (identity_mesh - target_mesh)
-    distance = (error / FLOW_GAIN).square().sum(dim=2).add(1e-6).sqrt()
+    distance = (error / FLOW_GAIN).square().sum(dim=2).add(ROOT_OFFSET).sqrt()
     return (distance * weights).sum(dim=1) / weights.sum()
 
 
 def edges(pictures: Float[Tensor, "batch c h w"]) -> tuple[Tensor, Tensor]:
-    """Differences between neighbouring pixels, along x and along y."""
+    """Computes differences of neighbouring pixels along x and along y."""
     return pictures[..., :, 1:] - pictures[..., :, :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
 
 
 def edge_distance(a: Float[Tensor, "batch c h w"], b: Float[Tensor, "batch c h w"]) -> Float[Tensor, ""]:
-    """Mean absolute difference of the edges: blur costs here what it saves in pixel distance."""
+    """Computes the mean absolute difference of `edges`, which grows with blur where the pixel distance falls."""
     (ax, ay), (bx, by) = edges(a), edges(b)
     return (ax - bx).abs().mean() + (ay - by).abs().mean()
 
 
 def roughness(flow: Float[Tensor, "batch 2 h w"]) -> Float[Tensor, ""]:
-    """Mean absolute second difference: a flow may be steep, but should not be bent."""
+    """Computes the mean absolute second difference of a displacement field, in units of `FLOW_GAIN` a pixel squared.
+
+    A constant slope, such as a turning head has, costs nothing.
+    """
     x, y = edges(flow)
     return ((x[..., :, 1:] - x[..., :, :-1]).abs().mean() + (y[..., 1:, :] - y[..., :-1, :]).abs().mean()) / FLOW_GAIN

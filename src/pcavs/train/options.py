@@ -1,4 +1,4 @@
-"""Options of one training run."""
+"""Options of `pcavs train` and `pcavs adapt`."""
 
 import dataclasses
 import difflib
@@ -7,124 +7,153 @@ from typing import Literal
 
 from pcavs.errors import InputError
 from pcavs.spec import POSE_DIM
-from pcavs.train.weights import weights_of
+from pcavs.train.loss_weights import weights_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Trains one stage of a talker, and can be continued from where it stopped.
+    """Trains one stage of a talker; a run that was stopped continues where it was saved.
 
-    A recipe (TOML) or the folder of a run may come first; its settings hold where no other is given.
+    A recipe (a TOML file) or the folder of a run may come first; its settings hold where the command line gives none.
     """
 
     run: Path
-    """Folder of the run: settings, journal, previews and checkpoints. An existing run is continued."""
+    """Folder of the run, for settings, journal, previews and checkpoints. A run that exists is continued."""
     packs: tuple[Path, ...] = ()
-    """Folders of packs (made by `pcavs pack`), or packs: clips in memory."""
+    """Packs (`pcavs pack`), or folders of packs; their clips are held in memory."""
     shards: tuple[Path, ...] = ()
-    """Folders of shards (made by `pcavs prepare`) instead of packs: clips read when they are drawn."""
+    """Folders of shards (`pcavs prepare`), instead of packs; clips are read from disk when they are drawn."""
     stage: Literal["identity", "visual", "sync", "generator"] = "sync"
-    """`identity` tells people apart; `visual` rebuilds frames from what is seen alone; `sync` binds what is heard to
-    what is seen; `generator` rebuilds frames, starting from a `sync` run."""
+    """`identity` classifies speakers; `visual` reconstructs frames without sound; `sync` ties speech to visual content,
+    and `generator` reconstructs frames from speech, best started from a `sync` run."""
     start: Path | None = None
-    """Run, checkpoint or weights file to take the talker from at step 0."""
+    """Run, checkpoint or weights file whose weights the run starts from."""
     kind: Literal["flow", "paper"] = "flow"
-    """Talker to train: `flow` moves the identity picture, `paper` is the published network, which paints."""
+    """Kind of talker: `flow` warps the photograph, `paper` is the published network."""
     size: Literal["default", "tiny"] = "default"
-    """Spec of a talker that starts from nothing: the one that ships, or the tests' own."""
+    """Size of a talker that starts from random weights: the shipped one's, or the tests'."""
     pose_dim: int = POSE_DIM
-    """Length of the pose code of a talker that starts from nothing; other than 12, the pose head must be free."""
+    """Length of the pose code of a talker that starts from random weights; other than 12 needs a free pose head."""
     steps: int = 3000
-    """Last step; raise it to go on with a finished run."""
+    """Last step; raise it to continue a run that reached it."""
     clips: int = 6
     """Clips a batch, on each device."""
     moments: int = 3
-    """Target frames a clip; in the sync stage the other moments of a clip are its hardest negatives."""
+    """Target times a clip; in stage `sync` the other moments of a clip are a moment's most useful negatives."""
     joined_frames: int = 1
-    """Consecutive frames of a moment whose embeddings are joined where sound and sight are contrasted; of stage
-    `sync` and of the sync steps between, and of stage `generator` with published losses."""
+    """Consecutive frames a moment, whose codes are joined for the contrast: in stage `sync` and in sync steps; with
+    published losses in all of stage `generator`."""
     source_weights: tuple[tuple[str, float], ...] = ()
-    """Share of draws of each source, for example `renders 2`; sources left out weigh 1."""
+    """Weights by which sources are drawn, for example `renders 2`; a source that is left out weighs 1."""
     lr: float = 5e-4
-    """Learning rate of AdamW after warm-up."""
+    """Learning rate of AdamW after the warm-up."""
     warmup_steps: int = 100
-    """Steps over which the learning rate rises from nothing."""
+    """First steps, over which the learning rate rises from 0."""
     decay_steps: int = 500
-    """Last steps, over which the learning rate falls to nothing."""
+    """Last steps, over which the learning rate falls to 0."""
     colour_from_step: int = 600
-    """Generator: until here the mask is charged in full, so that flow is learnt first."""
+    """Stage `generator`: step from which painted colours outside the lips cost six times as much."""
     sync_every: int = 0
-    """Generator: every so many-th step is a step of the sync stage, on 4 clips of 16 moments; 0 is never."""
-    losses: Literal["repaired", "published"] = "repaired"
+    """Stage `generator`: every so many steps, one step of stage `sync` on 4 clips of 16 moments; 0 is never."""
+    losses: Literal["default", "published"] = "default"
     """`published` takes contrast, weights and optimiser of the published code, as far as they are known."""
     augmentation: Literal["colour", "paper", "none"] = "colour"
-    """What the motion encoder's input goes through; `paper` bends its geometry too."""
-    voices: Literal["kept", "changed"] = "kept"
-    """`changed` gives each clip of a batch another voice, microphone and background noise, so that speech encoders that
-    heard few people understand others; validation always hears what was recorded."""
-    looks: Literal["kept", "changed"] = "kept"
-    """`changed` mirrors half of a batch's clips and gives each another width, framing and light, identity frame and
-    targets alike, so that generators that saw few people move others; validation always sees what was recorded."""
+    """Augmentation of the motion encoder's input; `paper` changes the geometry too."""
+    augment_audio: bool = False
+    """Changes voice, microphone, noise and room of each clip of a batch; for sets in which few people speak."""
+    augment_appearance: bool = False
+    """Mirrors clips and changes their width, framing and light; for sets in which few people appear."""
     pose_head: Literal["supervised", "free"] = "supervised"
-    """`free` lets reconstruction teach the pose code, as published; the mouth can then leak through it."""
+    """`free` trains the pose code by reconstruction, as published; it may then carry the mouth."""
     margin: float = 0.0
-    """Identity: cosine by which the right speaker must win, for example 0.2; 0 is plain cross-entropy."""
+    """Classification of speakers: the cosine by which the right speaker must win, for example 0.2; 0 is plain
+    cross-entropy."""
     vgg: Path | None = None
-    """Generator: torchvision's VGG19 weights, for the published perceptual loss instead of our identity encoder's."""
-    judges: tuple[Literal["mouth", "face"], ...] = ()
-    """Generator: discriminators that rebuilt frames must fool: of the mouth's region, of the whole face, or both."""
-    judge_rate: float = 2.0
-    """Learning rate of the discriminators, times `lr`."""
+    """Stage `generator`: torchvision's VGG19 weights for the published perceptual loss, which else uses the identity
+    encoder that the run starts with."""
+    discriminators: tuple[Literal["mouth", "face"], ...] = ()
+    """Stages `visual` and `generator`: discriminators to train against, of the mouth, of the whole face, or both."""
+    discriminator_rate: float = 2.0
+    """Learning rate of the discriminators, as a factor on `lr`."""
     term_weights: tuple[tuple[str, float], ...] = ()
-    """Weights of loss terms other than the usual ones, by journal name, for example `mouth_adversarial 0.1`."""
+    """Weights of loss terms other than the default ones, by journal name, for example `mouth_adversarial 0.1`."""
     ema: float = 0.998
-    """Memory of the running average of the weights."""
+    """Decay of the exponential moving average of the weights, a step."""
     seed: int = 0
-    """Batches, augmentation and starting weights follow from it."""
+    """Seed of batches, augmentation and random weights."""
     trained: Literal["all", "face"] = "all"
-    """Generator: `face` trains the generator and the identity encoder alone, as adapting to a person does."""
+    """Stage `generator`: `face` trains generator and identity encoder only, as `pcavs adapt` does."""
     prior: float = 0.0
-    """Generator: price of the squared distance of the trained weights from those of `start`, by their own size."""
+    """Stage `generator`: weight of the penalty on the squared distance of the trained weights from those of `start`."""
     frozen_statistics: bool = False
-    """Keeps the normalisations' statistics as they are: for fine-tuning on few faces, and for many devices."""
+    """Keeps the normalisations' running statistics; for fine-tuning on few faces, and for many devices."""
     devices: int = 1
-    """Devices of this machine to train on, a process each."""
+    """Devices of this machine to train on, with one process each."""
     nodes: int = 1
     """Machines; above 1, start the command with torchrun on each."""
     readers: int = 1
-    """Threads that draw batches ahead."""
+    """Threads that draw batches ahead of their use."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is `cuda` where torch finds one."""
     precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
-    """Arithmetic of the networks; losses and weights are always float32."""
+    """Arithmetic of the networks; losses and weights are float32 in either case."""
     log_every: int = 20
     """Steps between rows of the journal."""
     save_minutes: float = 4.0
-    """Minutes between checkpoints, each with a validation and a preview; one more comes at the end."""
+    """Minutes between checkpoints, each with a validation and a preview; the last step is always saved."""
     stop_minutes: float | None = None
-    """Saves and stops after this long, whatever the step."""
+    """Minutes after which the run is saved and stopped."""
 
 
-def frames_a_step(options: TrainOptions) -> int:
-    """Gives the target frames that a step of the stage itself shows, over all devices."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdaptOptions:
+    """Fine-tunes a talker to one person: prepares a video of the person, then trains generator and identity encoder."""
+
+    video: Path
+    """Video of the person speaking, half a minute or longer."""
+    out: Path
+    """The .safetensors file to write."""
+    run: Path | None = None
+    """Folder for the prepared video and the training run, beside `out` if left out; continued if it exists."""
+    weights: str = "default"
+    """Bundle to start from."""
+    steps: int = 300
+    """Training steps."""
+    minutes: float | None = None
+    """Minutes after which training stops."""
+    lr: float = 1e-4
+    """Learning rate, a fifth of that of training."""
+    prior: float = 0.1
+    """Weight of the penalty on the squared distance from the starting weights; 0 is none."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` is `cuda` where torch finds one."""
+    overwrite: bool = False
+    """Replaces `out` if it exists."""
+
+
+def frames_per_step(options: TrainOptions) -> int:
+    """Returns the number of target frames of a step of the stage itself, over all devices."""
     return options.clips * options.moments * joined_frames(options) * options.devices * options.nodes
 
 
 def joined_frames(options: TrainOptions) -> int:
-    """Gives the consecutive frames of a moment: a rebuilt frame says little that its neighbour did not."""
+    """Returns the number of consecutive frames a moment: 1 where nothing is contrasted.
+
+    A frame to reconstruct is nearly its neighbour's, so joined ones would cost time for little.
+    """
     contrasted = options.stage == "sync" or (options.stage == "generator" and options.losses == "published")
     return options.joined_frames if contrasted else 1
 
 
 def verify(options: TrainOptions) -> None:
-    """Refuses settings that disagree.
+    """Checks that the settings agree with each other.
 
     Raises:
-        InputError: In one line, the two settings and what would do.
+        InputError: They do not; the message names the settings and a remedy.
     """
     if bool(options.packs) == bool(options.shards):
-        given = "both" if options.packs else "neither"
-        raise InputError(f"of packs and shards, {given} are given; name one of them: that is the data")
+        given = "both packs and shards are" if options.packs else "neither packs nor shards are"
+        raise InputError(f"{given} given; give one of them as the data")
     if min(options.devices, options.nodes, options.readers) < 1:
         raise InputError(
             f"devices {options.devices}, nodes {options.nodes} and readers {options.readers} must be at least 1"
@@ -132,7 +161,7 @@ def verify(options: TrainOptions) -> None:
     if options.pose_dim != POSE_DIM and options.pose_head == "supervised":
         raise InputError(
             f"pose-dim {options.pose_dim} and pose-head supervised disagree: "
-            f"the pose that is taught has {POSE_DIM} numbers; use --pose-head free"
+            f"a supervised pose code has {POSE_DIM} numbers; use --pose-head free"
         )
     if options.steps < 1:
         raise InputError(f"steps {options.steps} must be at least 1")
@@ -149,18 +178,20 @@ def verify(options: TrainOptions) -> None:
 
 
 def _verify_stage(options: TrainOptions) -> None:
-    if options.stage == "sync" and options.losses == "repaired" and options.moments < 2:
-        raise InputError("the sync stage needs moments of at least 2: the others of a clip are its negatives")
+    if options.stage == "sync" and options.losses == "default" and options.moments < 2:
+        raise InputError("stage sync needs moments of at least 2: the other moments of a clip are its negatives")
     if options.losses == "published" and options.clips < 2 and options.stage in ("sync", "generator"):
-        raise InputError("the published contrast needs clips of at least 2: other clips are its negatives")
+        raise InputError("the published contrast needs clips of at least 2: the other clips are its negatives")
     if options.prior > 0 and options.start is None:
-        raise InputError(f"prior {options.prior:g} is a distance from the weights of start; give --start")
-    if options.judges and options.stage not in ("visual", "generator"):
-        given = " ".join(options.judges)
-        raise InputError(f"judges {given} look at rebuilt frames, which stage {options.stage} does not make")
+        raise InputError(f"prior {options.prior:g} penalises the distance from the weights of start; give --start")
+    if options.discriminators and options.stage not in ("visual", "generator"):
+        given = " ".join(options.discriminators)
+        raise InputError(
+            f"discriminators {given} need generated frames, and stage {options.stage} makes none; leave them out"
+        )
     known = sorted(weights_of(options.stage, options.kind, options.losses))
     for name, _ in options.term_weights:
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
-            raise InputError(f"stage {options.stage} has no loss term {name}; {meant}")
+            hint = f"did you mean {close[0]}?" if close else f"its terms are {', '.join(known)}"
+            raise InputError(f"stage {options.stage} has no loss term {name}; {hint}")

@@ -1,6 +1,6 @@
-"""Recipes: settings of `pcavs train` in a TOML file, which words on the command line override.
+"""Recipes: settings of `pcavs train` in a TOML file, which the command line overrides.
 
-A run folder's `options.toml` is a recipe too, so a run is continued by naming its folder.
+A run stores its settings as a recipe, `options.toml`, so that a run is continued by naming its folder.
 """
 
 import dataclasses
@@ -8,19 +8,24 @@ import difflib
 import json
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pcavs.errors import InputError
+from pcavs.media.files import write_text
 from pcavs.train.options import TrainOptions
 
-OPTIONS = "options.toml"
+RUN_RECIPE: Final = "options.toml"
+"""File of a run's folder that holds its settings."""
 
 
 def expand(words: list[str]) -> list[str]:
-    """Replaces a recipe or a run's folder, first or after `--resume`, by its settings; given ones override them.
+    """Replaces a recipe among the words of a command line by its settings.
+
+    The recipe is a TOML file or the folder of a run; it is the first word, or follows `--resume`. Settings that the
+    other words give override it; `--no-NAME` drops a recipe's flag.
 
     Raises:
-        InputError: No such recipe, not TOML, or a setting that there is not.
+        InputError: The recipe does not exist, is not TOML, or has an unknown setting.
     """
     place = None
     if words and not words[0].startswith("-"):
@@ -30,16 +35,23 @@ def expand(words: list[str]) -> list[str]:
         place, words = words[at + 1], words[:at] + words[at + 2 :]
     if place is None:
         return words
-    given = {word.partition("=")[0][2:].replace("-", "_") for word in words if word.startswith("--")}
-    settings = {name: value for name, value in read_recipe(Path(place)).items() if name not in given}
+    settings = read_recipe(Path(place))
+    switches = [field.name for field in dataclasses.fields(TrainOptions) if field.type is bool]
+    dropped = {f"--no-{name.replace('_', '-')}" for name in switches}
+    given = {
+        word.partition("=")[0].removeprefix("--no-" if word in dropped else "--").replace("-", "_")
+        for word in words
+        if word.startswith("--")
+    }
+    settings = {name: value for name, value in settings.items() if name not in given}
     flags = [f"--{name.replace('_', '-')}" for name, value in settings.items() if value is True]
     others = {name: value for name, value in settings.items() if not isinstance(value, bool)}
-    spoken = [word for name, value in others.items() for word in (f"--{name.replace('_', '-')}", *_words(value))]
-    return [*flags, *spoken, *words]
+    spelled = [word for name, value in others.items() for word in (f"--{name.replace('_', '-')}", *_words(value))]
+    return [*flags, *spelled, *(word for word in words if word not in dropped)]
 
 
 def load_options(place: Path, **changes: Any) -> TrainOptions:
-    """Reads a recipe's settings, with changes, into a record; for callers other than the command line.
+    """Reads a recipe into options, with changes; for callers other than the command line.
 
     Raises:
         InputError: As `expand`.
@@ -48,26 +60,26 @@ def load_options(place: Path, **changes: Any) -> TrainOptions:
 
 
 def options_from(fields: dict[str, Any]) -> TrainOptions:
-    """Makes a record of settings as JSON and TOML have them: paths as text, pairs as lists."""
-    made = dict(fields)
+    """Builds options from settings as JSON and TOML write them: paths as text, pairs as lists."""
+    values = dict(fields)
     for name in ("run", "start", "vgg"):
-        if made.get(name) is not None:
-            made[name] = Path(made[name])
+        if values.get(name) is not None:
+            values[name] = Path(values[name])
     for name in ("packs", "shards"):
-        made[name] = tuple(Path(each) for each in made.get(name, ()))
+        values[name] = tuple(Path(each) for each in values.get(name, ()))
     for name in ("source_weights", "term_weights"):
-        made[name] = tuple((key, float(value)) for key, value in made.get(name, ()))
-    made["judges"] = tuple(made.get("judges", ()))
-    return TrainOptions(**made)
+        values[name] = tuple((key, float(value)) for key, value in values.get(name, ()))
+    values["discriminators"] = tuple(values.get("discriminators", ()))
+    return TrainOptions(**values)
 
 
 def read_recipe(place: Path) -> dict[str, Any]:
-    """Reads a recipe's settings, by the names of `TrainOptions`.
+    """Reads the settings of a recipe or of a run's folder, by the names of `TrainOptions`.
 
     Raises:
         InputError: As `expand`.
     """
-    path = place / OPTIONS if place.is_dir() else place
+    path = place / RUN_RECIPE if place.is_dir() else place
     try:
         fields = tomllib.loads(path.read_text())
     except OSError as error:
@@ -78,22 +90,31 @@ def read_recipe(place: Path) -> dict[str, Any]:
     settings = {name.replace("-", "_"): value for name, value in fields.items()}
     for name in settings:
         if name not in known:
-            close = difflib.get_close_matches(name, known, 1)
-            meant = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known))}"
-            raise InputError(f"{path} has a setting {name}, which there is not; {meant}")
+            raise InputError(f"{path} has an unknown setting {name}; {_hint(name, known, place)}")
         if isinstance(settings[name], dict):
             raise InputError(f"{path}: {name} is a table; write pairs as [['a', 1.0], ['b', 2.0]]")
     return settings
 
 
+def _hint(name: str, known: set[str], place: Path) -> str:
+    if place.is_dir():
+        return "another version wrote this run, so it cannot be continued: give it as --start of a new run"
+    close = difflib.get_close_matches(name, known, 1)
+    return f"did you mean {close[0]}?" if close else f"the settings are {', '.join(sorted(known))}"
+
+
 def write_recipe(options: TrainOptions, path: Path) -> None:
-    """Writes all settings of a run, so that the file alone can continue it."""
+    """Writes all settings of a run, with absolute paths, so that the file alone can continue it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
     rows = [
         f"{name} = {json.dumps(_plain(value))}"
         for name, value in dataclasses.asdict(options).items()
         if value is not None and value != ()
     ]
-    path.write_text("\n".join(rows) + "\n")
+    write_text(path, "\n".join(rows) + "\n")
 
 
 def _words(value: Any) -> list[str]:

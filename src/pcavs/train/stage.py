@@ -1,4 +1,8 @@
-"""One shape for all stages: modules, learners, and a list of phases that the loop just runs."""
+"""What all training stages share: their protocol, the draw of a step's inputs, and the heads that only training needs.
+
+A stage names modules, learners (modules that share an optimiser) and phases (a loss, its learner, and the steps in
+which it is due). The loop in `run.py` only runs the phases (docs/decisions/0017).
+"""
 
 import math
 from collections.abc import Callable
@@ -11,182 +15,211 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pcavs.data.augment import AUGMENTATIONS, Augmentation
+from pcavs.data.augment_audio import augment_audio
 from pcavs.data.corpus import Batch, Corpus
-from pcavs.data.voices import VOICES, VoiceChange
 from pcavs.models.flow import FlowModel
 from pcavs.models.paper import PaperModel
 from pcavs.spec import TalkerSpec
-from pcavs.train.looks import LOOKS, LookChange
+from pcavs.train.augment_appearance import augment_appearance
 from pcavs.train.options import TrainOptions, joined_frames
 
-MAX_SCALE = 50.0
-"""Bound of the inverse temperature: above it a batch's noise decides."""
+START_SCALE: Final = 10.0
+"""Inverse temperature of the contrast at the start of training. Tuned by hand; not measured."""
 
-RANK_SEEDS = 999_999_937
-"""Between the seeds of two processes: a prime that no run's seed and step reach."""
+MAX_SCALE: Final = 50.0
+"""Upper bound of the inverse temperature: beyond it the noise of a batch decides the loss. Tuned by hand; not
+measured."""
 
-LOOK_SEEDS = 500_000_003
-"""From a step's seed to that of its looks."""
+SEED_STRIDE: Final = 1_000_003
+"""Distance between the seeds of two runs, a prime above any number of steps, so that runs do not share draws."""
 
-AnyTalker: TypeAlias = FlowModel | PaperModel
+RANK_SEEDS: Final = 999_999_937
+"""Distance between the seeds of two processes of a run, a prime that small seeds and their steps do not reach."""
+
+APPEARANCE_SEEDS: Final = 500_000_003
+"""Distance from a step's seed to that of its appearance augmentation."""
+
+Model: TypeAlias = FlowModel | PaperModel
+"""The networks of a talker."""
 
 Terms: TypeAlias = dict[str, Tensor]
-"""Scalars by journal name, not yet weighted; terms without a weight are only watched."""
+"""Scalars by journal name, not yet weighted. Terms without a weight are only recorded."""
 
 Scratch: TypeAlias = dict[str, Tensor]
-"""What earlier phases of the same step made for later ones, cut from their gradients."""
+"""Detached tensors that phases of a step hand to later phases of the same step."""
 
 
-class Drawn(NamedTuple):
-    """A batch with all the randomness of its step: what a loss gives follows from it and the weights alone."""
+class StepBatch(NamedTuple):
+    """A batch with all random choices of its step: losses are functions of it and of the weights alone."""
 
     batch: Batch
     augmented: Float[Tensor, "targets 3 side side"]
-    """The targets as the motion encoder sees them: what a face looks like is destroyed."""
-    chance: Float[Tensor, "2 targets"]
-    """Uniform numbers for the choices of a loss."""
+    """Targets as the motion encoder sees them, RGB in [-1, 1] (`data.augment`)."""
+    uniform: Float[Tensor, "2 targets"]
+    """Random numbers in [0, 1) for the choices of a loss."""
 
-    def to(self, device: torch.device) -> "Drawn":
-        """Moves every tensor."""
+    def to(self, device: torch.device) -> "StepBatch":
+        """Copies every tensor to a device."""
         batch = Batch(*(tensor.to(device, non_blocking=True) for tensor in self.batch))
-        return Drawn(batch, self.augmented.to(device, non_blocking=True), self.chance.to(device, non_blocking=True))
+        augmented, uniform = (x.to(device, non_blocking=True) for x in (self.augmented, self.uniform))
+        return StepBatch(batch, augmented, uniform)
 
 
-def _alone(tensor: Tensor) -> Tensor:
+def _identity(tensor: Tensor) -> Tensor:
     return tensor
 
 
-class Crew(NamedTuple):
-    """What a stage must know of the other processes."""
+class World(NamedTuple):
+    """What a stage needs to know of the processes of a run."""
 
     rank: int = 0
-    gather: Callable[[Tensor], Tensor] = _alone
-    """Joins the rows of all processes."""
+    """Number of this process."""
+    gather: Callable[[Tensor], Tensor] = _identity
+    """Concatenates the rows of all processes; gradients flow back."""
 
     def mean(self, value: Tensor) -> Tensor:
-        """Averages a scalar that needs no gradient over the processes."""
+        """Averages a scalar over the processes, without a gradient."""
         return self.gather(value.detach()[None]).mean()
 
 
-ALONE: Final = Crew()
+SINGLE_PROCESS: Final = World()
 
 
 class Learner(NamedTuple):
-    """Networks that share an optimiser."""
+    """Modules that share an AdamW optimiser, and its settings."""
 
     modules: nn.ModuleDict
     rate: float = 1.0
-    """Times the run's learning rate."""
+    """Factor on the run's learning rate."""
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     amsgrad: bool = False
 
 
 PUBLISHED_LEARNER: Final[dict[str, Any]] = {"betas": (0.0, 0.9), "weight_decay": 0.0, "amsgrad": True}
-"""Of the published code; its discriminators learn without amsgrad."""
+"""The published code's optimiser; its discriminators use the same without amsgrad."""
 
 
 class Phase(NamedTuple):
-    """What one optimiser does in a step."""
+    """One update of one learner within a step."""
 
     name: str
     learner: str
-    loss: Callable[[Drawn, int, Scratch], tuple[Tensor, Terms]]
-    """Gives what to minimise, and the terms for the journal, from batch, step and the phases before it."""
+    loss: Callable[[StepBatch, int, Scratch], tuple[Tensor, Terms]]
+    """Returns the loss to minimise and the terms for the journal, from batch, step and earlier phases' tensors."""
     due: Callable[[int], bool] = lambda step: True
-    """Tells whether a step has this phase."""
+    """Whether a step has this phase."""
 
 
 @runtime_checkable
 class Stage(Protocol):
-    """Owns modules, learners and losses; the loop owns schedule, optimisers and checkpoints."""
+    """One kind of training: owns modules, learners and losses; the loop owns schedule, optimisers and checkpoints."""
 
     modules: nn.ModuleDict
-    """Everything that a checkpoint must keep: `talker`, `heads`, and what the stage adds."""
+    """Everything that a checkpoint must keep: `model`, `heads`, and what the stage adds."""
     learners: dict[str, Learner]
     phases: tuple[Phase, ...]
-    """Run in this order."""
+    """In the order in which a step runs them."""
 
-    def batch(self, step: int) -> Drawn:
-        """Draws the batch of a step: a pure function of seed and step."""
+    def batch(self, step: int) -> StepBatch:
+        """Draws the batch of a step: a function of the run's seed and the step alone."""
         ...
 
 
 class TrainingHeads(nn.Module):
-    """What only training needs: the temperature of the contrast and a reading of lips from content."""
+    """Parameters that only training needs: the contrast's temperature, and a linear readout of lip shape."""
 
     def __init__(self, spec: TalkerSpec, lip_numbers: int) -> None:
-        """Starts at a temperature of 0.1."""
+        """Builds the heads.
+
+        Args:
+            spec: Spec of the talker.
+            lip_numbers: Length of a lip shape.
+        """
         super().__init__()
-        self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
+        self.log_scale = nn.Parameter(torch.tensor(math.log(START_SCALE)))
         self.lips = nn.Linear(spec.sizes.content_dim, lip_numbers)
 
     @property
     def scale(self) -> Tensor:
-        """Inverse temperature, bounded."""
+        """Inverse temperature of the contrast, 1 to `MAX_SCALE`."""
         return self.log_scale.exp().clamp(1.0, MAX_SCALE)
 
     def read_lips(self, content: Tensor) -> Tensor:
-        """Lip shape minus the clip's average, in centimetres, from content of either kind."""
+        """Reads the lip shape minus its clip's mean, in centimetres, from visual or speech content.
+
+        Content is normalised to unit mean square first, because only its direction matters to the contrast.
+        """
         return self.lips(functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5)
 
 
 def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:
-    """The randomness of one step of one process, the same however often training was interrupted before it."""
+    """Returns the random generator of one step of one process; it does not depend on earlier steps."""
     return np.random.default_rng([seed, step, rank] if rank else [seed, step])
 
 
-class Drawing(NamedTuple):
-    """How the batches of a stage are drawn."""
+def torch_seed(seed: int, step: int, rank: int = 0) -> int:
+    """Returns the seed of torch's generators for one step of one process."""
+    return seed * SEED_STRIDE + step + rank * RANK_SEEDS
+
+
+class BatchSampler(NamedTuple):
+    """Draws the batches of a stage."""
 
     seed: int
     clips: int
     moments: int
     augment: Augmentation
+    """Of the motion encoder's input."""
     heard_only: bool = False
+    """Draws clips with speech only."""
     rank: int = 0
-    """Number of this process."""
+    """Number of this process; each draws different batches."""
     joined: int = 1
     """Consecutive frames of a moment."""
-    deaf: bool = False
-    """Every clip counts as one without speech."""
-    voices: VoiceChange = VOICES["kept"]
-    looks: LookChange = LOOKS["kept"]
+    without_speech: bool = False
+    """Marks every clip as one without speech."""
+    augment_audio: bool = False
+    augment_appearance: bool = False
 
-    def draw(self, library: Corpus, step: int) -> Drawn:
-        """Draws the batch of a step, which differs from process to process."""
+    def sample(self, corpus: Corpus, step: int) -> StepBatch:
+        """Draws the batch of a step.
+
+        Each augmentation takes its randomness from where it does not change the others' draws, so that runs with and
+        without it see the same clips and frames.
+        """
         rng = step_rng(self.seed, step, self.rank)
-        batch = library.batch(rng, self.clips, self.moments, joined=self.joined, heard_only=self.heard_only)
-        if self.deaf:
+        batch = corpus.batch(rng, self.clips, self.moments, joined=self.joined, heard_only=self.heard_only)
+        if self.without_speech:
             batch = batch._replace(heard=torch.zeros_like(batch.heard))
-        seed = self.seed * 1_000_003 + step + self.rank * RANK_SEEDS
-        # Its own, so that augmentation and chance are the same whether looks change or not.
-        batch = self.looks(batch, torch.Generator().manual_seed(seed + LOOK_SEEDS))
+        seed = torch_seed(self.seed, step, self.rank)
+        if self.augment_appearance:
+            batch = augment_appearance(batch, torch.Generator().manual_seed(seed + APPEARANCE_SEEDS))
         generator = torch.Generator().manual_seed(seed)
-        augmented = self.augment(batch.target, self.moments * self.joined, generator)
-        chance = torch.rand(2, len(batch.heard), generator=generator)
-        # Last, so that faces and chance are the same whether voices change or not.
-        mel = self.voices(batch.mel, self.moments * self.joined, generator)
-        return Drawn(batch._replace(mel=mel), augmented, chance)
+        frames = self.moments * self.joined
+        augmented = self.augment(batch.target, frames, generator)
+        uniform = torch.rand(2, len(batch.heard), generator=generator)
+        if self.augment_audio:
+            batch = batch._replace(mel=augment_audio(batch.mel, frames, generator))
+        return StepBatch(batch, augmented, uniform)
 
 
-def drawing(options: TrainOptions, crew: Crew, *, heard_only: bool = False) -> Drawing:
-    """Draws as the options say."""
-    augment = AUGMENTATIONS[options.augmentation]
-    return Drawing(
+def make_sampler(options: TrainOptions, world: World, *, heard_only: bool = False) -> BatchSampler:
+    """Builds the sampler that the options ask for."""
+    return BatchSampler(
         seed=options.seed,
         clips=options.clips,
         moments=options.moments,
-        augment=augment,
+        augment=AUGMENTATIONS[options.augmentation],
         heard_only=heard_only,
-        rank=crew.rank,
+        rank=world.rank,
         joined=joined_frames(options),
-        deaf=options.stage == "visual",
-        voices=VOICES[options.voices],
-        looks=LOOKS[options.looks],
+        without_speech=options.stage == "visual",
+        augment_audio=options.augment_audio,
+        augment_appearance=options.augment_appearance,
     )
 
 
-def weigh(terms: Terms, weights: dict[str, float]) -> Tensor:
-    """Sums the weighted terms."""
+def weighted_sum(terms: Terms, weights: dict[str, float]) -> Tensor:
+    """Sums the terms that have a weight, times it."""
     return torch.stack([terms[name] * weight for name, weight in weights.items() if name in terms]).sum()

@@ -1,47 +1,55 @@
-"""Stage `sync`: speech content, heard and seen, meets in one space; the pose head learns the head's pose."""
+"""Stage `sync`: trains the motion and speech encoders, so that speech content and visual content share a space."""
 
 from torch import Tensor, nn
 
 from pcavs.data.corpus import Corpus
-from pcavs.train.bind import Binder
+from pcavs.train.contrast import ContrastiveLoss
+from pcavs.train.loss_weights import weights_of
 from pcavs.train.options import TrainOptions
 from pcavs.train.stage import (
-    ALONE,
     PUBLISHED_LEARNER,
-    AnyTalker,
-    Crew,
-    Drawn,
+    SINGLE_PROCESS,
     Learner,
+    Model,
     Phase,
     Scratch,
+    StepBatch,
     Terms,
     TrainingHeads,
-    drawing,
-    weigh,
+    World,
+    make_sampler,
+    weighted_sum,
 )
-from pcavs.train.weights import weights_of
 
 
 class SyncStage:
-    """Contrastive pretraining of the motion and speech encoders (Zhou et al., CVPR 2021, section 3.2)."""
+    """Contrastive pretraining of the motion and speech encoders, and supervision of the pose head.
+
+    Reference: Zhou et al., CVPR 2021, section 3.2.
+    """
 
     def __init__(
-        self, talker: AnyTalker, heads: TrainingHeads, library: Corpus, options: TrainOptions, crew: Crew = ALONE
+        self,
+        model: Model,
+        heads: TrainingHeads,
+        corpus: Corpus,
+        options: TrainOptions,
+        world: World = SINGLE_PROCESS,
     ) -> None:
-        """Trains the two encoders and the heads; generator and identity encoder stay out."""
-        trained = nn.ModuleDict({"motion": talker.motion, "speech": talker.speech, "heads": heads})
-        self.modules = nn.ModuleDict({"talker": talker, "heads": heads})
-        self.learners = {"talker": Learner(trained, **(PUBLISHED_LEARNER if options.losses == "published" else {}))}
-        self.phases = (Phase("bind", "talker", self.loss),)
-        self._binder, self._library = Binder(talker, heads, options, crew), library
-        self._drawing = drawing(options, crew, heard_only=True)
+        """Trains the two encoders and the heads; generator and identity encoder are left as they are."""
+        trained = nn.ModuleDict({"motion": model.motion, "speech": model.speech, "heads": heads})
+        self.modules = nn.ModuleDict({"model": model, "heads": heads})
+        self.learners = {"model": Learner(trained, **(PUBLISHED_LEARNER if options.losses == "published" else {}))}
+        self.phases = (Phase("contrast", "model", self.loss),)
+        self._contrast, self._corpus = ContrastiveLoss(model, heads, options, world), corpus
+        self._sampler = make_sampler(options, world, heard_only=True)
         self._weights = weights_of("sync", options.kind, options.losses, options.term_weights)
 
-    def batch(self, step: int) -> Drawn:
-        """Draws clips with speech only."""
-        return self._drawing.draw(self._library, step)
+    def batch(self, step: int) -> StepBatch:
+        """Draws clips with speech."""
+        return self._sampler.sample(self._corpus, step)
 
-    def loss(self, drawn: Drawn, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
-        """Weighs the terms of `bind.Binder`."""
-        terms = self._binder.bind(drawn).terms
-        return weigh(terms, self._weights), terms
+    def loss(self, inputs: StepBatch, step: int, scratch: Scratch) -> tuple[Tensor, Terms]:
+        """Sums the terms of `ContrastiveLoss.encode`, weighted."""
+        terms = self._contrast.encode(inputs).terms
+        return weighted_sum(terms, self._weights), terms

@@ -1,4 +1,4 @@
-"""Packs give back the clips that were put in, stay under their limit, and are refused when they are not whole."""
+"""Packs return the clips that were written, stay below their limit, and are refused when they are damaged."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,23 @@ from safetensors.numpy import load_file, save_file
 
 from helpers.drawn import drawn_clip
 from pcavs.data import pack as packs
-from pcavs.data.pack import FORMAT, PackedClip, find_packs, pack_frame_px, read_pack, write_packs
+from pcavs.data.pack import (
+    FORMAT,
+    PackedClip,
+    decode_picture,
+    encode_picture,
+    find_packs,
+    pack_frame_px,
+    read_pack,
+    write_packs,
+)
 from pcavs.errors import DataError, OutputError
+from pcavs.media import files
 from pcavs.spec import MEL_BINS_PER_FRAME
 
 
 def noise_clip(key: str, frames: int, bytes_a_frame: int = 2000, heard: bool = True) -> PackedClip:
-    """A clip of known content; its JPEGs are none, which packs do not look at."""
+    """A clip of random content; its JPEGs are random bytes, which packs do not decode."""
     rng = np.random.default_rng(list(key.encode()))
     return PackedClip(
         key=key,
@@ -52,7 +62,7 @@ def test_clips_come_back_as_they_were(tmp_path: Path):
         assert_same(before, after)
 
 
-def test_packs_of_before_poses_were_marked_still_read(tmp_path: Path):
+def test_packs_without_the_field_truth_are_read(tmp_path: Path):
     (path,) = write_packs([noise_clip("a", 2)._replace(truth=True)], tmp_path, frame_px=64)
     with safe_open(path, "np") as file:
         metadata = dict(file.metadata())
@@ -78,7 +88,7 @@ def test_packs_stay_under_the_limit_and_keep_the_order(tmp_path: Path):
         assert_same(before, after)
 
 
-def test_a_clip_larger_than_a_pack_is_cut_where_its_speech_stays_whole(tmp_path: Path):
+def test_a_clip_larger_than_a_pack_is_cut_and_its_pieces_keep_their_mel_windows(tmp_path: Path):
     limit, clip = 60_000, noise_clip("long", 40)
     paths = write_packs([clip], tmp_path, frame_px=64, limit_bytes=limit)
     assert all(path.stat().st_size <= limit for path in paths)
@@ -94,7 +104,7 @@ def test_a_clip_larger_than_a_pack_is_cut_where_its_speech_stays_whole(tmp_path:
         first += len(piece.jpegs)
 
 
-def test_packs_of_an_earlier_longer_writing_go(tmp_path: Path):
+def test_packs_of_an_earlier_call_are_deleted(tmp_path: Path):
     clips = [noise_clip(f"clip-{n}", 5) for n in range(6)]
     before = write_packs(clips, tmp_path, frame_px=64, limit_bytes=60_000)
     after = write_packs(clips[:1], tmp_path, frame_px=64)
@@ -107,16 +117,15 @@ def test_a_failing_write_leaves_no_half_pack(tmp_path: Path, monkeypatch: pytest
         part.write_bytes(b"half of it")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(packs, "save_file", full_disk)
-    with pytest.raises(OutputError, match="cannot write .*No space left.*choose a folder") as caught:
+    monkeypatch.setattr(files, "save_file", full_disk)
+    with pytest.raises(OutputError, match=r"pack-000\.safetensors cannot be written \(No space left.*free some space"):
         write_packs([noise_clip("a", 2)], tmp_path, frame_px=64)
-    assert "\n" not in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+def test_a_folder_that_cannot_be_created_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="packs.* cannot be written"):
         write_packs([noise_clip("a", 2)], tmp_path / "file" / "packs", frame_px=64)
 
 
@@ -159,7 +168,7 @@ def test_a_text_file_is_refused(tmp_path: Path):
 
 @pytest.mark.parametrize("name", ["jpeg_ends", "mesh", "lips", "pose", "mel"])
 def test_arrays_that_do_not_fit_the_clips_are_refused(name: str, tmp_path: Path):
-    """One row too few would give every later clip another's landmarks."""
+    """With one row too few, every later clip would get another clip's landmarks."""
     (path,) = write_packs([noise_clip("a", 4), noise_clip("b", 4)], tmp_path, frame_px=64)
     clips = packs._open(path).metadata()
     tensors = load_file(path)
@@ -180,7 +189,20 @@ def test_a_missing_array_is_refused(tmp_path: Path):
     assert "\n" not in str(caught.value)
 
 
-def test_drawn_clips_fit_their_own_format(tmp_path: Path):
+def test_drawn_clips_fit_the_format(tmp_path: Path):
     clip = drawn_clip("said", frames=3)
     (path,) = write_packs([clip], tmp_path, frame_px=64)
     assert_same(clip, next(read_pack(path)))
+
+
+def test_a_picture_keeps_its_colours_in_order():
+    picture = np.zeros((32, 32, 3), np.uint8)
+    picture[...] = (200, 60, 20)
+    np.testing.assert_allclose(decode_picture(encode_picture(picture)), picture, atol=3)
+
+
+@pytest.mark.parametrize("data", [b"", b"not a picture", b"\xff\xd8\xff"])
+def test_bytes_that_are_not_a_jpeg_are_refused(data: bytes):
+    with pytest.raises(DataError, match=r"a stored face of \d+ bytes is not a JPEG") as caught:
+        decode_picture(data)
+    assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Shards give back the aligned clips that were put in, and are refused when they are not whole."""
+"""Shards return the clips that were written, ledgers their rows, and both are refused when they are damaged."""
 
 import io
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import webdataset
 
-from pcavs.data.shard import FORMAT, AlignedClip, ShardWriter, Span, parts_of, read_clip, read_shard
+from pcavs.data.shard import FORMAT, AlignedClip, ShardWriter, Span, clip_files, read_clip, read_shard
 from pcavs.errors import DataError
 from pcavs.media.bitstream import decode_pictures, encode_pictures
 
@@ -54,7 +54,7 @@ def test_clips_come_back_as_they_were(tmp_path: Path):
         np.testing.assert_array_equal(decode_pictures(after.film), decode_pictures(before.film))
 
 
-def test_a_clip_is_read_from_where_it_lies(tmp_path: Path):
+def test_a_clip_is_read_from_its_span(tmp_path: Path):
     clips = [clip("a"), clip("b", 7, None), clip("c")]
     spans = write_shard(tmp_path / "s.tar", clips)
     with (tmp_path / "s.tar").open("rb") as file:
@@ -75,8 +75,8 @@ def test_a_copied_clip_is_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "t.tar").read_bytes() == (tmp_path / "s.tar").read_bytes()
 
 
-def test_other_programs_read_shards(tmp_path: Path):
-    """The files of a clip make one sample of WebDataset's, under the endings that docs/formats.md names."""
+def test_webdataset_reads_shards(tmp_path: Path):
+    """The files of a clip are one sample of WebDataset, with the endings that docs/formats.md names."""
     clips = [clip("a"), clip("b", 2, None)]
     write_shard(tmp_path / "s.tar", clips)
     samples = list(webdataset.WebDataset(str(tmp_path / "s.tar"), shardshuffle=False))
@@ -96,7 +96,7 @@ def test_a_failing_write_leaves_no_half_shard(tmp_path: Path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_loud_waveform_is_clipped_and_not_wrapped(tmp_path: Path):
+def test_a_loud_waveform_is_clipped(tmp_path: Path):
     write_shard(tmp_path / "s.tar", [clip("a")._replace(waveform=np.array([1.5, -1.5, 1.0, -1.0], np.float32))])
     (back,) = read_shard(tmp_path / "s.tar")
     np.testing.assert_allclose(back.waveform, [1, -1, 1, -1], atol=1e-4)
@@ -114,7 +114,7 @@ def test_equal_clips_make_equal_bytes(tmp_path: Path):
 
 
 def test_a_shard_cut_anywhere_is_refused(tmp_path: Path):
-    """Also between two files, where a tar reads like a shorter one."""
+    """Also between two members, where the rest reads like a shorter tar."""
     path = tmp_path / "s.tar"
     write_shard(path, [clip("a"), clip("b")])
     data = path.read_bytes()
@@ -139,7 +139,7 @@ def other_tar(path: Path, files: dict[str, bytes]) -> Path:
 def test_foreign_files_are_refused(tmp_path: Path):
     (tmp_path / "text.tar").write_text("not a tar, but a text that is long enough to look like one" * 99)
     other_tar(tmp_path / "other.tar", {"a.txt": b"a file"})
-    whole = {f"a.{name}": data for name, data in parts_of(clip("a")).items()}
+    whole = {f"a.{name}": data for name, data in clip_files(clip("a")).items()}
     other_tar(tmp_path / "npz.tar", whole | {"a.npz": b"PK\x03\x04 no zip"})
     other_tar(tmp_path / "wav.tar", whole | {"a.wav": b"RIFF no sound"})
     other_tar(tmp_path / "json.tar", whole | {"a.json": b"{"})
@@ -151,8 +151,8 @@ def test_foreign_files_are_refused(tmp_path: Path):
         assert "\n" not in str(caught.value), path.name
 
 
-def test_shards_of_the_first_format_say_so(tmp_path: Path):
-    whole = {f"a.{name}": data for name, data in parts_of(clip("a")).items()}
+def test_a_shard_of_the_first_format_is_refused(tmp_path: Path):
+    whole = {f"a.{name}": data for name, data in clip_files(clip("a")).items()}
     facts = json.loads(whole["a.json"])
     del facts["format"]
     other_tar(tmp_path / "s.tar", whole | {"a.json": json.dumps(facts).encode()})

@@ -1,4 +1,4 @@
-"""Tables that users write: what is right is read, and what is wrong is said in a line."""
+"""CSV tables that users write: valid ones are read, others are refused in one line."""
 
 from pathlib import Path
 
@@ -20,12 +20,12 @@ def test_rows_are_read_by_name(tmp_path: Path):
     [
         (b"", "has no column path; its first line must name path"),
         (b"file,who\na,b\n", "has no column path"),
-        (b"path\n\xff\xfe\n", "is not text in UTF-8"),
-        (b"path\na\0b.mp4\n", "holds zeros among its text"),
+        (b"path\n\xff\xfe\n", "is not UTF-8 text"),
+        (b"path\na\0b.mp4\n", "contains null characters"),
         (b'path\n"a', "is not CSV"),
     ],
 )
-def test_what_is_no_such_table_is_refused(tmp_path: Path, data: bytes, message: str):
+def test_an_invalid_table_is_refused(tmp_path: Path, data: bytes, message: str):
     (tmp_path / "index.csv").write_bytes(data)
     with pytest.raises(InputError, match="^[^\n]*$") as error:
         read_table(tmp_path / "index.csv", ["path"])

@@ -6,9 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.data.library import Library
-from pcavs.data.pack import read_pack
-from pcavs.data.picture import decode_picture
+from pcavs.data.pack import decode_picture, read_pack
+from pcavs.data.pack_corpus import PackCorpus
 from pcavs.data.shard import read_shard
 from pcavs.errors import DataError
 from pcavs.face.pose import pose_code
@@ -33,10 +32,10 @@ def shards(write_film, photo, tmp_path_factory) -> Path:
 
 def test_packs_hold_what_training_reads(shards: Path, tmp_path: Path):
     (path,) = packing.run(PackOptions(shards=(shards,), out=tmp_path, frame_px=64))
-    library = Library.load([path], "train")
+    corpus = PackCorpus.load([path], "train")
     aligned = {clip.key: clip for clip in read_shard(shards / "shard-00000-0.tar")}
-    assert {clip.key for clip in library.clips} == set(aligned)
-    for clip in library.clips:
+    assert {clip.key for clip in corpus.clips} == set(aligned)
+    for clip in corpus.clips:
         source = aligned[clip.key]
         np.testing.assert_allclose(clip.mesh[:, :, :2], (source.mesh[:, :, :2] + 0.5) / 256, atol=1e-3)
         np.testing.assert_allclose(clip.pose, pose_code(source.mesh, 256), atol=1e-3)

@@ -8,8 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.data.ledger import read_ledger
-from pcavs.data.shard import AlignedClip, Span, read_clip, read_shard
+from pcavs.data.shard import AlignedClip, Span, read_clip, read_ledger, read_shard
 from pcavs.errors import InputError, OutputError
 from pcavs.face.align import alignment_points, clip_transform, crop_picture
 from pcavs.face.pose import pose_code

@@ -101,7 +101,7 @@ def test_the_layout_can_be_given(tmp_path: Path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"path\n\xff.mp4\n", "is not text in UTF-8"),
+        (b"path\n\xff.mp4\n", "is not UTF-8 text"),
         (b"file\na.mp4\n", "has no column path"),
         (b"path,who\n,Ann\n", "has a row without a path"),
     ],

@@ -4,8 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.data.ledger import read_ledger
-from pcavs.data.shard import AlignedClip, ShardWriter, Span, read_clip, read_shard
+from pcavs.data.shard import AlignedClip, ShardWriter, Span, read_clip, read_ledger, read_shard
 from pcavs.errors import DataError
 from pcavs.face.align import crop_picture
 from pcavs.face.pose import head_frame, rotation_from_angles

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pcavs.data.ledger import read_ledger
-from pcavs.data.shard import AlignedClip, read_shard
+from pcavs.data.shard import AlignedClip, read_ledger, read_shard
 from pcavs.face.pose import angles_deg, rotation_from_angles
 from pcavs.prepare import run as prepare
 from pcavs.prepare.clip import exact_pose

@@ -1,4 +1,4 @@
-"""One thread: what is computed here is small, and other work shares the cores."""
+"""Tests here compute little: one thread is enough."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""Checkpoints: whole or not there, the newest two kept, and read strictly."""
+"""Checkpoints: complete or ignored, the newest two kept, and read strictly."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ from pcavs.weights.bundle import load_bundle
 
 
 class Parts:
-    """A tiny talker after one step of its optimiser."""
+    """A tiny model after one step of its optimiser."""
 
     def __init__(self, spec: TalkerSpec, seed: int = 0) -> None:
         torch.manual_seed(seed)
         self.spec = spec
-        self.talker, self.heads = build_model(spec), TrainingHeads(spec, 80)
-        self.live = nn.ModuleDict({"talker": self.talker, "heads": self.heads})
-        self.optimizer = torch.optim.AdamW(self.live.parameters(), lr=1e-3)
-        torch.stack([parameter.sum() for parameter in self.live.parameters()]).sum().backward()
+        self.model, self.heads = build_model(spec), TrainingHeads(spec, 80)
+        self.modules = nn.ModuleDict({"model": self.model, "heads": self.heads})
+        self.optimizer = torch.optim.AdamW(self.modules.parameters(), lr=1e-3)
+        torch.stack([parameter.sum() for parameter in self.modules.parameters()]).sum().backward()
         self.optimizer.step()
-        self.average = {name: torch.from_numpy(value) * 0.5 for name, value in tensors_of(self.talker).items()}
+        self.average = {name: torch.from_numpy(value) * 0.5 for name, value in tensors_of(self.model).items()}
 
     def save(self, folder: Path, step: int) -> Path:
         return RunFolder(folder).save(
-            Position(step, 12.5), self.spec, self.live, self.average, {"talker": self.optimizer}
+            Position(step, 12.5), self.spec, self.modules, self.average, {"model": self.optimizer}
         )
 
 
@@ -47,11 +47,11 @@ def assert_equal(a: dict[str, Tensor], b: dict[str, Tensor]):
             assert torch.equal(value, b[name]), name
 
 
-def test_everything_comes_back(parts: Parts, tiny_spec: TalkerSpec, tmp_path: Path):
+def test_everything_is_restored(parts: Parts, tiny_spec: TalkerSpec, tmp_path: Path):
     place, other = parts.save(tmp_path, 7), Parts(tiny_spec, seed=1)
-    position, average = load_checkpoint(place, other.live, {"talker": other.optimizer})
+    position, average = load_checkpoint(place, other.modules, {"model": other.optimizer})
     assert position == Position(7, 12.5)
-    assert_equal(other.live.state_dict(), parts.live.state_dict())
+    assert_equal(other.modules.state_dict(), parts.modules.state_dict())
     assert_equal(average, parts.average)
     for a, b in zip(other.optimizer.state.values(), parts.optimizer.state.values(), strict=True):
         assert_equal(a, b)
@@ -65,8 +65,8 @@ def test_the_newest_two_are_kept(parts: Parts, tmp_path: Path):
     assert sorted(place.name for place in tmp_path.iterdir()) == names
 
 
-@pytest.mark.parametrize("name", ["talker", "average", "heads", "optimizer", "position"])
-def test_killed_between_two_files_the_checkpoint_before_counts(
+@pytest.mark.parametrize("name", ["model", "average", "heads", "optimizer", "position"])
+def test_a_run_killed_between_two_files_resumes_from_the_checkpoint_before(
     name: str, parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     before = parts.save(tmp_path, 10)
@@ -77,7 +77,7 @@ def test_killed_between_two_files_the_checkpoint_before_counts(
         return
 
     with monkeypatch.context() as patched:
-        if name in ("talker", "average", "heads"):
+        if name in ("model", "average", "heads"):
             patched.setattr(checkpoint, "save_bundle", killed)
         else:
             patched.setattr(torch, "save", killed)
@@ -90,20 +90,20 @@ def test_killed_between_two_files_the_checkpoint_before_counts(
     assert not (tmp_path / "checkpoint-00000020").exists()
 
 
-def test_a_full_disk_is_said_and_costs_no_checkpoint(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_full_disk_is_one_line_and_costs_no_checkpoint(parts: Parts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     before = parts.save(tmp_path, 10)
 
     def full_disk(*_: object):
         raise RuntimeError("PytorchStreamWriter failed writing file data/0")
 
     monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OutputError, match="cannot save .*free some space and start again, it resumes") as caught:
+    with pytest.raises(OutputError, match="cannot save .*free some space, then resume the run") as caught:
         parts.save(tmp_path, 20)
     assert "\n" not in str(caught.value)
     assert RunFolder(tmp_path).checkpoints() == [before]
 
 
-@pytest.mark.parametrize("name", ["optimizers.pt", "position.json", "talker.safetensors", "average.safetensors"])
+@pytest.mark.parametrize("name", ["optimizers.pt", "position.json", "model.safetensors", "average.safetensors"])
 @pytest.mark.parametrize("damage", ["missing", "empty", "other"])
 def test_a_damaged_file_is_one_line(name: str, damage: str, parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
@@ -112,7 +112,7 @@ def test_a_damaged_file_is_one_line(name: str, damage: str, parts: Parts, tmp_pa
     else:
         (place / name).write_bytes(b"" if damage == "empty" else b"something else altogether")
     with pytest.raises(WeightsError, match="checkpoint-00000010") as caught:
-        load_checkpoint(place, parts.live, {"talker": parts.optimizer})
+        load_checkpoint(place, parts.modules, {"model": parts.optimizer})
     assert "\n" not in str(caught.value)
 
 
@@ -120,38 +120,46 @@ def test_a_checkpoint_of_another_stage_is_one_line(parts: Parts, tmp_path: Path)
     place = parts.save(tmp_path, 10)
     fewer = torch.optim.AdamW(parts.heads.parameters())
     with pytest.raises(
-        WeightsError, match="was saved by another stage .*; give this stage a --run of its own"
+        WeightsError, match="was saved by another stage or version .*; give this stage a --run of its own"
     ) as caught:
-        load_checkpoint(place, parts.live, {"talker": fewer})
+        load_checkpoint(place, parts.modules, {"model": fewer})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_of_another_version_is_one_line(parts: Parts, tmp_path: Path):
+    place = parts.save(tmp_path, 10)
+    (place / "model.safetensors").rename(place / "talker.safetensors")
+    with pytest.raises(WeightsError, match=r"has no model\.safetensors: .* a --run of its own") as caught:
+        load_checkpoint(place, parts.modules, {"model": parts.optimizer})
     assert "\n" not in str(caught.value)
 
 
 def test_a_start_is_a_run_a_checkpoint_or_a_bundle(parts: Parts, tiny_spec: TalkerSpec, tmp_path: Path):
-    """All three give the running average: it is what a stage is worth."""
+    """All three give the moving average."""
     parts.save(tmp_path, 10)
     place = parts.save(tmp_path, 20)
     for start in (tmp_path, place, place / "average.safetensors"):
         other = Parts(tiny_spec, seed=1)
-        load_start(start, other.live)
-        for name, value in tensors_of(other.talker).items():
+        load_start(start, other.modules)
+        for name, value in tensors_of(other.model).items():
             assert torch.equal(torch.from_numpy(value), parts.average[name]), name
         assert torch.equal(other.heads.lips.weight, parts.heads.lips.weight) == start.is_dir()
 
 
 def test_a_start_without_weights_is_one_line(parts: Parts, tmp_path: Path):
-    with pytest.raises(WeightsError, match="no weights and no whole checkpoint in .*; give a run, a checkpoint or a"):
-        load_start(tmp_path / "none", parts.live)
+    with pytest.raises(WeightsError, match="no weights and no complete checkpoint in .*; give a run, a checkpoint"):
+        load_start(tmp_path / "none", parts.modules)
 
 
 def test_a_start_of_another_size_is_one_line(parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
     large = build_model(TalkerSpec())
     with pytest.raises(WeightsError, match=r"average\.safetensors") as caught:
-        load_start(place, nn.ModuleDict({"talker": large}))
+        load_start(place, nn.ModuleDict({"model": large}))
     assert "\n" not in str(caught.value)
 
 
-def test_a_checkpoint_says_what_it_is(parts: Parts, tmp_path: Path):
+def test_a_checkpoint_has_spec_and_step(parts: Parts, tmp_path: Path):
     bundle = load_bundle(parts.save(tmp_path, 10) / "average.safetensors")
     assert bundle.spec == parts.spec
     assert bundle.provenance["steps"] == "10"

@@ -1,59 +1,59 @@
-"""Losses on hand-worked cases."""
+"""Losses, on hand-worked cases."""
 
 import math
 
 import pytest
 import torch
 
-from pcavs.data.library import Library
 from pcavs.data.pack import find_packs
+from pcavs.data.pack_corpus import PackCorpus
 from pcavs.models.generator import FLOW_GAIN
 from pcavs.train.losses import (
+    contrast_across,
+    contrast_within,
     edge_distance,
     flow_at,
     landmark_flow,
     masked_mean,
     published_contrast,
-    retrieval,
-    retrieval_within,
     roughness,
 )
-from pcavs.train.rebuild import mouth_masks
+from pcavs.train.reconstruction import mouth_masks
 from pcavs.train.stage import step_rng
 
 ONE = torch.tensor(1.0)
 
 
-def test_partners_of_one_direction_are_found():
+def test_partners_of_equal_direction_are_found():
     codes = torch.eye(4) * torch.tensor([[0.1], [1.0], [7.0], [100.0]])
-    loss, found = retrieval(codes, torch.eye(4), torch.tensor(50.0))
+    loss, found = contrast_across(codes, torch.eye(4), torch.tensor(50.0))
     assert float(found) == 1
     assert float(loss) == pytest.approx(0, abs=1e-5)
 
 
 def test_equal_codes_cost_the_logarithm_of_their_number():
-    loss, _ = retrieval(torch.ones(8, 3), torch.ones(8, 3), torch.tensor(10.0))
+    loss, _ = contrast_across(torch.ones(8, 3), torch.ones(8, 3), torch.tensor(10.0))
     assert float(loss) == pytest.approx(math.log(8), rel=1e-5)
-    loss, _ = retrieval_within(torch.ones(8, 3), torch.ones(8, 3), 4, torch.tensor(10.0))
+    loss, _ = contrast_within(torch.ones(8, 3), torch.ones(8, 3), 4, torch.tensor(10.0))
     assert float(loss) == pytest.approx(math.log(4), rel=1e-5)
 
 
 def test_within_a_clip_other_clips_do_not_count():
-    """Each clip has the same four codes: unfindable among all, findable among its own."""
+    """Each clip has the same four codes: ambiguous in the batch, unique in the clip."""
     codes = torch.eye(4).repeat(3, 1)
-    assert float(retrieval_within(codes, codes, 4, torch.tensor(50.0))[1]) == 1
-    assert float(retrieval_within(codes, codes, 4, torch.tensor(50.0))[0]) == pytest.approx(0, abs=1e-5)
-    assert float(retrieval(codes, codes, torch.tensor(50.0))[0]) == pytest.approx(math.log(3), rel=1e-3)
+    assert float(contrast_within(codes, codes, 4, torch.tensor(50.0))[1]) == 1
+    assert float(contrast_within(codes, codes, 4, torch.tensor(50.0))[0]) == pytest.approx(0, abs=1e-5)
+    assert float(contrast_across(codes, codes, torch.tensor(50.0))[0]) == pytest.approx(math.log(3), rel=1e-3)
 
 
-def test_exchanged_moments_of_a_clip_are_wrong():
+def test_exchanged_moments_of_a_clip_count_as_errors():
     codes = torch.eye(4).repeat(2, 1)
     swapped = codes[[1, 0, 3, 2, 4, 5, 6, 7]]
-    assert float(retrieval_within(codes, swapped, 4, ONE)[1]) == 0.5
+    assert float(contrast_within(codes, swapped, 4, ONE)[1]) == 0.5
 
 
-def test_the_published_contrast_is_the_inverse_of_distance():
-    """Two clips, a right angle apart, each heard a small angle away from what is seen."""
+def test_the_published_contrast_by_hand():
+    """Two clips whose visual codes are a right angle apart; speech codes are 0.6 radians from their partners."""
     angles = torch.tensor([0.0, math.pi / 2])
     seen = torch.stack([angles.cos(), angles.sin()], dim=1)
     heard = torch.stack([(angles + 0.6).cos(), (angles + 0.6).sin()], dim=1) * torch.tensor([[3.0], [0.2]])
@@ -64,7 +64,7 @@ def test_the_published_contrast_is_the_inverse_of_distance():
     assert float(found) == 1
 
 
-def test_the_published_contrast_teaches_each_side_from_the_other_as_given():
+def test_the_published_contrast_treats_the_other_side_as_a_constant():
     torch.manual_seed(0)
     seen, heard = torch.randn(3, 4, requires_grad=True), torch.randn(3, 4)
     published_contrast(seen, heard)[0].backward()
@@ -78,25 +78,25 @@ def test_the_published_contrast_teaches_each_side_from_the_other_as_given():
 
 
 def test_the_published_contrast_has_no_guard():
-    """As published: a pair that coincides is infinitely close, and the loop skips the step."""
+    """As published: two equal codes give an infinite loss, and the loop skips the step."""
     codes = torch.eye(3)
     assert not math.isfinite(float(published_contrast(codes, codes)[0]))
 
 
-def test_a_mean_takes_what_the_mask_lets_through():
+def test_a_masked_mean_ignores_masked_values():
     values = torch.tensor([1.0, 2.0, 30.0])
     assert float(masked_mean(values, torch.tensor([1.0, 1.0, 0.0]))) == 1.5
     assert float(masked_mean(values, torch.zeros(3))) == 0
 
 
-def test_flow_is_read_where_the_landmark_is():
+def test_flow_is_sampled_at_landmarks():
     flow = torch.stack(torch.meshgrid(torch.arange(8.0), torch.arange(8.0), indexing="ij"))[None]
     column, row = 5, 2
     point = (torch.tensor([[[column, row]]]) + 0.5) / 4 - 1
     assert flow_at(flow, point).flatten().tolist() == pytest.approx([row, column], abs=1e-5)
 
 
-def test_the_right_flow_leads_back_to_the_identity_picture():
+def test_the_right_flow_leads_to_the_identity_frame():
     identity, target = torch.rand(2, 9, 2) - 0.5, torch.rand(2, 9, 2) - 0.5
     shift = torch.tensor([0.3, -0.1])
     flow = shift[None, :, None, None].expand(2, 2, 16, 16)
@@ -117,7 +117,7 @@ def test_weighted_landmarks_count_more():
     assert float(weighted) == pytest.approx(0.75, abs=1e-3)
 
 
-def test_a_ramp_is_smooth_and_a_bend_is_not():
+def test_a_ramp_is_smooth_and_a_kink_is_not():
     ramp = torch.linspace(-1, 1, 16).expand(1, 2, 16, 16)
     assert float(roughness(ramp)) == pytest.approx(0, abs=1e-5)
     assert float(roughness(ramp.abs())) > 0.01
@@ -132,8 +132,7 @@ def test_blur_costs_edges():
 
 
 def test_masks_cover_the_mouth(drawn_packs):
-
-    batch = Library.load(find_packs([drawn_packs]), "train").batch(step_rng(0, 1), 4, 2)
+    batch = PackCorpus.load(find_packs([drawn_packs]), "train").batch(step_rng(0, 1), 4, 2)
     inside, mouth = mouth_masks(batch.target_mesh, 64)
     assert inside.shape == mouth.shape == (8, 1, 64, 64)
     assert set(torch.cat([inside, mouth]).unique().tolist()) == {0.0, 1.0}

@@ -1,11 +1,11 @@
-"""Settings that disagree are named; the learning rate rises, holds and falls."""
+"""Settings that disagree are refused; the schedule of the learning rate."""
 
 from pathlib import Path
 
 import pytest
 
 from pcavs.errors import DataError, InputError
-from pcavs.train.options import TrainOptions, frames_a_step, verify
+from pcavs.train.options import TrainOptions, frames_per_step, verify
 from pcavs.train.run import learning_rate, run
 
 
@@ -29,19 +29,22 @@ def test_defaults_agree():
         ({"clips": 0}, "clips 0 and moments 3 must both be at least 1"),
         ({"moments": 0}, "clips 6 and moments 0 must both be at least 1"),
         ({"joined_frames": 0}, "joined-frames 0 must be at least 1; 1 contrasts single frames"),
-        ({"moments": 1}, "the sync stage needs moments of at least 2: the others of a clip are its negatives"),
+        ({"moments": 1}, "stage sync needs moments of at least 2: the other moments of a clip are its negatives"),
         (
             {"clips": 1, "losses": "published"},
-            "the published contrast needs clips of at least 2: other clips are its negatives",
+            "the published contrast needs clips of at least 2: the other clips are its negatives",
         ),
-        ({"judges": ("mouth",)}, "judges mouth look at rebuilt frames, which stage sync does not make"),
+        (
+            {"discriminators": ("mouth",)},
+            "discriminators mouth need generated frames, and stage sync makes none; leave them out",
+        ),
         (
             {"stage": "generator", "term_weights": (("mouth_adverserial", 1.0),)},
             "stage generator has no loss term mouth_adverserial; did you mean mouth_adversarial?",
         ),
         (
             {"term_weights": (("zzz", 1.0),)},
-            "stage sync has no loss term zzz; there are across, lips_heard, lips_seen, meet, pose, within",
+            "stage sync has no loss term zzz; its terms are across, cross_modal, lips_heard, lips_seen, pose, within",
         ),
     ],
 )
@@ -51,14 +54,14 @@ def test_settings_that_disagree_are_refused(changes: dict[str, object], message:
     assert str(caught.value) == message
 
 
-def test_frames_are_joined_where_they_are_contrasted():
-    """A rebuilt frame says little that its neighbour did not, so rebuilding draws single ones."""
-    assert frames_a_step(options(clips=2, moments=3, joined_frames=4)) == 24
-    assert frames_a_step(options(stage="generator", clips=2, moments=3, joined_frames=4)) == 6
-    assert frames_a_step(options(stage="generator", losses="published", clips=2, moments=3, joined_frames=4)) == 24
+def test_frames_are_joined_only_where_they_are_contrasted():
+    """Reconstruction draws single frames."""
+    assert frames_per_step(options(clips=2, moments=3, joined_frames=4)) == 24
+    assert frames_per_step(options(stage="generator", clips=2, moments=3, joined_frames=4)) == 6
+    assert frames_per_step(options(stage="generator", losses="published", clips=2, moments=3, joined_frames=4)) == 24
 
 
-def test_the_rate_rises_holds_and_falls():
+def test_the_learning_rate_rises_holds_and_falls():
     chosen = options(lr=1e-3, steps=100, warmup_steps=10, decay_steps=20)
     rates = [learning_rate(chosen, step) for step in range(1, 101)]
     assert rates[:3] == pytest.approx([1e-4, 2e-4, 3e-4])
@@ -67,18 +70,18 @@ def test_the_rate_rises_holds_and_falls():
     assert rates[-1] == pytest.approx(1e-3 / 20)
 
 
-def test_the_rate_without_ramps_is_one_number():
+def test_the_learning_rate_without_ramps_is_constant():
     chosen = options(lr=1e-3, steps=3, warmup_steps=0, decay_steps=0)
     assert [learning_rate(chosen, step) for step in (1, 2, 3)] == [1e-3] * 3
 
 
-def test_a_device_that_is_not_here_is_refused(drawn_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_missing_device_is_refused(drawn_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(InputError, match="device cuda is asked for, and torch finds none here; use --device cpu"):
+    with pytest.raises(InputError, match="device cuda was given, and torch finds none; use --device cpu"):
         run(TrainOptions(packs=(drawn_packs,), run=tmp_path, device="cuda"))
 
 
 def test_packs_of_another_size_are_refused(drawn_packs: Path, tmp_path: Path):
-    with pytest.raises(DataError, match="packs hold faces of 64 px, the talker needs 128; pack again"):
+    with pytest.raises(DataError, match="faces of 64 px, and the talker needs 128 px; pack again with --frame-px 128"):
         run(TrainOptions(packs=(drawn_packs,), run=tmp_path / "run", device="cpu"))
     assert not (tmp_path / "run").exists()

@@ -1,4 +1,4 @@
-"""Recipes: settings in TOML, overridden by words, with mistakes named."""
+"""Recipes: settings in TOML, overridden by the command line; mistakes are named."""
 
 from pathlib import Path
 
@@ -20,21 +20,34 @@ def recipe(folder: Path, text: str) -> str:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_every_recipe_that_ships_agrees_with_itself(path: Path):
+def test_every_shipped_recipe_is_valid(path: Path):
     verify(_parse("train", [str(path), "--packs", "p", "--run", "r"]))
     verify(load_options(path, packs=["p"], run="r"))
 
 
-def test_words_override_a_recipe(tmp_path: Path):
+def test_the_command_line_overrides_a_recipe(tmp_path: Path):
     place = recipe(
-        tmp_path, 'stage = "generator"\nclips = 7\nsteps = 900\njudges = ["mouth"]\nfrozen_statistics = true'
+        tmp_path, 'stage = "generator"\nclips = 7\nsteps = 900\ndiscriminators = ["mouth"]\nfrozen_statistics = true'
     )
-    words = [place, "--packs", "a", "b", "--run", "r", "--steps", "1000", "--judges", "mouth", "face"]
+    words = [place, "--packs", "a", "b", "--run", "r", "--steps", "1000", "--discriminators", "mouth", "face"]
     options = _parse("train", words)
     assert (options.stage, options.clips, options.steps) == ("generator", 7, 1000)
-    assert options.judges == ("mouth", "face")
+    assert options.discriminators == ("mouth", "face")
     assert options.packs == (Path("a"), Path("b"))
     assert options.frozen_statistics
+
+
+@pytest.mark.parametrize("text", ["augment_audio = true", "augment_audio = false", ""])
+def test_the_command_line_drops_a_recipes_flag(text: str, tmp_path: Path):
+    words = [recipe(tmp_path, text), "--packs", "p", "--run", "r", "--no-augment-audio"]
+    assert not _parse("train", words).augment_audio
+    assert _parse("train", [*words[:-1], "--augment-audio"]).augment_audio
+
+
+def test_a_run_of_another_version_is_refused(tmp_path: Path):
+    (tmp_path / "options.toml").write_text('stage = "sync"\nvoices = "kept"\n')
+    with pytest.raises(InputError, match="unknown setting voices; another version wrote this run"):
+        expand([str(tmp_path)])
 
 
 def test_a_run_is_its_own_recipe(tmp_path: Path):
@@ -46,7 +59,7 @@ def test_a_run_is_its_own_recipe(tmp_path: Path):
             "start": "before",
             "source_weights": [["GRID", 1.0], ["photos", 0.5]],
             "term_weights": [["mouth_adversarial", 0.3]],
-            "judges": ["mouth"],
+            "discriminators": ["mouth"],
             "lr": 1e-4,
         }
     )
@@ -58,9 +71,9 @@ def test_a_run_is_its_own_recipe(tmp_path: Path):
         )
 
 
-def test_a_misspelt_key_is_named_and_the_right_one_said(tmp_path: Path):
+def test_a_misspelt_setting_is_named_with_a_suggestion(tmp_path: Path):
     place = recipe(tmp_path, "stepz = 3")
-    with pytest.raises(InputError, match=r"some\.toml has a setting stepz, which there is not; did you mean steps\?"):
+    with pytest.raises(InputError, match=r"some\.toml has an unknown setting stepz; did you mean steps\?"):
         expand([place])
 
 
@@ -69,16 +82,16 @@ def test_a_misspelt_key_is_named_and_the_right_one_said(tmp_path: Path):
     [
         ("steps = = 3", r"some\.toml is not TOML: "),
         ("[steps]\nmany = 3", r"some\.toml: steps is a table"),
-        ("zzz = 3", "has a setting zzz, which there is not; there are "),
+        ("zzz = 3", "has an unknown setting zzz; the settings are "),
     ],
 )
-def test_a_recipe_that_is_none_is_one_line(text: str, message: str, tmp_path: Path):
+def test_an_invalid_recipe_is_one_line(text: str, message: str, tmp_path: Path):
     with pytest.raises(InputError, match=message) as caught:
         expand([recipe(tmp_path, text)])
     assert "\n" not in str(caught.value)
 
 
-def test_a_recipe_that_is_not_there_is_one_line(tmp_path: Path):
+def test_a_missing_recipe_is_one_line(tmp_path: Path):
     with pytest.raises(InputError, match="no recipe at .*; give a TOML file, or the folder of a run"):
         expand(["--resume", str(tmp_path)])
 
@@ -89,7 +102,7 @@ def test_settings_without_a_recipe_stay_as_they_are():
 
 
 def test_the_default_needs_data():
-    with pytest.raises(InputError, match="of packs and shards, neither are given"):
+    with pytest.raises(InputError, match="neither packs nor shards are given"):
         verify(TrainOptions(run=Path("r")))
-    with pytest.raises(InputError, match="of packs and shards, both are given"):
+    with pytest.raises(InputError, match="both packs and shards are given"):
         verify(TrainOptions(run=Path("r"), packs=(Path("p"),), shards=(Path("s"),)))

@@ -1,4 +1,4 @@
-"""What the tools of docs/train.md read out of runs."""
+"""The benchmarks that read training runs."""
 
 import importlib.util
 import json

@@ -1,7 +1,8 @@
-"""Shards drawn without being held in memory: the batches that packs give, and a position that is a seed and a step."""
+"""Batches from shards on disk: those that packs of the same clips give, without holding the data in memory."""
 
 import json
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,10 @@ import torch
 
 from helpers.drawn import drawn_clip
 from pcavs.data.corpus import Batch
-from pcavs.data.ledger import ledger_path
-from pcavs.data.library import Library
-from pcavs.data.pack import PackedClip
-from pcavs.data.picture import decode_picture
-from pcavs.data.shard import AlignedClip, ShardWriter
-from pcavs.data.stream import BatchStream, Position, ShardLibrary
+from pcavs.data.pack import PackedClip, decode_picture
+from pcavs.data.pack_corpus import PackCorpus
+from pcavs.data.shard import AlignedClip, ShardWriter, ledger_path
+from pcavs.data.shard_corpus import ShardCorpus
 from pcavs.errors import DataError
 from pcavs.face.pose import pose_code
 from pcavs.face.regions import lips_shape
@@ -68,8 +67,8 @@ def shards(clips: list[AlignedClip], tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="module")
-def library(shards: Path) -> ShardLibrary:
-    return ShardLibrary([shards], "train", SIDE)
+def corpus(shards: Path) -> ShardCorpus:
+    return ShardCorpus([shards], "train", SIDE)
 
 
 def assert_same(a: Batch, b: Batch):
@@ -77,13 +76,13 @@ def assert_same(a: Batch, b: Batch):
         assert torch.equal(one, other)
 
 
-def test_shards_give_the_batches_that_packs_of_them_give(
-    clips: list[AlignedClip], library: ShardLibrary, tmp_path: Path
-):
+def test_shards_and_their_packs_give_the_same_batches(clips: list[AlignedClip], corpus: ShardCorpus, tmp_path: Path):
     write_shards(tmp_path / "shards", clips)
-    packed = Library.load(pack(PackOptions(shards=(tmp_path / "shards",), out=tmp_path / "p", frame_px=SIDE)), "train")
+    packed = PackCorpus.load(
+        pack(PackOptions(shards=(tmp_path / "shards",), out=tmp_path / "p", frame_px=SIDE)), "train"
+    )
     for number in range(4):
-        a = library.batch(np.random.default_rng([7, number]), 4, 3)
+        a = corpus.batch(np.random.default_rng([7, number]), 4, 3)
         b = packed.batch(np.random.default_rng([7, number]), 4, 3)
         for name in ("heard", "speaker", "truth", "pose"):
             assert torch.equal(getattr(a, name), getattr(b, name)), name
@@ -91,11 +90,11 @@ def test_shards_give_the_batches_that_packs_of_them_give(
             torch.testing.assert_close(getattr(a, name), getattr(b, name), atol=most, rtol=0)
         assert float((a.target - b.target).abs().mean()) < 0.05
         assert float((a.identity - b.identity).abs().mean()) < 0.05
-    assert packed.speakers == library.speakers
+    assert packed.speakers == corpus.speakers
 
 
-def test_clips_are_those_that_were_written(clips: list[AlignedClip], library: ShardLibrary):
-    opened = library.open_clip(2)
+def test_opened_clips_are_those_that_were_written(clips: list[AlignedClip], corpus: ShardCorpus):
+    opened = corpus.open_clip(2)
     wanted = clips[2]
     np.testing.assert_allclose(opened.mesh[:, :, :2] * SIDE - 0.5, wanted.mesh[:, :, :2], atol=2e-3)
     np.testing.assert_array_equal(opened.lips, wanted.lips)
@@ -104,48 +103,40 @@ def test_clips_are_those_that_were_written(clips: list[AlignedClip], library: Sh
     np.testing.assert_allclose(opened.windows([3, 11]), mel_windows(mel)[[3, 11]], atol=1e-3)
 
 
-def test_faces_come_at_the_size_that_is_asked_for(shards: Path):
-    batch = ShardLibrary([shards], "train", 32).batch(np.random.default_rng(0), 2, 2)
+def test_faces_are_resampled_to_the_given_size(shards: Path):
+    batch = ShardCorpus([shards], "train", 32).batch(np.random.default_rng(0), 2, 2)
     assert batch.target.shape == (4, 3, 32, 32)
 
 
 def test_sets_are_mixed_by_weight(shards: Path, tmp_path: Path):
     others = [drawn_clip(f"other-{n}", frames=3, source="more") for n in range(3)]
     more = write_shards(tmp_path / "more", [aligned(clip) for clip in others])
-    only = ShardLibrary([shards, more], "train", SIDE, {"drawn": 0.0, "stills": 0.0})
+    only = ShardCorpus([shards, more], "train", SIDE, {"drawn": 0.0, "stills": 0.0})
     assert len(only.entries) == 8
     speakers = {only.speakers[int(k)] for n in range(5) for k in only.batch(np.random.default_rng(n), 4, 1).speaker}
     assert speakers == {"other-0", "other-1", "other-2"}
 
 
-def test_a_stream_goes_on_from_its_saved_position(library: ShardLibrary):
-    with BatchStream(library, Position(3, 0), clips=2, moments=2) as stream:
-        whole = [next(stream) for _ in range(5)]
-        assert stream.position == Position(3, 5)
-    with BatchStream(library, Position(3, 0), clips=2, moments=2, threads=1) as stream:
-        for before in whole[:2]:
-            assert_same(next(stream), before)
-        saved = stream.position.text()
-    with BatchStream(library, Position.of_text(saved), clips=2, moments=2, threads=3) as stream:
-        for before in whole[2:]:
-            assert_same(next(stream), before)
-    assert_same(whole[0], library.batch(np.random.default_rng([3, 1]), 2, 2))
+def test_batches_depend_on_the_seed_only(corpus: ShardCorpus):
+    one, same, other = (corpus.batch(np.random.default_rng([3, step]), 2, 2) for step in (1, 1, 2))
+    assert_same(one, same)
+    assert not torch.equal(one.target, other.target)
 
 
-def test_seeds_differ(library: ShardLibrary):
-    first, second = (BatchStream(library, Position(seed, 0), clips=2, moments=2) for seed in (1, 2))
-    with first, second:
-        assert not torch.equal(next(first).target, next(second).target)
+def test_threads_may_draw_from_one_corpus(corpus: ShardCorpus):
+    seeds = [[3, step] for step in range(6)]
+    with ThreadPoolExecutor(3) as pool:
+        drawn = list(pool.map(lambda seed: corpus.batch(np.random.default_rng(seed), 2, 2), seeds))
+    for seed, batch in zip(seeds, drawn, strict=True):
+        assert_same(batch, corpus.batch(np.random.default_rng(seed), 2, 2))
 
 
-def test_packs_are_streamed_alike(drawn_packs: Path):
-    library = Library.load(sorted(drawn_packs.iterdir()), "train")
-    with BatchStream(library, Position(0, 9), clips=2, moments=2, heard_only=True) as stream:
-        assert float(next(stream).heard.min()) == 1
+def test_heard_only_leaves_silent_clips_out(corpus: ShardCorpus):
+    assert float(corpus.batch(np.random.default_rng(0), 9, 2, heard_only=True).heard.min()) == 1
 
 
 def test_memory_does_not_grow_with_the_data(tmp_path: Path):
-    """Drawing from 20 MB of shards holds no more than the batch at hand."""
+    """Opening 20 MB of shards holds less than 1 MB of memory."""
     clip = aligned(drawn_clip("a", frames=30))
     mesh = np.tile(clip.mesh, (100, 1, 1))
     big = clip._replace(mesh=mesh, pose=np.zeros((3000, 12), np.float32), lips=lips_shape(mesh))
@@ -153,32 +144,31 @@ def test_memory_does_not_grow_with_the_data(tmp_path: Path):
     folder = write_shards(tmp_path / "set", [big._replace(key=f"k{n}") for n in range(2)])
     assert (folder / "shard-00000-0.tar").stat().st_size > 15e6
     tracemalloc.start()
-    library = ShardLibrary([folder], "train", 16)
+    corpus = ShardCorpus([folder], "train", 16)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert held < 1e6
-    assert library.batch(np.random.default_rng(0), 1, 1).target.shape == (1, 3, 16, 16)
+    assert corpus.batch(np.random.default_rng(0), 1, 1).target.shape == (1, 3, 16, 16)
 
 
-def test_data_that_is_not_there_is_one_line(shards: Path, tmp_path: Path):
-    with pytest.raises(DataError, match="no ledger in .*; `pcavs prepare` makes shards with one"):
-        ShardLibrary([tmp_path], "train", SIDE)
-    with pytest.raises(DataError, match="no clip in this data fits the split"):
-        ShardLibrary([shards], "test", SIDE)
+def test_missing_data_is_one_line(shards: Path, tmp_path: Path):
+    with pytest.raises(DataError, match="no ledger in .*; give a folder that `pcavs prepare` wrote"):
+        ShardCorpus([tmp_path], "train", SIDE)
+    with pytest.raises(DataError, match="the data has no clip of this split"):
+        ShardCorpus([shards], "test", SIDE)
     ledger_path(tmp_path, 0).write_text(ledger_path(shards, 0).read_text())
     with pytest.raises(DataError, match=r"cannot read .*shard-00000-0.tar"):
-        ShardLibrary([tmp_path], "train", SIDE).open_clip(0)
+        ShardCorpus([tmp_path], "train", SIDE).open_clip(0)
     ledger_path(tmp_path, 0).write_text("{")
     with pytest.raises(DataError, match="is damaged") as caught:
-        ShardLibrary([tmp_path], "train", SIDE)
+        ShardCorpus([tmp_path], "train", SIDE)
     assert "\n" not in str(caught.value)
 
 
-def test_a_damaged_shard_ends_the_stream_in_one_line(shards: Path, tmp_path: Path):
+def test_a_damaged_shard_is_one_line(shards: Path, tmp_path: Path):
     ledger_path(tmp_path, 0).write_text(ledger_path(shards, 0).read_text())
     data = (shards / "shard-00000-0.tar").read_bytes()
     (tmp_path / "shard-00000-0.tar").write_bytes(data[: len(data) // 8])
-    stream = BatchStream(ShardLibrary([tmp_path], "train", SIDE), Position(0, 0), clips=4, moments=1)
-    with stream, pytest.raises(DataError, match="has no whole clip at") as caught:
-        next(stream)
+    with pytest.raises(DataError, match="has no whole clip at") as caught:
+        ShardCorpus([tmp_path], "train", SIDE).batch(np.random.default_rng([0, 1]), 4, 1)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What changes looks: a clip's pictures alike, landmarks, lips and poses with them; what is said and done stays."""
+"""Appearance augmentation: pictures, landmarks, lip shapes and poses of a clip change together; speech stays."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ import torch
 from pcavs.data.corpus import Batch
 from pcavs.face.pose import canonical_face, pose_code, rotation_from_angles
 from pcavs.face.regions import lips_shape, mirrored_points
-from pcavs.train import looks
-from pcavs.train.looks import LOOKS, change_looks
+from pcavs.train import augment_appearance as module
+from pcavs.train.augment_appearance import augment_appearance
 
 MOMENTS, SIDE = 2, 128
 LANDMARK = 61
@@ -23,7 +23,7 @@ def heads(count: int) -> np.ndarray:
     random = np.random.default_rng(7)
     vertices = canonical_face().vertices_cm.astype(np.float64)
     vertices = np.concatenate([vertices, vertices[list(mirrored_points()[[33] * 5 + [263] * 5])]])
-    # Nobody is even: a smile to one side must come out on the other.
+    # An asymmetric mouth must come out mirrored.
     vertices[[61, 291], 1] += (-0.5, 0.3)
     turned = vertices @ rotation_from_angles(random.uniform(-30, 30, (count, 3))).transpose(0, 2, 1)
     place = np.concatenate([random.uniform(0.4, 0.6, (count, 1, 2)) * SIDE, np.zeros((count, 1, 1))], axis=2)
@@ -65,13 +65,13 @@ def clips(count: int) -> Batch:
 
 
 def mirrored(before: Batch, after: Batch) -> torch.Tensor:
-    """Which targets came out mirrored: a head that looked to the right looks to the left."""
+    """Which targets were mirrored: those whose yaw changed sign."""
     return (before.pose[:, 2] - after.pose[:, 2]).abs() > 1e-6
 
 
 def test_landmarks_follow_their_pixels():
     before = clips(20)
-    after = change_looks(before, seeded())
+    after = augment_appearance(before, seeded())
     flipped = mirrored(before, after)
     assert 0.2 < float(flipped.float().mean()) < 0.8
     followed = torch.where(flipped, int(mirrored_points()[LANDMARK]), LANDMARK)
@@ -82,18 +82,18 @@ def test_landmarks_follow_their_pixels():
     assert float((marked - before.target_mesh[:, LANDMARK]).abs().max()) > 0.05
 
 
-def test_a_clips_identity_frame_changes_as_its_targets_do():
+def test_the_identity_frame_changes_as_the_targets_do():
     before = clips(6)
-    after = change_looks(before, seeded(2))
+    after = augment_appearance(before, seeded(2))
     assert torch.equal(after.identity, after.target[::MOMENTS])
     assert torch.equal(after.identity_mesh, after.target_mesh[::MOMENTS])
 
 
-def test_poses_and_lips_are_those_of_the_changed_head(monkeypatch: pytest.MonkeyPatch):
-    """Width aside, a changed head is a head again: mirrored, zoomed and shifted, measured anew."""
-    monkeypatch.setattr(looks, "WIDEST", 0.0)
+def test_pose_and_lips_are_those_of_the_changed_head(monkeypatch: pytest.MonkeyPatch):
+    """Without a change of width, pose code and lip shape are those measured on the changed landmarks."""
+    monkeypatch.setattr(module, "MAX_WIDENING", 0.0)
     before = clips(12)
-    after = change_looks(before, seeded(3))
+    after = augment_appearance(before, seeded(3))
     flipped, points = mirrored(before, after).numpy(), mirrored_points()
     meshes = heads(12 * MOMENTS)
     zoom = (after.pose[:, 11] - before.pose[:, 11]).exp().numpy()
@@ -105,42 +105,37 @@ def test_poses_and_lips_are_those_of_the_changed_head(monkeypatch: pytest.Monkey
     assert not flipped.all()
 
 
-def test_widths_change_lips_and_landmarks_by_as_much(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(looks, "LARGEST_ZOOM", 0.0)
+def test_width_changes_lips_and_landmarks_equally(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(module, "MAX_ZOOM", 0.0)
     before = clips(30)
-    after = change_looks(before, seeded(4))
+    after = augment_appearance(before, seeded(4))
     lips = np.ptp(after.lips.numpy()[:, ::2], axis=1) / np.ptp(before.lips.numpy()[:, ::2], axis=1)
     face = np.ptp(after.target_mesh.numpy()[:, :, 0], axis=1) / np.ptp(before.target_mesh.numpy()[:, :, 0], axis=1)
     np.testing.assert_allclose(lips, face, rtol=1e-3)
-    assert 1.02 < lips.max() <= np.exp(looks.WIDEST / 2)
-    assert np.exp(-looks.WIDEST / 2) <= lips.min() < 0.98
+    assert 1.02 < lips.max() <= np.exp(module.MAX_WIDENING / 2)
+    assert np.exp(-module.MAX_WIDENING / 2) <= lips.min() < 0.98
 
 
-def test_what_is_said_stays():
+def test_speech_and_labels_stay():
     before = clips(3)
-    after = change_looks(before, seeded(5))
+    after = augment_appearance(before, seeded(5))
     for name in ("mel", "heard", "speaker", "truth"):
         assert getattr(after, name) is getattr(before, name)
 
 
-def test_colours_change_from_clip_to_clip_and_stay_in_range():
+def test_colours_differ_between_clips_and_stay_in_range():
     grey = clips(8)._replace(
         identity=torch.full((8, 3, SIDE, SIDE), -0.2), target=torch.full((16, 3, SIDE, SIDE), -0.2)
     )
-    colours = change_looks(grey, seeded(6)).target.mean(dim=(2, 3))
+    colours = augment_appearance(grey, seeded(6)).target.mean(dim=(2, 3))
     assert torch.equal(colours[::2], colours[1::2])
     assert float(colours[::2].std(dim=0).min()) > 0.05
-    assert float(colours.std(dim=1).max()) > 0.03  # some light is tinted
+    assert float(colours.std(dim=1).max()) > 0.03  # tints differ
     assert float(colours.abs().max()) <= 1
 
 
-def test_one_seed_gives_one_look():
+def test_the_seed_decides():
     before = clips(2)
-    one, same, other = (change_looks(before, seeded(seed)).target for seed in (7, 7, 8))
+    one, same, other = (augment_appearance(before, seeded(seed)).target for seed in (7, 7, 8))
     assert torch.equal(one, same)
     assert not torch.equal(one, other)
-
-
-def test_kept_looks_are_kept():
-    before = clips(2)
-    assert LOOKS["kept"](before, seeded()) is before
