@@ -6,6 +6,8 @@ import sys
 import pytest
 
 from pcavs import cli
+from pcavs.animate import identity
+from pcavs.face.landmarker import FaceLandmarker
 
 
 @pytest.fixture
@@ -47,3 +49,14 @@ def test_a_terminal_gets_a_bar(words, capsys, monkeypatch):
     _, err = run([*words, "--overwrite"], capsys)
     assert "rendering" in err
     assert "10/10" in err
+
+
+@pytest.mark.parametrize("full_frame", [[], ["--full-frame"]])
+def test_the_photograph_is_read_and_its_face_found_once(words, capsys, monkeypatch, full_frame):
+    """Whole pictures used to be decoded four times and searched for a face twice."""
+    reads, searches = [], []
+    read, search = identity.read_picture, FaceLandmarker.search
+    monkeypatch.setattr(identity, "read_picture", lambda path: reads.append(path) or read(path))
+    monkeypatch.setattr(FaceLandmarker, "search", lambda *given: searches.append(given) or search(*given))
+    run([*words, *full_frame], capsys)
+    assert (len(reads), len(searches)) == (1, 1)
