@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from helpers.talkers import random_flow_model, random_paper_model, write_networks
-from pcavs.animate.composer import FieldComposer
+from pcavs.animate.renderer import FieldComposer
 from pcavs.models.build import build_model
 from pcavs.models.generator import Fields, compose
 from pcavs.models.inference import inference_networks

@@ -16,7 +16,7 @@ from pcavs.head.background import People
 from pcavs.head.blink import blink_track
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel, mel_windows
-from pcavs.mouth.pauses import rest_share
+from pcavs.mouth.pauses import pause_weights
 from pcavs.pose.codes import apply_view
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
@@ -196,7 +196,7 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
         scene.mel,
         scene.motion.poses,
         articulation=look.articulation,
-        pauses=rest_share(scene.mel, scene.num_frames) if look.pauses else None,
+        pauses=pause_weights(scene.mel, scene.num_frames) if look.pauses else None,
         eyelids=blink_track(scene.num_frames, look.seed) if look.blinks else None,
     )
     notes = (*notes, *scene.identity.notes, *scene.motion.notes)

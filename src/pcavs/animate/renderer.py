@@ -9,8 +9,8 @@ from typing import Final, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
-from pcavs.animate.composer import make_composer
 from pcavs.animate.controls import Controls
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
@@ -21,9 +21,9 @@ from pcavs.head.grid import CELLS, MARGIN, Places, margin_px, photo_px_maps, sam
 from pcavs.head.occlusion import healed
 from pcavs.head.padding import known_part, softened
 from pcavs.head.warp import DepthHead
-from pcavs.mouth.motion import SpeechFields
-from pcavs.mouth.render import Mouth, Photo, Speaking
-from pcavs.runtime.base import FieldArrays, Runtime
+from pcavs.mouth.motion import MouthMotion
+from pcavs.mouth.render import Mouth, PaddedPhoto, SpeechFrame
+from pcavs.runtime.base import FaceArrays, FieldArrays, Rendered, Runtime
 from pcavs.types import Picture
 
 _SAMPLING: Final = cv2.INTER_CUBIC
@@ -73,11 +73,62 @@ class NetworkRenderer:
     def __init__(self, runtime: Runtime, identity: Identity) -> None:
         """Takes the networks and the person."""
         self._runtime, self._codes = runtime, identity.codes
-        self._composer = make_composer(runtime.spec.kind, identity.picture)
+        is_flow = runtime.spec.kind == "flow"
+        self._composer = FieldComposer(identity.picture) if is_flow else FaceResizer(identity.picture.shape[0])
 
     def frame(self, controls: Controls) -> Picture:
         """Renders one frame; `controls.pose` is a pose code."""
         return self._composer.frame(self._runtime.render(self._codes, controls.content, controls.pose))
+
+
+class FieldComposer:
+    """Composes a frame from a `flow` generator's fields: warps the photograph and blends the painted colours in.
+
+    Computes what `models.generator.compose` does, with three differences that together are below two levels of 255 on
+    smooth pictures: the photograph is sampled by cubics and not bilinearly, which keeps skin and hair sharp; OpenCV
+    rounds the sampled places to 1/32 pixel; the warped photograph and the colours are rounded to 8 bits before they
+    are blended.
+    """
+
+    def __init__(self, picture: UInt8[np.ndarray, "side side 3"]) -> None:
+        """Takes the photograph, RGB, at the film's size."""
+        self._picture = picture
+        side_px = picture.shape[0]
+        self._rows, self._columns = (axis.astype(np.float32) for axis in np.mgrid[0:side_px, 0:side_px])
+
+    def frame(self, rendered: Rendered) -> Picture:
+        """Composes one frame; takes 2 ms at 256 pixels."""
+        assert isinstance(rendered, FieldArrays)
+        side_px = self._picture.shape[0]
+        half = side_px / 2  # the photograph spans [-1, 1]
+        columns = self._columns + _enlarged(rendered.flow[0], side_px) * half
+        rows = self._rows + _enlarged(rendered.flow[1], side_px) * half
+        warped = cv2.remap(self._picture, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
+        mask = _enlarged(rendered.mask, side_px)
+        painted = cv2.convertScaleAbs(_enlarged(rendered.colours.transpose(1, 2, 0), side_px) + 1, alpha=127.5)
+        return np.asarray(cv2.blendLinear(warped, painted, mask, 1 - mask), np.uint8)
+
+
+class FaceResizer:
+    """Resizes the faces of a `paper` generator to the film's size."""
+
+    def __init__(self, side_px: int) -> None:
+        """Takes the side of the film."""
+        self._side_px = side_px
+
+    def frame(self, rendered: Rendered) -> Picture:
+        """Returns one frame: rounded to 8 bits, then resized by cubics, or by area where it shrinks."""
+        assert isinstance(rendered, FaceArrays)
+        face = (np.clip(rendered.face.transpose(1, 2, 0), -1, 1) * 127.5 + 128.0).astype(np.uint8)
+        if face.shape[0] == self._side_px:
+            return face
+        method = cv2.INTER_AREA if face.shape[0] > self._side_px else _SAMPLING
+        return np.asarray(cv2.resize(face, (self._side_px, self._side_px), interpolation=method), np.uint8)
+
+
+def _enlarged(field: np.ndarray, side_px: int) -> np.ndarray:
+    """Resizes a field bilinearly, with pixel areas aligned (not corner centres), as the networks do."""
+    return cv2.resize(np.ascontiguousarray(field), (side_px, side_px), interpolation=cv2.INTER_LINEAR)
 
 
 class DepthRenderer:
@@ -100,7 +151,7 @@ class DepthRenderer:
         self._margin = MARGIN if wide else 0
         at_rest = runtime.render(self._codes, self._codes.content, self._codes.pose)
         assert isinstance(at_rest, FieldArrays)
-        self._speech = SpeechFields(identity.mesh, self._side_px, at_rest)
+        self._mouth_motion = MouthMotion(identity.mesh, self._side_px, at_rest)
         self._mouth = Mouth(identity.mesh, identity.picture)
 
     def frame(self, controls: Controls) -> Picture:
@@ -108,20 +159,20 @@ class DepthRenderer:
         fields = self._runtime.render(self._codes, controls.content, self._codes.pose)
         assert isinstance(fields, FieldArrays)
         places = self._head.sources(controls.pose, self._margin)
-        motion = self._speech.motion(fields)
+        displacement = self._mouth_motion.displacement(fields)
         photo = self._lids.closed(controls.eyelids)
-        frame = self._warped(photo, places + sampled(motion, places))
+        frame = self._warped(photo, places + sampled(displacement, places))
         frame = healed(frame, places, self._head.beyond_face(places))
-        return self._mouth.parted(frame, photo, Speaking(fields, motion, places))
+        return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places))
 
-    def _warped(self, photo: Photo, places: Places) -> Picture:
+    def _warped(self, photo: PaddedPhoto, places: Places) -> Picture:
         """Samples the photograph at the places that the frame's cells show; the background stays where it is."""
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
         moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
         return moved if self._background is None else self._background.behind(moved, columns, rows)
 
 
-def padded_photograph(identity: Identity) -> Photo:
+def padded_photograph(identity: Identity) -> PaddedPhoto:
     """Returns the crop with `margin_px` of the photograph around it.
 
     Beyond the edge of the photograph the edge is continued, blurred.

@@ -1,4 +1,12 @@
-"""What stands between parted lips: two rows of teeth and the dark behind them, in the photograph's own light."""
+"""Draws the interior of the mouth between parted lips: two rows of teeth, a tongue, and the dark cavity behind them.
+
+The teeth are the same for everybody (`teeth.npz`, made from a rendered head by `scripts/make_teeth.py`). The upper row
+holds still with the head; the lower row and the tongue move with the lower lip. Their light comes from the photograph
+(`palette`), from the width of the opening and from the colours that the generator paints there. `render` composites
+the result into the frame. See docs/decisions/0012.
+
+Sizes in centimetres are those of an average head, as in `face.pose`.
+"""
 
 import functools
 from collections.abc import Callable
@@ -11,151 +19,189 @@ from jaxtyping import Float32
 
 from pcavs.face.pose import head_pose
 from pcavs.head.grid import CELLS, MARGIN, crop_cells
-from pcavs.mouth.colour import MouthColours
+from pcavs.mouth.palette import LUMA_WEIGHTS, MouthPalette
 from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
 
-Pixels = Float32[np.ndarray, "rows columns"]
+Values = Float32[np.ndarray, "rows columns"]
 Colours = Float32[np.ndarray, "rows columns 3"]
+"""RGB, 0 to 255."""
 Points = Float32[np.ndarray, "rows columns 2"]
 
-Edges = Callable[[float], tuple[float, float]]
-"""Rows of the upper and the lower lip's inner edge in a column of the crop, in cells."""
+LipEdges = Callable[[float], tuple[float, float]]
+"""Returns the rows of the upper and the lower lip's inner edge in a column, in crop coordinates."""
 
-_UPPER_BELOW_CM: Final = 0.25
-"""How far upper teeth reach below the line at which lips meet."""
-_LOWER_ABOVE_CM: Final = 0.14
-"""How far lower teeth stand out of the lower lip."""
-_SIZE: Final = 0.92
-"""The drawn teeth are a little large."""
+_UPPER_TEETH_BELOW_CM: Final = 0.25
+"""How far the upper teeth reach below the line where the lips meet. From the generator's own mouths, whose teeth end
+0.2 cm below it, and lengthened by eye, comparing with films of GRID's speakers."""
+_LOWER_TEETH_ABOVE_CM: Final = 0.14
+"""How far the lower teeth reach above the lower lip. Chosen by eye: 0.4 cm fits the luma of real mouths better, and
+looks like dentures."""
+_TEETH_SCALE: Final = 0.92
+"""Size of the teeth relative to the drawing, which is a little large. Chosen by eye."""
 _MIDLINE: Final = (0, 13, 14, 17)
-_DRAWN_WHITE: Final = 175.0
-_TOOTH_WHITE: Final = 1.2
-"""Shares of the eyes' white: teeth in full light, the tongue where it is nearest, and what dark never passes."""
-_TONGUE: Final = 0.8
-_CAVITY: Final = 0.14
-_LOWER_LIGHT: Final = 0.7
-"""Share of the light that reaches lower teeth."""
-_UPPER_DARK: Final = 0.6
-"""And the upper end of upper teeth, under the lip."""
-_WIDE_CM: Final = 1.0
-"""Opening at which light comes in freely: in a slit teeth are dark."""
+"""Landmarks of the lips on the face's midline."""
+_DRAWN_TEETH_LUMA: Final = 175.0
+"""Luma of teeth in the drawing, 0 to 255."""
+
+_TEETH_WHITENESS: Final = 1.2
+"""Luma of teeth in full light, as a share of that of the eyes' whites. Measured on 27 people who smile for a
+photograph: half of them have 1.1 or more."""
+_TONGUE_BRIGHTNESS: Final = 0.8
+"""Luma of the tongue where it is nearest, in the same unit. Chosen by eye, comparing with films of GRID's speakers."""
+_CAVITY_BRIGHTNESS: Final = 0.14
+"""Luma that the cavity never exceeds, in the same unit. Chosen by eye."""
+_TONGUE_RGB: Final = np.array([1.5, 0.8, 0.8], np.float32)
+"""Colour of the tongue, and of black that is lit by haze, before its hue is matched to the photograph's lips."""
+
+_FULL_LIGHT_CM: Final = 1.0
+"""Height of the opening from which all light comes in. Chosen by eye against the luma of 14 of GRID's speakers: in
+narrow openings their teeth are in shade."""
+_SLIT_LIGHT: Final = 0.2
+"""Share of the light that reaches the teeth through a slit. Chosen by eye."""
+_LIGHT_ADMITTED: Final = 0.8
+"""The rest of it, which grows with the opening."""
+_PAINTED_LIGHT: Final = 0.7
+"""Factor on the light of the teeth where the generator paints black. Tuned by hand; not measured."""
+_PAINTED_LIGHT_SLOPE: Final = 0.7
+"""How much that factor grows where the generator paints luma like that of the eyes' whites. Tuned by hand; not
+measured."""
+_PAINTED_LIGHT_LIMITS: Final = (0.7, 1.1)
+"""Smallest and largest such factor. Tuned by hand; not measured."""
+_LOWER_TEETH_LIGHT: Final = 0.7
+"""Share of the light that reaches the lower teeth. Chosen by eye."""
+_LIP_SHADOW: Final = 0.6
+"""Share of the light that reaches the upper teeth right under the upper lip. Chosen by eye."""
 _LIP_SHADOW_CM: Final = 0.3
+"""How far the shadow of the upper lip reaches. Chosen by eye."""
+_TEETH_SHADOW: Final = 0.35
+"""Share of the light that reaches what lies behind the upper teeth. Chosen by eye."""
+_OUT_OF_TEETH_SHADOW: Final = 0.65
+"""The rest of it, which returns below the teeth."""
 _TEETH_SHADOW_CM: Final = 0.5
-"""How far the shadows of the upper lip and of the upper teeth reach."""
-_TONGUE_CM: Final = 1.1
-_HALF_CM: Final = 1.8
-"""Half the width of the tongue, and of the lower teeth that are seen."""
-_WARMER: Final = np.array([0.9, 1.05, 1.1], np.float32)
-"""Powers of light on red, green and blue: what reaches teeth in the shade comes from lips and tongue."""
-_RED: Final = np.array([1.5, 0.8, 0.8], np.float32)
-_LUMA: Final = np.array([0.299, 0.587, 0.114], np.float32)
+"""How far below their edge the shadow of the upper teeth reaches. Chosen by eye."""
+_TONGUE_HEIGHT_CM: Final = 1.1
+"""How far above the lower lip the tongue is seen. Chosen by eye."""
+_LOWER_HALF_WIDTH_CM: Final = 1.8
+"""Half the width over which tongue and lower teeth are seen. Chosen by eye."""
+_SHADE_EXPONENTS: Final = np.array([0.9, 1.05, 1.1], np.float32)
+"""Exponents of the light on red, green and blue: light in the shade comes from lips and tongue, so it is warmer.
+Chosen by eye."""
 
 
-class Row(NamedTuple):
+class TeethRow(NamedTuple):
     """A drawn row of teeth."""
 
     colours: Float32[np.ndarray, "rows columns 4"]
-    """Red, green, blue, and how much it covers."""
+    """RGB and opacity, 0 to 255; opacity is 0 to 1 once the row is lit."""
     edge_px: float
-    """Row of the middle biting edge."""
+    """Row of the drawing on which the biting edge of the middle teeth lies."""
     px_per_cm: float
 
 
-class Gap(NamedTuple):
-    """The pixels between the lips; in cells of the crop and its margin."""
+class Opening(NamedTuple):
+    """The pixels of a frame around the opening between the lips. All distances are in cells."""
 
-    places: Points
-    """On the head, as the photograph has it."""
+    head_places: Points
+    """Grid coordinates of what the frame would show there without speech: a place on the head."""
     jaw_places: Points
-    """On the jaw: where the lower lip's motion says that they come from."""
-    under_upper: Pixels
-    """Distance from the upper lip's edge."""
-    over_lower: Pixels
-    under_own: Pixels
-    """Distance from where that edge is in the photograph; below 0, the lip has risen by more."""
-    over_own: Pixels
+    """Grid coordinates of the photograph from which the lower lip's displacement brings each pixel: a place on the
+    jaw."""
+    below_upper: Values
+    """Distance below the upper lip's edge where speech has moved it."""
+    above_lower: Values
+    """Distance above the lower lip's edge where speech has moved it."""
+    below_rest_upper: Values
+    """Distance below the upper lip's edge where the photograph has it; below 0 where the lip has risen."""
+    above_rest_lower: Values
+    """Distance above the lower lip's edge where the photograph has it; below 0 where the lip has sunk."""
 
 
-class MouthInside:
-    """The inside of one photograph's mouth."""
+class MouthInterior:
+    """The interior of one photograph's mouth."""
 
-    def __init__(self, mesh: Mesh, side_px: int, toned: MouthColours, edges: Edges) -> None:
+    def __init__(self, mesh: Mesh, side_px: int, palette: MouthPalette, edges: LipEdges) -> None:
         """Places and colours the teeth.
 
         Args:
-            mesh: In pixels of the crop.
-            side_px: Of the crop.
-            toned: Draws colours to the photograph's.
-            edges: Says where the lips' inner edges are.
+            mesh: Landmarks in pixels of the crop.
+            side_px: Side of the crop.
+            palette: Light and hues of the photograph.
+            edges: Inner edges of the photograph's lips.
         """
         pose = head_pose(mesh[None])
-        self._unit = np.float32(pose.scale_px_per_cm[0] * CELLS / side_px)
-        self._to_cm = np.linalg.inv(pose.rotation[0, :2, :2] * self._unit).astype(np.float32)
+        self._cells_per_cm = np.float32(pose.scale_px_per_cm[0] * CELLS / side_px)
+        self._to_cm = np.linalg.inv(pose.rotation[0, :2, :2] * self._cells_per_cm).astype(np.float32)
         middle = float(crop_cells(mesh[list(_MIDLINE), :2], side_px)[:, 0].mean())
         top, bottom = edges(middle)
-        self._upper_edge = np.array([middle, top + _UPPER_BELOW_CM * self._unit], np.float32) + MARGIN
-        self._lower_edge = np.array([middle, bottom - _LOWER_ABOVE_CM * self._unit], np.float32) + MARGIN
-        self._white = np.float32(toned.white)
-        self._tongue = toned(_TONGUE * self._white * _RED[None, None])[0, 0]
-        self._haze = np.float32(toned.black)
-        self._hazy = toned(self._haze * self._white * _RED[None, None])[0, 0]
-        self._upper, self._lower = (_lit(row, toned) for row in drawn_teeth())
+        upper_row = top + _UPPER_TEETH_BELOW_CM * self._cells_per_cm
+        lower_row = bottom - _LOWER_TEETH_ABOVE_CM * self._cells_per_cm
+        self._upper_edge = np.array([middle, upper_row], np.float32) + MARGIN
+        self._lower_edge = np.array([middle, lower_row], np.float32) + MARGIN
+        self._white = np.float32(palette.white)
+        self._tongue = palette.match(_TONGUE_BRIGHTNESS * self._white * _TONGUE_RGB[None, None])[0, 0]
+        self._black = np.float32(palette.black)
+        self._haze = palette.match(self._black * self._white * _TONGUE_RGB[None, None])[0, 0]
+        self._upper_teeth, self._lower_teeth = (_lit(row, palette) for row in load_teeth())
 
-    def colours(self, gap: Gap, toned: Colours) -> Colours:
-        """Gives the colours of the pixels between the lips, RGB from 0 to 255.
+    def shade(self, opening: Opening, painted: Colours) -> Colours:
+        """Computes the colours of the pixels between the lips.
 
         Args:
-            gap: Where they are.
-            toned: What the talker paints there, softly, drawn to the photograph's colours.
+            opening: Where the pixels lie.
+            painted: The generator's colours there, low-passed and matched to the photograph's palette: they say how
+                light the opening is.
         """
-        luma = toned @ _LUMA
-        dark = _CAVITY * self._white
-        inside = toned * (dark * np.tanh(luma / dark) / np.maximum(luma, 1))[..., None]
-        free = smoothstep((gap.under_upper + gap.over_lower) / (_WIDE_CM * self._unit))
-        aside = (gap.jaw_places[..., 0] - self._lower_edge[0]) / (_HALF_CM * self._unit)
-        middle = smoothstep(1 - aside * aside)
-        tongue = free * middle * smoothstep(1 - gap.over_lower / (_TONGUE_CM * self._unit))
-        inside += tongue[..., None] * (self._tongue - inside)
-        beneath = (gap.places[..., 1] - self._upper_edge[1]) / (_TEETH_SHADOW_CM * self._unit)
-        inside *= (0.35 + 0.65 * smoothstep(beneath))[..., None]
-        told = (0.7 + 0.7 * luma / self._white).clip(0.7, 1.1)
-        light = (0.2 + 0.8 * free) * told
-        shadow = smoothstep(gap.under_upper / (_LIP_SHADOW_CM * self._unit))
-        lower = self._seen(self._lower, gap.jaw_places - self._lower_edge)
-        upper = self._seen(self._upper, gap.places - self._upper_edge)
-        inside = _over(inside, lower, light * middle * _LOWER_LIGHT)
-        inside = _over(inside, upper, light * (_UPPER_DARK + (1 - _UPPER_DARK) * shadow))
-        # Where pupils are grey, for the film is pale or its pixels are coarse, mouths are no darker.
-        return self._hazy + (1 - self._haze) * inside
+        unit = self._cells_per_cm
+        luma = painted @ LUMA_WEIGHTS
+        admitted = smoothstep((opening.below_upper + opening.above_lower) / (_FULL_LIGHT_CM * unit))
+        aside = (opening.jaw_places[..., 0] - self._lower_edge[0]) / (_LOWER_HALF_WIDTH_CM * unit)
+        central = smoothstep(1 - aside * aside)
 
-    def _seen(self, row: Row, beside: Points) -> Float32[np.ndarray, "rows columns 4"]:
-        """Reads a row of teeth at places beside its middle biting edge."""
-        cm = beside @ (self._to_cm.T / np.float32(_SIZE))
+        darkest = _CAVITY_BRIGHTNESS * self._white
+        colours = painted * (darkest * np.tanh(luma / darkest) / np.maximum(luma, 1))[..., None]
+        tongue = admitted * central * smoothstep(1 - opening.above_lower / (_TONGUE_HEIGHT_CM * unit))
+        colours += tongue[..., None] * (self._tongue - colours)
+        below_teeth = (opening.head_places[..., 1] - self._upper_edge[1]) / (_TEETH_SHADOW_CM * unit)
+        colours *= (_TEETH_SHADOW + _OUT_OF_TEETH_SHADOW * smoothstep(below_teeth))[..., None]
+
+        painted_light = (_PAINTED_LIGHT + _PAINTED_LIGHT_SLOPE * luma / self._white).clip(*_PAINTED_LIGHT_LIMITS)
+        light = (_SLIT_LIGHT + _LIGHT_ADMITTED * admitted) * painted_light
+        below_lip = smoothstep(opening.below_upper / (_LIP_SHADOW_CM * unit))
+        lower = self._sample_teeth(self._lower_teeth, opening.jaw_places - self._lower_edge)
+        upper = self._sample_teeth(self._upper_teeth, opening.head_places - self._upper_edge)
+        colours = _composite(colours, lower, light * central * _LOWER_TEETH_LIGHT)
+        colours = _composite(colours, upper, light * (_LIP_SHADOW + (1 - _LIP_SHADOW) * below_lip))
+        # Hazy or coarse photographs have grey pupils; nothing in the mouth is darker than they are.
+        return self._haze + (1 - self._black) * colours
+
+    def _sample_teeth(self, row: TeethRow, offsets: Points) -> Float32[np.ndarray, "rows columns 4"]:
+        """Samples a row of teeth at offsets in cells from the biting edge of its middle teeth, bilinearly."""
+        cm = offsets @ (self._to_cm.T / np.float32(_TEETH_SCALE))
         x = cm[..., 0] * np.float32(row.px_per_cm) + np.float32(row.colours.shape[1] / 2 - 0.5)
         y = cm[..., 1] * np.float32(row.px_per_cm) + np.float32(row.edge_px - 0.5)
         return cv2.remap(row.colours, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 @functools.cache
-def drawn_teeth() -> tuple[Row, Row]:
-    """Loads the upper and the lower row that ship with the package."""
+def load_teeth() -> tuple[TeethRow, TeethRow]:
+    """Loads the upper and the lower row of teeth from the package's assets."""
     path = resources.files("pcavs") / "assets" / "face" / "teeth.npz"
     with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        scale, (upper, lower) = float(arrays["px_per_cm"]), arrays["edges_px"].tolist()
+        px_per_cm, (upper_px, lower_px) = float(arrays["px_per_cm"]), arrays["edges_px"].tolist()
         return (
-            Row(arrays["upper"].astype(np.float32), upper, scale),
-            Row(arrays["lower"].astype(np.float32), lower, scale),
+            TeethRow(arrays["upper"].astype(np.float32), upper_px, px_per_cm),
+            TeethRow(arrays["lower"].astype(np.float32), lower_px, px_per_cm),
         )
 
 
-def _lit(row: Row, toned: MouthColours) -> Row:
-    """The row as the photograph would show it in full light."""
-    level = np.float32(_TOOTH_WHITE * toned.white / _DRAWN_WHITE)
-    colours = toned(np.ascontiguousarray(row.colours[..., :3]) * level)
+def _lit(row: TeethRow, palette: MouthPalette) -> TeethRow:
+    """Returns the row in the photograph's colours, in full light."""
+    gain = np.float32(_TEETH_WHITENESS * palette.white / _DRAWN_TEETH_LUMA)
+    colours = palette.match(np.ascontiguousarray(row.colours[..., :3]) * gain)
     return row._replace(colours=np.dstack([colours, row.colours[..., 3] / 255]).astype(np.float32))
 
 
-def _over(under: Colours, row: np.ndarray, light: Pixels) -> Colours:
-    """Lays lit teeth over what is behind them."""
-    return under + row[..., 3:] * (row[..., :3] * light[..., None] ** _WARMER - under)
+def _composite(background: Colours, teeth: Float32[np.ndarray, "rows columns 4"], light: Values) -> Colours:
+    """Lays teeth in a share of the full light over a background."""
+    return background + teeth[..., 3:] * (teeth[..., :3] * light[..., None] ** _SHADE_EXPONENTS - background)

@@ -1,8 +1,10 @@
-"""Parts a photograph's lips where speech opens them.
+"""Splits the displacement of speech at the lips, so that they part where the photograph has their edges.
 
-A flow is smooth: where lips part it stretches the lower lip over the opening. Both lips know better how they move: each
-lip's motion is carried on to its edge and beyond, and what neither reaches is the opening. So lips are the photograph's
-pixels up to an edge that is as fine as the film.
+The generator's displacement field is smooth: where the lips part it stretches the lower lip over the opening. On each
+lip, however, the displacement is constant, and it changes from one to the other only in between. So it is read on each
+lip, a little away from the edge, and extrapolated to the edge and beyond: one displacement field for the upper lip and
+one for the lower. A pixel that neither lip covers belongs to the opening, which `render` fills with the mouth's
+interior. See docs/decisions/0012.
 """
 
 from typing import Final, NamedTuple
@@ -13,124 +15,170 @@ from jaxtyping import Float, Float32
 
 from pcavs.face.regions import INNER_LIPS, OUTER_LIPS, mouth_opening
 from pcavs.head.grid import CELLS, MARGIN, Places, crop_cells, extent
+from pcavs.mouth.motion import Displacement
 from pcavs.types import Mesh
 
-_HARDLY, _WIDELY = 0.02, 0.05
-"""Openings, as shares of the distance between the eyes, from which on the photograph's own lips count as parted."""
-_HOLD: Final = 0.45
-"""Share of a lip's height, from its inner edge, where its motion is taken: there the talker's flow is level."""
-_LEAST_UP_CELLS, _LEAST_DOWN_CELLS = 1.5, 2.5
-"""Nearer to a thin lip's edge flows are on their way from one lip to the other."""
-_ACROSS_SIGMA: Final = 1.2
+_CLOSED_BELOW: Final = 0.02
+"""Opening of the photograph's mouth, as a share of the distance between the eyes, up to which it counts as closed:
+landmarks of closed lips are this far apart. Tuned by hand; not measured."""
+_OPEN_ABOVE: Final = 0.05
+"""Opening, in the same unit, from which the photograph's mouth counts as open. Tuned by hand; not measured."""
+_ANCHOR_SHARE: Final = 0.45
+"""Where a lip's displacement is read: this share of the lip's height away from its inner edge, where the generator's
+displacement is constant. Chosen by eye."""
+_MIN_UPPER_ANCHOR_CELLS: Final = 1.5
+"""Smallest distance of that place from the upper lip's edge. Nearer to the edge of thin lips the displacement is
+already between those of the two lips, and half of a mouth stayed shut. Chosen by eye."""
+_MIN_LOWER_ANCHOR_CELLS: Final = 2.5
+"""The same for the lower lip."""
+_ALONG_LIP_SIGMA_CELLS: Final = 1.2
+"""Standard deviation of the Gaussian that smooths a lip's displacement along the lip. Chosen by eye."""
+_ALONG_LIP_KERNEL_CELLS: Final = 7
+"""Size of that Gaussian's kernel."""
 _TAPER_CELLS: Final = 3.0
-"""Length over which the lips part from a corner on."""
-_AROUND_CELLS: Final = 6
-_FRINGE_CELLS: Final = 0.35
+"""Distance from a mouth corner over which the split grows from nothing to its full size. Chosen by eye."""
+_BOX_MARGIN_CELLS: Final = 6
+"""Room around the lips in which the displacement is split. Tuned by hand; not measured."""
+_LANDMARK_INSET_CELLS: Final = 0.35
+"""How far the landmarks of an open mouth lie inside the opening that the photograph shows. Chosen by eye: teeth that
+were left on a lip moved with it."""
 _BLEND_CELLS: Final = 1.5
+"""Distance over which a field changes from the generator's displacement to the extrapolated one. Chosen by eye."""
+_MIN_ROW_STEP_CELLS: Final = 0.05
+"""Distance in the photograph of two neighbouring rows below which no position between them is interpolated."""
+
+_LEFT_CORNER, _RIGHT_CORNER = 0, 10
+"""Positions of the mouth corners in the polygons of the lips."""
 
 Line = Float[np.ndarray, " columns"]
+"""A row, or another number, for each column of the box."""
 
 
-class Tear(NamedTuple):
-    """How both lips move, over a box of the picture; in cells."""
+class SplitDisplacement(NamedTuple):
+    """The displacement fields of both lips over a box of the crop, in cells.
+
+    Both equal the generator's displacement away from the mouth and beyond its corners.
+    """
 
     upper: Float32[np.ndarray, "rows columns 2"]
     lower: Float32[np.ndarray, "rows columns 2"]
 
 
 class Lips:
-    """The line along which a photograph's lips part."""
+    """The inner edges of a photograph's lips, along which they part."""
 
     def __init__(self, mesh: Mesh, side_px: int) -> None:
-        """Finds the inner edges.
+        """Finds the edges from the landmarks.
 
         Args:
-            mesh: In pixels of the crop.
-            side_px: Of the crop.
+            mesh: Landmarks in pixels of the crop.
+            side_px: Side of the crop.
         """
         points = crop_cells(mesh[:, :2].astype(np.float64), side_px)
         opening = float(mouth_opening(mesh[None])[0])
-        self.own_share = min(max((opening - _HARDLY) / (_WIDELY - _HARDLY), 0.0), 1.0)
+        self.open_at_rest = min(max((opening - _CLOSED_BELOW) / (_OPEN_ABOVE - _CLOSED_BELOW), 0.0), 1.0)
+        """How far the photograph's own mouth counts as open: 0 closed, 1 open."""
         inner, outer = points[list(INNER_LIPS)], points[list(OUTER_LIPS)]
-        low = np.floor(outer.min(axis=0)).astype(int) - _AROUND_CELLS
-        high = np.ceil(outer.max(axis=0)).astype(int) + _AROUND_CELLS
-        high[1] += round(float(np.ptp(outer[:, 0])) / 2)  # a wide open jaw
-        (x0, y0), (x1, y1) = low.clip(0, CELLS - 2), high.clip(2, CELLS)
+        first = np.floor(outer.min(axis=0)).astype(int) - _BOX_MARGIN_CELLS
+        last = np.ceil(outer.max(axis=0)).astype(int) + _BOX_MARGIN_CELLS
+        last[1] += round(float(np.ptp(outer[:, 0])) / 2)  # room for a wide open jaw: half the mouth's width
+        (x0, y0), (x1, y1) = first.clip(0, CELLS - 2), last.clip(2, CELLS)
         self.box = (slice(y0, y1), slice(x0, x1))
-        self._rows, columns = np.arange(y0, y1, dtype=np.float64), np.arange(x0, x1, dtype=np.float64)
-        self._columns = columns
-        top, bottom = (_line(half, columns) for half in _halves(inner))
-        middle, half = (top + bottom) / 2, (bottom - top).clip(0) / 2 * self.own_share
-        # Landmarks lie a little inside: what is left of teeth on a lip would move with it.
-        half += np.minimum(half, _FRINGE_CELLS * self.own_share)
-        self.top, self.bottom = middle - half, middle + half
-        high_edge, low_edge = (_line(half, columns) for half in _halves(outer))
-        self._hold_top = self.top - (_HOLD * (self.top - high_edge)).clip(_LEAST_UP_CELLS)
-        self._hold_bottom = self.bottom + (_HOLD * (low_edge - self.bottom)).clip(_LEAST_DOWN_CELLS)
-        ends = inner[[0, 10], 0]
-        inside = np.minimum(columns - ends[0], ends[1] - columns) / _TAPER_CELLS
-        share = inside.clip(0, 1)
-        self._parted = share * (2 - share)
+        """Rows and columns of the crop in which displacements are split."""
+        self._rows, self._columns = np.arange(y0, y1, dtype=np.float64), np.arange(x0, x1, dtype=np.float64)
+        self.top, self.bottom = self._inner_edges(inner)
+        """Rows of the upper and the lower lip's inner edge, for each column of the box."""
+        outer_top, outer_bottom = (_line(half, self._columns) for half in _halves(outer))
+        self._upper_anchor = self.top - (_ANCHOR_SHARE * (self.top - outer_top)).clip(_MIN_UPPER_ANCHOR_CELLS)
+        self._lower_anchor = self.bottom + (_ANCHOR_SHARE * (outer_bottom - self.bottom)).clip(_MIN_LOWER_ANCHOR_CELLS)
+        left, right = inner[[_LEFT_CORNER, _RIGHT_CORNER], 0]
+        from_corner = (np.minimum(self._columns - left, right - self._columns) / _TAPER_CELLS).clip(0, 1)
+        self._taper = from_corner * (2 - from_corner)
 
-    def torn(self, motion: Float32[np.ndarray, "cells cells 2"]) -> Tear:
-        """Carries the motion of either lip on over the opening.
+    def _inner_edges(self, inner: Float[np.ndarray, "20 2"]) -> tuple[Line, Line]:
+        """Returns the rows of both inner edges; in a closed mouth they are one line."""
+        top, bottom = (_line(half, self._columns) for half in _halves(inner))
+        middle, half = (top + bottom) / 2, (bottom - top).clip(0) / 2 * self.open_at_rest
+        half += np.minimum(half, _LANDMARK_INSET_CELLS * self.open_at_rest)
+        return middle - half, middle + half
+
+    def split(self, displacement: Displacement) -> SplitDisplacement:
+        """Extrapolates the displacement of each lip over the opening."""
+        part = displacement[self.box].astype(np.float64)
+        source_rows = self._rows[:, None] + part[..., 1]
+        # In each column: the last row above the upper anchor's new place, and the first below the lower one's.
+        passed = source_rows >= self._upper_anchor
+        above = np.where(passed.any(axis=0), passed.argmax(axis=0), len(part) // 2).clip(1) - 1
+        passed = source_rows <= self._lower_anchor
+        below = np.where(passed.any(axis=0), len(part) - 1 - passed[::-1].argmax(axis=0), len(part) // 2)
+        below = below.clip(0, len(part) - 2)
+        top, upper_lip = self._at_anchor(part, source_rows, above, self._upper_anchor)
+        bottom, lower_lip = self._at_anchor(part, source_rows, below, self._lower_anchor)
+        rows = np.arange(len(part))[:, None]
+        beneath_top, above_bottom = (
+            ((rows - top) / _BLEND_CELLS).clip(0, 1),
+            ((bottom - rows) / _BLEND_CELLS).clip(0, 1),
+        )
+        upper = part + (self._taper * beneath_top)[..., None] * (upper_lip - part)
+        lower = part + (self._taper * above_bottom)[..., None] * (lower_lip - part)
+        return SplitDisplacement(upper.astype(np.float32), lower.astype(np.float32))
+
+    def _at_anchor(
+        self, part: np.ndarray, source_rows: np.ndarray, row: np.ndarray, anchor: Line
+    ) -> tuple[Line, np.ndarray]:
+        """Interpolates where an anchor line of the photograph has moved to, and its displacement.
 
         Args:
-            motion: From each place of the picture to where its pixel comes from.
-        """
-        part = motion[self.box].astype(np.float64)
-        sources = self._rows[:, None] + part[..., 1]
-        beyond = sources >= self._hold_top
-        above = np.where(beyond.any(axis=0), beyond.argmax(axis=0), len(part) // 2).clip(1)
-        below = sources <= self._hold_bottom
-        under = np.where(below.any(axis=0), len(part) - 1 - below[::-1].argmax(axis=0), len(part) // 2)
-        top, held_top = self._held(part, sources, above - 1, self._hold_top)
-        bottom, held_bottom = self._held(part, sources, under.clip(0, len(part) - 2), self._hold_bottom)
-        rows = np.arange(len(part))[:, None]
-        down, up = (((rows - top) / _BLEND_CELLS).clip(0, 1), ((bottom - rows) / _BLEND_CELLS).clip(0, 1))
-        upper = part + (self._parted * down)[..., None] * (held_top - part)
-        lower = part + (self._parted * up)[..., None] * (held_bottom - part)
-        return Tear(upper.astype(np.float32), lower.astype(np.float32))
+            part: Displacement over the box.
+            source_rows: Row of the photograph that each cell of the box shows.
+            row: For each column, the row of the box after which the line is passed.
+            anchor: Rows of the line in the photograph.
 
-    def nearby(self, places: Places) -> tuple[slice, slice] | None:
-        """The rows and columns of places, in cells of the crop and its margin, that lie near the lips."""
+        Returns:
+            Rows of the box, one for each column, and the displacement there, smoothed along the lip.
+        """
+        column = np.arange(part.shape[1])
+        first, second = source_rows[row, column], source_rows[row + 1, column]
+        step = np.where(np.abs(second - first) < _MIN_ROW_STEP_CELLS, 1.0, second - first)
+        share = ((anchor - first) / step).clip(0, 1)
+        values = part[row, column] * (1 - share[:, None]) + part[row + 1, column] * share[:, None]
+        kernel = (1, _ALONG_LIP_KERNEL_CELLS)  # columns of the box are the rows of `values`; sigmaX has no effect
+        values = cv2.GaussianBlur(values, kernel, sigmaX=0.1, sigmaY=_ALONG_LIP_SIGMA_CELLS)
+        return row + share, values
+
+    def near(self, places: Places) -> tuple[slice, slice] | None:
+        """Returns the rows and columns of the frame's cells that show the box around the lips; None if none does."""
         (y0, y1), (x0, x1) = ((MARGIN + axis.start, MARGIN + axis.stop - 1) for axis in self.box)
         x, y = places[..., 0], places[..., 1]
         return extent((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
 
-    def at(self, motion: Float32[np.ndarray, "_ _ 2"], places: Places) -> Places:
-        """Reads a motion of the box at places."""
+    def sample(self, displacement: Float32[np.ndarray, "_ _ 2"], places: Places) -> Places:
+        """Samples a displacement field of the box at grid coordinates, bilinearly; its edge goes on outside."""
         x, y = (places[..., axis] - np.float32(MARGIN + self.box[1 - axis].start) for axis in range(2))
-        return cv2.remap(motion, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.remap(displacement, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
-    def above(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
-        """How far places of the picture are above the upper lip's edge, in cells."""
+    def above_upper_edge(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
+        """Computes how far places of the photograph lie above the upper lip's inner edge, in cells; below 0 beneath."""
         edge = np.interp(places[..., 0] - MARGIN, self._columns, self.top)
         return (edge - (places[..., 1] - MARGIN)).astype(np.float32)
 
-    def below(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
-        """How far places of the picture are below the lower lip's edge, in cells."""
+    def below_lower_edge(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
+        """Computes how far places of the photograph lie below the lower lip's inner edge, in cells; below 0 above."""
         edge = np.interp(places[..., 0] - MARGIN, self._columns, self.bottom)
         return (places[..., 1] - MARGIN - edge).astype(np.float32)
 
     def edges(self, column: float) -> tuple[float, float]:
-        """Rows of the upper and of the lower lip's edge in a column of the picture, in cells."""
+        """Returns the rows of the upper and the lower lip's inner edge in a column, in crop coordinates."""
         return float(np.interp(column, self._columns, self.top)), float(np.interp(column, self._columns, self.bottom))
-
-    def _held(self, part: np.ndarray, sources: np.ndarray, row: np.ndarray, line: Line) -> tuple[Line, np.ndarray]:
-        """Where a line of the picture has gone, and how it moves there; a little smoothed along it."""
-        column = np.arange(part.shape[1])
-        first, second = sources[row, column], sources[row + 1, column]
-        share = ((line - first) / np.where(np.abs(second - first) < 0.05, 1.0, second - first)).clip(0, 1)
-        moved = part[row, column] * (1 - share[:, None]) + part[row + 1, column] * share[:, None]
-        moved = cv2.GaussianBlur(moved, (1, 7), sigmaX=0.1, sigmaY=_ACROSS_SIGMA)
-        return row + share, moved
 
 
 def _halves(outline: Float[np.ndarray, "20 2"]) -> tuple[np.ndarray, np.ndarray]:
-    """The upper and the lower half of a polygon of the lips, both from left to right."""
-    return outline[:11], np.concatenate([outline[:1], outline[:9:-1]])
+    """Returns the upper and the lower half of a polygon of the lips, both from left to right."""
+    upper = outline[: _RIGHT_CORNER + 1]
+    lower = np.concatenate([outline[: _LEFT_CORNER + 1], outline[: _RIGHT_CORNER - 1 : -1]])
+    return upper, lower
 
 
 def _line(points: Float[np.ndarray, "points 2"], columns: Line) -> Line:
+    """Interpolates the row of a polyline at each column."""
     return np.interp(columns, np.maximum.accumulate(points[:, 0]), points[:, 1])

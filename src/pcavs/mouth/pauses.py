@@ -1,4 +1,4 @@
-"""When the mouth rests: in pauses, with a soft end and a soft beginning."""
+"""Finds the pauses of the speech, in which the mouth rests."""
 
 from typing import Final
 
@@ -11,22 +11,31 @@ from pcavs.numeric import smoothstep
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import Mel
 
-_QUIET: Final = 0.22
-"""Below the loud parts' level, as a share of the mel spectrogram's hundred decibels."""
 _LOUD_PERCENTILE: Final = 90
-_HEARD_FRAMES: Final = MEL_WINDOW_FRAMES // 2
-"""A frame hears so far: where speech is within reach, the lips are already on their way to it."""
+"""Percentile of the frames' levels that counts as the level of loud speech. Tuned by hand; not measured."""
+_PAUSE_BELOW_LOUD: Final = 0.22
+"""A frame is quiet if its level is lower than that of loud speech by more than this. Mel levels: 1 is 100 dB, so 22 dB.
+Tuned by hand; not measured."""
+_REACH_FRAMES: Final = MEL_WINDOW_FRAMES // 2
+"""Half the frames that a mel window spans: within this distance of speech the content already contains it, and the
+lips must be free to move."""
 _FADE_FRAMES: Final = 3
+"""Frames over which the mouth comes to rest, and leaves it again. Tuned by hand; not measured."""
 
 
-def rest_share(mel: Mel | LazyMel, num_frames: int) -> Float32[np.ndarray, " time"]:
-    """Says for each frame how far the mouth rests, 0 to 1; frame k's window begins at bin 4 k.
+def pause_weights(mel: Mel | LazyMel, num_frames: int) -> Float32[np.ndarray, " time"]:
+    """Computes how far the mouth rests in each frame: 0 in speech, 1 in pauses, with smooth transitions.
 
-    Pauses shorter than a fifth of a second are part of speech: that is how long b, p and t keep silent.
+    Pauses shorter than 0.2 s count as speech: the closures of b, p and t are that long. Silence at the start and the
+    end of the film counts as part of a longer pause.
+
+    Args:
+        mel: Mel spectrogram of the speech; frame k's window begins at bin 4 k.
+        num_frames: Length of the film.
     """
     level = frame_levels(mel, num_frames)
-    quiet = (level < np.percentile(level, _LOUD_PERCENTILE) - _QUIET).astype(np.uint8)
-    # The film's ends are no speech, so they count as far away.
-    far = np.pad(quiet, 2 * MEL_WINDOW_FRAMES, constant_values=1)[None]
-    away = cv2.distanceTransform(far, cv2.DIST_L1, 3)[0, 2 * MEL_WINDOW_FRAMES :][:num_frames]
-    return np.asarray(smoothstep((away - _HEARD_FRAMES) / _FADE_FRAMES), np.float32)
+    quiet = (level < np.percentile(level, _LOUD_PERCENTILE) - _PAUSE_BELOW_LOUD).astype(np.uint8)
+    padding = 2 * MEL_WINDOW_FRAMES
+    padded = np.pad(quiet, padding, constant_values=1)[None]
+    distance = cv2.distanceTransform(padded, cv2.DIST_L1, 3)[0, padding:][:num_frames]
+    return np.asarray(smoothstep((distance - _REACH_FRAMES) / _FADE_FRAMES), np.float32)

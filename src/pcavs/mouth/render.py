@@ -1,196 +1,237 @@
-"""Parts the lips of frames and lays the inside of the mouth between them, at the film's own size."""
+"""Composites the mouth into a frame at the film's resolution: parted lips, and the mouth's interior between them.
 
-from typing import Final, NamedTuple
+The frame has been warped by the generator's smooth displacement, which stretches the lower lip over the opening. Near
+the lips it is replaced: each pixel belongs to the upper lip, the lower lip or the opening, as the split displacement
+fields say (`lips`). Lips are sampled from the photograph, the opening is drawn (`inside`) or, where the photograph
+shows teeth itself, sampled from it. See docs/decisions/0012.
+"""
+
+from typing import Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from pcavs.head.grid import CELLS, Places, extent, photo_px, sampled
-from pcavs.mouth.colour import MouthColours
-from pcavs.mouth.inside import Colours, Gap, MouthInside, Pixels
+from pcavs.mouth.inside import Colours, MouthInterior, Opening, Values
 from pcavs.mouth.lips import Lips
-from pcavs.mouth.mirror import MouthMotion
+from pcavs.mouth.motion import Displacement
+from pcavs.mouth.palette import MouthPalette
 from pcavs.runtime.base import FieldArrays
 from pcavs.types import Mesh, Picture
 
 _EDGE_PX: Final = 1.5
-"""Width of the step from lip to inside."""
-_SHUT, _OPEN = 0.02, 0.3
-"""Cells between the lips from which on, and at which fully, they are parted, so that nothing leaps."""
-_SAME: Final = 1e-3
-"""Cells by which both lips' motions differ where it matters which of them a place follows."""
-_BORDER: Final = np.ones((5, 5), np.uint8)
-"""Cells are enlarged with those around them, or the corners' last pixels leap."""
-_NEAR: Final = np.ones((7, 7), np.uint8)
-_LITTLE, _SURELY = 0.1, 0.4
-"""Shares of painted colours, nearby, from which on the talker means an opening."""
-_SOFT_CELLS: Final = 1.0
-"""Of what the talker paints only the light is taken."""
-_STRETCH_CELLS: Final = 2.0
-"""How much of the photograph's own teeth, from the upper lip on, is stretched where that lip rises."""
-_RIM_CELLS, _SUNK_CELLS = 0.9, 0.7
-"""How much of the lower lip's rim sticks to them, and how far that lip has to sink until it is left out."""
+"""Width of the transition from lip to opening, at any resolution. Chosen by eye."""
+_MIN_OPENING_CELLS: Final = 0.02
+"""Distance between the lips up to which the frame stays as it is. Tuned by hand; not measured."""
+_FADE_IN_CELLS: Final = 0.3
+"""Further distance over which the parted mouth is faded in, so that it does not appear from one frame to the next.
+Tuned by hand; not measured."""
+_MIN_SPLIT_CELLS: Final = 1e-3
+"""Difference of the lips' displacements above which a cell counts as split."""
+_SPLIT_DILATION: Final = np.ones((5, 5), np.uint8)
+"""Split cells are dilated by this kernel, for cubic interpolation reads two cells around each pixel: without it the
+corners of the mouth broke off at 1024 px."""
 
-Photo = UInt8[np.ndarray, "_ _ 3"]
-"""A crop and as much around it as `MARGIN` says."""
-_Part = tuple[slice, slice]
-"""Rows and columns."""
+_PAINT_DILATION: Final = np.ones((7, 7), np.uint8)
+"""The opening that the generator's mask shows is dilated by this kernel, in its pixels. Tuned by hand; not measured."""
+_NO_PAINT: Final = 0.1
+"""Share of painted colours up to which the generator does not mean an opening. Tuned by hand; not measured."""
+_FULL_PAINT: Final = 0.4
+"""Share of painted colours from which it does. Tuned by hand; not measured."""
+_PAINT_BLUR_SIGMA_PX: Final = 1.0
+"""Standard deviation of the Gaussian on the painted colours, in the generator's pixels: only the brightness of the
+opening is taken from them, no detail. Chosen by eye."""
+
+_TEETH_STRETCH_CELLS: Final = 2.0
+"""Length of the photograph's own teeth, from the upper lip, that is stretched where that lip rises. Chosen by eye."""
+_LIP_RIM_CELLS: Final = 0.9
+"""Width of the lower lip's rim that is left out of the photograph's own teeth, to which it would stick. Chosen by
+eye."""
+_LIP_SUNK_CELLS: Final = 0.7
+"""How far the lower lip has to sink until all of that rim is left out. Chosen by eye."""
+
+PaddedPhoto: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
+"""The crop with `head.grid.margin_px` of the photograph around it, RGB."""
+_Window: TypeAlias = tuple[slice, slice]
+"""Rows and columns of a part of an array."""
 
 
-class Speaking(NamedTuple):
-    """What a frame says."""
+class SpeechFrame(NamedTuple):
+    """What the mouth of one frame is made from."""
 
     fields: FieldArrays
-    motion: MouthMotion
-    """How speech moves each place of the picture."""
+    """Output of the generator at the photograph's own pose."""
+    displacement: Displacement
+    """Displacement that speech causes (`MouthMotion`)."""
     places: Places
-    """Where the frame's cells lie on the head of the picture."""
+    """The warp of the turned head, without speech."""
 
 
-class _Torn(NamedTuple):
-    """Cells of a frame around the lips."""
+class _LipPlaces(NamedTuple):
+    """Grid coordinates, for the cells of a frame around the lips, of the place in the photograph."""
 
-    places: Places
+    head: Places
+    """That the cell shows without speech."""
     upper: Places
-    """Where their pixels come from if they belong to the upper lip."""
+    """That it shows if it belongs to the upper lip."""
     lower: Places
+    """That it shows if it belongs to the lower lip."""
 
-    def part(self, part: _Part) -> "_Torn":
-        return _Torn(*(each[part] for each in self))
+    def crop(self, window: _Window) -> "_LipPlaces":
+        """Returns a part of the cells."""
+        return _LipPlaces(*(each[window] for each in self))
 
 
 class _Block(NamedTuple):
-    """A part of the frame, in its pixels."""
+    """A rectangle of the frame, in pixels."""
 
     rows: slice
     columns: slice
-    step: Float64[np.ndarray, "2 3"]
-    """From its pixels to cells."""
+    to_cells: Float64[np.ndarray, "2 3"]
+    """Affine map from pixels of the block to the cells that it was made for."""
 
-    def part(self, part: _Part) -> "_Block":
-        rows, columns = _within((self.rows, self.columns), part)
-        step = self.step.copy()
-        step[:, 2] += step[[0, 1], [0, 1]] * (part[1].start, part[0].start)
-        return _Block(rows, columns, step)
+    def crop(self, window: _Window) -> "_Block":
+        """Returns a part of the block; its map leads to the same cells."""
+        rows, columns = _nested((self.rows, self.columns), window)
+        to_cells = self.to_cells.copy()
+        to_cells[:, 2] += to_cells[[0, 1], [0, 1]] * (window[1].start, window[0].start)
+        return _Block(rows, columns, to_cells)
 
-    def enlarged(self, *values: np.ndarray) -> Float32[np.ndarray, "rows columns channels"]:
-        """Brings up to four channels of values, one a cell, to pixels."""
+    def enlarge(self, *values: np.ndarray) -> Float32[np.ndarray, "rows columns channels"]:
+        """Interpolates values of the cells, up to four channels in all, at the block's pixels, by cubics."""
         size = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(np.dstack(values), self.step, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return cv2.warpAffine(np.dstack(values), self.to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 class Mouth:
     """The mouth of one photograph."""
 
     def __init__(self, mesh: Mesh, picture: Picture) -> None:
-        """Prepares lips and teeth.
+        """Prepares lips and interior.
 
         Args:
-            mesh: In pixels of the crop.
+            mesh: Landmarks in pixels of the crop.
             picture: The crop.
         """
-        self._side = picture.shape[0]
-        self._pixels = np.float32(self._side / CELLS)
-        self._lips = Lips(mesh, self._side)
-        self._toned = MouthColours(mesh, picture)
-        self._inside = MouthInside(mesh, self._side, self._toned, self._lips.edges)
+        self._side_px = picture.shape[0]
+        self._px_per_cell = np.float32(self._side_px / CELLS)
+        self._lips = Lips(mesh, self._side_px)
+        self._palette = MouthPalette(mesh, picture)
+        self._interior = MouthInterior(mesh, self._side_px, self._palette, self._lips.edges)
 
-    def parted(self, moved: Picture, photo: Photo, speaking: Speaking) -> Picture:
-        """Parts the lips of a frame.
+    def composite(self, frame: Picture, photo: PaddedPhoto, speech: SpeechFrame) -> Picture:
+        """Draws the parted mouth over a frame, in place, and returns it; a closed mouth changes nothing.
 
         Args:
-            moved: The frame with lips that stretch instead; is painted on.
-            photo: What its pixels come from.
-            speaking: What the frame says.
+            frame: The frame, warped by the generator's smooth displacement.
+            photo: What the frame was sampled from.
+            speech: Fields and warps of the frame.
         """
-        near, torn = self._torn(speaking)
-        if near is None or torn is None:
-            return moved
-        above, below = self._lips.above(torn.upper), self._lips.below(torn.lower)
-        opening = 2 * float(np.minimum(-above, -below).max())
-        if opening <= _SHUT:
-            return moved
-        block = self._block(near, len(speaking.places), moved.shape[0])
-        edges = block.enlarged(above, below, self._meant(speaking.fields, torn.places))
-        ways = block.enlarged(torn.upper, torn.lower)
+        window, places = self._split_places(speech)
+        if window is None or places is None:
+            return frame
+        above, below = self._lips.above_upper_edge(places.upper), self._lips.below_lower_edge(places.lower)
+        opening_cells = 2 * float(np.minimum(-above, -below).max())
+        if opening_cells <= _MIN_OPENING_CELLS:
+            return frame
+        block = self._block(window, len(speech.places), frame.shape[0])
+        edges = block.enlarge(above, below, self._opening_mask(speech.fields, places.head))
+        lip_places = block.enlarge(places.upper, places.lower)
         is_upper = (edges[..., 0] > edges[..., 1])[..., None]
-        lips = self._fetched(photo, np.where(is_upper, ways[..., :2], ways[..., 2:]))
-        inner = (np.minimum(-edges[..., 0], -edges[..., 1]) * (self._pixels / _EDGE_PX)).clip(0, 1)
-        part = extent(inner > 0)
-        if part is not None:
-            there = block.part(part)
-            own = there.enlarged(self._lips.above(torn.places), self._lips.below(torn.places))
-            distances = np.concatenate([-edges[part][..., :2], -own], axis=-1)
-            gap = Gap(there.enlarged(torn.places), ways[part][..., 2:], *np.moveaxis(distances, -1, 0))
-            filled = self._inside.colours(gap, there.enlarged(self._said(speaking.fields, torn.places)))
-            filled = self._with_own(filled, photo, gap)
-            lips[part] += inner[part][..., None] * (filled - lips[part])
-        under = moved[block.rows, block.columns]
-        share = edges[..., 2:].clip(0, min((opening - _SHUT) / _OPEN, 1.0))
-        moved[block.rows, block.columns] = np.rint((under + share * (lips - under)).clip(0, 255)).astype(np.uint8)
-        return moved
+        mouth = self._sample_photo(photo, np.where(is_upper, lip_places[..., :2], lip_places[..., 2:]))
+        alpha = (np.minimum(-edges[..., 0], -edges[..., 1]) * (self._px_per_cell / _EDGE_PX)).clip(0, 1)
+        inner = extent(alpha > 0)
+        if inner is not None:
+            inner_block = block.crop(inner)
+            rest = inner_block.enlarge(
+                self._lips.above_upper_edge(places.head), self._lips.below_lower_edge(places.head)
+            )
+            distances = np.concatenate([-edges[inner][..., :2], -rest], axis=-1)
+            opening = Opening(
+                inner_block.enlarge(places.head), lip_places[inner][..., 2:], *np.moveaxis(distances, -1, 0)
+            )
+            painted = inner_block.enlarge(self._painted_colours(speech.fields, places.head))
+            interior = self._blend_own_teeth(self._interior.shade(opening, painted), photo, opening)
+            mouth[inner] += alpha[inner][..., None] * (interior - mouth[inner])
+        background = frame[block.rows, block.columns]
+        weight = edges[..., 2:].clip(0, min((opening_cells - _MIN_OPENING_CELLS) / _FADE_IN_CELLS, 1.0))
+        blended = background + weight * (mouth - background)
+        frame[block.rows, block.columns] = np.rint(blended.clip(0, 255)).astype(np.uint8)
+        return frame
 
-    def _torn(self, speaking: Speaking) -> tuple[_Part | None, _Torn | None]:
-        """Which of the frame's cells follow one lip or the other, and how."""
-        near = self._lips.nearby(speaking.places)
-        if near is None:
+    def _split_places(self, speech: SpeechFrame) -> tuple[_Window | None, _LipPlaces | None]:
+        """Finds the cells of the frame where the displacements of both lips differ, and where each lip leads there."""
+        window = self._lips.near(speech.places)
+        if window is None:
             return None, None
-        places = speaking.places[near]
-        upper, lower = (places + self._lips.at(each, places) for each in self._lips.torn(speaking.motion))
-        differs = (np.abs(upper - lower).max(axis=-1) > _SAME).astype(np.uint8)
-        part = extent(cv2.dilate(differs, _BORDER) > 0)
+        head = speech.places[window]
+        split = self._lips.split(speech.displacement)
+        upper, lower = (head + self._lips.sample(each, head) for each in split)
+        differs = (np.abs(upper - lower).max(axis=-1) > _MIN_SPLIT_CELLS).astype(np.uint8)
+        part = extent(cv2.dilate(differs, _SPLIT_DILATION) > 0)
         if part is None:
             return None, None
-        return _within(near, part), _Torn(places, upper, lower).part(part)
+        return _nested(window, part), _LipPlaces(head, upper, lower).crop(part)
 
-    def _block(self, cells: _Part, num_cells: int, size_px: int) -> _Block:
-        """The pixels of some of the frame's cells."""
-        shift, margin_px = (num_cells - CELLS) / 2, (size_px - self._side) / 2
-        sides, firsts = [], []
-        for axis in cells:
-            low, high = ((cell - shift) * float(self._pixels) + margin_px for cell in (axis.start, axis.stop))
+    def _block(self, window: _Window, num_cells: int, size_px: int) -> _Block:
+        """Returns the block of pixels that a window of the frame's cells covers.
+
+        Args:
+            window: Rows and columns of cells.
+            num_cells: Cells along a side of the frame.
+            size_px: Side of the frame.
+        """
+        px_per_cell = float(self._px_per_cell)
+        margin_cells, margin_px = (num_cells - CELLS) / 2, (size_px - self._side_px) / 2
+        sides, offsets = [], []
+        for axis in window:
+            low, high = ((cell - margin_cells) * px_per_cell + margin_px for cell in (axis.start, axis.stop))
             side = slice(max(round(low), 0), min(round(high), size_px))
             sides.append(side)
-            firsts.append((side.start + 0.5 - margin_px) / float(self._pixels) - 0.5 + shift - axis.start)
-        step = 1 / float(self._pixels)
-        return _Block(sides[0], sides[1], np.array([[step, 0, firsts[1]], [0, step, firsts[0]]]))
+            offsets.append((side.start + 0.5 - margin_px) / px_per_cell - 0.5 + margin_cells - axis.start)
+        step = 1 / px_per_cell
+        return _Block(sides[0], sides[1], np.array([[step, 0, offsets[1]], [0, step, offsets[0]]]))
 
-    def _meant(self, fields: FieldArrays, places: Places) -> Pixels:
-        """Where the talker means an opening; elsewhere all is moved as it says."""
-        painted = sampled(cv2.dilate(1 - fields.mask, _NEAR), places)
-        return ((painted - _LITTLE) / (_SURELY - _LITTLE)).clip(0, 1)
+    def _opening_mask(self, fields: FieldArrays, places: Places) -> Values:
+        """Computes where the generator means an opening: 1 where it paints colours, 0 where it only warps."""
+        painted = sampled(cv2.dilate(1 - fields.mask, _PAINT_DILATION), places)
+        return ((painted - _NO_PAINT) / (_FULL_PAINT - _NO_PAINT)).clip(0, 1)
 
-    def _said(self, fields: FieldArrays, places: Places) -> Colours:
-        """What the talker paints, softly, drawn to the photograph's colours."""
-        soft = cv2.GaussianBlur(fields.colours.transpose(1, 2, 0), (0, 0), _SOFT_CELLS)
-        return self._toned(sampled(soft, places) * 127.5 + 127.5)
+    def _painted_colours(self, fields: FieldArrays, places: Places) -> Colours:
+        """Returns the colours that the generator paints, low-passed and matched to the photograph's palette."""
+        smooth = cv2.GaussianBlur(fields.colours.transpose(1, 2, 0), (0, 0), _PAINT_BLUR_SIGMA_PX)
+        return self._palette.match(sampled(smooth, places) * 127.5 + 127.5)
 
-    def _with_own(self, filled: Colours, photo: Photo, gap: Gap) -> Colours:
-        """Lays what the photograph shows between its own lips over it.
+    def _blend_own_teeth(self, interior: Colours, photo: PaddedPhoto, opening: Opening) -> Colours:
+        """Lays over the interior what the photograph itself shows between parted lips.
 
-        That stays where the head is; but where the upper lip has risen, the upper ends of teeth are stretched after it.
+        It holds still with the head. Where the upper lip rises above its place in the photograph, the upper ends of
+        the teeth are stretched up to it.
         """
-        if self._lips.own_share <= 0:
-            return filled
-        sunk = gap.over_lower - gap.over_own
-        inside = gap.over_own - _RIM_CELLS * (sunk / _SUNK_CELLS).clip(0, 1)
-        tall = (gap.under_own + inside) * self._pixels
-        share = self._lips.own_share * np.minimum(1 + inside * (self._pixels / _EDGE_PX), tall).clip(0, 1)
-        risen = (gap.under_upper - gap.under_own).clip(0)
-        stretched = gap.under_upper * (_STRETCH_CELLS / (_STRETCH_CELLS + risen)) - gap.under_own
-        places = gap.places.copy()
-        places[..., 1] += np.where(gap.under_upper < _STRETCH_CELLS + risen, stretched, 0) + inside.clip(None, 0)
-        return filled + share[..., None] * (self._fetched(photo, places) - filled)
+        if self._lips.open_at_rest <= 0:
+            return interior
+        lip_sunk = opening.above_lower - opening.above_rest_lower
+        above_rim = opening.above_rest_lower - _LIP_RIM_CELLS * (lip_sunk / _LIP_SUNK_CELLS).clip(0, 1)
+        height_px = (opening.below_rest_upper + above_rim) * self._px_per_cell
+        fade = np.minimum(1 + above_rim * (self._px_per_cell / _EDGE_PX), height_px).clip(0, 1)
+        weight = self._lips.open_at_rest * fade
+        risen = (opening.below_upper - opening.below_rest_upper).clip(0)
+        shrink = _TEETH_STRETCH_CELLS / (_TEETH_STRETCH_CELLS + risen)
+        stretch = opening.below_upper * shrink - opening.below_rest_upper
+        places = opening.head_places.copy()
+        is_stretched = opening.below_upper < _TEETH_STRETCH_CELLS + risen
+        places[..., 1] += np.where(is_stretched, stretch, 0) + above_rim.clip(None, 0)
+        return interior + weight[..., None] * (self._sample_photo(photo, places) - interior)
 
-    def _fetched(self, photo: Photo, places: Places) -> Colours:
-        """Pixels of the photograph at places of the head."""
-        x, y = photo_px(places, self._side)
+    def _sample_photo(self, photo: PaddedPhoto, places: Places) -> Colours:
+        """Samples the photograph at grid coordinates, by cubics; its edge goes on outside."""
+        x, y = photo_px(places, self._side_px)
         return cv2.remap(photo, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
 
 
-def _within(whole: _Part, part: _Part) -> _Part:
-    """A part of a part."""
-    rows, columns = (slice(of.start + its.start, of.start + its.stop) for of, its in zip(whole, part, strict=True))
+def _nested(outer: _Window, inner: _Window) -> _Window:
+    """Returns a window inside a window as one window of the whole array."""
+    rows, columns = (slice(a.start + b.start, a.start + b.stop) for a, b in zip(outer, inner, strict=True))
     return rows, columns

@@ -10,7 +10,7 @@ from pcavs.animate.identity import SourceCrop, identity_of
 from pcavs.animate.renderer import DepthRenderer, NetworkRenderer, Renderer, make_renderer
 from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.regions import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
-from pcavs.mouth.colour import MouthColours
+from pcavs.mouth.palette import MouthPalette
 from pcavs.runtime.base import FaceArrays, FieldArrays, IdentityArrays
 from pcavs.spec import TINY_FLOW, TINY_PAPER, TalkerSpec
 
@@ -169,7 +169,7 @@ def lit_face(white, lips):
         cv2.fillPoly(picture, [np.rint(mesh[list(outline), :2]).astype(np.int32)], (white,) * 3)
     cv2.fillPoly(picture, [np.rint(mesh[list(OUTER_LIPS), :2]).astype(np.int32)], lips)
     cv2.fillPoly(picture, [np.rint(mesh[list(INNER_LIPS), :2]).astype(np.int32)], (0, 255, 0))
-    return MouthColours(mesh, picture)
+    return MouthPalette(mesh, picture).match
 
 
 @pytest.mark.parametrize("colour", [(40, 90, 60), (90, 60, 140), (20, 40, 30), (150, 220, 150)])

@@ -1,4 +1,4 @@
-"""Where a photograph's lips part: how far, how, and that all else follows the talker's flow."""
+"""Lips part along the photograph's edges, and elsewhere the generator's displacement stays."""
 
 import numpy as np
 import pytest
@@ -21,11 +21,11 @@ def grid():
 
 
 def gaps(lips, motion):
-    near = lips.nearby(grid())
+    near = lips.near(grid())
     places = grid()[near]
-    tear = lips.torn(motion)
-    upper, lower = places + lips.at(tear.upper, places), places + lips.at(tear.lower, places)
-    return np.minimum(-lips.above(upper), -lips.below(lower)), near
+    split = lips.split(motion)
+    upper, lower = places + lips.sample(split.upper, places), places + lips.sample(split.lower, places)
+    return np.minimum(-lips.above_upper_edge(upper), -lips.below_lower_edge(lower)), near
 
 
 @pytest.mark.parametrize("down", [2.0, 4.0, 6.0])
@@ -36,7 +36,7 @@ def test_lips_part_as_far_as_they_move_apart(down):
 
 
 def test_thin_lips_part_evenly():
-    """Near a thin lip's edge flows are between one lip's motion and the other's: half of a mouth stayed shut once."""
+    """Near the edge of thin lips the displacement lies between those of both lips: half of a mouth once stayed shut."""
     mesh = shut_mesh(SIDE)
     seam = mesh[13, 1]
     outer = list(OUTER_LIPS)
@@ -58,39 +58,39 @@ def test_the_opening_lies_between_the_corners():
     assert np.ptp(open_columns) > 0.7 * np.ptp(inner[:, 0])
 
 
-def test_what_moves_as_one_does_not_part():
+def test_a_uniform_displacement_is_not_split():
     mesh = shut_mesh(SIDE)
     lips = Lips(mesh, SIDE)
     motion = np.full((CELLS, CELLS, 2), 3.0, np.float32)
-    tear = lips.torn(motion)
-    assert np.allclose(tear.upper, 3)
-    assert np.allclose(tear.lower, 3)
+    split = lips.split(motion)
+    assert np.allclose(split.upper, 3)
+    assert np.allclose(split.lower, 3)
     assert gaps(lips, motion)[0].max() <= 0.01
 
 
-def test_away_from_the_mouth_the_flow_stays():
+def test_away_from_the_mouth_the_displacement_stays():
     mesh = shut_mesh(SIDE)
     lips, motion = Lips(mesh, SIDE), opening_flow(5.0)
-    tear, part = lips.torn(motion), motion[lips.box]
-    assert np.allclose(tear.upper[:6], part[:6])
-    assert np.allclose(tear.lower[-6:], part[-6:])
-    for each in tear:
+    split, part = lips.split(motion), motion[lips.box]
+    assert np.allclose(split.upper[:6], part[:6])
+    assert np.allclose(split.lower[-6:], part[-6:])
+    for each in split:
         assert np.allclose(each[:, :5], part[:, :5])
         assert np.allclose(each[:, -5:], part[:, -5:])
 
 
-def test_lips_of_a_shut_mouth_meet_and_those_of_an_open_one_do_not():
+def test_the_edges_of_a_closed_mouth_coincide_and_those_of_an_open_one_do_not():
     shut, parted = Lips(shut_mesh(SIDE), SIDE), Lips(average_mesh(SIDE), SIDE)
-    assert shut.own_share == 0
-    assert parted.own_share == 1
+    assert shut.open_at_rest == 0
+    assert parted.open_at_rest == 1
     assert np.abs(shut.top - shut.bottom).max() < 0.01
     top, bottom = parted.edges(CELLS / 2)
     assert bottom - top > 1
 
 
-def test_a_mouth_at_the_crops_edge_is_no_mistake():
+def test_a_mouth_at_the_edge_of_the_crop_is_accepted():
     mesh = shut_mesh(SIDE)
     mesh[:, 1] += SIDE - mesh[:, 1].max() + 40
     lips = Lips(mesh, SIDE)
     gaps(lips, np.zeros((CELLS, CELLS, 2), np.float32))
-    assert lips.nearby(grid() + 1000) is None
+    assert lips.near(grid() + 1000) is None

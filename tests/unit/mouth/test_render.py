@@ -1,4 +1,4 @@
-"""Mouths in frames: crisp lips that are the photograph's, something between them, and nothing elsewhere."""
+"""Mouths in frames: sharp lips sampled from the photograph, an interior between them, and no change elsewhere."""
 
 import itertools
 
@@ -9,14 +9,14 @@ import pytest
 from helpers.heads import average_mesh, opening_flow, shut_mesh
 from pcavs.face.regions import INNER_LIPS, OUTER_LIPS
 from pcavs.head.grid import CELLS, MARGIN
-from pcavs.mouth.render import Mouth, Speaking
+from pcavs.mouth.render import Mouth, SpeechFrame
 from pcavs.runtime.base import FieldArrays
 
 SKIN, LIPS = (180, 140, 120), (170, 90, 95)
 
 
 def portrait(side, mesh, inside=None):
-    """Skin with a fine pattern, lips, and between them, where asked for, something."""
+    """Skin with a fine pattern, and lips; `inside` is the colour between them."""
     noise = np.random.default_rng(0).normal(0, 6, (side, side, 1))
     picture = np.clip(np.array(SKIN) + noise, 0, 255).astype(np.uint8)
     scaled = mesh[:, :2]
@@ -43,7 +43,7 @@ def frame(side, down, *, mask=0.0, mesh=None, inside=None, margin=0, picture=Non
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32) + (0 if margin else room)
     far = cv2.resize(np.pad(motion, ((margin, margin), (margin, margin), (0, 0))) * (side / CELLS), (size, size))
     moved = cv2.remap(photo, columns + far[..., 0], rows + far[..., 1], cv2.INTER_CUBIC)
-    return Mouth(mesh, picture).parted(moved, photo, Speaking(fields, motion, places)), picture
+    return Mouth(mesh, picture).composite(moved, photo, SpeechFrame(fields, motion, places)), picture
 
 
 def column(side):
@@ -55,8 +55,8 @@ def is_lip(pixels):
 
 
 @pytest.mark.parametrize("side", [128, 256, 512])
-def test_the_opening_is_crisp_at_every_size(side):
-    """From lip to inside and back in two pixels each; without paint on the lips."""
+def test_the_opening_is_sharp_at_every_size(side):
+    """Each transition between lip and opening takes two pixels, and no painted colours lie on the lips."""
     made, _ = frame(side, 6.0)
     mesh = shut_mesh(side)
     strip = made[:, column(side)]
@@ -64,14 +64,14 @@ def test_the_opening_is_crisp_at_every_size(side):
     lips = np.flatnonzero(is_lip(strip)[low : high + 1])
     holes = np.flatnonzero(np.diff(lips) > 1)
     upper_end, lower_start = lips[holes[0]], lips[holes[-1] + 1]
-    assert holes[-1] - holes[0] <= side / CELLS, "one opening between two lips; a tongue is as red in one place"
+    assert holes[-1] - holes[0] <= side / CELLS, "one opening; the tongue is as red as a lip in one place"
     assert (lower_start - upper_end) * CELLS / side == pytest.approx(6, abs=1.6)
     after = strip[low + upper_end + 3].astype(int)
     assert np.abs(after - LIPS).max() > 25
 
 
-def test_a_lip_moves_as_a_whole():
-    """It is as thick as in the photograph; stretched over the opening it would be twice that."""
+def test_a_lip_keeps_its_thickness():
+    """The generator's own displacement stretches it over the opening, to twice its thickness."""
     side = 512
     made, picture = frame(side, 6.0)
     seam = round(float(shut_mesh(side)[13, 1]))
@@ -82,24 +82,24 @@ def test_a_lip_moves_as_a_whole():
     assert stretched > 1.5 * before
 
 
-def test_a_mouth_that_the_talker_does_not_open_stays():
+def test_lips_do_not_part_where_the_generator_paints_nothing():
     made, _ = frame(256, 6.0, mask=1.0)
     seam = round(float(shut_mesh(256)[13, 1])) + 6
-    assert is_lip(made[seam, column(256)]), "stretched, as a talker without colours says"
+    assert is_lip(made[seam, column(256)]), "stretched, as the smooth displacement has it"
 
 
-def test_without_motion_nothing_is_painted():
+def test_without_displacement_the_frame_is_the_photograph():
     made, picture = frame(256, 0.0)
     assert np.array_equal(made, picture)
 
 
 @pytest.mark.parametrize("inside", [(240, 235, 225), (30, 20, 20)])
-def test_a_parted_mouth_at_rest_is_the_photograph(inside):
+def test_an_open_mouth_at_rest_is_the_photograph(inside):
     made, picture = frame(256, 0.0, mesh=average_mesh(256), inside=inside)
     assert np.abs(made.astype(int) - picture).max() <= 2
 
 
-def test_own_teeth_stay_where_they_are_while_the_lip_sinks():
+def test_the_photographs_own_teeth_stay_while_the_lip_sinks():
     inside = (240, 235, 225)
     mesh = average_mesh(256)
     made, _ = frame(256, 5.0, mesh=mesh, inside=inside)
@@ -107,7 +107,7 @@ def test_own_teeth_stay_where_they_are_while_the_lip_sinks():
     middle = round(float(top + bottom) / 2)
     assert np.abs(made[middle, x].astype(int) - inside).max() < 6
     below = made[round(float(bottom)) + 4, x].astype(int)
-    assert below.max() < 150, "what the photograph cannot show there is dark"
+    assert below.max() < 150, "the photograph shows nothing here, so it is dark"
 
 
 def test_around_the_mouth_nothing_changes():
@@ -122,8 +122,8 @@ def test_around_the_mouth_nothing_changes():
     assert columns.max() < mesh[291, 0] + 4
 
 
-def test_corners_do_not_break():
-    """Skin beside a corner goes on into the lip: there was a cut one cell before it, seen in large films."""
+def test_the_frame_is_continuous_at_the_mouth_corners():
+    """In large films the warp once broke off one cell before the corner."""
     side = 512
     mesh = shut_mesh(side)
     ramp = np.abs((3 * np.arange(side)) % 360 - 180).astype(np.uint8)
@@ -134,8 +134,8 @@ def test_corners_do_not_break():
     assert np.abs(np.diff(beside, axis=1)).max() <= 4
 
 
-def test_openings_grow_without_leaps():
-    """A frame that opens by a tenth of a cell more differs by little."""
+def test_openings_grow_continuously():
+    """A tenth of a cell more of opening changes the frame little."""
     frames = [frame(256, down)[0].astype(int) for down in np.arange(0.0, 1.5, 0.1)]
     steps = [np.abs(after - before).mean() for before, after in itertools.pairwise(frames)]
     assert max(steps) < 4 * np.median(steps) + 0.02
@@ -149,5 +149,5 @@ def test_a_wide_frame_shows_the_same_mouth():
     assert np.abs(inner.astype(int) - narrow)[:-2].max() <= 2
 
 
-def test_the_same_frame_twice_is_the_same():
+def test_rendering_is_deterministic():
     assert np.array_equal(frame(256, 4.0)[0], frame(256, 4.0)[0])
