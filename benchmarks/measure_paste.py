@@ -16,7 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pcavs.animate.compose.paste import evened, feathered
+from pcavs.animate.compose.paste import crop_to_even, feather_mask
 from pcavs.animate.film import Film
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.face.align import invert
@@ -57,7 +57,7 @@ def measured(talker: Talker, path: Path, words: argparse.Namespace) -> dict[str,
     pose = words.pose or None
     film = talker.animate(path, words.audio, pose=pose, full_frame=True, end=words.seconds, turn=words.turn)
     assert film.identity.source_crop is not None
-    photo = evened(film.identity.source_crop.picture)
+    photo = crop_to_even(film.identity.source_crop.picture)
     mask = mask_of(film, photo)
     ring, outside = (mask > _NOTHING) & (mask < _ALL), mask == 0
     own = gradient(photo)[ring].mean()
@@ -82,7 +82,7 @@ def mask_of(film: Film, photo: Picture) -> np.ndarray:
     margin = margin_px(film.side_px) if film.look.turn == "depth" else 0
     back = invert(film.identity.source_crop.widened(margin).transform)
     size = photo.shape[1], photo.shape[0]
-    return cv2.warpAffine(feathered(film.side_px + 2 * margin), back, size, flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(feather_mask(film.side_px + 2 * margin), back, size, flags=cv2.INTER_LINEAR)
 
 
 def gradient(picture: Picture) -> np.ndarray:

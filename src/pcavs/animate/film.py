@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pcavs.animate.compose.dub import MouthPaster
-from pcavs.animate.compose.paste import Backdrop, Paster, StillBackdrop, evened
+from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, crop_to_even
 from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
@@ -59,10 +59,10 @@ class Scene:
     (ceil(samples / 160) + 7) // 4 - 4."""
     motion: HeadMotion
     timing: Timing
-    backdrop: Backdrop | None = None
-    """What the head is put back into; None where the film is the crop."""
+    paste_target: PasteTarget | None = None
+    """The photograph or video that the head is pasted into; None where the film shows the crop."""
     mouth_paster: Callable[[], MouthPaster] | None = None
-    """Makes what puts only the mouth into the backdrop's frames: dubbing."""
+    """Makes what pastes only the mouth into the target's frames: dubbing."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,16 +88,16 @@ class Film:
 
     @property
     def side_px(self) -> int:
-        """Side of the square that is rendered: of the whole frame, unless the head is put back into a picture."""
+        """Side of the square crop that is rendered; it is the whole frame unless `full_frame` was asked for."""
         return self.scene.identity.picture.shape[0]
 
     @property
     def size_px(self) -> tuple[int, int]:
         """Width and height of the frames."""
         source = self.scene.identity.source_crop
-        if self.scene.backdrop is None or source is None:
+        if self.scene.paste_target is None or source is None:
             return self.side_px, self.side_px
-        height, width = evened(source.picture).shape[:2]
+        height, width = crop_to_even(source.picture).shape[:2]
         return width, height
 
     @property
@@ -123,20 +123,20 @@ class Film:
     @property
     def frames(self) -> Iterator[Picture]:
         """Renders the frames, RGB, height x width x 3, from the first on; memory does not grow with their number."""
-        backdrop = self.scene.backdrop
-        if backdrop is None:
+        target = self.scene.paste_target
+        if target is None:
             yield from self.rendered(range(self.num_frames))
             return
         # A photograph around the crop may move with the head; a video of the person moves by itself.
-        renderer = self.make_renderer(wide=isinstance(backdrop, StillBackdrop))
+        renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
         make_paster = self.scene.mouth_paster
         paster = self._head_paster(renderer) if make_paster is None else make_paster()
         controls = self.controls.of(range(self.num_frames))
-        for control, background in zip(controls, backdrop.frames(self.num_frames), strict=True):
-            yield paster.paste(renderer.frame(control), background)
+        for control, frame in zip(controls, target.frames(self.num_frames), strict=True):
+            yield paster.paste(renderer.frame(control), frame)
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
-        """Renders some frames, without what the head is put back into."""
+        """Renders the crop of some frames, not pasted into photograph or video."""
         renderer = self.make_renderer()
         for control in self.controls.of(frames):
             yield apply_view(renderer.frame(control), self.scene.motion.view)
@@ -145,11 +145,11 @@ class Film:
         """Prepares the renderer of this film; `wide` frames show a margin around the crop."""
         return make_renderer(self.runtime, self.identity, self.look.turn, wide=wide, people=self.people)
 
-    def _head_paster(self, renderer: Renderer) -> Paster:
+    def _head_paster(self, renderer: Renderer) -> HeadPaster:
         source = self.identity.source_crop
         assert source is not None
         own = renderer.frame(Controls(self._own_content(), self.scene.motion.own))
-        return Paster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
+        return HeadPaster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
 
     def _own_content(self) -> Content:
         """Returns the content that the photograph shows; a `paper` talker does not encode it, and any will do."""

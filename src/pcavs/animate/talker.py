@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pcavs
 from pcavs.animate.compose.dub import MouthPaster
-from pcavs.animate.compose.paste import Backdrop, FilmBackdrop, open_backdrop
+from pcavs.animate.compose.paste import PasteTarget, VideoTarget, open_paste_target
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
@@ -156,15 +156,15 @@ class Talker:
         policy = dataclasses.replace(timing.policy, choice=read_choice(options.face, reader))
         side_px = None if options.full_frame else options.size or spec.sizes.picture_px
         identity = read_identities((options.identity, *options.references), side_px, reader._replace(policy=policy))
-        backdrop = open_backdrop(options, identity, num_frames)
+        paste_target = open_paste_target(options, identity, num_frames)
         scene = Scene(
             identity=identity,
             mel=mel,
             num_frames=num_frames,
             motion=motion_reader.read(identity, mel, num_frames, progress),
             timing=timing,
-            backdrop=backdrop,
-            mouth_paster=self._mouth_paster(options, policy, backdrop),
+            paste_target=paste_target,
+            mouth_paster=self._mouth_paster(options, policy, paste_target),
         )
         look = Look(
             turn=options.turn,
@@ -180,10 +180,10 @@ class Talker:
         return FaceReader(self.runtime, self._landmarker, choose_timing(options.compat, self.runtime.spec))
 
     def _mouth_paster(
-        self, options: FilmOptions, policy: TrackPolicy, backdrop: Backdrop | None
+        self, options: FilmOptions, policy: TrackPolicy, paste_target: PasteTarget | None
     ) -> Callable[[], MouthPaster] | None:
         """Returns what makes a mouth paster, if a video of the person is dubbed whose head motion stays as it is."""
-        if options.pose is not None or not isinstance(backdrop, FilmBackdrop):
+        if options.pose is not None or not isinstance(paste_target, VideoTarget):
             return None
         choice = TrackPolicy(choice=policy.choice)
 

@@ -106,7 +106,7 @@ class Lips:
         """Extrapolates the displacement of each lip over the opening."""
         part = displacement[self.box].astype(np.float64)
         source_rows = self._rows[:, None] + part[..., 1]
-        # In each column: the last row above the upper anchor's new place, and the first below the lower one's.
+        # In each column, the last row above the new place of either anchor; in the middle where it is outside the box.
         passed = source_rows >= self._upper_anchor
         above = np.where(passed.any(axis=0), passed.argmax(axis=0), len(part) // 2).clip(1) - 1
         passed = source_rows <= self._lower_anchor
@@ -115,10 +115,8 @@ class Lips:
         top, upper_lip = self._at_anchor(part, source_rows, above, self._upper_anchor)
         bottom, lower_lip = self._at_anchor(part, source_rows, below, self._lower_anchor)
         rows = np.arange(len(part))[:, None]
-        beneath_top, above_bottom = (
-            ((rows - top) / _BLEND_CELLS).clip(0, 1),
-            ((bottom - rows) / _BLEND_CELLS).clip(0, 1),
-        )
+        beneath_top = ((rows - top) / _BLEND_CELLS).clip(0, 1)
+        above_bottom = ((bottom - rows) / _BLEND_CELLS).clip(0, 1)
         upper = part + (self._taper * beneath_top)[..., None] * (upper_lip - part)
         lower = part + (self._taper * above_bottom)[..., None] * (lower_lip - part)
         return SplitDisplacement(upper.astype(np.float32), lower.astype(np.float32))

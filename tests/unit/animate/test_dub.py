@@ -1,18 +1,18 @@
-"""Mouths put into a film of the person: only there, where the film has the face, in the film's light."""
+"""Dubbing: only mouth and chin are pasted, where the video has the face, in the video's light."""
 
 import numpy as np
 import pytest
 
 from helpers.heads import average_mesh, smooth_picture
-from pcavs.animate.compose.dub import MouthPaster, fitted, mouth_mask
+from pcavs.animate.compose.dub import MouthPaster, fit_affine, mouth_mask
 from pcavs.face.regions import EYES, INNER_LIPS
 
 SIDE = 128
 SIZE = (200, 240)
 
 
-class Seen:
-    """A follower that sees what it is told."""
+class FixedFollower:
+    """A follower that finds the given meshes."""
 
     def __init__(self, meshes):
         self.meshes = iter(meshes)
@@ -28,7 +28,7 @@ def moved(mesh, scale=0.8, shift=(60.0, 20.0)):
 
 
 def whole_mask(there, made, size=SIZE):
-    """The mask in a picture of the film's size."""
+    """The mask in a picture of the video's size."""
     whole = np.zeros(size, np.float32)
     box, mask = mouth_mask(there, made, size)
     whole[box] = mask
@@ -37,11 +37,11 @@ def whole_mask(there, made, size=SIZE):
 
 def paster(*there):
     made = average_mesh(SIDE)
-    return MouthPaster(Seen(there), Seen([made] * len(there)))
+    return MouthPaster(FixedFollower(there), FixedFollower([made] * len(there)))
 
 
 @pytest.fixture
-def film():
+def video():
     return smooth_picture(240, seed=5)[: SIZE[0]]
 
 
@@ -55,10 +55,10 @@ def test_one_face_is_laid_over_the_other():
     turn = np.array([[0.9, 0.2, 30.0], [-0.2, 0.9, 12.0]])
     there = made.copy()
     there[:, :2] = made[:, :2] @ turn[:, :2].T + turn[:, 2]
-    assert fitted(made, there) == pytest.approx(turn, abs=1e-3)
+    assert fit_affine(made, there) == pytest.approx(turn, abs=1e-3)
 
 
-def test_the_mask_has_the_mouth_and_neither_eyes_nor_ears():
+def test_the_mask_contains_the_mouth_and_neither_eyes_nor_ears():
     there = moved(average_mesh(SIDE))
     mask = whole_mask(there, there[:, :2])
     rows, columns = (there[:, axis].round().astype(int) for axis in (1, 0))
@@ -67,7 +67,7 @@ def test_the_mask_has_the_mouth_and_neither_eyes_nor_ears():
     assert mask[rows[[127, 356, 234, 454]], columns[[127, 356, 234, 454]]].max() == 0
 
 
-def test_a_jaw_that_sinks_stays_inside():
+def test_the_mask_contains_a_lowered_jaw():
     there = moved(average_mesh(SIDE))
     lower = there[:, :2].copy()
     lower[:, 1] += 8 * (lower[:, 1] > there[13, 1])
@@ -76,8 +76,8 @@ def test_a_jaw_that_sinks_stays_inside():
     assert whole_mask(there, lower)[chin[1], chin[0]] > 0.7
 
 
-def test_the_mask_is_the_same_in_a_larger_film():
-    """It is blurred in a box; that box must not be felt."""
+def test_the_mask_does_not_depend_on_the_frames_size():
+    """It is blurred in a box, whose edges must have no effect."""
     there = moved(average_mesh(SIDE))
     small = whole_mask(there, there[:, :2])
     far = there.copy()
@@ -87,27 +87,27 @@ def test_the_mask_is_the_same_in_a_larger_film():
     assert large.sum() == pytest.approx(small.sum(), rel=1e-5)
 
 
-def test_outside_of_the_mask_the_film_stays_to_the_last_bit(film, head):
+def test_outside_the_mask_the_video_is_unchanged(video, head):
     there = moved(average_mesh(SIDE))
-    frame = paster(there).paste(head, film)
+    frame = paster(there).paste(head, video)
     outside = whole_mask(there, there[:, :2]) == 0
     assert outside.mean() > 0.7
-    assert np.array_equal(frame[outside], film[outside])
+    assert np.array_equal(frame[outside], video[outside])
     lips = there[list(INNER_LIPS), :2].mean(axis=0).round().astype(int)
-    assert np.abs(frame[lips[1], lips[0]].astype(int) - film[lips[1], lips[0]]).max() > 5
+    assert np.abs(frame[lips[1], lips[0]].astype(int) - video[lips[1], lips[0]]).max() > 5
 
 
-def test_the_mouth_is_where_the_film_has_it(film):
-    """A white spot on the made lips comes to lie on the film's."""
+def test_the_mouth_is_placed_on_the_videos_mouth(video):
+    """A white spot on the rendered lips is pasted onto the video's lips."""
     there, own = moved(average_mesh(SIDE), scale=1.2, shift=(-20.0, 5.0)), average_mesh(SIDE)
     mouth, lips = (mesh[list(INNER_LIPS), :2].mean(axis=0).round().astype(int) for mesh in (there, own))
     head = np.full((SIDE, SIDE, 3), 60, np.uint8)
     head[lips[1] - 1 : lips[1] + 2, lips[0] - 1 : lips[0] + 2] = 250
-    frame = paster(there).paste(head, np.full_like(film, 60))
+    frame = paster(there).paste(head, np.full_like(video, 60))
     assert np.array(np.unravel_index(frame[..., 0].argmax(), SIZE)) == pytest.approx(mouth[::-1], abs=1)
 
 
-def test_the_light_is_the_films_own(head):
+def test_the_mouth_takes_the_videos_light(head):
     dark = np.full((*SIZE, 3), 40, np.uint8)
     there = moved(average_mesh(SIDE))
     pale = np.full_like(head, 200)
@@ -115,7 +115,7 @@ def test_the_light_is_the_films_own(head):
     assert np.abs(frame.astype(int) - 40).max() <= 1
 
 
-def test_the_light_does_not_leap(head):
+def test_the_colour_offset_is_smoothed_over_time(head):
     there = moved(average_mesh(SIDE))
     pasting = paster(there, there)
     pasting.paste(np.full_like(head, 100), np.full((*SIZE, 3), 100, np.uint8))
@@ -124,10 +124,10 @@ def test_the_light_does_not_leap(head):
     assert frame[lips[1], lips[0]] == pytest.approx(110, abs=1)
 
 
-def test_a_frame_without_the_face_is_left_as_it_is(film, head):
-    assert paster(None).paste(head, film) is film
+def test_a_frame_without_the_face_is_unchanged(video, head):
+    assert paster(None).paste(head, video) is video
 
 
-def test_a_face_that_leaves_the_picture_is_no_mistake(film, head):
-    assert paster(moved(average_mesh(SIDE), shift=(200.0, 150.0))).paste(head, film).shape == film.shape
-    assert np.array_equal(paster(moved(average_mesh(SIDE), shift=(900.0, 0.0))).paste(head, film), film)
+def test_a_face_outside_the_frame_is_accepted(video, head):
+    assert paster(moved(average_mesh(SIDE), shift=(200.0, 150.0))).paste(head, video).shape == video.shape
+    assert np.array_equal(paster(moved(average_mesh(SIDE), shift=(900.0, 0.0))).paste(head, video), video)

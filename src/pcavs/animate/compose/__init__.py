@@ -1,1 +1,1 @@
-"""Puts rendered heads and mouths back into a photograph or a video."""
+"""Pastes rendered heads and mouths into a photograph or a video (`--full-frame`)."""

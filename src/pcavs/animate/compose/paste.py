@@ -1,4 +1,8 @@
-"""Puts a talking head back into the picture, or the film, that it was cut from."""
+"""Pastes a rendered head into the photograph, or the video, that its crop was cut from.
+
+The last step before a frame is written, if the user asks for the whole picture. Where a video is dubbed, `dub` does
+this step instead.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,107 +23,119 @@ from pcavs.numeric import smoothstep
 from pcavs.types import CropTransform, Picture
 
 _FEATHER: Final = 0.18
-"""Share of the crop's side over which the head turns into the picture."""
-_EDGE: Final = 0.02
-"""Share of the side, next to the crop's edge, that is never used: there the crop repeats what it could not see."""
+"""Width of the seam, where the head fades into the picture, as a share of the crop's side. Chosen by eye."""
+_UNUSED_EDGE: Final = 0.02
+"""Width, as a share of the crop's side, of its outermost part, which is never used: beyond the photograph the crop
+repeats its edge. Chosen by eye."""
+_SUPERELLIPSE_EXPONENT: Final = 6
+"""Exponent of the superellipse that the mask's contours are: a square with round corners. Chosen by eye."""
+_SEAM: Final = (0.02, 0.98)
+"""Values of the mask between which a pixel counts as part of the seam."""
 
 
 @runtime_checkable
-class Backdrop(Protocol):
-    """What is behind the head."""
+class PasteTarget(Protocol):
+    """The frames that the head is pasted into."""
 
     def frames(self, num_frames: int) -> Iterator[Picture]:
-        """Gives the background of each frame of a film, all of one even size; not to be drawn on."""
+        """Yields one frame for each frame of the film, all of one even size. They must not be changed."""
         ...
 
 
-class StillBackdrop:
-    """A photograph."""
+class PhotographTarget:
+    """The photograph, for every frame."""
 
     def __init__(self, picture: Picture) -> None:
-        """Takes the picture; an odd row or column at its end is left out, as films have none."""
-        self._picture = evened(picture)
+        """Takes the photograph; an odd last row or column is cut off, as films have none."""
+        self._picture = crop_to_even(picture)
 
     def frames(self, num_frames: int) -> Iterator[Picture]:
-        """Gives the same picture again and again."""
+        """Yields the same picture for every frame."""
         for _ in range(num_frames):
             yield self._picture
 
 
-class FilmBackdrop:
-    """A film of the person, from its beginning."""
+class VideoTarget:
+    """A video of the person, from its beginning."""
 
     def __init__(self, path: Path, largest_side_px: int) -> None:
-        """Takes the film and the size to which it is reduced: that of its first frame as a picture."""
+        """Takes the video.
+
+        Args:
+            path: The video.
+            largest_side_px: Larger side to which its frames are reduced: that of its first frame as it was read for the
+                identity.
+        """
         self._path, self._largest_side_px = path, largest_side_px
 
     def check(self, num_frames: int) -> None:
-        """Refuses a film that is over before the speech is.
+        """Checks that the video is not shorter than the speech.
 
         Raises:
             InputError: It is.
         """
-        there = count_pictures(self._path, 0.0, None)
-        if there < num_frames:
+        available = count_pictures(self._path, 0.0, None)
+        if available < num_frames:
             raise InputError(
-                f"{self._path} lasts {frame_time_s(there):.2f} s and the speech {frame_time_s(num_frames):.2f} s; "
-                "give a longer film of the person, or an --end"
+                f"{self._path} lasts {frame_time_s(available):.2f} s and the speech {frame_time_s(num_frames):.2f} s; "
+                "give a longer video of the person, or an --end"
             )
 
     def frames(self, num_frames: int) -> Iterator[Picture]:
-        """Reads the film's frames; the last is held where the stream has fewer than it said."""
+        """Reads the video's frames; repeats the last one if the stream has fewer than its header says."""
         picture: Picture | None = None
-        given = 0
+        num_read = 0
         for picture in read_frames(self._path, 0.0, frame_time_s(num_frames), self._largest_side_px):
-            given += 1
-            yield evened(picture)
+            num_read += 1
+            yield crop_to_even(picture)
         assert picture is not None
-        for _ in range(num_frames - given):
-            yield evened(picture)
+        for _ in range(num_frames - num_read):
+            yield crop_to_even(picture)
 
 
-class Paster:
-    """Lays crops over backgrounds: always at the same place, feathered, in the picture's own colours."""
+class HeadPaster:
+    """Pastes crops at their place in the photograph, with a soft seam and the colours of the photograph."""
 
-    def __init__(self, source: SourceCrop, side_px: int, first: Square) -> None:
-        """Prepares mask and colours.
+    def __init__(self, source: SourceCrop, side_px: int, own: Square) -> None:
+        """Prepares the mask and the colour offset, which are the same for all frames, so that nothing flickers.
 
         Args:
-            source: Where the crop is from.
-            side_px: Of the crop.
-            first: What the talker makes of the identity picture with its own pose: where it differs in colour from
-                the picture, around the seam, every frame does, and is corrected alike, so that nothing flickers.
+            source: The photograph and the place of the crop in it.
+            side_px: Side of the crop.
+            own: The crop as the talker renders it for the photograph's own content and pose. The median by which its
+                colours differ from the photograph's along the seam is added to every crop.
         """
-        picture = evened(source.picture)
-        self._back = invert(source.transform)
-        self._box = _seen(self._back, side_px, picture)
-        self._mask = self._placed(feathered(side_px))[..., None]
+        picture = crop_to_even(source.picture)
+        self._to_picture = invert(source.transform)
+        self._box = _bounding_box(self._to_picture, side_px, picture)
+        self._mask = self._warp(feather_mask(side_px))[..., None]
         x0, y0, x1, y1 = self._box
-        seam = ((self._mask > 0.02) & (self._mask < 0.98))[..., 0]
-        difference = picture[y0:y1, x0:x1].astype(np.float32) - self._placed(first)
+        seam = ((self._mask > _SEAM[0]) & (self._mask < _SEAM[1]))[..., 0]
+        difference = picture[y0:y1, x0:x1].astype(np.float32) - self._warp(own)
         self._offset = np.median(difference[seam], axis=0) if seam.any() else np.zeros(3, np.float32)
 
-    def paste(self, crop: Square, background: Picture) -> Picture:
-        """Gives the whole frame; outside of the mask it is the background to the last bit."""
+    def paste(self, crop: Square, target: Picture) -> Picture:
+        """Returns a copy of the target frame with the crop in it; where the mask is 0 it equals the target exactly."""
         x0, y0, x1, y1 = self._box
-        under = background[y0:y1, x0:x1].astype(np.float32)
-        over = self._placed(crop) + self._offset
-        frame = background.copy()
-        frame[y0:y1, x0:x1] = np.rint((under + self._mask * (over - under)).clip(0, 255)).astype(np.uint8)
+        background = target[y0:y1, x0:x1].astype(np.float32)
+        foreground = self._warp(crop) + self._offset
+        frame = target.copy()
+        blended = background + self._mask * (foreground - background)
+        frame[y0:y1, x0:x1] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
-    def _placed(self, crop: np.ndarray) -> Float32[np.ndarray, "rows columns *channels"]:
-        """A crop, or its mask, in pixels of the picture."""
+    def _warp(self, crop: np.ndarray) -> Float32[np.ndarray, "rows columns *channels"]:
+        """Warps a crop, or its mask, into the box of the photograph that it covers; 0 outside the crop."""
         x0, y0, x1, y1 = self._box
-        there = self._back.copy()
-        there[:, 2] -= (x0, y0)
+        to_box = self._to_picture.copy()
+        to_box[:, 2] -= (x0, y0)
         size = (x1 - x0, y1 - y0)
-        placed = cv2.warpAffine(crop, there, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        return placed.astype(np.float32)
+        warped = cv2.warpAffine(crop, to_box, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+        return warped.astype(np.float32)
 
 
-def open_backdrop(options: FilmOptions, identity: Identity, num_frames: int) -> Backdrop | None:
-    """Opens what the head is to be put back into; None where the film is the crop.
+def open_paste_target(options: FilmOptions, identity: Identity, num_frames: int) -> PasteTarget | None:
+    """Opens what the head is pasted into; None without `full_frame`, where the film shows the crop.
 
     Raises:
         InputError: The video of the person is too short.
@@ -129,30 +145,30 @@ def open_backdrop(options: FilmOptions, identity: Identity, num_frames: int) -> 
     assert identity.source_crop is not None
     picture = identity.source_crop.picture
     if read_header(options.identity) is not None or count_pictures(options.identity, 0.0, None) < 2:
-        return StillBackdrop(picture)
-    film = FilmBackdrop(options.identity, max(picture.shape[:2]))
-    film.check(num_frames)
-    return film
+        return PhotographTarget(picture)
+    video = VideoTarget(options.identity, max(picture.shape[:2]))
+    video.check(num_frames)
+    return video
 
 
-def feathered(side_px: int) -> Float32[np.ndarray, "side side"]:
-    """Mask of a square with round corners: 1 in the middle, softly 0 at the edges."""
+def feather_mask(side_px: int) -> Float32[np.ndarray, "side side"]:
+    """Returns the mask of a crop: 1 in the middle, smoothly 0 towards its edges, with round corners."""
     place = np.abs((np.arange(side_px) + 0.5) / side_px - 0.5) * 2
-    # A superellipse follows the square and has no corners.
-    distance = (place[:, None] ** 6 + place[None, :] ** 6) ** (1 / 6)
-    return smoothstep((1 - 2 * _EDGE - distance) / (2 * _FEATHER)).astype(np.float32)
+    exponent = _SUPERELLIPSE_EXPONENT
+    distance = (place[:, None] ** exponent + place[None, :] ** exponent) ** (1 / exponent)
+    return smoothstep((1 - 2 * _UNUSED_EDGE - distance) / (2 * _FEATHER)).astype(np.float32)
 
 
-def evened(picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Leaves out an odd last row or column."""
+def crop_to_even(picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Cuts off an odd last row or column, which H.264 with 4:2:0 colour cannot store."""
     height, width = picture.shape[:2]
     return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
 
 
-def _seen(back: CropTransform, side_px: int, picture: Picture) -> tuple[int, int, int, int]:
-    """Box of the crop in the picture."""
+def _bounding_box(to_picture: CropTransform, side_px: int, picture: Picture) -> tuple[int, int, int, int]:
+    """Returns the smallest box (x0, y0, x1, y1) of the picture around the crop, at least one pixel large."""
     corners = np.array([[-0.5, -0.5], [side_px, -0.5], [-0.5, side_px], [side_px, side_px]])
-    places = corners @ back[:, :2].T + back[:, 2]
+    places = corners @ to_picture[:, :2].T + to_picture[:, 2]
     height, width = picture.shape[:2]
     x0, y0 = np.clip(np.floor(places.min(axis=0)), 0, [width - 1, height - 1]).astype(int)
     x1, y1 = np.clip(np.ceil(places.max(axis=0)) + 1, [x0 + 1, y0 + 1], [width, height]).astype(int)
