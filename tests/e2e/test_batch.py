@@ -1,4 +1,4 @@
-"""`pcavs batch`: one talker for all rows, failures told by row, finished rows passed over."""
+"""`pcavs batch`: one talker for all rows, errors by row, finished rows skipped."""
 
 import json
 
@@ -43,29 +43,29 @@ def test_a_row_that_fails_does_not_stop_the_others(run, jobs):
     assert "row 2: " in said.out
     assert "nobody.jpg" in said.out
     assert "row 3: no such setting: sise; did you mean size?" in said.out
-    assert "2 films made, 0 there already, 2 failed, of 4" in said.out
+    assert "2 films made, 0 finished earlier, 2 failed, of 4" in said.out
     films = sorted(path.name for path in jobs.parent.glob("*.mp4*"))
     assert films == ["four.mp4", "one.mp4"]
 
 
-def test_finished_rows_are_passed_over(run, jobs):
+def test_finished_rows_are_skipped(run, jobs):
     run(jobs)
     (jobs.parent / "four.mp4").unlink()
     before = (jobs.parent / "one.mp4").stat().st_mtime_ns
     code, said, _ = run(jobs)
     assert code == 1
-    assert "1 films made, 1 there already, 2 failed" in said.out
+    assert "1 films made, 1 finished earlier, 2 failed" in said.out
     assert (jobs.parent / "one.mp4").stat().st_mtime_ns == before
-    assert "2 films made, 0 there already" in run(jobs, "--again")[1].out
+    assert "2 films made, 0 finished earlier" in run(jobs, "--again")[1].out
 
 
-def test_all_well_is_exit_code_0_and_loads_nothing_twice(run, jobs):
+def test_success_is_exit_code_0_and_finished_rows_load_nothing(run, jobs):
     rows = jobs.read_text().splitlines()
     jobs.write_text("\n".join([rows[0], rows[3]]))
     assert run(jobs)[0] == 0
     code, said, loads = run(jobs)
     assert (code, loads) == (0, 0)
-    assert "0 films made, 2 there already" in said.out
+    assert "0 films made, 2 finished earlier" in said.out
     journal = [json.loads(line) for line in (jobs.parent / "jobs.jsonl.journal.jsonl").read_text().splitlines()]
     assert [row["done"] for row in journal] == [True, True]
 
@@ -80,14 +80,14 @@ def test_a_changed_row_is_made_again_only_if_it_may_overwrite(run, jobs):
     assert run(jobs)[0] == 0
 
 
-def test_a_journal_that_was_cut_short_is_no_obstacle(run, jobs):
+def test_a_truncated_journal_is_accepted(run, jobs):
     run(jobs)
     journal = jobs.parent / "jobs.jsonl.journal.jsonl"
     journal.write_text(journal.read_text()[:-20])
-    assert "there already" in run(jobs)[1].out
+    assert "finished earlier" in run(jobs)[1].out
 
 
-def test_a_list_that_is_not_there(run, tmp_path):
+def test_a_missing_list_is_refused(run, tmp_path):
     code, said, loads = run(tmp_path / "none.csv")
     assert (code, loads) == (1, 0)
     assert "none.csv cannot be opened" in said.err

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pcavs.animate.encode_pose import read_pose_source
+from pcavs.animate.encode_pose import encode_pose_source
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.identity import FaceReader
 from pcavs.animate.run import write_report
@@ -47,7 +47,7 @@ def gappy(small, write):
     return write([grey if t in BLANK else np.roll(small, t, axis=1) for t in range(15)])
 
 
-def eyes_of(loud_mouth, landmarker, **policy):
+def reader_of(loud_mouth, landmarker, **policy):
     return FaceReader(loud_mouth.runtime, landmarker, DefaultTiming(), TrackPolicy(**policy))
 
 
@@ -56,7 +56,7 @@ def measured(path, landmarker, **policy):
 
 
 def read(path, loud_mouth, landmarker, **policy):
-    return read_pose_source(path, 100, eyes_of(loud_mouth, landmarker, **policy), lambda *_: None)
+    return encode_pose_source(path, 100, reader_of(loud_mouth, landmarker, **policy), lambda *_: None)
 
 
 @pytest.mark.parametrize(("missing", "length"), [("interpolate", 15), ("hold", 15), ("skip", 12)])
@@ -150,16 +150,16 @@ def test_a_cut_to_another_shot_of_the_same_place_is_one(landmarker, small, write
 
 @pytest.mark.parametrize("words", ["largest", "left", "right", "0", "12"])
 def test_faces_are_chosen_in_words(loud_mouth, landmarker, words):
-    assert read_choice(words, eyes_of(loud_mouth, landmarker)).name
+    assert read_choice(words, reader_of(loud_mouth, landmarker)).name
 
 
 def test_a_choice_that_is_none(loud_mouth, landmarker):
     with pytest.raises(InputError, match="give largest, left, right, a number, or a picture"):
-        read_choice("middle", eyes_of(loud_mouth, landmarker))
+        read_choice("middle", reader_of(loud_mouth, landmarker))
 
 
 def test_a_face_is_chosen_by_a_picture_of_the_person(loud_mouth, landmarker, face):
-    assert read_choice(str(face), eyes_of(loud_mouth, landmarker)).name == "the one most like the reference"
+    assert read_choice(str(face), reader_of(loud_mouth, landmarker)).name == "the one most like the reference"
 
 
 def write_odd(path, small, times_ms):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pcavs.animate.encode_pose import read_pose_source
+from pcavs.animate.encode_pose import encode_pose_source
 from pcavs.animate.identity import FaceReader
 from pcavs.animate.timing import DefaultTiming
 from pcavs.face.landmarker import FaceLandmarker
@@ -32,8 +32,8 @@ def test_a_short_pose_source_goes_to_and_fro_without_a_jump(loud_mouth, face, dr
 
 def test_only_as_much_of_the_pose_source_is_read_as_is_needed(loud_mouth, drift):
     told = []
-    eyes = FaceReader(loud_mouth.runtime, FaceLandmarker(), DefaultTiming())
-    source = read_pose_source(drift, 4, eyes, lambda *progress: told.append(progress))
+    reader = FaceReader(loud_mouth.runtime, FaceLandmarker(), DefaultTiming())
+    source = encode_pose_source(drift, 4, reader, lambda *progress: told.append(progress))
     assert len(source.codes) == 4
     assert told[-1][1:] == (8, 8)
     assert [done for _, done, _ in told] == list(range(1, 9))
@@ -48,10 +48,10 @@ def test_without_a_pose_source_the_pictures_own_pose_is_held(loud_mouth, face, m
 
 def test_smoothing_keeps_ramps_and_moves_nothing_in_time():
     ramp = np.linspace(0, 1, 20, dtype=np.float32)[:, None] * np.ones(12, np.float32)
-    assert np.allclose(DefaultTiming().settle(ramp)[2:-2], ramp[2:-2], atol=1e-6)
+    assert np.allclose(DefaultTiming().smooth(ramp)[2:-2], ramp[2:-2], atol=1e-6)
     bump = np.zeros((21, 12), np.float32)
     bump[10] = 1
-    smooth = DefaultTiming().settle(bump)
+    smooth = DefaultTiming().smooth(bump)
     assert smooth[:, 0].argmax() == 10
     assert np.allclose(smooth, smooth[::-1])
     assert smooth[:, 0].sum() == pytest.approx(1)
@@ -61,7 +61,7 @@ def test_smoothing_takes_noise_and_leaves_nods():
     time = np.arange(200) / 25
     nod = np.sin(2 * np.pi * 2 * time)
     noise = np.random.default_rng(0).normal(0, 1, 200)
-    kept = DefaultTiming().settle(np.repeat(nod[:, None], 12, 1).astype(np.float32))[5:-5, 0]
-    left = DefaultTiming().settle(np.repeat(noise[:, None], 12, 1).astype(np.float32))[5:-5, 0]
+    kept = DefaultTiming().smooth(np.repeat(nod[:, None], 12, 1).astype(np.float32))[5:-5, 0]
+    left = DefaultTiming().smooth(np.repeat(noise[:, None], 12, 1).astype(np.float32))[5:-5, 0]
     assert np.abs(kept).max() > 0.87
     assert left.std() < 0.6

@@ -1,1 +1,1 @@
-"""A picture, a voice and a pose source become a talking film."""
+"""Makes a film from a photograph, driving audio and a pose source."""

@@ -1,4 +1,8 @@
-"""`pcavs batch`: many films, one talker; a row that fails does not stop the others."""
+"""Implements `pcavs batch`: makes the films of a list of jobs with one loaded talker.
+
+A row that fails does not stop the others. A journal (JSON lines) records the outcome of each row, so that a later run
+skips finished ones. Rows may come from strangers, so the readers refuse everything odd with one line.
+"""
 
 import csv
 import dataclasses
@@ -11,122 +15,145 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
 from pcavs.animate.options import AnimateOptions, BatchOptions
-from pcavs.animate.run import make
-from pcavs.animate.say import with_voice
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.run import make_film
+from pcavs.animate.say import with_driving_audio
+from pcavs.animate.talker import Talker, load_talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
 from pcavs.media.files import path_exists
 
 logger = logging.getLogger(__name__)
 
-_MOST_BYTES: Final = 64_000_000
-_COMMON: Final = {"weights", "device", "quiet", "json"}
-"""Settings that hold for all rows, or mean nothing in one."""
-_TRUE, _FALSE = ("true", "yes", "1"), ("false", "no", "0")
+_MAX_BYTES: Final = 64_000_000
+"""Size of the largest list that is read."""
+_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json"}
+"""Settings of `pcavs animate` that a row cannot have: they hold for the whole batch, or mean nothing in it."""
+_TRUE_WORDS: Final = ("true", "yes", "1")
+_FALSE_WORDS: Final = ("false", "no", "0")
+_QUOTED_CHARACTERS: Final = 40
+"""Characters of a wrong name or value that an error message repeats."""
+_DIGEST_CHARACTERS: Final = 16
+"""Hexadecimal digits that identify a row in the journal."""
 
 
 class Report(NamedTuple):
-    """What became of the rows."""
+    """The outcome of a batch."""
 
     made: int
-    passed_over: int
+    skipped: int
+    """Rows that an earlier run finished."""
     failed: int
     lines: list[str]
-    """A line a row that failed, and one for all."""
+    """One line for each row that failed, and one for the whole batch."""
 
     @property
     def ok(self) -> bool:
-        """Whether every film is there."""
+        """Whether no row failed."""
         return not self.failed
 
 
 class Job(NamedTuple):
-    """A row."""
+    """One row of a list."""
 
     number: int
-    """From 1 on."""
+    """Position in the list, from 1 on."""
     fields: dict[str, Any]
+    """Settings by name, as they were read."""
 
 
 def run(options: BatchOptions) -> Report:
-    """Makes the films of a list, one after the other.
+    """Makes the films of a list, one after the other; errors of single rows are in the report.
 
     Raises:
-        PcavsError: The list, the weights or the journal cannot be used; what is wrong with a row is in the report.
+        PcavsError: The list cannot be read, or the journal cannot be written.
     """
     jobs = list(read_jobs(options.jobs))
     journal = options.journal or options.jobs.with_name(options.jobs.name + ".journal.jsonl")
-    done = set() if options.again else _done(journal)
+    finished = set() if options.again else _finished(journal)
     talker: Talker | None = None
-    made = passed_over = 0
+    made = skipped = 0
     lines: list[str] = []
     for job in jobs:
         digest = _digest(job)
         try:
             film = film_options(job, options.jobs.parent)
-            if digest in done and path_exists(film.out):
-                passed_over += 1
+            if digest in finished and path_exists(film.out):
+                skipped += 1
                 continue
             talker = talker or load_talker(options.weights, options.device)
-            # What was begun by an earlier run of the same row is this batch's own.
-            with with_voice(dataclasses.replace(film, overwrite=film.overwrite or options.again)) as spoken:
-                summary = make(talker, spoken, lambda *_: None)
+            with with_driving_audio(dataclasses.replace(film, overwrite=film.overwrite or options.again)) as resolved:
+                summary = make_film(talker, resolved, no_progress)
             made += 1
-            _note(journal, {"row": job.number, "digest": digest, "done": True, "film": dataclasses.asdict(summary)})
+            _append(journal, {"row": job.number, "digest": digest, "done": True, "film": dataclasses.asdict(summary)})
         except PcavsError as error:
             lines.append(f"row {job.number}: {' '.join(str(error).split())}")
             logger.warning("%s", lines[-1])
-            _note(journal, {"row": job.number, "digest": digest, "done": False, "error": str(error)})
-    total = f"{made} films made, {passed_over} there already, {len(lines)} failed, of {len(jobs)}; see {journal}"
-    return Report(made, passed_over, len(lines), [*lines, total])
+            _append(journal, {"row": job.number, "digest": digest, "done": False, "error": str(error)})
+    total = f"{made} films made, {skipped} finished earlier, {len(lines)} failed, of {len(jobs)}; see {journal}"
+    return Report(made, skipped, len(lines), [*lines, total])
 
 
 def read_jobs(path: Path) -> Iterator[Job]:
-    """Reads the rows of a list, without looking at what they say.
+    """Reads the rows of a list without checking their settings.
+
+    Args:
+        path: A .csv file, whose first line names the settings, or a .jsonl file with one object a line.
 
     Raises:
         InputError: The list cannot be read.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path} is larger than {_MOST_BYTES // 1_000_000} MB; split it")
+        if path.stat().st_size > _MAX_BYTES:
+            raise InputError(f"{path} is larger than {_MAX_BYTES // 1_000_000} MB; split it")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check its name and permissions") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not text in UTF-8; save it so") from error
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8") from error
     if path.suffix not in (".csv", ".jsonl"):
-        raise InputError(f"{path} is neither .csv nor .jsonl; docs/pose.md shows both")
+        raise InputError(f"{path} is neither .csv nor .jsonl; give one of these (docs/pose.md shows both)")
     rows = list(_json_rows(path, text) if path.suffix == ".jsonl" else _csv_rows(path, text))
     if not rows:
-        raise InputError(f"{path} has no rows; give one a film")
+        raise InputError(f"{path} has no rows; give one for each film")
     return (Job(number, fields) for number, fields in enumerate(rows, start=1))
 
 
 def film_options(job: Job, folder: Path) -> AnimateOptions:
-    """Turns a row into the options of its film.
+    """Converts a row into the options of its film.
+
+    Args:
+        job: The row.
+        folder: Folder of the list, to which file names are relative.
 
     Raises:
         InputError: A setting is unknown, missing, or of the wrong kind.
     """
-    known = {field.name: field for field in dataclasses.fields(AnimateOptions) if field.name not in _COMMON}
+    known = {field.name: field for field in dataclasses.fields(AnimateOptions) if field.name not in _BATCH_SETTINGS}
     values: dict[str, Any] = {}
     for name, value in job.fields.items():
         if name not in known:
-            hint = "; it is the same for all rows: give it on the command line" if name in _COMMON else ""
-            raise InputError(unknown_setting(str(name)[:40], known) + hint)
+            hint = "; it is the same for all rows: give it on the command line" if name in _BATCH_SETTINGS else ""
+            raise InputError(unknown_setting(str(name)[:_QUOTED_CHARACTERS], known) + hint)
         if value not in (None, ""):
             values[name] = _converted(name, known[name].type, value, folder)
     for name in ("identity", "out"):
         if name not in values:
-            raise InputError(f"there is no {name}; give it")
+            raise InputError(f"the setting {name} is missing; give it in every row")
     return AnimateOptions(**values)
 
 
 def _converted(name: str, kind: Any, value: Any, folder: Path) -> Any:
+    """Converts a value to the type of its setting.
+
+    Args:
+        name: The setting.
+        kind: Its type in `AnimateOptions`.
+        value: What the row has.
+        folder: Folder of the list.
+    """
     if name in ("pose", "face", "pose_face"):
-        there = folder / str(value)
-        word = str(there) if path_exists(there) and there.is_file() else str(value)
+        # These take words as well as files: a file of that name goes first.
+        path = folder / str(value)
+        word = str(path) if path_exists(path) and path.is_file() else str(value)
         return Path(word) if name == "pose" else word
     if name == "references":
         words = value if isinstance(value, list) else str(value).split(";")
@@ -136,21 +163,23 @@ def _converted(name: str, kind: Any, value: Any, folder: Path) -> Any:
         if Path in kinds:
             return folder / str(value)
         if bool in kinds:
-            return _truth(value)
+            return _boolean(value)
         if int in kinds:
             return int(str(value))
         if float in kinds:
             return float(str(value))
     except ValueError as error:
-        raise InputError(f"{name} is {str(value)[:40]!r}; give a number, or true or false for a switch") from error
+        raise InputError(
+            f"{name} is {str(value)[:_QUOTED_CHARACTERS]!r}; give a number, or true or false for a switch"
+        ) from error
     return str(value)
 
 
-def _truth(value: Any) -> bool:
+def _boolean(value: Any) -> bool:
     word = str(value).lower()
-    if word not in _TRUE + _FALSE:
+    if word not in _TRUE_WORDS + _FALSE_WORDS:
         raise ValueError(word)
-    return word in _TRUE
+    return word in _TRUE_WORDS
 
 
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
@@ -162,7 +191,7 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
         except (ValueError, RecursionError) as error:
             raise InputError(f"{path}, line {number}, is not JSON; give one object a line") from error
         if not isinstance(fields, dict):
-            raise InputError(f"{path}, line {number}, is no object in braces; give one a line")
+            raise InputError(f"{path}, line {number}, is not a JSON object in braces; give one object a line")
         yield fields
 
 
@@ -176,32 +205,35 @@ def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     names = [name.strip() for name in lines[0]]
     for number, row in enumerate(itertools.islice(lines, 1, None), start=1):
         if len(row) != len(names):
-            raise InputError(f"{path}, row {number}, has {len(row)} columns and the first line {len(names)}; even them")
+            counts = f"{len(row)} columns and the first line {len(names)}"
+            raise InputError(f"{path}, row {number}, has {counts}; give every row as many as the first line")
         yield dict(zip(names, row, strict=True))
 
 
 def _digest(job: Job) -> str:
-    return hashlib.sha256(json.dumps(job.fields, sort_keys=True).encode()).hexdigest()[:16]
+    """Returns a digest of a row's settings, by which the journal knows the row wherever it stands."""
+    return hashlib.sha256(json.dumps(job.fields, sort_keys=True).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
-def _done(journal: Path) -> set[str]:
-    """Digests of the rows that earlier runs finished; lines that were cut short by a kill are passed over."""
+def _finished(journal: Path) -> set[str]:
+    """Returns the digests of the rows that earlier runs finished; skips lines that are damaged, as after a kill."""
     if not journal.is_file():
         return set()
-    done: set[str] = set()
+    finished: set[str] = set()
     for line in journal.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             fields = json.loads(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(fields, dict) and fields.get("done") is True:
-            done.add(str(fields.get("digest")))
-    return done
+            finished.add(str(fields.get("digest")))
+    return finished
 
 
-def _note(journal: Path, fields: dict[str, Any]) -> None:
+def _append(journal: Path, fields: dict[str, Any]) -> None:
+    """Appends one line to the journal."""
     try:
         with journal.open("a", encoding="utf-8") as file:
             file.write(json.dumps(fields) + "\n")
     except OSError as error:
-        raise OutputError(f"{journal} cannot be written ({error.strerror}); give a journal elsewhere") from error
+        raise OutputError(f"{journal} cannot be written ({error.strerror}); give another --journal") from error

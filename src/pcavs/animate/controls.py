@@ -1,4 +1,4 @@
-"""What each frame of a film shows: the controls that a renderer takes."""
+"""Computes what each frame of a film shows: the controls that a renderer takes."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
@@ -12,7 +12,7 @@ from pcavs.runtime.base import Runtime
 from pcavs.types import Mel
 
 _CHUNK_FRAMES: Final = 64
-"""Frames whose speech is encoded at once: the content of a whole film is never held."""
+"""Frames whose speech is encoded at once, so that memory does not grow with the film."""
 
 Content: TypeAlias = Float32[np.ndarray, " content"]
 """Speech content code of one frame."""
@@ -30,7 +30,7 @@ class Controls(NamedTuple):
     pose: Pose
     """Where the head is."""
     eyelids: float = 0.0
-    """How far the eyes are closed: 0 open, 1 shut."""
+    """Eyelid closure: 0 open, 1 shut."""
 
 
 class ControlTrack:
@@ -47,23 +47,23 @@ class ControlTrack:
         pauses: Float32[np.ndarray, " frames"] | None = None,
         eyelids: Float32[np.ndarray, " frames"] | None = None,
     ) -> None:
-        """Takes what the controls are computed from.
+        """Takes the inputs of the controls.
 
         Args:
             runtime: Encodes the speech.
             timing: Says which pose a frame takes.
             mel: Mel spectrogram of the speech; frame k's window begins at bin 4 k.
-            poses: Head poses; where they are fewer than the film's frames they are walked to and fro.
-            articulation: Factor on the distance of the content from that of silence; 1 leaves it as it was heard.
-            pauses: How far the mouth rests in each frame, 0 to 1; None does not look for pauses.
-            eyelids: How far the eyes are closed in each frame, 0 to 1; None keeps them open.
+            poses: Head poses; if they are fewer than the film's frames, they are played to and fro.
+            articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
+            pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
+            eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
         """
         self._runtime, self._timing = runtime, timing
         self.mel, self.poses = mel, poses
         self.articulation, self.pauses, self.eyelids = articulation, pauses, eyelids
 
     def of(self, frames: Sequence[int]) -> Iterator[Controls]:
-        """Returns the controls of some frames, in their order; memory does not grow with their number."""
+        """Yields the controls of some frames, in their order; memory does not grow with their number."""
         for first in range(0, len(frames), _CHUNK_FRAMES):
             chunk = frames[first : first + _CHUNK_FRAMES]
             for t, content in zip(chunk, self._contents(chunk), strict=True):
@@ -71,7 +71,7 @@ class ControlTrack:
                 yield Controls(content, pose, 0.0 if self.eyelids is None else float(self.eyelids[t]))
 
     def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
-        """Encodes the speech of some frames; moves it away from or towards the content of silence."""
+        """Encodes the speech of some frames; moves their content away from that of silence, or towards it in pauses."""
         heard = self._runtime.encode_speech(mel_windows(self.mel, frames))
         if self.pauses is None and self.articulation == 1:
             return heard

@@ -1,9 +1,13 @@
-"""Encodes the head pose in each frame of a video with the talker's own motion encoder."""
+"""Encodes the head pose in each frame of a video with the talker's own motion encoder.
+
+Used where the network turns the head (`paper` talkers, `--turn network`) and `--pose` is a video: the result is pose
+codes. Heads that are turned by depth follow degrees, which `pose.measure` reads from landmarks.
+"""
 
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -17,41 +21,46 @@ from pcavs.pose.measure import FaceReport, completed, face_report, is_broken
 from pcavs.pose.track import limited
 from pcavs.types import Picture, Progress
 
-_BATCH = 16
-_LARGEST_STEP = np.array([0.052] * 9 + [0.03, 0.03, 0.02])
-"""Of a pose code between two frames where the film itself jumps: 3 degrees, and about 0.04 face widths."""
+_BATCH_FRAMES: Final = 16
+"""Crops that are encoded at once."""
+_MAX_CODE_STEP: Final = np.array([0.052] * 9 + [0.03, 0.03, 0.02])
+"""Largest change of a pose code between two frames, where the video has cuts or frames without the face: rotation
+matrix (0.052 is 3 degrees, the slew rate of head tracks), translation in halves of the crop (0.03 is about 0.04 face
+widths), logarithm of scale. Tuned by hand; not measured."""
 
 
-class PoseSource(NamedTuple):
-    """Head motion to borrow."""
+class EncodedPoses(NamedTuple):
+    """The head motion of a video as pose codes."""
 
     codes: PoseCodes
-    """One a frame of the source at 25 fps, less those that are skipped."""
+    """One for each frame at 25 frames a second, without those that are skipped."""
     notes: tuple[str, ...]
+    """What a user may want to know, one line each."""
     report: FaceReport | None = None
+    """In which frames the face was found."""
 
 
-def read_pose_source(path: Path, most_frames: int, reader: FaceReader, progress: Progress) -> PoseSource:
-    """Reads, aligns and encodes the frames of a pose source as two streams: one to find its place, one to encode.
+def encode_pose_source(path: Path, max_frames: int, reader: FaceReader, progress: Progress) -> EncodedPoses:
+    """Aligns and encodes the frames of a pose video. It is read twice: to place the crop, and to encode the frames.
 
-    Frames without the face are not encoded: their codes follow from those around them, as the policy says. Over a cut
-    the head does not jump, but turns quickly.
+    Frames in which the face is not found are not encoded; their codes are interpolated, held or left out, as the policy
+    says. Across a cut the slew rate is limited, so that the head does not jump.
 
     Args:
-        path: A film; a picture is a pose that is held.
-        most_frames: Frames beyond are not encoded, for the film will not need them.
-        reader: What looks at it.
-        progress: Is told of the progress.
+        path: A video, or a picture, whose pose is then held.
+        max_frames: Frames that the film can use; later ones are not read.
+        reader: Reads faces.
+        progress: Called while frames are read.
 
     Raises:
-        FaceError: No frame shows a face; or one does not, and the policy is to fail.
-        InputError: It cannot be read.
+        FaceError: No frame shows the face; or one does not, and the policy is to fail.
+        InputError: The file cannot be read.
     """
     timing, spec = reader.timing, reader.runtime.spec
     policy = reader.policy or timing.policy
-    end_s = frame_time_s(most_frames)
-    place_s = None if timing.place_s is None else min(end_s, timing.place_s)
-    counts = [count_pictures(path, 0.0, stop) for stop in (place_s, end_s)]
+    end_s = frame_time_s(max_frames)
+    placement_s = None if timing.placement_s is None else min(end_s, timing.placement_s)
+    counts = [count_pictures(path, 0.0, stop) for stop in (placement_s, end_s)]
     total = sum(counts)
 
     def counted(frames: Iterator[Picture], done: int) -> Iterator[Picture]:
@@ -60,28 +69,28 @@ def read_pose_source(path: Path, most_frames: int, reader: FaceReader, progress:
             progress("reading the head motion", min(number, total), total)
 
     follower = FaceFollower(reader.landmarker, policy, path.name)
-    frames = counted(read_frames(path, 0.0, place_s, timing.largest_side_px), 0)
+    frames = counted(read_frames(path, 0.0, placement_s, timing.largest_side_px), 0)
     track = follower.follow(frames)
     frame_px = spec.sizes.frame_px
-    transforms = timing.transforms(track.meshes, spec.crop, frame_px)
+    transforms = timing.crop_transforms(track.meshes, spec.crop, frame_px)
     found: list[bool] = []
 
     def crops() -> Iterator[Square]:
         frames = counted(read_frames(path, 0.0, end_s, timing.largest_side_px), counts[0])
-        # Not strict: a place may be known for fewer frames than there are places, or for ever.
+        # Not strict: transforms may be endless, or fewer than the frames.
         for t, (frame, transform) in enumerate(zip(frames, transforms, strict=False)):
             found.append(bool(track.found[t]) if t < len(track.found) else follower.step(frame) is not None)
             if found[-1]:
-                yield timing.cut(frame, transform, frame_px)
+                yield timing.crop(frame, transform, frame_px)
 
-    seen = np.concatenate([reader.runtime.encode_pose(np.stack(faces)) for faces in _batches(crops())])
+    encoded = np.concatenate([reader.runtime.encode_pose(np.stack(batch)) for batch in _batches(crops())])
     report = face_report(path, policy, follower, found)
-    codes = completed(seen, report)
+    codes = completed(encoded, report)
     if is_broken(report):
-        codes = limited(codes, _LARGEST_STEP).astype(np.float32)
-    return PoseSource(timing.settle(codes), (*follower.notes, *report.notes()), report)
+        codes = limited(codes, _MAX_CODE_STEP).astype(np.float32)
+    return EncodedPoses(timing.smooth(codes), (*follower.notes, *report.notes()), report)
 
 
 def _batches(crops: Iterator[Square]) -> Iterator[list[Square]]:
-    while batch := list(itertools.islice(crops, _BATCH)):
+    while batch := list(itertools.islice(crops, _BATCH_FRAMES)):
         yield batch

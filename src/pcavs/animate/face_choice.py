@@ -1,7 +1,8 @@
-"""Whom a user means: the words after `--face`."""
+"""Resolves `--face` and `--pose-face` into a rule that picks one of several faces."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,14 +16,20 @@ from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
 from pcavs.types import Mesh, Picture
 
-_MOST_FACES = 100
+_MAX_FACES: Final = 100
+"""Faces that a number can choose from."""
 
 
 def read_choice(words: str, reader: FaceReader) -> FaceChoice:
-    """Reads `largest`, `left`, `right`, a number from the left, or the name of a picture of the person.
+    """Resolves a choice of face.
+
+    Args:
+        words: `largest`, `left`, `right`, a number counted from the left (0 is the first), or the path of a picture of
+            the person.
+        reader: Reads faces; compares them with the picture of the person.
 
     Raises:
-        InputError: It is none of these.
+        InputError: The words are none of these, or the picture cannot be read.
         FaceError: The picture shows no face.
     """
     if words == "largest":
@@ -30,30 +37,31 @@ def read_choice(words: str, reader: FaceReader) -> FaceChoice:
     if words in ("left", "right"):
         return ByPosition(0 if words == "left" else -1)
     if words.isdecimal() and len(words) < 4:
-        if int(words) >= _MOST_FACES:
-            raise InputError(f"a face of {words} cannot be chosen; give 0 to {_MOST_FACES - 1}, counted from the left")
+        if int(words) >= _MAX_FACES:
+            raise InputError(f"a face of {words} cannot be chosen; give 0 to {_MAX_FACES - 1}, counted from the left")
         return ByPosition(int(words))
     reference = Path(words)
     if not path_exists(reference) or not reference.is_file():
         raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")
-    return MostSimilar(_likeness(reference, reader))
+    return MostSimilar(_similarity_to(reference, reader))
 
 
-def _likeness(reference: Path, reader: FaceReader) -> Callable[[Picture, Detection], float]:
-    """Cosine between identity codes: the talker's own encoder tells people apart."""
+def _similarity_to(reference: Path, reader: FaceReader) -> Callable[[Picture, Detection], float]:
+    """Returns a function that compares a detected face with a picture: the cosine of the talker's identity vectors."""
     picture = read_picture(reference)
     track = track_picture(picture, reader.landmarker, reference.name, reader.timing.policy)
-    wanted = _vector(picture, track.meshes[0], reader)
+    reference_vector = _identity_vector(picture, track.meshes[0], reader)
 
-    def likeness(picture: Picture, face: Detection) -> float:
-        landmarks = reader.landmarker.locate(picture, Region.of_detection(face))
+    def similarity(picture: Picture, face: Detection) -> float:
+        landmarks = reader.landmarker.locate(picture, Region.of_detection(face))  # refined by a second pass
         landmarks = reader.landmarker.locate(picture, Region.of_mesh(landmarks.mesh))
-        return float(_vector(picture, landmarks.mesh, reader) @ wanted)
+        return float(_identity_vector(picture, landmarks.mesh, reader) @ reference_vector)
 
-    return likeness
+    return similarity
 
 
-def _vector(picture: Picture, mesh: Mesh, reader: FaceReader) -> np.ndarray:
+def _identity_vector(picture: Picture, mesh: Mesh, reader: FaceReader) -> np.ndarray:
+    """Returns the identity vector of a face, of length 1."""
     spec = reader.runtime.spec
     side_px = spec.sizes.frame_px
     crop = crop_picture(picture, clip_transform(mesh[None], spec.crop, side_px), side_px)

@@ -1,4 +1,7 @@
-"""A film that is rendered while it is read, and the one builder of films."""
+"""A film whose frames are rendered as they are iterated over, and the function that builds films.
+
+Files, evaluation and live sessions all build their films here, so that offline and live films are equal.
+"""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -36,20 +39,22 @@ class SoundTrack:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Look:
-    """How a film moves, apart from speech and head motion; the defaults are those of `FilmOptions`."""
+    """Settings of a film apart from speech and head motion; the defaults are those of `FilmOptions`."""
 
     turn: Turn = "depth"
+    """How the head turns."""
     articulation: float = 1.0
+    """How far speech moves the lips."""
     pauses: bool = True
     """The mouth rests in pauses of the speech."""
     blinks: bool = True
     seed: int = 0
-    """Of the blinks."""
+    """Seed of the blinks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a film is built from: the person, the speech and the head motion, all read."""
+    """What a film is built from: person, speech and head motion, read and encoded."""
 
     identity: Identity
     mel: Mel | LazyMel
@@ -62,12 +67,12 @@ class Scene:
     paste_target: PasteTarget | None = None
     """The photograph or video that the head is pasted into; None where the film shows the crop."""
     mouth_paster: Callable[[], MouthPaster] | None = None
-    """Makes what pastes only the mouth into the target's frames: dubbing."""
+    """Makes the paster of a dubbed video, which pastes only mouth and chin; None pastes the whole head."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Film:
-    """A talking film: everything is read and encoded, and no frame rendered yet."""
+    """A film whose inputs are read and encoded; each use of `frames` renders it anew."""
 
     runtime: Runtime
     scene: Scene
@@ -75,7 +80,7 @@ class Film:
     controls: ControlTrack
     sound: SoundTrack
     tags: dict[str, str]
-    """Metadata of the file: it says that the film is synthetic, and what made it."""
+    """Metadata of the file: that the film is synthetic, and which weights made it."""
     notes: tuple[str, ...] = ()
     """What a user may want to know, one line each."""
     people: People | None = None
@@ -102,7 +107,7 @@ class Film:
 
     @property
     def offset(self) -> int:
-        """Frames by which the picture is early: 0, or 2 with `compat="published"`."""
+        """Frames by which the picture is ahead of the sound: 0, or 2 with `compat="published"`."""
         return self.scene.timing.offset
 
     @property
@@ -127,7 +132,7 @@ class Film:
         if target is None:
             yield from self.rendered(range(self.num_frames))
             return
-        # A photograph around the crop may move with the head; a video of the person moves by itself.
+        # In a photograph hair beyond the crop turns with the head; in a video it moves by itself.
         renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
         make_paster = self.scene.mouth_paster
         paster = self._head_paster(renderer) if make_paster is None else make_paster()
@@ -142,7 +147,7 @@ class Film:
             yield apply_view(renderer.frame(control), self.scene.motion.view)
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
-        """Prepares the renderer of this film; `wide` frames show a margin around the crop."""
+        """Prepares the renderer of this film; `wide` frames include a margin around the crop."""
         return make_renderer(self.runtime, self.identity, self.look.turn, wide=wide, people=self.people)
 
     def _head_paster(self, renderer: Renderer) -> HeadPaster:
@@ -152,12 +157,12 @@ class Film:
         return HeadPaster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
 
     def _own_content(self) -> Content:
-        """Returns the content that the photograph shows; a `paper` talker does not encode it, and any will do."""
+        """Returns the photograph's own content; for a `paper` talker, which has none, that of the first frame."""
         content = self.identity.codes.content
         return content if len(content) else self.runtime.encode_speech(mel_windows(self.scene.mel, range(1)))[0]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
-        """Renders the film and writes it as mp4 with its sound, whole or not at all.
+        """Renders the film and writes it as mp4 with its sound; the file appears complete or not at all.
 
         Raises:
             OutputError: The film exists already, or cannot be written.
@@ -179,16 +184,16 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
     notes: Sequence[str] = (),
     people: People | None = None,
 ) -> Film:
-    """Builds a film: the one place where controls are put together, for files, evaluation and live sessions.
+    """Builds a film: combines speech, pauses, blinks and head motion into controls.
 
     Args:
         runtime: The talker's networks.
         scene: Who speaks, what, and how the head moves.
-        look: How the film moves apart from that.
-        sound: What the film's file carries.
+        look: Settings apart from that.
+        sound: The audio that the film's file carries.
         tags: Metadata of the file.
         notes: What a user may want to know, before the notes of identity and head motion.
-        people: Separates the person from the background, which holds still then.
+        people: Segments the person, so that the background holds still; None lets what is near the head move along.
     """
     controls = ControlTrack(
         runtime,
@@ -208,7 +213,7 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
 def open_writer(
     path: Path, size_px: tuple[int, int] | None, sound: SoundTrack, tags: dict[str, str], overwrite: bool
 ) -> FilmWriter:
-    """Prepares the writer of a film; without a size, the first frame gives it."""
+    """Returns the writer of a film; without a size, it takes that of the first frame."""
     return FilmWriter(
         path,
         size_px,  # pyright: ignore[reportArgumentType]

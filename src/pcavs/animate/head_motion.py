@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pcavs.animate.controls import Pose, Poses
-from pcavs.animate.encode_pose import read_pose_source
+from pcavs.animate.encode_pose import encode_pose_source
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.identity import FaceReader, Identity
 from pcavs.animate.options import FilmOptions
@@ -33,15 +33,16 @@ class HeadMotion(NamedTuple):
     """The head poses of a film, for one renderer."""
 
     poses: Poses
-    """Rows of a head track (depth turn) or pose codes (network turn); fewer than the film's frames are walked to
-    and fro."""
+    """Rows of a head track (depth turn) or pose codes (network turn); if they are fewer than the film's frames, they
+    are played to and fro."""
     own: Pose
     """The photograph's own pose, in the same form."""
     view: CropTransform | None = None
-    """Moves whole frames to the average place and size that a timeline asks for (`pose.codes.view_of`)."""
+    """Transform of whole frames to the average place and size that a timeline asks for (`pose.codes.view_of`)."""
     track: HeadTrack | None = None
-    """What was asked for, within the limits, in degrees; None where a network's own codes drive the head."""
+    """The requested motion within the limits, in degrees; None where pose codes of a video drive the head."""
     notes: tuple[str, ...] = ()
+    """What a user may want to know, one line each."""
     faces: tuple[FaceReport, ...] = ()
     """In which frames of the pose videos a face was found."""
 
@@ -50,9 +51,9 @@ def depth_motion(track: HeadTrack, identity: Identity, *, anchored: bool = False
     """Fits a head track to a photograph whose head is turned by depth.
 
     Args:
-        track: Where the head shall be, one row for each frame.
+        track: The requested head poses, one row for each frame.
         identity: The person.
-        anchored: Places and sizes are moves from where the photograph has the head; the view stays.
+        anchored: Places and sizes are relative to the head's place in the photograph, and the view stays.
     """
     fitted = fit_track(track, identity.own_deg, REACH_DEG, anchored=anchored)
     poses = np.column_stack([identity.own_deg + fitted.turns_deg, fitted.moves])
@@ -66,10 +67,10 @@ def network_motion(
     """Encodes a head track for a talker whose network turns the head; the arguments are those of `depth_motion`.
 
     Args:
-        track: Where the head shall be, one row for each frame.
+        track: The requested head poses, one row for each frame.
         identity: The person.
-        calibration: How far the network turns heads; None takes the code's own degrees, and says so in a note.
-        anchored: Places and sizes are moves from where the photograph has the head; the view stays.
+        calibration: Measured angles of the network's turns; None takes the nominal angles of pose codes, with a note.
+        anchored: Places and sizes are relative to the head's place in the photograph, and the view stays.
     """
     notes = () if calibration else ("how far these weights turn a head was not measured; the angles are nominal",)
     calibration = calibration or plain_map()
@@ -88,36 +89,36 @@ class HeadMotionReader:
     """Reads the pose source of one film."""
 
     def __init__(self, options: FilmOptions, reader: FaceReader, calibration: PoseMap | None) -> None:
-        """Refuses what cannot be done before anything is computed.
+        """Reads the timeline, and refuses what this talker cannot do.
 
         Args:
             options: Of the film.
             reader: Reads faces.
-            calibration: How far the talker's network turns heads, where that was measured.
+            calibration: Measured angles of the network's turns, if there are any.
 
         Raises:
-            InputError: There is no such pose, or it is in degrees and this talker's pose code has none.
+            InputError: The pose source cannot be read, or it is in degrees and the talker is a `paper` talker.
         """
         self._options, self._reader, self._calibration = options, reader, calibration
         self._by_depth = turns_by_depth(reader.runtime, options.turn)
         self._timeline = self._read_timeline()
         if self._timeline is None and options.relative:
-            raise InputError("--relative says how a pose is meant, and there is none; give --pose")
+            raise InputError("--relative needs a pose source; give --pose")
         if self._timeline is not None and reader.runtime.spec.kind == "paper":
             raise InputError(
-                f"{options.pose} asks for degrees, and a paper talker's pose code was never fitted to any; "
-                "give a film whose motion is to be borrowed, or a flow talker's weights"
+                f"{options.pose} asks for degrees, which the pose code of a paper talker does not have; "
+                "give a video whose head motion is to be borrowed, or the weights of a flow talker"
             )
 
     def _read_timeline(self) -> Timeline | None:
-        """Reads a pose source in degrees; None without one, or where the network's own codes are read from a video."""
+        """Reads a pose source in degrees; None without one, or where the motion encoder reads a video."""
         options = self._options
         if options.pose is not None:
-            # Landmarks measure degrees better than the motion encoder, so a depth turn follows them.
+            # Landmarks give degrees more exactly than the motion encoder, so a depth turn follows them.
             return read_pose(options.pose, relative=options.relative, measured=self._by_depth)
-        if not is_own_film(options) or not self._by_depth:
+        if not is_own_video(options) or not self._by_depth:
             return None
-        # The photograph is the first frame of a video of the person: the head goes on as the video has it.
+        # The identity is the first frame of a video of the person: the head follows the rest of that video.
         return dataclasses.replace(film_timeline(options.identity), mode="relative")
 
     def read(self, identity: Identity, mel: Mel | LazyMel, num_frames: int, progress: Progress) -> HeadMotion:
@@ -125,7 +126,7 @@ class HeadMotionReader:
 
         Args:
             identity: The person.
-            mel: Mel spectrogram of the speech: presets nod with its rhythm.
+            mel: Mel spectrogram of the speech; presets nod with its rhythm.
             num_frames: Length of the film.
             progress: Called while videos are read.
 
@@ -133,18 +134,19 @@ class HeadMotionReader:
             InputError: A source cannot be read.
         """
         options = self._options
-        film = options.identity if options.pose is None and is_own_film(options) else options.pose
-        if film is None:
+        video = options.identity if options.pose is None and is_own_video(options) else options.pose
+        if video is None:
             own = own_row(identity) if self._by_depth else identity.codes.pose
             return HeadMotion(own[None], own)
         if self._timeline is not None:
             return self._from_timeline(self._timeline, identity, rhythm_of(mel, num_frames), progress)
         reader = self._reader._replace(policy=self._policy())
-        source = read_pose_source(film, reader.timing.count_poses(num_frames), reader, progress)
-        reports = (source.report,) if source.report else ()
-        return HeadMotion(source.codes, identity.codes.pose, notes=source.notes, faces=reports)
+        encoded = encode_pose_source(video, reader.timing.count_poses(num_frames), reader, progress)
+        reports = (encoded.report,) if encoded.report else ()
+        return HeadMotion(encoded.codes, identity.codes.pose, notes=encoded.notes, faces=reports)
 
     def _from_timeline(self, timeline: Timeline, identity: Identity, rhythm: Rhythm, progress: Progress) -> HeadMotion:
+        """Lays out the segments of a timeline and fits the result to the photograph."""
         notes: list[str] = []
         faces: list[FaceReport] = []
 
@@ -177,6 +179,6 @@ class HeadMotionReader:
         return dataclasses.replace(self._reader.timing.policy, missing=self._options.missing, choice=choice)
 
 
-def is_own_film(options: FilmOptions) -> bool:
-    """Tells whether the identity is a video of the person, into which the head is put back."""
+def is_own_video(options: FilmOptions) -> bool:
+    """Tells whether the identity is a video of the person, into which head or mouth are pasted."""
     return options.full_frame and read_header(options.identity) is None

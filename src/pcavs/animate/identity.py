@@ -1,9 +1,13 @@
-"""Reads the pictures of a person: one to animate, and more that tell how the person looks."""
+"""Reads the photographs of a person: aligns, crops and encodes them.
+
+One of them is animated; further references only improve the identity code. The result, an `Identity`, is what renderers
+are built from.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -19,35 +23,46 @@ from pcavs.pose.codes import Angles
 from pcavs.runtime.base import IdentityArrays, Runtime
 from pcavs.types import CropTransform, Mesh, Picture
 
-LEAST_SIDE_PX, MOST_SIDE_PX = 64, 1024
-"""Smallest and largest side of a crop that keeps its picture's resolution, in pixels."""
-_VISIBLY_ENLARGED = 1.5
-_ABOUT_AS_GOOD = 0.9
-"""Share of the best picture's worth from which on another is as good."""
-_ALIKE = 1e-6
-_TURNED_DEG = 25.0
-"""A reference that is turned by so much counts for a third of a frontal one."""
+MIN_SIDE_PX: Final = 64
+"""Smallest side of a crop that keeps its photograph's resolution."""
+MAX_SIDE_PX: Final = 1024
+"""Largest side of such a crop."""
+_SIDE_MULTIPLE_PX: Final = 4
+"""Its side is a multiple of this: the margin around a crop is a quarter of its side (`head.grid.MARGIN`)."""
+_NOTED_ENLARGEMENT: Final = 1.5
+"""Crops that enlarge the photograph by more than this factor are noted. Chosen by eye."""
+_COMPARABLE_QUALITY: Final = 0.9
+"""Share of the best reference's quality from which another one is considered as good: sharpness differs by a tenth by
+chance. Chosen by its effect on the likeness of films to true frames (dev/LOG.md)."""
+_EQUAL_SIMILARITY: Final = 1e-6
+"""Similarities that differ by less count as equal."""
+_TURNED_DEG: Final = 25.0
+"""Angle off the camera at which the quality of a reference falls to 1/e. Tuned by hand; not measured."""
+_MIN_SHARPNESS: Final = 1e-3
+"""Added to sharpness, so that flat pictures still have a weight."""
+_BORDER_SHARE: Final = 6
+"""Sharpness is measured without the outer sixth of the crop on each side, where the background is."""
 
 
 class FaceReader(NamedTuple):
-    """What reads faces in pictures and videos: the talker's encoders, the face networks, and where crops lie."""
+    """What is needed to read faces in pictures and videos: the talker's networks, the face networks and the timing."""
 
     runtime: Runtime
     landmarker: FaceLandmarker
     timing: Timing
     policy: TrackPolicy | None = None
-    """How a face is followed; None follows it as `timing` says."""
+    """How a face is chosen and followed; None takes the policy of `timing`."""
 
 
 class SourceCrop(NamedTuple):
-    """The picture that an aligned crop was cut from."""
+    """The photograph that an aligned crop was cut from."""
 
     picture: Picture
     transform: CropTransform
-    """From pixels of the picture to pixels of the crop at the film's size."""
+    """From pixels of the photograph to pixels of the crop at the film's size."""
 
     def widened(self, margin_px: int) -> "SourceCrop":
-        """Returns the same for the crop with a margin around it."""
+        """Returns the same photograph with the transform to the crop with a margin around it."""
         transform = self.transform.copy()
         transform[:, 2] += margin_px
         return self._replace(transform=transform)
@@ -64,17 +79,18 @@ class Identity(NamedTuple):
     own_deg: Angles
     """Yaw, pitch and roll of the photograph, from its landmarks."""
     source_crop: SourceCrop | None = None
-    """What the crop was cut from; None where faces come aligned."""
+    """What the crop was cut from; None if the face came aligned."""
     notes: tuple[str, ...] = ()
+    """What a user may want to know, one line each."""
 
 
 def identity_of(
     codes: IdentityArrays, picture: UInt8[np.ndarray, "side side 3"], mesh: Mesh, notes: Sequence[str] = ()
 ) -> Identity:
-    """Returns the identity of a face that is aligned already.
+    """Builds the identity of an aligned face.
 
     Args:
-        codes: Of the talker's encoders.
+        codes: Identity code of the face.
         picture: The aligned crop, RGB.
         mesh: Landmarks in pixels of the crop.
         notes: What a user may want to know.
@@ -102,13 +118,13 @@ def read_identity(path: Path, side_px: int | None, reader: FaceReader) -> Identi
         side_px = own_side_px(clip_transform(track.meshes, spec.crop, spec.sizes.picture_px), spec.sizes.picture_px)
 
     def crop(px: int) -> Square:
-        transform = next(timing.transforms(track.meshes, spec.crop, px))
-        return timing.cut(picture, transform, px)
+        transform = next(timing.crop_transforms(track.meshes, spec.crop, px))
+        return timing.crop(picture, transform, px)
 
     notes = [*track.notes]
     transform = clip_transform(track.meshes, spec.crop, side_px)
     enlarged = float(np.sqrt(np.linalg.det(transform[:, :2])))
-    if enlarged > _VISIBLY_ENLARGED:
+    if enlarged > _NOTED_ENLARGEMENT:
         notes.append(f"{path.name} holds {side_px / enlarged:.0f} px of what the film shows in {side_px}: enlarged")
     mesh = apply_transform(transform, track.meshes)[0]
     identity = identity_of(reader.runtime.encode_identity(crop(spec.sizes.frame_px)), crop(side_px), mesh, notes)
@@ -116,36 +132,39 @@ def read_identity(path: Path, side_px: int | None, reader: FaceReader) -> Identi
 
 
 def own_side_px(transform: CropTransform, side_px: int) -> int:
-    """Returns the side at which a pixel of the crop is one of the picture, within `LEAST_SIDE_PX` and `MOST_SIDE_PX`.
-
-    It is a multiple of four: the margin that may surround the crop is a quarter of it.
+    """Returns the side at which the crop has the photograph's resolution, from `MIN_SIDE_PX` to `MAX_SIDE_PX`.
 
     Args:
         transform: From pixels of the picture to pixels of a crop.
         side_px: Side of that crop.
     """
     spanned = side_px / float(np.sqrt(np.linalg.det(transform[:, :2])))
-    return 4 * round(min(max(spanned, LEAST_SIDE_PX), MOST_SIDE_PX) / 4)
+    return _SIDE_MULTIPLE_PX * round(min(max(spanned, MIN_SIDE_PX), MAX_SIDE_PX) / _SIDE_MULTIPLE_PX)
 
 
 def read_identities(paths: Sequence[Path], side_px: int | None, reader: FaceReader) -> Identity:
-    """Reads one or more pictures of a person as one identity; their order means nothing.
+    """Reads one or more photographs of a person as one identity; their order does not matter.
 
-    Of the sharpest, most frontal pictures the one that is most like all others is animated: a `flow` talker moves its
-    pixels, and its maps and codes are taken as they are. What tells the person apart (for a `paper` talker the maps
-    too) is averaged over all pictures, each weighted by sharpness and pose.
+    One of them is animated: of those that are about as sharp and frontal as the best, the one whose identity vector is
+    most similar to all others'. A `flow` talker warps its pixels, and its feature maps and own codes are kept. The
+    identity vector (for a `paper` talker the feature maps too) is averaged over all photographs, weighted by quality.
+
+    Args:
+        paths: The photographs, or videos, of which the first frame is taken.
+        side_px: Side of the crop; None keeps the resolution that the photograph has.
+        reader: Reads faces.
 
     Raises:
         FaceError: A picture shows no face.
         InputError: One cannot be read.
     """
-    # Sums of floats depend on their order, so the order is that of the contents.
+    # Floating-point sums depend on their order, so the photographs are sorted by content.
     people = sorted((read_identity(path, side_px, reader) for path in paths), key=_digest)
     if len(people) == 1:
         return people[0]
-    weights = np.array([_worth(person) for person in people])
+    weights = np.array([_quality(person) for person in people])
     vectors = np.stack([person.codes.vector for person in people])
-    best = people[_chosen(weights, vectors)]
+    best = people[_choose(weights, vectors)]
     share = (weights / weights.sum()).astype(np.float32)
     vector = np.einsum("n,nd->d", share, vectors)
     maps = best.codes.maps
@@ -156,26 +175,26 @@ def read_identities(paths: Sequence[Path], side_px: int | None, reader: FaceRead
     return best._replace(codes=best.codes._replace(vector=vector.astype(np.float32), maps=maps), notes=notes)
 
 
-def _chosen(worth: Float[np.ndarray, " people"], vectors: Float32[np.ndarray, "people vector"]) -> int:
-    """Number of the picture to animate: of those about as good as the best, the one most like the others.
+def _choose(quality: Float[np.ndarray, " people"], vectors: Float32[np.ndarray, "people vector"]) -> int:
+    """Returns the index of the photograph to animate: of those about as good as the best, the most typical one.
 
-    Small differences in sharpness mean nothing; a picture with an odd look, light or face does.
+    Small differences in sharpness are chance; an unusual light or expression is not.
     """
     units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
-    likeness = (units @ units.T).mean(axis=1)
-    likeness = np.where(worth >= _ABOUT_AS_GOOD * worth.max(), likeness, -np.inf)
-    # Two pictures are as like each other as the other way round: then it is the better one.
-    return int(np.where(likeness >= likeness.max() - _ALIKE, worth, -np.inf).argmax())
+    similarity = (units @ units.T).mean(axis=1)
+    similarity = np.where(quality >= _COMPARABLE_QUALITY * quality.max(), similarity, -np.inf)
+    # Of two photographs both are equally typical; then the better one is taken.
+    return int(np.where(similarity >= similarity.max() - _EQUAL_SIMILARITY, quality, -np.inf).argmax())
 
 
 def _digest(person: Identity) -> bytes:
     return hashlib.sha256(person.picture.tobytes()).digest()
 
 
-def _worth(person: Identity) -> float:
-    """Sharpness, less the farther the head is turned away."""
+def _quality(person: Identity) -> float:
+    """Returns the quality of a photograph: its sharpness, lower the further the head is turned away."""
     grey = cv2.cvtColor(person.picture, cv2.COLOR_RGB2GRAY)
-    middle = slice(len(grey) // 6, -len(grey) // 6)
+    middle = slice(len(grey) // _BORDER_SHARE, -len(grey) // _BORDER_SHARE)
     sharpness = float(cv2.Laplacian(grey[middle, middle], cv2.CV_32F).std())
     yaw, pitch, _ = person.own_deg
     return (sharpness + 1e-3) * float(np.exp(-(yaw**2 + pitch**2) / _TURNED_DEG**2))

@@ -14,17 +14,17 @@ Turn = Literal["depth", "network"]
 GATE_DB: Final = (-90.0, -10.0)
 """Lowest and highest gate, in dB against the speech's own level."""
 ARTICULATION: Final = (0.4, 1.6)
-"""Smallest and largest articulation: beyond, lips mumble or tear on most of forty films that were looked at."""
+"""Smallest and largest articulation. From about 1.6 on lips no longer meet (docs/decisions/0011)."""
 SIDE_PX: Final = (32, 2048)
 """Smallest and largest side of a film, in pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FilmOptions:
-    """Settings of one film. A record that exists is valid: its constructor refuses what no film can have.
+    """Settings of one film, checked when the record is made.
 
     Raises:
-        InputError: A setting cannot be used; the message names it and what would do.
+        InputError: A setting cannot be used; the message names it and what can be used.
     """
 
     identity: Path
@@ -34,7 +34,7 @@ class FilmOptions:
     pose: Path | None = None
     """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod, lively,
     slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played to and fro.
-    Without it the head stays as it is in the picture."""
+    Without it the head keeps the pose that it has in the picture."""
     relative: bool = False
     """Starts from the picture's own pose and takes only the changes of the pose source."""
     references: tuple[Path, ...] = ()
@@ -51,10 +51,10 @@ class FilmOptions:
     """Frames of a pose video in which no face is found: interpolate the pose, hold the last pose, skip the frames, or
     fail."""
     full_frame: bool = False
-    """Puts the talking head back into the whole picture. If the identity is a video, that video is dubbed."""
+    """Pastes the talking head into the whole picture. If the identity is a video, that video is dubbed."""
     gate: float | None = None
     """Level in dB, against the speech's own, below which sound counts as silence and does not move the mouth; -90
-    to -10, such as -30. Without it nothing is removed."""
+    to -10, such as -30. Without it all sound counts."""
     articulation: float = 1.0
     """How far speech moves the lips, 0.4 to 1.6. Use more than 1 for calm voices, which open the mouth too little."""
     size: int | None = None
@@ -64,7 +64,7 @@ class FilmOptions:
     end: float | None = None
     """End of the part of the driving audio to use, in seconds. Without it, the end of the audio."""
     no_blinks: bool = False
-    """Keeps the eyes open. Otherwise they blink, if heads turn by depth."""
+    """Keeps the eyes open. Otherwise they blink, if the head turns by depth."""
     seed: int = 0
     """Seed of the blinks. Equal settings and seeds give equal films."""
     compat: Compat | None = None
@@ -79,16 +79,16 @@ class FilmOptions:
             )
         if self.full_frame and (self.size is not None or self.compat):
             other = "compat" if self.compat else "size"
-            raise InputError(f"full_frame takes its size and place from the picture; leave {other} out")
+            raise InputError(f"full_frame takes size and place from the picture; leave {other} out")
         if self.full_frame and self.references:
-            raise InputError("full_frame puts the head into one picture; leave the references out")
+            raise InputError("full_frame pastes the head into one picture; leave the references out")
         if self.gate is not None and not GATE_DB[0] <= self.gate <= GATE_DB[1]:
             raise InputError(f"a gate of {self.gate:g} dB cannot be used; give {GATE_DB[0]:g} to {GATE_DB[1]:g}")
         if not ARTICULATION[0] <= self.articulation <= ARTICULATION[1]:
             limits = f"{ARTICULATION[0]:g} to {ARTICULATION[1]:g}"
             raise InputError(f"an articulation of {self.articulation:g} cannot be used; give {limits}")
         if self.articulation != 1 and self.compat:
-            raise InputError("compat published speaks as the published code does; leave articulation out")
+            raise InputError("compat published has no articulation; leave articulation out")
         _check_choice("missing", self.missing, get_args(Missing))
         _check_choice("turn", self.turn, get_args(Turn))
         if self.compat not in (None, *get_args(Compat)):
@@ -99,7 +99,7 @@ class FilmOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnimateOptions(FilmOptions):
-    """Makes a picture speak: identity and voice in, a talking film out."""
+    """Makes a picture speak: takes a photograph and speech, writes a film."""
 
     out: Path
     """The film to write, an .mp4."""

@@ -1,4 +1,4 @@
-"""A look before the long run: the first second, and a sheet of moments from the whole film."""
+"""Writes a preview before a long film is rendered: its first second, and a contact sheet of moments from all of it."""
 
 import itertools
 from pathlib import Path
@@ -8,19 +8,33 @@ import cv2
 import numpy as np
 
 from pcavs.animate.film import Film, open_writer
-from pcavs.errors import OutputError
+from pcavs.media.files import atomic_file
 from pcavs.media.timeline import frame_time_s
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
 _ROWS, _COLUMNS = 3, 4
+"""Tiles of the contact sheet."""
 _TILE_PX: Final = 256
+_PAPER_LEVEL: Final = 24
+"""Grey level, 0 to 255, of tiles that stay empty."""
+_LABEL_COLOUR: Final = (255, 255, 255)
+_LABEL_SCALE: Final = 0.5
+_LABEL_LEFT_PX, _LABEL_BOTTOM_PX = 8, 10
+"""Place of a tile's time, from its left and bottom edge."""
 
 
 def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
     """Writes `NAME.preview.mp4`, the first second with its sound, and `NAME.preview.png`, twelve moments of the film.
 
-    Earlier previews of the same film are replaced.
+    An earlier preview of the same name is replaced.
+
+    Args:
+        film: The film.
+        out: Path of the film; the previews are written beside it.
+
+    Returns:
+        The paths of both files.
 
     Raises:
         OutputError: They cannot be written.
@@ -30,23 +44,20 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
         for frame in itertools.islice(film.frames, FRAME_RATE):
             writer.write(frame)
     data = cv2.imencode(".png", contact_sheet(film)[:, :, ::-1])[1]
-    try:
-        sheet.write_bytes(data.tobytes())
-    except OSError as error:
-        raise OutputError(f"{sheet} cannot be written ({error.strerror}); choose another place") from error
+    with atomic_file(sheet) as part:
+        part.write_bytes(data.tobytes())
     return clip, sheet
 
 
 def contact_sheet(film: Film) -> Picture:
-    """Tiles moments that are evenly spread over the film, each with its time; the head alone, without a background."""
+    """Returns tiles of up to twelve evenly spread frames, each with its time, showing the crop only."""
     count = min(_ROWS * _COLUMNS, film.num_frames)
     moments = np.unique(np.linspace(0, film.num_frames - 1, count).round().astype(int)).tolist()
-    sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), 24, np.uint8)
+    sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), _PAPER_LEVEL, np.uint8)
     for place, (t, frame) in enumerate(zip(moments, film.rendered(moments), strict=True)):
         row, column = divmod(place, _COLUMNS)
         tile = np.ascontiguousarray(cv2.resize(frame, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
-        cv2.putText(
-            tile, f"{frame_time_s(t):.2f} s", (8, _TILE_PX - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1
-        )
+        label, origin = f"{frame_time_s(t):.2f} s", (_LABEL_LEFT_PX, _TILE_PX - _LABEL_BOTTOM_PX)
+        cv2.putText(tile, label, origin, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, _LABEL_COLOUR, 1)
         sheet[row * _TILE_PX :, column * _TILE_PX :][:_TILE_PX, :_TILE_PX] = tile
     return sheet

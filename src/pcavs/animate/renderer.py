@@ -35,7 +35,7 @@ class Renderer(Protocol):
     """Renders frames of one person."""
 
     margin_px: int
-    """By how much the frames are larger than the crop, on each side."""
+    """Pixels that frames show beyond the crop on each side."""
 
     def frame(self, controls: Controls) -> Picture:
         """Renders one frame, RGB: the square crop with `margin_px` around it."""
@@ -43,7 +43,7 @@ class Renderer(Protocol):
 
 
 def turns_by_depth(runtime: Runtime, turn: Turn) -> bool:
-    """Tells whether heads are turned by depth, so that head poses are rows of a head track, and not pose codes."""
+    """Tells whether heads are turned by depth: head poses are then rows of a head track, and not pose codes."""
     return turn == "depth" and runtime.spec.kind == "flow"
 
 
@@ -56,9 +56,8 @@ def make_renderer(
         runtime: The talker's networks.
         identity: The person.
         turn: What turns the head; `paper` talkers always turn it by their network.
-        wide: Frames may show a margin around the crop.
-        people: Separates the person from the background, which holds still then; without it what is near the head moves
-            along.
+        wide: Frames include a margin around the crop, if the renderer can.
+        people: Segments the person, so that the background holds still; None lets what is near the head move along.
     """
     if turns_by_depth(runtime, turn):
         return DepthRenderer(runtime, identity, wide=wide, people=people)
@@ -166,7 +165,7 @@ class DepthRenderer:
         return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places))
 
     def _warped(self, photo: PaddedPhoto, places: Places) -> Picture:
-        """Samples the photograph at the places that the frame's cells show; the background stays where it is."""
+        """Samples the photograph at the places of the frame's cells; the background holds still."""
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
         moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
         return moved if self._background is None else self._background.behind(moved, columns, rows)
@@ -175,7 +174,7 @@ class DepthRenderer:
 def padded_photograph(identity: Identity) -> PaddedPhoto:
     """Returns the crop with `margin_px` of the photograph around it.
 
-    Beyond the edge of the photograph the edge is continued, blurred.
+    Outside the photograph its edge is repeated and blurred.
     """
     side_px = identity.picture.shape[0]
     padding_px = margin_px(side_px)

@@ -1,7 +1,6 @@
-"""`pcavs animate`: one film, from files to a file."""
+"""Implements `pcavs animate`: makes one film from files and writes it."""
 
 import dataclasses
-import json
 import logging
 import time
 from pathlib import Path
@@ -9,9 +8,9 @@ from pathlib import Path
 from pcavs.animate.film import Film, open_writer
 from pcavs.animate.options import AnimateOptions
 from pcavs.animate.preview import write_preview
-from pcavs.animate.say import with_voice
+from pcavs.animate.say import with_driving_audio
 from pcavs.animate.talker import Talker, load_talker, sound_track
-from pcavs.errors import OutputError
+from pcavs.media.files import write_json
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Progress
 
@@ -20,52 +19,61 @@ logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What was made."""
+    """What a finished film is; `--json` prints it."""
 
     out: str
     frames: int
     seconds: float
-    """Of the film."""
+    """Length of the film."""
     fps: int
     offset: int
-    """Frames by which the picture is early, by construction."""
+    """Frames by which the picture is ahead of the sound: 0, or 2 with `--compat published`."""
     size: int
-    """Side in pixels; of what the talker makes, where that is put back into a picture."""
+    """Side of the rendered crop in pixels; the film itself is larger with `--full-frame`."""
     seed: int
     took_s: float
-    """From the command to the finished file, loading included."""
+    """Seconds from the start of the command to the finished file."""
     rendered_per_s: float
-    """Frames rendered and written a second, loading left out."""
+    """Frames rendered and written a second, without the time for loading and reading."""
     runtime: str
+    """Library, device and arithmetic."""
     weights: str
+    """Name of the weights."""
     digest: str
+    """SHA-256 of the weights."""
     notes: tuple[str, ...]
+    """What a user may want to know, one line each."""
 
     def line(self) -> str:
-        """The summary for a reader."""
+        """Returns the summary as a sentence."""
         film = f"{self.frames} frames, {self.seconds:.2f} s at {self.fps} fps, {self.size} px, offset {self.offset}"
         return f"{self.out}: {film}; made in {self.took_s:.1f} s ({self.rendered_per_s:.1f} frames a second)"
 
 
 def run(options: AnimateOptions, progress: Progress) -> Summary:
-    """Makes one film, whole or not at all.
-
-    The place for the film is tried before anything is computed.
+    """Loads a talker and makes one film.
 
     Raises:
-        PcavsError: A file, a setting, the weights or the place of the film cannot be used.
+        PcavsError: A file, a setting or the weights cannot be used, or the film cannot be written.
     """
     started = time.monotonic()
-    with with_voice(options) as spoken:
-        summary = make(load_talker(spoken.weights, spoken.device), spoken, progress)
+    with with_driving_audio(options) as resolved:
+        summary = make_film(load_talker(resolved.weights, resolved.device), resolved, progress)
     return dataclasses.replace(summary, took_s=round(time.monotonic() - started, 3))
 
 
-def make(talker: Talker, options: AnimateOptions, progress: Progress) -> Summary:
-    """Makes one film with a talker that is loaded already.
+def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Summary:
+    """Makes one film with a loaded talker; the file appears complete or not at all.
+
+    Whether the film can be written is checked before anything is computed.
+
+    Args:
+        talker: The loaded talker.
+        options: Settings; `audio` is set (`with_driving_audio`).
+        progress: Called while pose videos are read and while frames are rendered.
 
     Raises:
-        PcavsError: A file, a setting or the place of the film cannot be used.
+        PcavsError: A file or a setting cannot be used, or the film cannot be written.
     """
     started = time.monotonic()
     sound, tags = sound_track(options), talker.tags(options)
@@ -100,13 +108,9 @@ def make(talker: Talker, options: AnimateOptions, progress: Progress) -> Summary
 
 
 def write_report(film: Film, path: Path) -> None:
-    """Writes what was seen in each frame of the pose films.
+    """Writes, as JSON, in which frames of the pose videos a face was found (docs/formats.md).
 
     Raises:
-        OutputError: It cannot be written.
+        OutputError: The file cannot be written.
     """
-    fields = {"format": "pcavs-faces-1", "films": [face.to_json() for face in film.faces]}
-    try:
-        path.write_text(json.dumps(fields, indent=1) + "\n")
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place") from error
+    write_json(path, {"format": "pcavs-faces-1", "films": [face.to_json() for face in film.faces]})

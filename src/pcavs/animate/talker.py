@@ -1,4 +1,4 @@
-"""The loaded talker, and the call that makes films with it."""
+"""The loaded talker: `pcavs.load()` returns one, and `Talker.animate` makes films with it."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -32,11 +32,11 @@ _NEEDS_TORCH = 'needs torch; pip install "pcavs[train]"'
 
 
 def no_progress(*_: object) -> None:
-    """Ignores progress."""
+    """Ignores reports of progress."""
 
 
 class Talker:
-    """A talker ready to animate: made by `pcavs.load`, loaded once and used for any number of films."""
+    """A talker ready to animate: loaded once by `pcavs.load`, used for any number of films."""
 
     def __init__(
         self,
@@ -47,15 +47,15 @@ class Talker:
         calibration: PoseMap | None = None,
         people: People | None = None,
     ) -> None:
-        """Takes its parts, already built.
+        """Takes its parts; `load_talker` builds them.
 
         Args:
             runtime: The talker's networks.
             landmarker: Finds faces and their landmarks.
             name: Name of the weights.
             digest: SHA-256 of the weights.
-            calibration: How far the network turns heads, where that was measured.
-            people: Separates people from backgrounds, which hold still then.
+            calibration: Measured angles of the network's turns, if there are any.
+            people: Segments people, so that backgrounds hold still; None lets what is near the head move along.
         """
         self.runtime = runtime
         self.name, self.digest, self.people = name, digest, people
@@ -83,7 +83,7 @@ class Talker:
         seed: int = 0,
         compat: Compat | None = None,
     ) -> Film:
-        """Makes a picture speak. Everything is read and encoded; frames are rendered when they are asked for.
+        """Makes a picture speak. Reads and encodes everything; frames are rendered when they are iterated over.
 
         Args:
             identity: Picture of the person, or a video, of which the first frame is taken.
@@ -98,7 +98,7 @@ class Talker:
                 left, or the path of a picture of the person.
             pose_face: Which face to follow if a pose video shows several.
             missing: Frames of a pose video without a face: "interpolate", "hold", "skip" or "fail".
-            full_frame: Puts the head back into the whole picture; a video of the person is dubbed.
+            full_frame: Pastes the head into the whole picture; a video of the person is dubbed.
             gate: Level in dB against the speech's own, -90 to -10, below which sound counts as silence; None removes
                 nothing.
             articulation: How far speech moves the lips, 0.4 to 1.6.
@@ -136,7 +136,7 @@ class Talker:
         )
 
     def film(self, options: FilmOptions, progress: Progress = no_progress) -> Film:
-        """Reads and encodes everything that a film needs; its frames are rendered when they are asked for.
+        """Reads and encodes everything that a film needs; its frames are rendered when they are iterated over.
 
         Args:
             options: Settings of the film.
@@ -176,25 +176,25 @@ class Talker:
         return build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, people=self.people)
 
     def face_reader(self, options: FilmOptions) -> FaceReader:
-        """Returns what reads the faces of a film."""
+        """Returns the face reader for the settings of a film."""
         return FaceReader(self.runtime, self._landmarker, choose_timing(options.compat, self.runtime.spec))
 
     def _mouth_paster(
         self, options: FilmOptions, policy: TrackPolicy, paste_target: PasteTarget | None
     ) -> Callable[[], MouthPaster] | None:
-        """Returns what makes a mouth paster, if a video of the person is dubbed whose head motion stays as it is."""
+        """Returns a function that makes a mouth paster, if a video of the person is dubbed; otherwise None."""
         if options.pose is not None or not isinstance(paste_target, VideoTarget):
             return None
         choice = TrackPolicy(choice=policy.choice)
 
         def make() -> MouthPaster:
-            film = FaceFollower(self._landmarker, choice, options.identity.name)
-            return MouthPaster(film, FaceFollower(self._landmarker, TrackPolicy(), "a rendered head"))
+            video = FaceFollower(self._landmarker, choice, options.identity.name)
+            return MouthPaster(video, FaceFollower(self._landmarker, TrackPolicy(), "a rendered head"))
 
         return make
 
     def tags(self, options: FilmOptions) -> dict[str, str]:
-        """Returns the film's metadata: that it is synthetic, and what made it. No setting leaves it out."""
+        """Returns the film's metadata: that it is synthetic, and what made it. No setting removes it."""
         made_by = (
             f"pcavs {pcavs.__version__}",
             f"weights {self.name} sha256:{self.digest}",
@@ -212,12 +212,12 @@ def sound_track(options: FilmOptions) -> SoundTrack:
         InputError: There is no driving audio.
     """
     if options.audio is None:
-        raise InputError("there is no audio to speak; give a file with sound")
+        raise InputError("there is no driving audio; give a file with sound")
     return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end)
 
 
 def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
-    """Loads weights for a device, and the face networks.
+    """Loads the weights for a device, and the face networks.
 
     Args:
         place: A bundle or a network folder; None is the talker in the package.

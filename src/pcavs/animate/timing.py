@@ -1,11 +1,13 @@
-"""How speech, head motion and pictures are laid out in time and space: the house's way, and the published code's.
+"""How a film is laid out in time and space: its frames, mel windows, pose order and crops.
 
-Chosen once a film; nothing else asks which of the two it is.
+`DefaultTiming` is this project's own; `PublishedTiming` repeats the published code's, defects included, for
+`--compat published`. The choice is made once for each film, and no other code asks which of the two it is.
+See docs/decisions/0003.
 """
 
 from collections.abc import Iterator
 from itertools import repeat
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -27,62 +29,75 @@ from pcavs.pose.codes import PoseCodes
 from pcavs.spec import CropSpec, MelSpec, TalkerSpec
 from pcavs.types import CropTransform, Mel, Picture, Waveform
 
-Meshes = Float32[np.ndarray, "time 478 3"]
+Meshes: TypeAlias = Float32[np.ndarray, "time 478 3"]
 
-_SMOOTHING: Final = np.array([1, 4, 6, 4, 1], np.float64) / 16
+_SMOOTHING_KERNEL: Final = np.array([1, 4, 6, 4, 1], np.float64) / 16
+"""Binomial low-pass for pose codes. It keeps 97 % of a motion's size at 1 Hz and 88 % at 2 Hz, and halves white noise
+(computed)."""
+_PLACEMENT_S: Final = 60.0
+"""Seconds of a pose video whose average face places the crop: the whole track of a longer video would have to be held
+in memory."""
+_LARGEST_SIDE_PX: Final = 1280
+"""Larger side to which the frames of pose videos are reduced: the networks' crop needs no larger face."""
 
 
 @runtime_checkable
 class Timing(Protocol):
-    """Everything about a film that the published code did otherwise."""
+    """The layout of a film."""
 
     offset: int
-    """Frames by which the picture is early."""
+    """Frames by which the picture is ahead of its sound."""
     remark: str
-    """What the film's metadata says of it; empty where nothing need be said."""
+    """What the film's metadata says about the layout; may be empty."""
     policy: TrackPolicy
-    """How a face is followed."""
-    place_s: float | None
-    """How much of a pose source decides where the crop lies; None is all of it."""
+    """How a face is followed through a video."""
+    placement_s: float | None
+    """Seconds of a pose video whose average face places the crop; None is all of it."""
     lead_bins: int
-    """Silent bins of mel in front of the speech: frame k's window begins at bin 4 k."""
+    """Silent mel bins in front of the speech. Frame k's window begins at bin 4 k of the mel with these bins."""
     largest_side_px: int | None
-    """To which a pose source's frames are reduced; None leaves them."""
+    """Larger side to which the frames of pose videos are reduced; None leaves them as they are."""
 
     def count_frames(self, num_samples: int, spec: MelSpec) -> int:
-        """Counts the film's frames."""
+        """Returns the number of frames of a film whose speech has `num_samples` samples at 16 kHz."""
         ...
 
     def mel(self, waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
-        """Makes the mel spectrogram in which frame k's window begins at bin 4 k."""
+        """Computes the mel spectrogram in which frame k's window begins at bin 4 k."""
         ...
 
     def count_poses(self, num_frames: int) -> int:
-        """Counts the frames of a pose source that a film can need."""
+        """Returns the number of poses that a film of `num_frames` can use."""
         ...
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Gives the pose that frame t takes."""
+        """Returns the index of the pose that frame t takes; where poses are too few they are played to and fro."""
         ...
 
-    def settle(self, codes: PoseCodes) -> PoseCodes:
-        """Makes poses of what the encoder said of each frame."""
+    def smooth(self, codes: PoseCodes) -> PoseCodes:
+        """Smooths pose codes that were encoded frame by frame."""
         ...
 
-    def transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
-        """Places the frames of a clip, one after the other."""
+    def crop_transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
+        """Yields the crop transform of each frame of a clip.
+
+        Args:
+            meshes: Landmarks of the face in the clip's frames.
+            crop: Template that the face is aligned with.
+            side_px: Side of the crop.
+        """
         ...
 
-    def cut(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
-        """Cuts a frame's crop."""
+    def crop(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
+        """Resamples the crop of one frame."""
         ...
 
 
 def choose_timing(compat: Compat | None, spec: TalkerSpec) -> Timing:
-    """Gives the timing that a user asked for.
+    """Returns the timing that a user asked for.
 
     Raises:
-        InputError: The published code never had such a talker.
+        InputError: The published timing was asked for, and the talker is not a `paper` talker.
     """
     if compat is None:
         return DefaultTiming()
@@ -95,86 +110,81 @@ def choose_timing(compat: Compat | None, spec: TalkerSpec) -> Timing:
 
 
 class DefaultTiming:
-    """The house's way: a frame for each 40 ms of speech, on its sound, from one crop a clip."""
+    """One frame for each 40 ms of speech, in sync with it; one crop transform for each clip."""
 
     offset = 0
     remark = ""
     policy = TrackPolicy()
-    place_s: float | None = 60.0
-    """The crop's place is that of the face over the first minute: longer films would need their whole track at once."""
+    placement_s: float | None = _PLACEMENT_S
     lead_bins = MEL_LEAD_BINS
-    largest_side_px: int | None = 1280
-    """A face need not be larger than the networks' crop."""
+    largest_side_px: int | None = _LARGEST_SIDE_PX
 
     def count_frames(self, num_samples: int, spec: MelSpec) -> int:
-        """Counts floor(25 x samples / 16000 + 1/2) frames."""
+        """Returns floor(25 x samples / 16000 + 1/2)."""
         return count_frames(num_samples)
 
     def mel(self, waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
-        """Pads with silence, so that each frame's window is centred on it."""
+        """Pads the mel with silence, so that each frame's window is centred on the frame."""
         return padded_mel(waveform, num_frames, spec)
 
     def count_poses(self, num_frames: int) -> int:
-        """Takes a pose a frame."""
+        """Returns one pose for each frame."""
         return num_frames
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Walks to and fro without a jump and without a halt."""
+        """Plays the poses to and fro without repeating the end frames."""
         return bounce_index(t, num_poses)
 
-    def settle(self, codes: PoseCodes) -> PoseCodes:
-        """Takes the encoder's frame-to-frame noise out with a five-frame binomial, which moves nothing in time.
-
-        Motion keeps 97 % of its size at 1 Hz and 88 % at 2 Hz; white noise is halved. The ends are continued.
-        """
-        reach = len(_SMOOTHING) // 2
+    def smooth(self, codes: PoseCodes) -> PoseCodes:
+        """Low-passes the codes with a five-frame binomial kernel without delay; the ends are repeated."""
+        reach = len(_SMOOTHING_KERNEL) // 2
         padded = np.pad(codes.astype(np.float64), ((reach, reach), (0, 0)), mode="edge")
-        smooth = sum(weight * padded[shift : shift + len(codes)] for shift, weight in enumerate(_SMOOTHING))
+        smooth = sum(weight * padded[shift : shift + len(codes)] for shift, weight in enumerate(_SMOOTHING_KERNEL))
         return np.asarray(smooth, np.float32)
 
-    def transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
-        """Places every frame alike: what the head does inside the crop is its pose."""
+    def crop_transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
+        """Yields the same transform for every frame: what the head does inside the crop is its pose."""
         return repeat(clip_transform(meshes, crop, side_px))
 
-    def cut(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
-        """Cuts without flicker; outside of the picture its edge is repeated."""
+    def crop(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
+        """Resamples once, by cubics, or by area where it shrinks; outside the picture its edge is repeated."""
         return crop_picture(picture, transform, side_px)
 
 
 class PublishedTiming:
-    """The published code's way, its defects included, for comparing with it (docs/animate.md lists all of them)."""
+    """The published code's layout, defects included; docs/animate.md lists the differences."""
 
     offset = PUBLISHED_LEAD_FRAMES
     remark = "published timing and alignment"
     policy = TrackPolicy(smoothed=False)
-    place_s: float | None = None
+    placement_s: float | None = None
     lead_bins = 0
     largest_side_px: int | None = None
 
     def count_frames(self, num_samples: int, spec: MelSpec) -> int:
-        """Counts (ceil(samples / 160) + 7) // 4 - 4 frames: those whose window lies inside the speech."""
+        """Returns (ceil(samples / 160) + 7) // 4 - 4: the frames whose window lies inside the speech."""
         return count_whole_windows(count_mel_bins(num_samples, spec))
 
     def mel(self, waveform: Waveform, num_frames: int, spec: MelSpec) -> Mel:
-        """Puts nothing in front: the first frame's window begins with the sound, so the picture leads by 80 ms."""
+        """Pads nothing: the first frame's window begins with the sound, so the picture is 80 ms ahead."""
         return published_mel(waveform, spec)
 
     def count_poses(self, num_frames: int) -> int:
-        """Takes a pose a frame, and the two that are passed over."""
+        """Returns one pose for each frame, and the first two, which are skipped."""
         return num_frames + PUBLISHED_LEAD_FRAMES
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Walks to and fro with doubled ends, beginning at pose 2."""
+        """Plays the poses to and fro from pose 2 on, with each end frame twice."""
         return doubling_bounce_index(t + PUBLISHED_LEAD_FRAMES, num_poses)
 
-    def settle(self, codes: PoseCodes) -> PoseCodes:
-        """Takes them as they are."""
+    def smooth(self, codes: PoseCodes) -> PoseCodes:
+        """Returns the codes as they are."""
         return codes
 
-    def transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
-        """Pins each frame's mouth; the template is the published script's, whatever the weights say."""
+    def crop_transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
+        """Yields a transform that moves each frame's mouth to one place; the template is the published script's."""
         return iter(published_mesh_transforms(meshes))
 
-    def cut(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
-        """Cuts twice, the second time hidden; outside of the picture is black."""
+    def crop(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
+        """Resamples twice, bilinearly: the published crop, then the network's inner crop; outside is black."""
         return published_crop(picture, transform, side_px)

@@ -138,7 +138,7 @@ def _film(talker: Talker, inputs: FilmInputs, path: Path) -> Film:
     if turns_by_depth(talker.runtime, Look().turn):
         motion = follow(inputs.pose_source, identity)
     else:
-        motion = HeadMotion(timing.settle(encode_poses(talker, inputs.pose_source.faces)), codes.pose)
+        motion = HeadMotion(timing.smooth(encode_poses(talker, inputs.pose_source.faces)), codes.pose)
     scene = Scene(
         identity=identity,
         mel=timing.mel(inputs.waveform, num_frames, spec.mel),

@@ -1,4 +1,4 @@
-"""Lists of jobs: rows become options, mistakes name their row, and no text breaks the reader."""
+"""Lists of jobs: rows become options, errors are one line, and no input crashes the reader."""
 
 import contextlib
 from pathlib import Path
@@ -17,21 +17,21 @@ def options(folder=Path("jobs"), **fields):
     return film_options(Job(1, {"identity": "a.jpg", "audio": "b.wav", "out": "c.mp4", **fields}), folder)
 
 
-def test_names_are_relative_to_the_list():
+def test_file_names_are_relative_to_the_list():
     made = options(references="d.jpg; e.jpg", report="f.json")
     assert made.identity == Path("jobs/a.jpg")
     assert made.references == (Path("jobs/d.jpg"), Path("jobs/e.jpg"))
     assert (made.out, made.report) == (Path("jobs/c.mp4"), Path("jobs/f.json"))
 
 
-def test_words_become_what_the_setting_is():
+def test_values_take_the_type_of_the_setting():
     made = options(size="128", start="0.5", no_blinks="yes", relative=False, seed=3, end="", missing="hold")
     assert (made.size, made.start, made.no_blinks, made.relative, made.seed) == (128, 0.5, True, False, 3)
     assert made.end is None
     assert made.missing == "hold"
 
 
-def test_a_pose_is_a_file_where_there_is_one_and_words_where_not(tmp_path):
+def test_a_pose_is_a_file_if_one_exists_and_words_otherwise(tmp_path):
     assert options(tmp_path, pose="lively").pose == Path("lively")
     assert options(tmp_path, pose="yaw=20").pose == Path("yaw=20")
     (tmp_path / "lively").touch()
@@ -45,17 +45,17 @@ def test_a_pose_is_a_file_where_there_is_one_and_words_where_not(tmp_path):
         ({"weights": "x"}, "it is the same for all rows"),
         ({"size": "big"}, "size is 'big'; give a number"),
         ({"full_frame": "perhaps"}, "full_frame is 'perhaps'"),
-        ({"identity": ""}, "there is no identity"),
-        ({"out": None}, "there is no out"),
+        ({"identity": ""}, "the setting identity is missing"),
+        ({"out": None}, "the setting out is missing"),
     ],
 )
-def test_a_mistake_is_told(fields, message):
+def test_a_wrong_setting_is_refused_in_one_line(fields, message):
     with pytest.raises(InputError, match="^[^\n]*$") as error:
         options(**fields)
     assert message in str(error.value)
 
 
-def test_csv_and_jsonl_say_the_same(tmp_path):
+def test_csv_and_jsonl_are_equivalent(tmp_path):
     (tmp_path / "jobs.csv").write_text('identity,audio,out\na.jpg,b.wav,c.mp4\n\na.jpg,"d, e.wav",f.mp4\n')
     (tmp_path / "jobs.jsonl").write_text(
         '{"identity": "a.jpg", "audio": "b.wav", "out": "c.mp4"}\n\n'
@@ -73,10 +73,10 @@ def test_csv_and_jsonl_say_the_same(tmp_path):
         ("jobs.csv", "identity,out\na\n", "row 1, has 1 columns and the first line 2"),
         ("jobs.csv", 'identity\n"a', "is not CSV"),
         ("jobs.jsonl", "{}\n[", "line 2, is not JSON"),
-        ("jobs.jsonl", "3", "line 1, is no object"),
+        ("jobs.jsonl", "3", "line 1, is not a JSON object"),
     ],
 )
-def test_a_list_that_cannot_be_read(tmp_path, name, text, message):
+def test_an_unreadable_list_is_refused(tmp_path, name, text, message):
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError) as error:
         list(read_jobs(tmp_path / name))
@@ -84,13 +84,13 @@ def test_a_list_that_cannot_be_read(tmp_path, name, text, message):
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a" * 400, "\ud800"])
-def test_a_pose_that_no_file_can_be_called_is_words(tmp_path, name):
+def test_a_pose_that_is_no_possible_file_name_is_words(tmp_path, name):
     assert options(tmp_path, pose=name).pose == Path(name)
     with pytest.raises(InputError):
         read_pose(Path(name), relative=False)
 
 
-def test_a_journal_of_anything_is_read(tmp_path):
+def test_a_damaged_journal_is_read(tmp_path):
     jobs = tmp_path / "jobs.jsonl"
     jobs.write_text('{"identity": "none.jpg"}\n')
     journal = tmp_path / "journal.jsonl"
@@ -101,7 +101,7 @@ def test_a_journal_of_anything_is_read(tmp_path):
 
 @given(st.binary(max_size=200), st.sampled_from([".csv", ".jsonl"]))
 @settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_bytes_break_the_reader(tmp_path, data, ending):
+def test_no_bytes_crash_the_reader(tmp_path, data, ending):
     path = tmp_path / f"jobs{ending}"
     path.write_bytes(data)
     with contextlib.suppress(InputError):

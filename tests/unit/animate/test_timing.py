@@ -56,9 +56,9 @@ def test_no_film_asks_for_a_pose_that_was_not_read(frames, in_the_source):
 def test_one_place_a_clip_or_one_a_frame():
     shift = np.array([[0.0, 0], [0.2, 0]])
     meshes = head_meshes(np.zeros((2, 3)), np.zeros(2), shift, side_px=200)
-    still = DefaultTiming().transforms(meshes, CropSpec(), 224)
+    still = DefaultTiming().crop_transforms(meshes, CropSpec(), 224)
     assert np.array_equal(next(still), next(still))
-    first, second = PublishedTiming().transforms(meshes, CropSpec(), 224)
+    first, second = PublishedTiming().crop_transforms(meshes, CropSpec(), 224)
     scale = np.hypot(*first[:, 0])
     np.testing.assert_allclose(first[:, :2], second[:, :2])
     # The mouth went 40 px to the right; four fifths of that are taken back at once.
