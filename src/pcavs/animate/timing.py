@@ -147,7 +147,7 @@ class DefaultTiming:
         return repeat(clip_transform(meshes, crop, side_px))
 
     def crop(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
-        """Resamples once, by cubics, or by area where it shrinks; outside the picture its edge is repeated."""
+        """Resamples by cubics, averaging first where it shrinks; outside the picture its edge is repeated."""
         return crop_picture(picture, transform, side_px)
 
 
