@@ -1,4 +1,4 @@
-"""Settings of a film: shared by command line and Python, refused in one line."""
+"""Settings of a film: the same for the command line and Python, refused with one line."""
 
 import dataclasses
 import inspect
@@ -16,46 +16,46 @@ def options(**changes):
 
 
 @pytest.mark.parametrize("size", [None, 32, 256, 2048])
-def test_sizes_that_films_have(size):
+def test_possible_sizes_are_accepted(size):
     options(size=size)
 
 
 @pytest.mark.parametrize("size", [-2, 0, 30, 255, 2050])
-def test_sizes_that_films_have_not(size):
+def test_other_sizes_are_refused(size):
     with pytest.raises(InputError, match=f"a size of {size} cannot be used; give an even number from 32 to 2048"):
         options(size=size)
 
 
-def test_a_negative_seed():
+def test_a_negative_seed_is_refused():
     with pytest.raises(InputError, match="a seed of -1 cannot be used"):
         options(seed=-1)
 
 
 @pytest.mark.parametrize("articulation", [0.4, 1.0, 1.6])
-def test_articulations_that_films_have(articulation):
+def test_possible_articulations_are_accepted(articulation):
     options(articulation=articulation)
 
 
 @pytest.mark.parametrize("articulation", [-1.0, 0.39, 1.61, float("nan"), float("inf")])
-def test_articulations_that_films_have_not(articulation):
+def test_other_articulations_are_refused(articulation):
     with pytest.raises(InputError, match=f"an articulation of {articulation:g} cannot be used; give 0.4 to 1.6"):
         options(articulation=articulation)
 
 
-def test_the_published_code_knows_no_articulation():
+def test_compat_published_has_no_articulation():
     with pytest.raises(InputError, match="leave articulation out"):
         options(articulation=1.2, compat="published")
 
 
-def test_an_unknown_way_of_laying_things_out():
-    # What the types of the record would tell the tests, they do not tell a user.
+def test_an_unknown_compat_is_refused():
+    # Set past the constructor: in tests its types are checked first, which a user's run does not do.
     wrong = options()
     object.__setattr__(wrong, "compat", "printed")
     with pytest.raises(InputError, match="a compat of printed cannot be used; give published, or leave it out"):
         wrong.__post_init__()
 
 
-def test_an_unknown_way_of_turning():
+def test_an_unknown_turn_is_refused():
     wrong = options()
     object.__setattr__(wrong, "turn", "liquid")
     with pytest.raises(InputError, match="a turn of liquid cannot be used; give depth or network"):
@@ -73,16 +73,16 @@ def test_the_python_call_has_the_settings_of_the_record():
         assert "Path" in str(field.type) or parameters[name].annotation == field.type, name
 
 
-def test_full_frame_takes_one_picture():
+def test_full_frame_has_no_references():
     with pytest.raises(InputError, match="leave the references out"):
         options(full_frame=True, references=(Path("c"),))
 
 
-def test_the_suggestion_is_left_out_where_nothing_is_close():
+def test_no_name_is_suggested_if_none_is_similar():
     assert unknown_setting("zzz", ["size", "seed"]) == "no such setting: zzz"
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_has_a_docstring():
     import ast
 
     from pcavs.animate import options as module

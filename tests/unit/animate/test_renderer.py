@@ -1,4 +1,4 @@
-"""Who moves what: a face at rest is the photograph, speech stays below the eyes, and the rest holds still."""
+"""Renderers: a face at rest is the photograph, speech moves only the lower face, and everything else holds still."""
 
 import cv2
 import numpy as np
@@ -22,7 +22,10 @@ AHEAD = np.append(angles_deg(head_pose(average_mesh(SIDE)[None]).rotation.astype
 
 
 class Fields:
-    """A talker that moves everything by `shift` and paints everything green when it talks."""
+    """A runtime whose displacement is `shift` everywhere, and which paints green with weight 1 - `mask`, in speech.
+
+    `bias` is added to the displacement at rest too.
+    """
 
     spec = TalkerSpec(flow=TINY_FLOW)
     description = "drawn"
@@ -69,7 +72,7 @@ def difference(frame, picture):
     return np.abs(frame.astype(int) - picture)
 
 
-def test_who_turns_the_head():
+def test_the_setting_and_the_kind_of_talker_choose_the_renderer():
     identity = person()
     assert isinstance(make_renderer(Fields(), identity, "depth"), DepthRenderer)
     assert isinstance(make_renderer(Fields(), identity, "network"), NetworkRenderer)
@@ -80,13 +83,13 @@ def test_who_turns_the_head():
 @pytest.mark.parametrize("bias", [0.0, 0.05])
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_face_at_rest_is_the_photograph(bias, whole):
-    """Whatever a talker makes of the very picture is no motion."""
+    """The displacement for the photograph's own content is subtracted."""
     identity = person(whole=whole)
     frame = make_renderer(Fields(bias=bias), identity, "depth").frame(Controls(CONTENT, AHEAD))
     assert difference(frame, identity.picture).max() <= 1
 
 
-def test_the_talker_always_sees_the_pictures_own_pose():
+def test_the_generator_always_gets_the_photographs_own_pose():
     talker = Fields()
     make_renderer(talker, person(), "depth").frame(Controls(TALK, head_row(yaw=25)))
     assert all(np.array_equal(pose, average_code()) for pose in talker.poses)
@@ -98,15 +101,15 @@ def test_speech_moves_the_lower_face_only():
     changed = difference(frame, identity.picture).max(axis=-1)
     mesh = identity.mesh
     assert changed[: int(mesh[6, 1])].max() <= 1, "eyes and forehead hold still"
-    assert changed[:, :8].max() <= 1, "so does the background"
+    assert changed[:, :8].max() <= 1, "so does the background at the left edge"
     lips = mesh[[0, 17, 61, 291], :2].mean(axis=0).astype(int)
     there = frame[lips[1], lips[0]].astype(int)
-    # A tenth of half the picture downwards; sideways both sides of a mouth go opposite ways, or not at all.
+    # The shift is a tenth of half the picture. Horizontally the mirrored displacement cancels it.
     assert np.abs(there - identity.picture[lips[1] + 6, lips[0]]).max() <= 4
 
 
 class Opener(Fields):
-    """A talker that lets the jaw sink when it talks."""
+    """A runtime that lowers the jaw in speech."""
 
     def render(self, identity, content, pose):
         flow, mask, colours = super().render(identity, content, pose)
@@ -116,17 +119,17 @@ class Opener(Fields):
         return FieldArrays(flow, mask, colours)
 
 
-def test_lips_part_below_the_nose_only_and_nothing_is_green():
+def test_lips_part_below_the_nose_only_and_painted_hues_are_replaced():
     identity = person(side=256)
     frame = make_renderer(Opener(mask=0.0), identity, "depth").frame(Controls(TALK, AHEAD))
     assert difference(frame, identity.picture)[: int(identity.mesh[6, 1])].max() <= 1
     mouth = identity.mesh[14, :2].astype(int)
     red, green, _ = frame[mouth[1] + 5, mouth[0] + 2].astype(int)
-    assert green < 100, "dark, though the talker paints a bright green"
+    assert green < 100, "dark, although the generator paints a bright green"
     assert green < 1.4 * red
 
 
-def test_odd_quarters_of_the_side_fit():
+def test_a_side_that_is_not_a_multiple_of_four_is_rendered():
     identity = person(side=102)
     frame = make_renderer(Fields(mask=0.5, shift=0.05), identity, "depth").frame(Controls(TALK, head_row(yaw=10)))
     assert frame.shape == (102, 102, 3)
@@ -134,7 +137,7 @@ def test_odd_quarters_of_the_side_fit():
     assert difference(still, identity.picture).max() <= 1
 
 
-def test_a_wide_frame_shows_more_and_ends_as_the_picture_does():
+def test_a_wide_frame_shows_a_margin_of_the_photograph_that_holds_still_at_its_edge():
     identity = person()
     renderer = make_renderer(Fields(mask=0.5, shift=0.02), identity, "depth", wide=True)
     margin = renderer.margin_px
@@ -173,7 +176,7 @@ def lit_face(white, lips):
 
 
 @pytest.mark.parametrize("colour", [(40, 90, 60), (90, 60, 140), (20, 40, 30), (150, 220, 150)])
-def test_painted_colours_lie_between_teeth_and_lips(colour):
+def test_matched_hues_lie_between_teeth_and_lips(colour):
     tone = lit_face(200, (170, 100, 95))
     red, green, blue = tone(np.array([[colour]], np.float32))[0, 0]
     assert red >= green >= blue - 2
@@ -192,6 +195,6 @@ def test_lips_keep_their_red():
     assert np.abs(lit_face(220, (170, 100, 95))(lips) - lips).max() < 8
 
 
-def test_nearly_black_is_warm():
+def test_nearly_black_colours_are_reddish():
     red, green, _ = lit_face(200, (170, 100, 95))(np.array([[[30.0, 34, 34]]], np.float32))[0, 0]
     assert red > 1.15 * green

@@ -1,4 +1,4 @@
-"""The two ways of laying out a film, as numbers."""
+"""Both timings: numbers of frames, order of poses, crop transforms."""
 
 import math
 
@@ -17,7 +17,7 @@ SAMPLES = st.integers(MIN_SPEECH_SAMPLES, 10**8)
 MEL = MelSpec()
 
 
-def test_the_choice():
+def test_compat_chooses_the_timing():
     flow, paper = TalkerSpec(), TalkerSpec(kind="paper")
     assert isinstance(choose_timing(None, flow), DefaultTiming)
     assert isinstance(choose_timing(None, paper), DefaultTiming)
@@ -37,23 +37,23 @@ def test_published_frames_are_those_of_the_formula(samples):
 
 
 @given(SAMPLES)
-def test_published_frames_are_fewer(samples):
+def test_published_films_are_two_or_three_frames_shorter(samples):
     missing = DefaultTiming().count_frames(samples, MEL) - PublishedTiming().count_frames(samples, MEL)
     assert missing in (2, 3)
 
 
 @given(st.integers(1, 2000), st.integers(1, 400))
-def test_no_film_asks_for_a_pose_that_was_not_read(frames, in_the_source):
+def test_poses_beyond_the_counted_ones_are_never_used(frames, in_the_source):
     for timing in (DefaultTiming(), PublishedTiming()):
         num_poses = min(in_the_source, timing.count_poses(frames))
         walk = [timing.pose_index(t, num_poses) for t in range(frames)]
         whole = [timing.pose_index(t, in_the_source) for t in range(frames)]
-        assert walk == whole, "what was left unread is never needed"
+        assert walk == whole, "the poses that are not read would not be used"
         assert 0 <= min(walk) <= max(walk) < num_poses
         assert np.abs(np.diff(walk)).max(initial=0) <= 1
 
 
-def test_one_place_a_clip_or_one_a_frame():
+def test_one_transform_for_a_clip_or_one_for_each_frame():
     shift = np.array([[0.0, 0], [0.2, 0]])
     meshes = head_meshes(np.zeros((2, 3)), np.zeros(2), shift, side_px=200)
     still = DefaultTiming().crop_transforms(meshes, CropSpec(), 224)
@@ -61,5 +61,5 @@ def test_one_place_a_clip_or_one_a_frame():
     first, second = PublishedTiming().crop_transforms(meshes, CropSpec(), 224)
     scale = np.hypot(*first[:, 0])
     np.testing.assert_allclose(first[:, :2], second[:, :2])
-    # The mouth went 40 px to the right; four fifths of that are taken back at once.
+    # The mouth moved by 40 px to the right, of which the published code undoes four fifths in the same frame.
     np.testing.assert_allclose(second[:, 2] - first[:, 2], [-0.8 * 40 * scale, 0], atol=1e-3)
