@@ -53,7 +53,7 @@ class ControlTrack:
             runtime: Encodes the speech.
             timing: Says which pose a frame takes.
             mel: Mel spectrogram of the speech; frame k's window begins at bin 4 k.
-            poses: Head poses; if they are fewer than the film's frames, they are played to and fro.
+            poses: Head poses; if they are fewer than the film's frames, they are played forwards and backwards.
             articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
             pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.

@@ -34,7 +34,7 @@ class HeadMotion(NamedTuple):
 
     poses: Poses
     """Rows of a head track (depth turn) or pose codes (network turn); if they are fewer than the film's frames, they
-    are played to and fro."""
+    are played forwards and backwards."""
     own: Pose
     """The photograph's own pose, in the same form."""
     view: CropTransform | None = None

@@ -32,9 +32,9 @@ class FilmOptions:
     audio: Path | None = None
     """Driving audio: any file with sound. The film carries it, with its own rate and channels."""
     pose: Path | None = None
-    """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod, lively,
-    slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played to and fro.
-    Without it the head keeps the pose that it has in the picture."""
+    """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod,
+    lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
+    forwards and backwards. Without it the head keeps the pose that it has in the picture."""
     relative: bool = False
     """Starts from the picture's own pose and takes only the changes of the pose source."""
     references: tuple[Path, ...] = ()

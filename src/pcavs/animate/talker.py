@@ -89,8 +89,8 @@ class Talker:
             identity: Picture of the person, or a video, of which the first frame is taken.
             audio: Driving audio: any file with sound. The film carries it.
             pose: Head motion: a video to follow, a timeline (.json), a saved track (.npz), a preset's name, or
-                degrees such as "yaw=20,pitch=-5". What is shorter than the speech is played to and fro. None keeps
-                the picture's pose.
+                degrees such as "yaw=20,pitch=-5". What is shorter than the speech is played forwards and backwards.
+                None keeps the picture's pose.
             relative: Starts from the picture's own pose and takes only the changes of the pose source.
             references: More pictures of the same person, in any order; the sharpest frontal one is animated.
             turn: "depth" turns the photograph by the depth of its landmarks, "network" by the talker's network.

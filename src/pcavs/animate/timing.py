@@ -71,7 +71,8 @@ class Timing(Protocol):
         ...
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Returns the index of the pose that frame t takes; where poses are too few they are played to and fro."""
+        """Returns the index of the pose that frame t takes; where poses are too few they are played forwards and
+        backwards."""
         ...
 
     def smooth(self, codes: PoseCodes) -> PoseCodes:
@@ -132,7 +133,7 @@ class DefaultTiming:
         return num_frames
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Plays the poses to and fro without repeating the end frames."""
+        """Plays the poses forwards and backwards without repeating the end frames."""
         return bounce_index(t, num_poses)
 
     def smooth(self, codes: PoseCodes) -> PoseCodes:
@@ -174,7 +175,7 @@ class PublishedTiming:
         return num_frames + PUBLISHED_LEAD_FRAMES
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Plays the poses to and fro from pose 2 on, with each end frame twice."""
+        """Plays the poses forwards and backwards from pose 2 on, with each end frame twice."""
         return doubling_bounce_index(t + PUBLISHED_LEAD_FRAMES, num_poses)
 
     def smooth(self, codes: PoseCodes) -> PoseCodes:
