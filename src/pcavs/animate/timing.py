@@ -71,8 +71,7 @@ class Timing(Protocol):
         ...
 
     def pose_index(self, t: int, num_poses: int) -> int:
-        """Returns the index of the pose that frame t takes; where poses are too few they are played forwards and
-        backwards."""
+        """Returns the index of the pose that frame t takes; if poses are too few, they are used more than once."""
         ...
 
     def smooth(self, codes: PoseCodes) -> PoseCodes:
