@@ -10,10 +10,10 @@ CM_A_CROP = 24.7
 """What the house's template makes of an average face."""
 
 
-def average_mesh(side, yaw=0.0, pitch=0.0, roll=0.0, relief=1.0):
-    """The canonical face, turned, with irises on its eyes, in pixels of a crop; `relief` exaggerates its depth."""
+def average_mesh(side, yaw=0.0, pitch=0.0, roll=0.0, depth_gain=1.0):
+    """The canonical face, turned, with irises on its eyes, in pixels of a crop; `depth_gain` multiplies its depth."""
     rotation = rotation_from_angles(np.array([[yaw, pitch, roll]], np.float64))[0]
-    points = (canonical_face().vertices_cm * np.array([1, 1, relief])) @ rotation.T * side / CM_A_CROP
+    points = (canonical_face().vertices_cm * np.array([1, 1, depth_gain])) @ rotation.T * side / CM_A_CROP
     points[:, :2] += np.array([0.5, 0.42]) * side - 0.5
     irises = np.repeat([points[[33, 133]].mean(axis=0), points[[362, 263]].mean(axis=0)], 5, axis=0)
     return np.concatenate([points, irises]).astype(np.float32)

@@ -15,7 +15,7 @@ from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.animate.renderer import Renderer, make_renderer
 from pcavs.animate.timing import Timing
-from pcavs.head.background import People
+from pcavs.head.background import Segmenter
 from pcavs.head.blink import blink_track
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel, mel_windows
@@ -83,7 +83,7 @@ class Film:
     """Metadata of the file: that the film is synthetic, and which weights made it."""
     notes: tuple[str, ...] = ()
     """What a user may want to know, one line each."""
-    people: People | None = None
+    people: Segmenter | None = None
     """Separates the person from the background."""
 
     @property
@@ -182,7 +182,7 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
     tags: dict[str, str],
     *,
     notes: Sequence[str] = (),
-    people: People | None = None,
+    people: Segmenter | None = None,
 ) -> Film:
     """Builds a film: combines speech, pauses, blinks and head motion into controls.
 

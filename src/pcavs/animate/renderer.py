@@ -15,11 +15,11 @@ from pcavs.animate.controls import Controls
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.face.align import crop_picture
-from pcavs.head.background import People, find_background
-from pcavs.head.blink import Lids
+from pcavs.head.background import Segmenter, find_background
+from pcavs.head.blink import Eyelids
 from pcavs.head.grid import CELLS, MARGIN, Places, margin_px, photo_px_maps, sampled
-from pcavs.head.occlusion import healed
-from pcavs.head.padding import known_part, softened
+from pcavs.head.occlusion import inpaint_folds
+from pcavs.head.padding import blur_padding, photograph_mask
 from pcavs.head.warp import DepthHead
 from pcavs.mouth.motion import MouthMotion
 from pcavs.mouth.render import Mouth, PaddedPhoto, SpeechFrame
@@ -48,7 +48,7 @@ def turns_by_depth(runtime: Runtime, turn: Turn) -> bool:
 
 
 def make_renderer(
-    runtime: Runtime, identity: Identity, turn: Turn, *, wide: bool = False, people: People | None = None
+    runtime: Runtime, identity: Identity, turn: Turn, *, wide: bool = False, people: Segmenter | None = None
 ) -> Renderer:
     """Chooses the renderer of a film.
 
@@ -137,7 +137,7 @@ class DepthRenderer:
     before the photograph is sampled, once.
     """
 
-    def __init__(self, runtime: Runtime, identity: Identity, *, wide: bool, people: People | None) -> None:
+    def __init__(self, runtime: Runtime, identity: Identity, *, wide: bool, people: Segmenter | None) -> None:
         """Prepares the head and the background behind it; takes half a second."""
         self._runtime, self._codes = runtime, identity.codes
         self._side_px = identity.picture.shape[0]
@@ -145,7 +145,7 @@ class DepthRenderer:
         padding_px = margin_px(self._side_px)
         photo = padded_photograph(identity)
         self._background = find_background(photo, identity.mesh, padding_px, people)
-        self._lids = Lids(photo, identity.mesh, padding_px)
+        self._eyelids = Eyelids(photo, identity.mesh, padding_px)
         self.margin_px = padding_px if wide else 0
         self._margin = MARGIN if wide else 0
         at_rest = runtime.render(self._codes, self._codes.content, self._codes.pose)
@@ -159,16 +159,16 @@ class DepthRenderer:
         assert isinstance(fields, FieldArrays)
         places = self._head.sources(controls.pose, self._margin)
         displacement = self._mouth_motion.displacement(fields)
-        photo = self._lids.closed(controls.eyelids)
+        photo = self._eyelids.close(controls.eyelids)
         frame = self._warped(photo, places + sampled(displacement, places))
-        frame = healed(frame, places, self._head.beyond_face(places))
+        frame = inpaint_folds(frame, places, self._head.outside_face(places))
         return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places))
 
     def _warped(self, photo: PaddedPhoto, places: Places) -> Picture:
         """Samples the photograph at the places of the frame's cells; the background holds still."""
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
         moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
-        return moved if self._background is None else self._background.behind(moved, columns, rows)
+        return moved if self._background is None else self._background.composite(moved, columns, rows)
 
 
 def padded_photograph(identity: Identity) -> PaddedPhoto:
@@ -188,5 +188,5 @@ def padded_photograph(identity: Identity) -> PaddedPhoto:
     else:
         source = identity.source_crop.widened(padding_px)
         photo = crop_picture(source.picture, source.transform, size_px)
-        known = known_part(source.picture, source.transform, size_px)
-    return softened(photo, known, side_px / CELLS)
+        known = photograph_mask(source.picture, source.transform, size_px)
+    return blur_padding(photo, known, side_px / CELLS)

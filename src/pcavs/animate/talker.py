@@ -17,7 +17,7 @@ from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
-from pcavs.head.background import People
+from pcavs.head.background import Segmenter
 from pcavs.media.speech import MelStream, Speech
 from pcavs.pose.calibration import PoseMap, find_map
 from pcavs.runtime.base import Runtime
@@ -45,7 +45,7 @@ class Talker:
         name: str,
         digest: str,
         calibration: PoseMap | None = None,
-        people: People | None = None,
+        people: Segmenter | None = None,
     ) -> None:
         """Takes its parts; `load_talker` builds them.
 

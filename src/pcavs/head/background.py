@@ -1,4 +1,10 @@
-"""What is behind a moving head holds still (docs/decisions/0010): separated once, in the identity picture."""
+"""Keeps the background of a photograph still while the head in front of it moves (docs/decisions/0010).
+
+Once for each photograph: a segmentation network finds the person, a guided filter moves its outline to the colour edges
+of the photograph, and what the person hides is inpainted (the *background plate*). For each frame: the background that
+the warp moved is subtracted, and the plate is added where the person is not. So hair needs no exact matte, and where
+nothing moves a frame equals the photograph to the bit.
+"""
 
 from typing import Final, Protocol, runtime_checkable
 
@@ -10,153 +16,172 @@ from pcavs.face.regions import FACE_OVAL
 from pcavs.head.grid import WIDE
 from pcavs.types import Mesh, Picture
 
-Share = Float32[np.ndarray, "side side"]
-Coarse = Float32[np.ndarray, "coarse coarse"]
-Places = Float32[np.ndarray, "rows columns"]
+Matte = Float32[np.ndarray, "side side"]
+CoarseMatte = Float32[np.ndarray, "coarse coarse"]
+Coordinates = Float32[np.ndarray, "rows columns"]
 
-_REFINED_PX: Final = 384
-"""Largest side at which the person's outline follows the picture's edges."""
-_REACH_CELLS: Final = 3.0
-"""How far the outline may be moved to an edge."""
-_EDGE: Final = 1e-4
-"""Variance of a colour, of 1, below which a change is no edge."""
-_NOBODY, _ANYBODY = 0.25, 0.9
-"""Shares that count as none and as all of a place."""
-_LEAST_FACE: Final = 0.9
-"""Share of the face that must be taken for a person: what sees less does not know this kind of picture."""
-_RIM: Final = 9
-_RING_CELLS: Final = 1.0
-"""Around the person, what goes along with the head: stray hairs."""
+_MAX_GUIDE_PX: Final = 384
+"""Largest side at which the guided filter is computed, for speed."""
+_GUIDE_RADIUS_CELLS: Final = 3.0
+"""Radius of the guided filter: how far the outline may be moved to an edge. Chosen by eye."""
+_GUIDE_EPSILON: Final = 1e-4
+"""Regularisation of the guided filter: variance of a colour (in [0, 1]) below which a change counts as no edge.
+Tuned by hand; not measured."""
+_MATTE_BLACK: Final = 0.25
+"""Share of person that the filter gives up to which a pixel is background alone. Chosen by eye."""
+_MATTE_WHITE: Final = 0.9
+"""Share of person that the filter gives from which on a pixel is person alone. Chosen by eye."""
+_MIN_FACE_SHARE: Final = 0.9
+"""Mean share of person within the face below which the segmentation is not trusted, as in some drawings. Tuned by hand;
+not measured."""
+_SOFT_RIM_PX: Final = 9
+"""Diameter by which the connected person is dilated, in pixels of the segmentation, to keep its soft rim."""
+_CONTACT_CELLS: Final = 1.0
+"""Width of a band around the person that is inpainted, too, as it holds stray hairs. Chosen by eye."""
+_KEPT_BLUR_CELLS: Final = 0.5
+"""Standard deviation of the blur of the seam between photograph and inpainted background. Chosen by eye."""
 _STRAND_CELLS: Final = 2.5
-_STRANDS_REACH_CELLS: Final = 9.0
-"""How far from the person strands of hair go along with the head; fewer and fewer do."""
-_HIDDEN_PX: Final = 256
-_HIDDEN_REACH_PX: Final = 4.0
-_CLEAN_PX: Final = 2
-"""Around what is hidden, as small pictures go: a hair's colour there would run into all that is filled."""
+"""Radius of the median filter that takes strands of hair out of the background near the person; whatever it removes
+moves with the head. Chosen by eye."""
+_STRAND_REACH_CELLS: Final = 9.0
+"""Distance from the person over which that filter's effect falls to nothing. Chosen by eye."""
+_INPAINT_PX: Final = 256
+"""Side at which the background is inpainted, for speed."""
+_INPAINT_RADIUS_PX: Final = 4.0
+"""Radius of the neighbourhood from which Telea's method takes colours. Chosen by eye."""
+_INPAINT_GUARD_PX: Final = 2
+"""Pixels by which the inpainted area is enlarged: begun at the outline, inpainting smears the colour of hair over the
+wall (dev/LOG.md)."""
 
 
 @runtime_checkable
-class People(Protocol):
-    """Tells people from what is behind them; `face.person.PersonSegmenter` does."""
+class Segmenter(Protocol):
+    """Separates people from the background; `face.person.PersonSegmenter` is one."""
 
-    def person_mask(self, picture: Picture) -> Coarse:
-        """Gives the share of each place, 0 to 1, that shows a person, at a side of its own."""
+    def person_mask(self, picture: Picture) -> CoarseMatte:
+        """Returns the share of person in each pixel, 0 to 1, at a resolution of its own."""
         ...
 
 
 class Background:
-    """Lays what a head uncovers, and what never moved, behind the moved person.
+    """The background plate of a photograph, and the matte of the person in front of it."""
 
-    A frame is the moved picture less the background that moved with it, plus the background where it is: where nothing
-    moves this is the picture to the last bit.
-    """
-
-    def __init__(self, photo: Picture, person: Share) -> None:
-        """Prepares the background behind the person.
+    def __init__(self, photo: Picture, person: Matte) -> None:
+        """Inpaints what the person hides.
 
         Args:
-            photo: The identity picture with what is around it, square.
-            person: Share of each of its pixels that belongs to the person.
+            photo: The padded photograph, square (`head.grid`).
+            person: Share of person in each of its pixels, 0 to 1.
         """
-        behind = ((1 - person) * 255).round().astype(np.uint8)
-        self._plate = _uncovered(photo, behind)
-        self._moving = np.dstack([_weighted(self._plate, behind), behind])
+        share = ((1 - person) * 255).round().astype(np.uint8)
+        self._plate = _make_plate(photo, share)
+        self._weighted = np.dstack([_weigh(self._plate, share), share])
 
-    def behind(self, moved: Picture, columns: Places, rows: Places) -> Picture:
-        """Gives a frame whose background holds still.
+    def composite(self, frame: Picture, columns: Coordinates, rows: Coordinates) -> Picture:
+        """Returns a frame with the background held still.
+
+        The result is frame - warped (background x share) + background x warped share, where share is that of background
+        in a pixel of the photograph.
 
         Args:
-            moved: The moved picture: of each of its pixels, what lies at a place of the photo.
-            columns: These places in pixels of the photo; `moved` shows the photo's middle, as far as it reaches.
-            rows: The same down.
+            frame: The warped photograph: the crop with the same margin on each side.
+            columns: x of the photograph's pixel that each pixel of the frame shows.
+            rows: y of the same.
         """
-        came_along = cv2.remap(self._moving, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        first = (len(self._plate) - len(moved)) // 2
-        still = self._plate[first : first + len(moved), first : first + len(moved)]
-        change = cv2.subtract(_weighted(still, came_along[..., 3]), came_along[..., :3], dtype=cv2.CV_16S)
-        return np.asarray(cv2.add(moved, change, dtype=cv2.CV_8U), np.uint8)
+        warped = cv2.remap(self._weighted, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        first = (len(self._plate) - len(frame)) // 2
+        plate = self._plate[first : first + len(frame), first : first + len(frame)]
+        change = cv2.subtract(_weigh(plate, warped[..., 3]), warped[..., :3], dtype=cv2.CV_16S)
+        return np.asarray(cv2.add(frame, change, dtype=cv2.CV_8U), np.uint8)
 
 
-def find_background(photo: Picture, mesh: Mesh, room_px: int, people: People | None) -> Background | None:
-    """Tells the background from the person; None where there is nobody to ask, or no person is recognised.
+def find_background(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segmenter | None) -> Background | None:
+    """Separates the background of a photograph from the person.
 
     Args:
-        photo: The identity picture with what is around it.
-        mesh: Landmarks in pixels of the picture.
-        room_px: What is around it, on each side.
-        people: Tells people from what is behind them.
+        photo: The padded photograph.
+        mesh: Landmarks in pixels of the crop, without its padding.
+        padding_px: Width of the padding on each side.
+        segmenter: Finds people.
+
+    Returns:
+        The background; None without a segmenter, or where it does not take the face for a person.
     """
-    if people is None:
+    if segmenter is None:
         return None
-    coarse = people.person_mask(photo)
-    oval = (mesh[list(FACE_OVAL), :2] + room_px + 0.5) * len(coarse) / len(photo) - 0.5
+    coarse = segmenter.person_mask(photo)
+    oval = (mesh[list(FACE_OVAL), :2] + padding_px + 0.5) * len(coarse) / len(photo) - 0.5
     face = np.zeros(coarse.shape, np.uint8)
     cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1)
-    if not face.any() or float(coarse[face > 0].mean()) < _LEAST_FACE:
+    if not face.any() or float(coarse[face > 0].mean()) < _MIN_FACE_SHARE:
         return None
-    coarse = np.where(_joined(coarse, face), np.maximum(coarse, face), 0).astype(np.float32)
-    return Background(photo, _refined(photo, coarse))
+    coarse = np.where(_connected(coarse, face), np.maximum(coarse, face), 0).astype(np.float32)
+    return Background(photo, _refine(photo, coarse))
 
 
-def _joined(coarse: Coarse, face: UInt8[np.ndarray, "coarse coarse"]) -> Bool[np.ndarray, "coarse coarse"]:
-    """What hangs together with the face, and its soft rim; neither other people nor a shape in the wallpaper."""
+def _connected(coarse: CoarseMatte, face: UInt8[np.ndarray, "coarse coarse"]) -> Bool[np.ndarray, "coarse coarse"]:
+    """Returns the component of the person that contains the face, with its soft rim; other people are left out."""
     parts = cv2.connectedComponents(((coarse > 0.5) | (face > 0)).astype(np.uint8))[1]
     own = (parts == int(np.bincount(parts[face > 0]).argmax())).astype(np.uint8)
-    return cv2.dilate(own, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_RIM, _RIM))) > 0
+    return cv2.dilate(own, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_SOFT_RIM_PX, _SOFT_RIM_PX))) > 0
 
 
-def _weighted(picture: UInt8[np.ndarray, "rows columns 3"], share: UInt8[np.ndarray, "rows columns"]) -> Picture:
-    """The same arithmetic wherever a background is weighted, so that equal places cancel to the last bit."""
+def _weigh(picture: UInt8[np.ndarray, "rows columns 3"], share: UInt8[np.ndarray, "rows columns"]) -> Picture:
+    """Multiplies a picture by shares of 255. One function, so that equal inputs cancel to the bit in `composite`."""
     return np.asarray(cv2.multiply(picture, cv2.merge([share] * 3), scale=1 / 255), np.uint8)
 
 
-def _uncovered(photo: Picture, behind: UInt8[np.ndarray, "side side"]) -> Picture:
-    """The picture without the person: lines that end at its outline go on, and fade."""
-    cell = len(photo) / WIDE
-    side = 2 * round(_RING_CELLS * cell) + 1
-    known = cv2.erode((behind == 255).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
-    size = (_HIDDEN_PX, _HIDDEN_PX)
+def _make_plate(photo: Picture, share: UInt8[np.ndarray, "side side"]) -> Picture:
+    """Returns the photograph without the person: inpainted at low resolution, and freed of strands of hair near it.
+
+    Args:
+        photo: The photograph.
+        share: Of background in each pixel, 0 to 255.
+    """
+    cell_px = len(photo) / WIDE
+    side = 2 * round(_CONTACT_CELLS * cell_px) + 1
+    known = cv2.erode((share == 255).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    size = (_INPAINT_PX, _INPAINT_PX)
     hidden = (cv2.resize(known * np.uint8(255), size, interpolation=cv2.INTER_AREA) < 255).astype(np.uint8)
-    hidden = cv2.dilate(hidden, np.ones((2 * _CLEAN_PX + 1,) * 2, np.uint8))
+    hidden = cv2.dilate(hidden, np.ones((2 * _INPAINT_GUARD_PX + 1,) * 2, np.uint8))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    filled = cv2.inpaint(small, hidden, _HIDDEN_REACH_PX, cv2.INPAINT_TELEA)
+    filled = cv2.inpaint(small, hidden, _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
     filled = cv2.resize(filled, (len(photo), len(photo)), interpolation=cv2.INTER_LINEAR)
-    share = cv2.GaussianBlur(known.astype(np.float32), (0, 0), 0.5 * cell) * known
-    plate = cv2.blendLinear(photo, filled, share, 1 - share)
-    # Strands of hair that were taken for background would stay where the head was. They are thinner than a median.
-    combed = cv2.medianBlur(plate, 2 * round(_STRAND_CELLS * cell) + 1)
-    near = 1 - cv2.distanceTransform(known, cv2.DIST_L2, 5) / np.float32(_STRANDS_REACH_CELLS * cell)
+    kept = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _KEPT_BLUR_CELLS * cell_px) * known
+    plate = cv2.blendLinear(photo, filled, kept, 1 - kept)
+    # Strands of hair that were classified as background would stay behind as ghosts. They are thinner than the median.
+    filtered = cv2.medianBlur(plate, 2 * round(_STRAND_CELLS * cell_px) + 1)
+    near = 1 - cv2.distanceTransform(known, cv2.DIST_L2, 5) / np.float32(_STRAND_REACH_CELLS * cell_px)
     near = near.clip(0, 1).astype(np.float32)
-    return np.asarray(cv2.blendLinear(combed, plate, near, 1 - near), np.uint8)
+    return np.asarray(cv2.blendLinear(filtered, plate, near, 1 - near), np.uint8)
 
 
-def _refined(photo: Picture, coarse: Coarse) -> Share:
-    """Moves the outline of a person to the edges of the picture: a guided filter over colours.
+def _refine(photo: Picture, coarse: CoarseMatte) -> Matte:
+    """Moves the outline of a person to the colour edges of the photograph, by a guided filter over colours.
 
     Reference: He, Sun and Tang, Guided image filtering, ECCV 2010, equations 19 to 21.
     """
-    side = min(len(photo), _REFINED_PX)
+    side = min(len(photo), _MAX_GUIDE_PX)
     guide = cv2.resize(photo, (side, side), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     share = cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
-    reach = 2 * max(1, round(_REACH_CELLS * side / WIDE)) + 1
+    window = 2 * max(1, round(_GUIDE_RADIUS_CELLS * side / WIDE)) + 1
 
     def mean(values: np.ndarray) -> np.ndarray:
-        return cv2.boxFilter(values, -1, (reach, reach), borderType=cv2.BORDER_REFLECT)
+        return cv2.boxFilter(values, -1, (window, window), borderType=cv2.BORDER_REFLECT)
 
-    colour, whole = mean(guide), mean(share)
-    together = mean(guide * share[..., None]) - colour * whole[..., None]
+    mean_guide, mean_share = mean(guide), mean(share)
+    covariance = mean(guide * share[..., None]) - mean_guide * mean_share[..., None]
     products = mean((guide[..., :, None] * guide[..., None, :]).reshape(side, side, 9))
-    spread = products.reshape(side, side, 3, 3) - colour[..., :, None] * colour[..., None, :]
-    slope = _solved(spread + np.float32(_EDGE) * np.eye(3, dtype=np.float32), together)
-    rest = whole - (slope * colour).sum(axis=-1)
-    followed = (mean(slope) * guide).sum(axis=-1) + mean(rest)
-    sure = ((followed - _NOBODY) / (_ANYBODY - _NOBODY)).clip(0, 1).astype(np.float32)
+    variance = products.reshape(side, side, 3, 3) - mean_guide[..., :, None] * mean_guide[..., None, :]
+    slope = _solve(variance + np.float32(_GUIDE_EPSILON) * np.eye(3, dtype=np.float32), covariance)
+    offset = mean_share - (slope * mean_guide).sum(axis=-1)
+    filtered = (mean(slope) * guide).sum(axis=-1) + mean(offset)
+    matte = ((filtered - _MATTE_BLACK) / (_MATTE_WHITE - _MATTE_BLACK)).clip(0, 1).astype(np.float32)
     size = (len(photo), len(photo))
-    return np.asarray(cv2.resize(sure, size, interpolation=cv2.INTER_LINEAR), np.float32)
+    return np.asarray(cv2.resize(matte, size, interpolation=cv2.INTER_LINEAR), np.float32)
 
 
-def _solved(
+def _solve(
     matrices: Float[np.ndarray, "rows columns 3 3"], right: Float[np.ndarray, "rows columns 3"]
 ) -> Float[np.ndarray, "rows columns 3"]:
     return np.linalg.solve(matrices, right[..., None])[..., 0]

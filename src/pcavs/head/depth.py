@@ -1,7 +1,12 @@
-"""The relief of the head in a picture: how deep each place lies, by its landmarks, and what belongs to the head.
+"""Builds the depth map of the head in a photograph, and the matte of what moves with the head.
 
-Lengths are centimetres of the average head. Places are cells of a grid over the crop and a margin around it, x to the
-picture's right, y down, depth towards the viewer.
+The depth map is what `head.warp` rotates. Inside the face's outline it is the depth of the landmark mesh; outside,
+where there are no landmarks, it falls smoothly to the depth of the ears, or above the forehead to that of the
+crown. Slopes are limited, so that a turn hides little behind steep edges.
+
+Lengths are centimetres of the average head. The map covers the crop and a margin around it, one value for each cell
+of `head.grid`: x to the picture's right, y down, depth positive towards the viewer, all 0 at the head's origin
+(between the ears, at the height of the nose's root).
 """
 
 from typing import Final, NamedTuple
@@ -17,161 +22,202 @@ from pcavs.types import Mesh
 
 Grid = Float32[np.ndarray, "wide wide"]
 
-EXAGGERATION: Final = 1.4
-"""Factor on depths: with the landmarks' own depth, and all hidden that should be, the tracker sees 0.75 of a turn; with
-this, and outlines that do not fold, 0.84 of a yaw and 0.97 of a pitch (dev/LOG.md)."""
+DEPTH_GAIN: Final = 1.4
+"""Factor on all depths. Measured with a face tracker on rendered turns (dev/LOG.md, "Noses hide cheeks"): with the
+landmarks' own depth it reads 0.75 of a turn, with this factor and the slope limits below 0.84 of a yaw and 0.97 of a
+pitch. The rest of the yaw is made up for by `head.warp.ROTATION_GAIN`."""
+
 _EAR_DEPTH_CM: Final = -2.5
-"""Depth of all that surrounds the face: ears, hair, neck. As deep as the head's sides, so that its outline stays."""
+"""Depth (before `DEPTH_GAIN`) of ears, neck and the hair beside the face: that of the head's sides, so that the outline
+of the head keeps its place in a turn. Chosen by eye."""
 _CROWN_DEPTH_CM: Final = 0.0
-"""The same above the forehead: the crown is over the ears, but the hair before it comes along with the forehead."""
+"""Depth (before `DEPTH_GAIN`) of hair above the forehead. The crown lies over the ears, but hair in front of it has to
+turn with the forehead: at the ears' depth a pale fin of hair stood beside the far temple at 30 degrees. Chosen by
+eye."""
 _FALL_CM: Final = 4.0
-"""Distance from the face's outline at which that depth is reached."""
-_STEEPEST_INSIDE: Final = 3.0
-"""Depth that may be lost a centimetre in the middle of the face, where it hides skin behind skin."""
-_STEEPEST_OUTSIDE: Final = 1.4
-"""The same outside of it. What is steeper hides hair and ears behind the cheek at turns of 35 degrees: a dark, ragged
-edge, as grey of hair and background lie in one cell."""
+"""Distance from the face's outline over which the depth falls to that of ears or crown. Chosen by eye."""
+_STREAK_BLUR_CM: Final = 1.2
+"""Standard deviation of the blur that hides streaks in the depth outside the outline. Chosen by eye."""
+_STREAK_BLEND_CM: Final = 1.0
+"""Distance from the outline at which that blur takes full effect. Chosen by eye."""
+_SURFACE_BLUR_CM: Final = 0.2
+"""Standard deviation of the blur of the whole map, which rounds the edges of triangles. Chosen by eye."""
+_FILLED_BLUR: Final = 0.7
+"""Standard deviation of the blur after slopes were limited, as a multiple of `_SURFACE_BLUR_CM`. Chosen by eye."""
+
+_MAX_SLOPE_INSIDE: Final = 3.0
+"""Largest slope (centimetres of depth per centimetre) in the middle of the face, where the nose may hide a cheek.
+Chosen by eye on turns of 25 to 40 degrees."""
+_MAX_SLOPE_OUTSIDE: Final = 1.4
+"""Largest slope at the face's outline and outside. Steeper, hair and ears behind the far cheek leave a dark, ragged
+edge at 35 degrees, because hair and background fall into the same cell. Chosen by eye on twelve faces."""
 _RIM_CM: Final = 2.5
-"""From the face's outline inwards, over which one becomes the other."""
-_STEEP_CELLS: Final = 60
-_SOFT_CM: Final = 0.2
-_HIDDEN: Final = -99.0
+"""Distance inwards from the outline over which one slope limit changes into the other. Chosen by eye."""
+_MAX_FILL_CELLS: Final = 60
+"""Iterations of the slope limit; each carries depth one cell on. More than the face's half width (about 40 cells)."""
+
+_TRIANGLE_OVERLAP: Final = 0.02
+"""Barycentric coordinate by which triangles are enlarged, so that no cell falls between two neighbours."""
+_MIN_TRIANGLE_AREA: Final = 1e-6
+"""Twice the area in square cells below which a triangle is skipped, as it is seen edge-on."""
+_EMPTY: Final = -99.0
+"""Depth in centimetres of cells that no triangle covers."""
 _CHIN: Final = 152
-_TOLERANCE: Final = 1e-6
+"""Landmark at the chin's tip."""
+
+_ABOVE_START_CM: Final = 2.0
+"""Height over the head's origin from which on places begin to count as above the forehead. Chosen by eye."""
+_ABOVE_LENGTH_CM: Final = 5.0
+"""Height over `_ABOVE_START_CM` at which they count fully. Chosen by eye."""
+_NECK_START_CM: Final = 3.0
+"""Height over the chin at which the matte begins to treat places as neck. Chosen by eye."""
+_NECK_LENGTH_CM: Final = 4.0
+"""Distance below that at which it treats them as neck fully. Chosen by eye."""
+_MATTE_REACH_CM: Final = (2.0, 3.0, -2.0)
+"""Distance from the face's outline up to which places follow the head fully: beside the face, what is added above the
+forehead, where hair is high, and what is added at the neck. Chosen by eye."""
+_MATTE_FALL_CM: Final = (4.5, 2.5, 1.5)
+"""Distance over which the matte then falls to 0, in the same three parts. Chosen by eye."""
+_MATTE_BLUR_CM: Final = 0.8
+"""Standard deviation of the blur of the matte. Chosen by eye."""
 
 
-class Relief(NamedTuple):
-    """A head before a background."""
+class DepthMap(NamedTuple):
+    """The depth of a head, and which places move with it, for every cell of the grid."""
 
     depth: Grid
-    """In cm, exaggerated."""
+    """Depth in cm times `DEPTH_GAIN`."""
     matte: Grid
-    """Share of the head's motion that each place follows: 1 on the head, 0 on background and shoulders."""
+    """Share of the head's motion that a place follows: 1 on the head, 0 on background and shoulders."""
     face: Bool[np.ndarray, "wide wide"]
-    """As far as the mesh reaches."""
+    """Cells that the landmark mesh covers."""
     x: Grid
-    """Of each cell, in cm from the head's origin."""
+    """Distance of a cell to the right of the head's origin, in cm."""
     y: Grid
+    """Distance of a cell below the head's origin, in cm."""
     cells_per_cm: float
 
 
-class _Depths(NamedTuple):
-    """The face's relief, as far as the mesh reaches."""
+class _FaceDepth(NamedTuple):
+    """The rasterised landmark mesh."""
 
     depth_cm: Grid
-    known: Bool[np.ndarray, "wide wide"]
+    """`_EMPTY` where the mesh does not reach."""
+    face: Bool[np.ndarray, "wide wide"]
     origin: Float[np.ndarray, "2"]
-    """The head's origin, in cells."""
+    """The head's origin in grid coordinates."""
     cells_per_cm: float
     chin_cm: float
-    """How far the chin is below the origin."""
+    """Distance of the chin below the origin."""
 
 
-def make_relief(mesh: Mesh, side_px: int) -> Relief:
-    """Raises the head in a crop; takes a fifth of a second.
-
-    The depth is the mesh's inside of the face's outline and falls to the ears' depth around it. Slopes are limited:
-    gently in the middle of the face, where a nose may hide a cheek, and firmly towards its outline.
+def make_depth_map(mesh: Mesh, side_px: int) -> DepthMap:
+    """Builds the depth map of the head in a crop; takes a fifth of a second.
 
     Args:
-        mesh: In pixels of the crop.
-        side_px: Of the crop.
+        mesh: Landmarks in pixels of the crop.
+        side_px: Side of the crop.
     """
-    depths = _depths(mesh, side_px)
+    mapped = _rasterise_mesh(mesh, side_px)
     rows, columns = (axis.astype(np.float32) for axis in np.mgrid[0:WIDE, 0:WIDE])
-    unit = np.float32(depths.cells_per_cm)
-    x, y = ((axis - np.float32(zero)) / unit for axis, zero in zip((columns, rows), depths.origin, strict=True))
-    away_cm, inside_cm = (_distance_cm(part, depths.cells_per_cm) for part in (~depths.known, depths.known))
-    depth = _limited(EXAGGERATION * _surrounded(depths, away_cm, y), inside_cm, depths.cells_per_cm)
-    return Relief(depth, _matte(away_cm, y, depths), depths.known, x, y, depths.cells_per_cm)
+    unit = np.float32(mapped.cells_per_cm)
+    x, y = ((axis - np.float32(zero)) / unit for axis, zero in zip((columns, rows), mapped.origin, strict=True))
+    outside_cm, inside_cm = (_distance_cm(part, mapped.cells_per_cm) for part in (~mapped.face, mapped.face))
+    depth = _limit_slope(DEPTH_GAIN * _extend_outside(mapped, outside_cm, y), inside_cm, mapped.cells_per_cm)
+    return DepthMap(depth, _matte(outside_cm, y, mapped), mapped.face, x, y, mapped.cells_per_cm)
 
 
-def _depths(mesh: Mesh, side_px: int) -> _Depths:
+def _rasterise_mesh(mesh: Mesh, side_px: int) -> _FaceDepth:
+    """Draws the landmark mesh into a z-buffer of cells, in centimetres, with the head's origin at depth 0."""
     pose = head_pose(mesh[None])
     to_cells = CELLS / side_px
     unit = float(pose.scale_px_per_cm[0]) * to_cells
     face = canonical_face()
     points = crop_cells(mesh[: len(face.vertices_cm), :2].astype(np.float64), side_px) + MARGIN
-    # The mesh's depth has no origin of its own; the canonical head's rigid points give it one.
+    # The mesh's depth has no origin of its own; the rigid points of the canonical head, in its pose, give it one.
     rigid = face.vertices_cm[list(RIGID)].mean(axis=0)
     zero = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
-    heights = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - zero) * to_cells / unit
-    depth = np.full((WIDE, WIDE), _HIDDEN, np.float32)
+    depths = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - zero) * to_cells / unit
+    buffer = np.full((WIDE, WIDE), _EMPTY, np.float32)
     for corners in face.triangles:
-        _raise(depth, points[corners], heights[corners])
+        _draw_triangle(buffer, points[corners], depths[corners])
     origin = crop_cells(pose.translation_px[0].astype(np.float64), side_px) + MARGIN
-    return _Depths(depth, depth > _HIDDEN, origin, unit, float(points[_CHIN, 1] - origin[1]) / unit)
+    return _FaceDepth(buffer, buffer > _EMPTY, origin, unit, float(points[_CHIN, 1] - origin[1]) / unit)
 
 
-def _raise(depth: Grid, corners: Float[np.ndarray, "3 2"], heights: Float[np.ndarray, "3"]) -> None:
-    """Draws a triangle into the relief where it is the nearest."""
+def _draw_triangle(buffer: Grid, corners: Float[np.ndarray, "3 2"], depths: Float[np.ndarray, "3"]) -> None:
+    """Draws one triangle into the z-buffer: each cell keeps the depth nearest to the viewer."""
     low = np.floor(corners.min(axis=0)).astype(int).clip(0)
     high = (np.ceil(corners.max(axis=0)).astype(int) + 1).clip(max=WIDE)
     sides = (corners[1:] - corners[0]).T
     determinant = sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0]
-    if (high <= low).any() or abs(determinant) < _TOLERANCE:
+    if (high <= low).any() or abs(determinant) < _MIN_TRIANGLE_AREA:
         return
     rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]]
-    across, down = columns - corners[0, 0], rows - corners[0, 1]
-    first = (across * sides[1, 1] - down * sides[0, 1]) / determinant
-    second = (down * sides[0, 0] - across * sides[1, 0]) / determinant
-    edge = -0.02  # neighbours overlap by a hair, so that no cell falls between them
-    inside = (first >= edge) & (second >= edge) & (first + second <= 1 - edge)
-    height = heights[0] + first * (heights[1] - heights[0]) + second * (heights[2] - heights[0])
-    part = depth[low[1] : high[1], low[0] : high[0]]
-    part[inside] = np.maximum(part[inside], height[inside])
+    dx, dy = columns - corners[0, 0], rows - corners[0, 1]
+    second = (dx * sides[1, 1] - dy * sides[0, 1]) / determinant  # barycentric coordinates of the second corner
+    third = (dy * sides[0, 0] - dx * sides[1, 0]) / determinant
+    inside = (second >= -_TRIANGLE_OVERLAP) & (third >= -_TRIANGLE_OVERLAP) & (second + third <= 1 + _TRIANGLE_OVERLAP)
+    depth = depths[0] + second * (depths[1] - depths[0]) + third * (depths[2] - depths[0])
+    part = buffer[low[1] : high[1], low[0] : high[0]]
+    part[inside] = np.maximum(part[inside], depth[inside])
 
 
 def _distance_cm(part: Bool[np.ndarray, "wide wide"], cells_per_cm: float) -> Grid:
-    """How far inside of a part each of its cells lies."""
+    """Returns the distance of each cell of a part to the nearest cell outside of the part; 0 outside of it."""
     distance = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray(distance / cells_per_cm, np.float32)
 
 
-def _surrounded(depths: _Depths, away_cm: Grid, below_cm: Grid) -> Grid:
-    """Continues the relief outside of the face's outline, down to the depth of ears or crown."""
-    unknown = (~depths.known).astype(np.uint8)
-    labels = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1].astype(int)
+def _extend_outside(mapped: _FaceDepth, outside_cm: Grid, y_cm: Grid) -> Grid:
+    """Extends the depth beyond the face's outline: from that of the nearest face cell to that of ears or crown."""
+    empty = (~mapped.face).astype(np.uint8)
+    labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1].astype(int)
     nearest = np.zeros(int(labels.max()) + 1, np.float32)
-    nearest[labels[depths.known]] = depths.depth_cm[depths.known]
-    fallen = smoothstep(away_cm / _FALL_CM)
-    around_it = _EAR_DEPTH_CM + (_CROWN_DEPTH_CM - _EAR_DEPTH_CM) * _above(below_cm)
-    around = nearest[labels] * (1 - fallen) + around_it * fallen
-    # Rays from the nearest points leave streaks: the farther out, the less they matter.
-    soft = _softened(around, 1.2 * depths.cells_per_cm)
-    share = away_cm.clip(0, 1)
-    return _softened(around * (1 - share) + soft * share, _SOFT_CM * depths.cells_per_cm)
+    nearest[labels[mapped.face]] = mapped.depth_cm[mapped.face]
+    fallen = smoothstep(outside_cm / _FALL_CM)
+    around_cm = _EAR_DEPTH_CM + (_CROWN_DEPTH_CM - _EAR_DEPTH_CM) * _above_forehead(y_cm)
+    depth = nearest[labels] * (1 - fallen) + around_cm * fallen
+    # Cells with the same nearest face cell form rays, which show as streaks: they are blurred away from the outline.
+    blurred = _blur(depth, _STREAK_BLUR_CM * mapped.cells_per_cm)
+    share = (outside_cm / _STREAK_BLEND_CM).clip(0, 1)
+    return _blur(depth * (1 - share) + blurred * share, _SURFACE_BLUR_CM * mapped.cells_per_cm)
 
 
-def _limited(depth: Grid, inside_cm: Grid, cells_per_cm: float) -> Grid:
-    """Fills what is too steep, from the nearer side: tips stay, what they would hide comes up to them."""
-    steepest = _STEEPEST_OUTSIDE + (_STEEPEST_INSIDE - _STEEPEST_OUTSIDE) * smoothstep(inside_cm / _RIM_CM)
-    step = (steepest / cells_per_cm).astype(np.float32)
+def _limit_slope(depth: Grid, inside_cm: Grid, cells_per_cm: float) -> Grid:
+    """Raises cells beside steep edges until no slope exceeds the limit; the nearer side of an edge keeps its depth.
+
+    The result is the upper Lipschitz envelope of the depth, computed by repeated greyscale dilation.
+    """
+    limit = _MAX_SLOPE_OUTSIDE + (_MAX_SLOPE_INSIDE - _MAX_SLOPE_OUTSIDE) * smoothstep(inside_cm / _RIM_CM)
+    step = (limit / cells_per_cm).astype(np.float32)
     kernel = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
-    for _ in range(_STEEP_CELLS):
+    for _ in range(_MAX_FILL_CELLS):
         filled = np.maximum(depth, cv2.dilate(depth, kernel) - step)
         if np.array_equal(filled, depth):
             break
         depth = filled
-    return _softened(depth, 0.7 * _SOFT_CM * cells_per_cm)
+    return _blur(depth, _FILLED_BLUR * _SURFACE_BLUR_CM * cells_per_cm)
 
 
-def _matte(away_cm: Grid, below_cm: Grid, depths: _Depths) -> Grid:
-    """Share of the head's motion that each place follows: 1 on the head, 0 on background and shoulders.
+def _matte(outside_cm: Grid, y_cm: Grid, mapped: _FaceDepth) -> Grid:
+    """Returns the share of the head's motion that each place follows: 1 on the head, 0 on background and shoulders.
 
-    Hair reaches high above the face's outline, and the neck ends soon below it.
+    It reaches farther above the forehead, where there is hair, and ends sooner at the neck.
     """
-    low = ((below_cm - (depths.chin_cm - 3)) / 4).clip(0, 1)
-    high = _above(below_cm)
-    reach = 2 + 3 * high - 2 * low
-    share = 1 - smoothstep((away_cm - reach) / (4.5 + 2.5 * high + 1.5 * low))
-    return _softened(share, 0.8 * depths.cells_per_cm)
+    neck = ((y_cm - (mapped.chin_cm - _NECK_START_CM)) / _NECK_LENGTH_CM).clip(0, 1)
+    above = _above_forehead(y_cm)
+    reach_cm, fall_cm = (
+        beside + added_above * above + added_neck * neck
+        for beside, added_above, added_neck in (_MATTE_REACH_CM, _MATTE_FALL_CM)
+    )
+    return _blur(1 - smoothstep((outside_cm - reach_cm) / fall_cm), _MATTE_BLUR_CM * mapped.cells_per_cm)
 
 
-def _above(below_cm: Grid) -> Grid:
-    """How much a place is above the forehead rather than beside the face, 0 to 1."""
-    return ((-below_cm - 2) / 5).clip(0, 1)
+def _above_forehead(y_cm: Grid) -> Grid:
+    """Returns how far places count as above the forehead rather than beside the face, 0 to 1."""
+    return ((-y_cm - _ABOVE_START_CM) / _ABOVE_LENGTH_CM).clip(0, 1)
 
 
-def _softened(values: np.ndarray, sigma: float) -> Grid:
-    return np.asarray(cv2.GaussianBlur(values.astype(np.float32), (0, 0), sigma), np.float32)
+def _blur(values: np.ndarray, sigma_cells: float) -> Grid:
+    return np.asarray(cv2.GaussianBlur(values.astype(np.float32), (0, 0), sigma_cells), np.float32)

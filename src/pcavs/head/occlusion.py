@@ -1,4 +1,13 @@
-"""Heals the outlines of a turned head: what should be hidden but lies squeezed into a line beside a cheek or a nose."""
+"""Inpaints the folds of a turned head: thin lines in which the warp compresses what the turn should hide.
+
+The depth map is continuous, so nothing hidden disappears: ear and hair behind the far cheek, and the flank behind the
+nose, end up compressed into a cell or two of the frame, as a dark, ragged line. A fold is where the backward warp
+skips several cells of the photograph between neighbouring cells of the frame. There are two kinds:
+
+- along the face's outline: the face on one side and the background on the other are extended over the fold until they
+  meet in its middle, along a smoothed edge;
+- inside of the face, beside the nose: the fold is partly replaced by the nearest skin.
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -10,146 +19,160 @@ from jaxtyping import Bool, Float32
 from pcavs.head.grid import Places, extent
 from pcavs.types import Picture
 
-_SQUEEZED: Final = 4.0
-"""Cells of the picture that lie in one cell of the frame, from which on what is seen of them is left out."""
-_HIDDEN: Final = 5.4
-"""The same from which on nothing of them is left: in between a moving head takes them away softly."""
-_FLANK_SQUEEZED, _FLANK_HIDDEN = 5.0, 8.0
-"""The same beside a nose."""
-_FLANK_SHARE: Final = 0.6
-"""How much of the line beside a nose is taken away: without any, its tip would run into the cheek."""
-_SOFT_CELLS: Final = 0.25
-_SMOOTH_CELLS: Final = 2.0
-"""Blur of the line along which cheek and background meet: cells would show as waves."""
+_OUTLINE_COMPRESSION: Final = (4.0, 5.4)
+"""Cells of the photograph in one cell of the frame from which on an outline fold is inpainted, and from which on it is
+replaced fully; in between it fades out while the head turns. Chosen by eye: a start at 2.6 tore ears at 20 degrees."""
+_NOSE_COMPRESSION: Final = (5.0, 8.0)
+"""The same for folds inside of the face. Chosen by eye."""
+_NOSE_OPACITY: Final = 0.6
+"""Share of a fold inside of the face that is replaced. Chosen by eye: at 1 the tip of the nose dissolves."""
+_RIM_CELLS: Final = 0.25
+"""Standard deviation of the blur of the inpainted area's rim. Chosen by eye."""
+_FILL_BLUR: Final = 1.2
+"""Standard deviation of the blur of the inpainted colours, as a multiple of `_RIM_CELLS`. Chosen by eye."""
+_EDGE_SMOOTH_CELLS: Final = 2.0
+"""Standard deviation of the blur of the edge along which face and background meet: without it, cells show as waves.
+Chosen by eye."""
 _EDGE_PX: Final = 1.0
-"""Width of the step from one to the other."""
-_GAP_CELLS: Final = 7
-"""Breaks in a line that are closed: else it would be a row of beads."""
-_ROOM_CELLS: Final = 6
-_MOST_CELLS: Final = 0.1
-"""Share of a frame's cells that may be healed: no turn that a head can make squeezes more."""
+"""Width of the transition from face to background, for anti-aliasing. Chosen by eye."""
+_MAX_GAP_CELLS: Final = 7
+"""Gaps in a fold that are closed, by morphological closing; otherwise it is inpainted as a row of beads. Chosen by
+eye on seven faces."""
+_CONTEXT_CELLS: Final = 6
+"""Cells around a fold in which colours to extend are looked for. Tuned by hand; not measured."""
+_MAX_FOLDED_SHARE: Final = 0.1
+"""Share of a frame's cells above which nothing is inpainted: no turn that a head can make compresses more."""
 
 Cells = Float32[np.ndarray, "cells cells"]
 Pixels = Float32[np.ndarray, "rows columns"]
-Where = Bool[np.ndarray, "rows columns"]
-Colours = Callable[[Where], Float32[np.ndarray, "pixels 3"]]
-_Part = tuple[slice, slice]
+PixelMask = Bool[np.ndarray, "rows columns"]
+ColoursAt = Callable[[PixelMask], Float32[np.ndarray, "pixels 3"]]
+"""Returns inpainted colours for the pixels of a mask."""
+_Box = tuple[slice, slice]
 """Rows and columns."""
 
 
-def healed(moved: Picture, places: Places, beyond: Cells) -> Picture:
-    """Lets what lies beside a squeezed line meet in its place.
-
-    An ear and hair that a turn should hide behind the cheek are pressed into a cell or two instead: a dark, ragged
-    line. Both sides of it are continued until they meet, halfway, along a smooth edge. The shaded flank that a nose
-    should hide is such a line, too, inside of the face; most of it gives way to the nearest skin.
+def inpaint_folds(frame: Picture, places: Places, outside_face: Cells) -> Picture:
+    """Inpaints the folds of a turned head; a frame without folds stays as it is, to the bit.
 
     Args:
-        moved: The frame; it may be painted on.
-        places: Where the frame's cells come from, of the head's turn alone.
-        beyond: Share of each cell that comes from outside of the face.
+        frame: The warped photograph. It is changed in place and returned.
+        places: The backward warp of the head's turn alone, without the motion of speech.
+        outside_face: How far each cell of the frame shows something outside of the face, 0 to 1
+            (`DepthHead.outside_face`).
     """
-    squeezed = _squeezed(places)
-    # Of a line along the cheek, one side is the cheek's own edge.
-    outside = cv2.dilate(beyond, np.ones((3, 3), np.uint8))
-    outline = cv2.morphologyEx(squeezed * outside, cv2.MORPH_CLOSE, np.ones((_GAP_CELLS, _GAP_CELLS), np.uint8))
-    found = _find(outline, moved, _SQUEEZED, _HIDDEN)
-    if found is not None:
-        face = found.enlarged(beyond) < 0.5
-        found.lay(_met(found, face), cv2.dilate(found.share, np.ones((3, 3), np.uint8)))
-    found = _find(squeezed * (1 - outside), moved, _FLANK_SQUEEZED, _FLANK_HIDDEN)
-    if found is not None:
-        found.lay(_Side(found, ~found.line).colours, _FLANK_SHARE * found.share)
-    return moved
+    compression = _compression(places)
+    # A fold along the outline borders on the face, so its last cell on that side counts as outside, too.
+    outside = cv2.dilate(outside_face, np.ones((3, 3), np.uint8))
+    closing = np.ones((_MAX_GAP_CELLS, _MAX_GAP_CELLS), np.uint8)
+    outline = cv2.morphologyEx(compression * outside, cv2.MORPH_CLOSE, closing)
+    fold = _find_fold(outline, frame, _OUTLINE_COMPRESSION)
+    if fold is not None:
+        face = fold.to_pixels(outside_face) < 0.5
+        fold.paint(_meeting_colours(fold, face), cv2.dilate(fold.opacity, np.ones((3, 3), np.uint8)))
+    fold = _find_fold(compression * (1 - outside), frame, _NOSE_COMPRESSION)
+    if fold is not None:
+        fold.paint(_Surroundings(fold, ~fold.mask).colours, _NOSE_OPACITY * fold.opacity)
+    return frame
 
 
-class _Line:
-    """A squeezed line, and what is around it."""
+class _Fold:
+    """The folds of one kind in a frame, and the box of pixels around them."""
 
     def __init__(
-        self, cells: _Part, part: Picture, pixels: float, squeezed: Cells, limits: tuple[float, float]
+        self, box: _Box, part: Picture, px_per_cell: float, compression: Cells, limits: tuple[float, float]
     ) -> None:
-        """Enlarges it to the frame's pixels."""
-        self._cells, self.part, self.pixels = cells, part, pixels
-        fine, (first, last) = self.enlarged(squeezed), limits
-        self.line = fine > first
-        """What is left out."""
-        self.share = np.asarray(((fine - first) / (last - first)).clip(0, 1), np.float32)
-        """How much of it."""
+        """Enlarges the compression to the frame's pixels.
 
-    def enlarged(self, values: Cells) -> Pixels:
-        """Brings values of the frame's cells to the pixels around the line."""
+        Args:
+            box: Cells of the frame to work on.
+            part: View of the same box in the frame's pixels; `paint` changes it.
+            px_per_cell: Pixels of the frame per cell.
+            compression: Of all cells of the frame.
+            limits: Compression at which inpainting begins and at which it is complete.
+        """
+        self._box, self.part, self.px_per_cell = box, part, px_per_cell
+        fine, (first, last) = self.to_pixels(compression), limits
+        self.mask = fine > first
+        """Pixels of the folds."""
+        self.opacity = np.asarray(((fine - first) / (last - first)).clip(0, 1), np.float32)
+        """How far each pixel is replaced, 0 to 1."""
+
+    def to_pixels(self, values: Cells) -> Pixels:
+        """Interpolates values of the frame's cells at the pixels of the box, by cubics."""
         size = self.part.shape[1], self.part.shape[0]
-        return np.asarray(cv2.resize(values[self._cells], size, interpolation=cv2.INTER_CUBIC), np.float32)
+        return np.asarray(cv2.resize(values[self._box], size, interpolation=cv2.INTER_CUBIC), np.float32)
 
-    def lay(self, colours: Colours, share: Pixels) -> None:
-        """Paints on the frame, with a soft rim."""
-        share = cv2.GaussianBlur(share, (0, 0), _SOFT_CELLS * self.pixels)
-        at = share > 0
+    def paint(self, colours: ColoursAt, opacity: Pixels) -> None:
+        """Blends colours into the frame, with a soft rim."""
+        opacity = cv2.GaussianBlur(opacity, (0, 0), _RIM_CELLS * self.px_per_cell)
+        at = opacity > 0
         filled = self.part.copy()
         filled[at] = colours(at)
-        filled = cv2.GaussianBlur(filled, (0, 0), 1.2 * _SOFT_CELLS * self.pixels)
-        self.part[:] = cv2.blendLinear(filled, self.part, share, 1 - share)
+        filled = cv2.GaussianBlur(filled, (0, 0), _FILL_BLUR * _RIM_CELLS * self.px_per_cell)
+        self.part[:] = cv2.blendLinear(filled, self.part, opacity, 1 - opacity)
 
 
-class _Side:
-    """What lies on one side of a line."""
+class _Surroundings:
+    """Pixels whose colours are extended over a fold: each pixel takes the colour of the nearest of them."""
 
-    def __init__(self, found: _Line, where: Where) -> None:
-        """Finds how far away it is, and what of it is nearest."""
-        hidden = (~where).astype(np.uint8)
-        away, found_labels = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-        self.away, labels = np.asarray(away, np.float32), np.asarray(found_labels, np.int32)
-        known = np.flatnonzero(hidden.ravel() == 0)
-        self._places = np.zeros(int(labels.max()) + 1, np.int64)
-        self._places[labels.ravel()[known]] = known
+    def __init__(self, fold: _Fold, mask: PixelMask) -> None:
+        """Finds the nearest pixel of a mask, and its distance, for every pixel of the fold's box."""
+        unknown = (~mask).astype(np.uint8)
+        distance, found = cv2.distanceTransformWithLabels(unknown, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+        self.distance_px, labels = np.asarray(distance, np.float32), np.asarray(found, np.int32)
+        known = np.flatnonzero(unknown.ravel() == 0)
+        self._pixel_of_label = np.zeros(int(labels.max()) + 1, np.int64)
+        self._pixel_of_label[labels.ravel()[known]] = known
         self._labels = labels
-        self._part = found.part.reshape(-1, 3)
+        self._part = fold.part.reshape(-1, 3)
 
-    def colours(self, at: Where) -> Float32[np.ndarray, "pixels 3"]:
-        """Continues its colours."""
-        return self._part[self._places[self._labels[at]]].astype(np.float32)
+    def colours(self, at: PixelMask) -> Float32[np.ndarray, "pixels 3"]:
+        """Returns the colour of the nearest known pixel, for each pixel of a mask."""
+        return self._part[self._pixel_of_label[self._labels[at]]].astype(np.float32)
 
 
-def _met(found: _Line, face: Where) -> Colours:
-    """Continues what lies on either side of a line until it meets the other."""
-    sides = [_Side(found, where & ~found.line) for where in (face, ~face) if (where & ~found.line).any()]
+def _meeting_colours(fold: _Fold, face: PixelMask) -> ColoursAt:
+    """Extends face and background over a fold, each up to the pixels that are as far from one as from the other."""
+    sides = [_Surroundings(fold, part & ~fold.mask) for part in (face, ~face) if (part & ~fold.mask).any()]
     if len(sides) < 2:
-        return sides[0].colours if sides else lambda at: found.part[at].astype(np.float32)
+        return sides[0].colours if sides else lambda at: fold.part[at].astype(np.float32)
     inner, outer = sides
     rows, columns = face.shape
-    small = round(columns / found.pixels), round(rows / found.pixels)
-    apart = cv2.resize(inner.away - outer.away, small, interpolation=cv2.INTER_AREA)
-    apart = cv2.resize(cv2.GaussianBlur(apart, (0, 0), _SMOOTH_CELLS), (columns, rows), interpolation=cv2.INTER_CUBIC)
+    # The edge is where the difference of the distances is 0. It is smoothed at the resolution of cells.
+    small = round(columns / fold.px_per_cell), round(rows / fold.px_per_cell)
+    difference = cv2.resize(inner.distance_px - outer.distance_px, small, interpolation=cv2.INTER_AREA)
+    difference = cv2.GaussianBlur(difference, (0, 0), _EDGE_SMOOTH_CELLS)
+    difference = cv2.resize(difference, (columns, rows), interpolation=cv2.INTER_CUBIC)
 
-    def colours(at: Where) -> Float32[np.ndarray, "pixels 3"]:
-        share = (0.5 - apart[at] / (2 * _EDGE_PX)).clip(0, 1)[:, None]
+    def colours(at: PixelMask) -> Float32[np.ndarray, "pixels 3"]:
+        share = (0.5 - difference[at] / (2 * _EDGE_PX)).clip(0, 1)[:, None]
         other = outer.colours(at)
         return other + share * (inner.colours(at) - other)
 
     return colours
 
 
-def _find(squeezed: Cells, moved: Picture, first: float, last: float) -> _Line | None:
-    """Cuts a line out of a frame, with room to look for neighbours; None where nothing is to heal."""
-    line = squeezed > first
-    cells = extent(line)
-    if cells is None or line.mean() > _MOST_CELLS:
+def _find_fold(compression: Cells, frame: Picture, limits: tuple[float, float]) -> _Fold | None:
+    """Finds the cells that are compressed beyond the first limit; None where there are none, or impossibly many."""
+    mask = compression > limits[0]
+    box = extent(mask)
+    if box is None or mask.mean() > _MAX_FOLDED_SHARE:
         return None
-    pixels = moved.shape[0] / len(squeezed)
+    px_per_cell = frame.shape[0] / len(compression)
     rows, columns = (
-        slice(max(span.start - _ROOM_CELLS, 0), min(span.stop + _ROOM_CELLS, len(squeezed))) for span in cells
+        slice(max(span.start - _CONTEXT_CELLS, 0), min(span.stop + _CONTEXT_CELLS, len(compression))) for span in box
     )
-    high, wide = (slice(round(span.start * pixels), round(span.stop * pixels)) for span in (rows, columns))
-    return _Line((rows, columns), moved[high, wide], pixels, squeezed, (first, last))
+    height, width = (slice(round(span.start * px_per_cell), round(span.stop * px_per_cell)) for span in (rows, columns))
+    return _Fold((rows, columns), frame[height, width], px_per_cell, compression, limits)
 
 
-def _squeezed(places: Places) -> Cells:
-    """How many cells of the picture lie between a cell and its neighbours."""
-    found = np.zeros(places.shape[:2], np.float32)
+def _compression(places: Places) -> Cells:
+    """Returns, for each cell of the frame, the largest distance in the photograph to the place of a neighbour cell."""
+    largest = np.zeros(places.shape[:2], np.float32)
     across = np.linalg.norm(np.diff(places, axis=1), axis=2)
     down = np.linalg.norm(np.diff(places, axis=0), axis=2)
-    for whole, between in ((found, across), (found.T, down.T)):
+    for whole, between in ((largest, across), (largest.T, down.T)):
         np.maximum(whole[:, 1:], between, out=whole[:, 1:])
         np.maximum(whole[:, :-1], between, out=whole[:, :-1])
-    return found
+    return largest

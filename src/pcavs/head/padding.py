@@ -1,4 +1,8 @@
-"""What a film shows beyond the edge of its identity picture: the edge's colours, ever softer."""
+"""Pads a photograph that is smaller than the frame: its edge is replicated and blurred, more with distance.
+
+Replication alone shows stripes below the neck of tightly cropped portraits. Only rendered frames use this padding: the
+networks get the replicated edge, as in training.
+"""
 
 from typing import Final
 
@@ -8,46 +12,54 @@ from jaxtyping import Bool
 
 from pcavs.types import CropTransform, Picture
 
-_BLURS: Final = (0.7, 1.5, 3.0, 6.0)
-"""Cells, one after the other."""
-_AWAY: Final = 3.0
-"""How far from the edge, as a multiple of each blur, it takes full effect."""
-_BEGIN: Final = 0.25
-"""Share of its effect by which each blur begins later than at the edge."""
-_SMALL_PX: Final = 2.0
-"""Blurs are made in pictures so small that this is their sigma."""
+_BLURS_CELLS: Final = (0.7, 1.5, 3.0, 6.0)
+"""Standard deviations of Gaussian blurs, applied one after the other. Chosen by eye: one large blur makes a fog around
+the neck."""
+_FULL_EFFECT: Final = 3.0
+"""Distance over which a blur grows to its full effect, as a multiple of its standard deviation. Chosen by eye."""
+_DELAY: Final = 0.25
+"""Distance from the edge at which a blur begins, as a share of the distance over which it grows. Chosen by eye."""
+_MIN_SIGMA_PX: Final = 2.0
+"""Blurs are computed in pictures so small that their standard deviation is this, for speed."""
 
-Known = Bool[np.ndarray, "rows columns"]
+Mask = Bool[np.ndarray, "rows columns"]
 
 
-def known_part(picture: Picture, transform: CropTransform, side_px: int) -> Known:
-    """Says which pixels of a crop lie inside of the picture that it was cut from."""
+def photograph_mask(picture: Picture, transform: CropTransform, side_px: int) -> Mask:
+    """Returns which pixels of a crop lie inside of the picture that it was cut from.
+
+    Args:
+        picture: The whole picture.
+        transform: From its pixels to pixels of the crop.
+        side_px: Side of the crop.
+    """
     inside = np.ones(picture.shape[:2], np.uint8)
     flags = cv2.INTER_NEAREST
     return cv2.warpAffine(inside, transform, (side_px, side_px), flags=flags, borderMode=cv2.BORDER_CONSTANT) > 0
 
 
-def softened(photo: Picture, known: Known, cell_px: float) -> Picture:
-    """Takes the stripes out of a crop whose outside repeats the picture's edge; the picture itself stays as it is.
+def blur_padding(crop: Picture, inside: Mask, cell_px: float) -> Picture:
+    """Blurs the replicated edge around a photograph; the photograph's own pixels stay as they are, to the bit.
 
     Args:
-        photo: The crop.
-        known: What of it is picture.
-        cell_px: Pixels a cell.
+        crop: The crop, with replicated edges where it reaches beyond the photograph.
+        inside: Which of its pixels belong to the photograph.
+        cell_px: Pixels per cell of the grid.
     """
-    if known.all() or not known.any():
-        return photo
-    away = cv2.distanceTransform((~known).astype(np.uint8), cv2.DIST_L2, 5) / np.float32(cell_px)
-    soft = photo
-    for sigma in _BLURS:
-        share = np.asarray((away / (_AWAY * sigma) - _BEGIN).clip(0, 1), np.float32)
-        soft = cv2.blendLinear(_blurred(soft, sigma * cell_px), soft, share, 1 - share)
-    return np.where(known[..., None], photo, soft)
+    if inside.all() or not inside.any():
+        return crop
+    distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5) / np.float32(cell_px)
+    blurred = crop
+    for sigma in _BLURS_CELLS:
+        share = np.asarray((distance / (_FULL_EFFECT * sigma) - _DELAY).clip(0, 1), np.float32)
+        blurred = cv2.blendLinear(_blur(blurred, sigma * cell_px), blurred, share, 1 - share)
+    return np.where(inside[..., None], crop, blurred)
 
 
-def _blurred(picture: Picture, sigma_px: float) -> Picture:
+def _blur(picture: Picture, sigma_px: float) -> Picture:
+    """Approximates a wide Gaussian blur: reduces the picture, blurs it, and enlarges it again."""
     height, width = picture.shape[:2]
-    step = max(1.0, sigma_px / _SMALL_PX)
+    step = max(1.0, sigma_px / _MIN_SIGMA_PX)
     size = max(1, round(width / step)), max(1, round(height / step))
     small = cv2.GaussianBlur(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), (0, 0), sigma_px / step)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)

@@ -1,4 +1,4 @@
-"""Blinks: as often as people's, the same for the same seed, and lids that close over the eye and nothing else."""
+"""Blinks: their rate, their seed, and eyelids that close without moving anything else."""
 
 import cv2
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 
 from helpers.heads import average_mesh
 from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
-from pcavs.head.blink import BLINK, Lids, blink_track
+from pcavs.head.blink import BLINK, Eyelids, blink_track
 
 SIDE = 512
 SKIN, WHITE, BROW = (200, 150, 120), (240, 240, 240), (60, 40, 30)
@@ -16,14 +16,14 @@ def starts(track):
     return np.flatnonzero(np.diff(np.concatenate([[0], track > 0]).astype(int)) == 1)
 
 
-def test_people_who_talk_blink_about_19_times_a_minute():
+def test_there_are_about_19_blinks_a_minute():
     counts = [len(starts(blink_track(25 * 60, seed))) for seed in range(40)]
     assert 16 < np.mean(counts) < 22
     assert min(counts) >= 9
     assert max(counts) <= 32
 
 
-def test_the_seed_says_when():
+def test_the_seed_determines_the_blinks():
     assert np.array_equal(blink_track(500, 3), blink_track(500, 3))
     assert not np.array_equal(blink_track(500, 3), blink_track(500, 4))
     longer, shorter = blink_track(700, 3), blink_track(300, 3)
@@ -31,7 +31,7 @@ def test_the_seed_says_when():
 
 
 @pytest.mark.parametrize("num_frames", [0, 1, 3, 40, 250])
-def test_every_blink_is_whole(num_frames):
+def test_no_blink_is_cut_off(num_frames):
     track = blink_track(num_frames, 1)
     assert len(track) == num_frames
     for first in starts(track):
@@ -52,16 +52,16 @@ def eyes():
     return picture, mesh
 
 
-def test_open_eyes_are_the_picture(eyes):
+def test_a_closure_of_0_returns_the_picture_itself(eyes):
     picture, mesh = eyes
-    assert Lids(picture, mesh).closed(0.0) is picture
+    assert Eyelids(picture, mesh).close(0.0) is picture
 
 
-def test_closed_lids_are_skin_and_brows_stay(eyes):
+def test_closed_eyelids_are_skin_and_brows_do_not_move(eyes):
     picture, mesh = eyes
     kept = picture.copy()
-    lids = Lids(picture, mesh)
-    half, closed = lids.closed(0.5), lids.closed(1.0)
+    eyelids = Eyelids(picture, mesh)
+    half, closed = eyelids.close(0.5), eyelids.close(1.0)
     assert np.array_equal(picture, kept)
 
     def whites(frame):
@@ -76,21 +76,21 @@ def test_closed_lids_are_skin_and_brows_stay(eyes):
     assert changed.max() <= eye_rows.max() + 2
 
 
-def test_eyes_that_are_shut_stay_so(eyes):
+def test_shut_eyes_are_left_alone(eyes):
     picture, mesh = eyes
     mesh = mesh.copy()
     for outline in (LEFT_EYE, RIGHT_EYE):
         mesh[list(outline), 1] = mesh[list(outline), 1].mean()
-    assert Lids(picture, mesh).closed(1.0) is picture
+    assert Eyelids(picture, mesh).close(1.0) is picture
 
 
-def test_a_margin_moves_the_lids(eyes):
+def test_padding_shifts_the_eyelids(eyes):
     picture, mesh = eyes
     wide = cv2.copyMakeBorder(picture, 10, 10, 10, 10, cv2.BORDER_REPLICATE)
-    assert np.array_equal(Lids(wide, mesh, 10).closed(1.0)[10:-10, 10:-10], Lids(picture, mesh).closed(1.0))
+    assert np.array_equal(Eyelids(wide, mesh, 10).close(1.0)[10:-10, 10:-10], Eyelids(picture, mesh).close(1.0))
 
 
-def test_a_profile_has_no_lids_to_close():
+def test_eyes_of_a_profile_are_left_alone():
     mesh = average_mesh(SIDE, yaw=85)
     picture = np.full((SIDE, SIDE, 3), SKIN, np.uint8)
-    assert np.array_equal(Lids(picture, mesh).closed(1.0), picture)
+    assert np.array_equal(Eyelids(picture, mesh).close(1.0), picture)
