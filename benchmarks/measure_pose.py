@@ -40,7 +40,7 @@ from pcavs.metrics.sync import SyncJudge
 from pcavs.pose.calibration import AXES, fit_map, save_map
 from pcavs.pose.codes import code_angles
 from pcavs.pose.commands import draw_curves
-from pcavs.pose.measure import measure_film
+from pcavs.pose.measure import measure_video
 from pcavs.types import Picture
 
 _STEPS_DEG = np.array([-50.0, -40, -30, -20, -10, 0, 10, 20, 30, 40, 50])
@@ -191,7 +191,7 @@ def begins(source: str) -> list[float] | None:
     """The pose with which a film begins; None where the source is none."""
     if not Path(source).is_file() or Path(source).suffix in (".json", ".npz"):
         return None
-    track = measure_film(Path(source), (0.0, 0.2), FaceLandmarker(), TrackPolicy(), lambda *_: None).track
+    track = measure_video(Path(source), (0.0, 0.2), FaceLandmarker(), TrackPolicy(), lambda *_: None).track
     return track[0, :3].round(1).tolist()
 
 

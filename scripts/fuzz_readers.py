@@ -42,10 +42,10 @@ from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
 from pcavs.media.video import count_pictures, probe_video, read_frames
 from pcavs.pose import calibration
-from pcavs.pose.compile import lay_out
+from pcavs.pose.compile import compile_timeline
 from pcavs.pose.source import clipped_track, read_pose
 from pcavs.pose.timeline import Timeline
-from pcavs.pose.track_file import load_track
+from pcavs.pose.track import load_track
 from pcavs.prepare import clip as prepare_clip
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source, find_sources
@@ -78,7 +78,7 @@ def _read_timeline(path: Path) -> None:
         read_film(segment.path) if segment.path.suffix != ".npz" else clipped_track(segment, most)
         raise InputError("there is no such film")
 
-    lay_out(timeline, _FILM_FRAMES, np.linspace(0, 1, _FILM_FRAMES), fetch)
+    compile_timeline(timeline, _FILM_FRAMES, np.linspace(0, 1, _FILM_FRAMES), fetch)
 
 
 def _read_jobs(path: Path) -> None:

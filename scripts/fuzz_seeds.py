@@ -14,8 +14,7 @@ from pcavs.data.shard import AlignedClip, ShardWriter
 from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import encode_pictures
 from pcavs.pose.calibration import FILE, plain_map, save_map
-from pcavs.pose.track import still
-from pcavs.pose.track_file import save_track
+from pcavs.pose.track import save_track, still
 from pcavs.spec import MESH_POINTS, TINY_FLOW, TalkerSpec
 from pcavs.weights.bundle import Bundle, save_bundle
 
@@ -56,8 +55,8 @@ TIMELINE: dict[str, Any] = {
     "smoothing_s": 0.1,
     "segments": [
         {"kind": "keys", "keys": [{"at_s": 0}, {"at_s": 1.5, "yaw": 15, "ease": "linear"}, {"at_s": 3, "scale": 1.1}]},
-        {"kind": "film", "path": "head.mp4", "start_s": 2, "end_s": 6, "beyond": "bounce", "duration_s": 8},
-        {"kind": "track", "path": "head.npz", "strength": 0.5, "beyond": "loop"},
+        {"kind": "video", "path": "head.mp4", "start_s": 2, "end_s": 6, "extrapolation": "bounce", "duration_s": 8},
+        {"kind": "track", "path": "head.npz", "strength": 0.5, "extrapolation": "loop"},
         {
             "kind": "mix",
             "duration_s": 5,

@@ -50,7 +50,7 @@ _GROUPS: Final = {
         "batch": Command("pcavs.animate.options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
     },
     "Work with head motion": {
-        "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("film", "out")),
+        "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("video", "out")),
         "pose plot": Command("pcavs.pose.options:PlotOptions", "pcavs.pose.commands:plot", ("pose", "out")),
         "pose preview": Command("pcavs.pose.options:PreviewOptions", "pcavs.pose.commands:preview", ("pose", "out")),
     },

@@ -47,7 +47,7 @@ def openings(talker, examples, tmp_path_factory):
 @pytest.mark.parametrize("start_s", [0.8, 3.0])
 def test_relative_begins_with_the_pictures_pose_as_seen_in_the_film(talker, examples, tmp_path, start_s):
     """The source is turned by 25 degrees where it begins, to one side and to the other."""
-    film_part = {"kind": "film", "path": str(examples / "pose.mp4"), "start_s": start_s}
+    film_part = {"kind": "video", "path": str(examples / "pose.mp4"), "start_s": start_s}
     pose = tmp_path / "turned.json"
     pose.write_text(json.dumps({"format": "pcavs-pose-1", "mode": "relative", "segments": [film_part]}))
     film = talker.animate(examples / "face.jpg", examples / "speech.wav", pose=pose, end=0.2)

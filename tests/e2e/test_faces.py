@@ -18,7 +18,7 @@ from pcavs.face.choice import ByPosition
 from pcavs.face.track import TrackPolicy
 from pcavs.media.film import FilmWriter
 from pcavs.media.image import read_picture
-from pcavs.pose.measure import measure_film
+from pcavs.pose.measure import measure_video
 
 SIDE = 192
 BLANK = {3, 4, 9}
@@ -52,7 +52,7 @@ def reader_of(loud_mouth, landmarker, **policy):
 
 
 def measured(path, landmarker, **policy):
-    return measure_film(path, (0.0, None), landmarker, TrackPolicy(**policy), lambda *_: None)
+    return measure_video(path, (0.0, None), landmarker, TrackPolicy(**policy), lambda *_: None)
 
 
 def read(path, loud_mouth, landmarker, **policy):
@@ -71,15 +71,15 @@ def test_blank_frames_give_no_pose_of_their_own(loud_mouth, landmarker, gappy, m
 
 
 def test_held_frames_are_those_before(landmarker, gappy):
-    held = measure_film(gappy, (0.0, None), landmarker, TrackPolicy(missing="hold"), lambda *_: None)
-    between = measure_film(gappy, (0.0, None), landmarker, TrackPolicy(), lambda *_: None)
+    held = measure_video(gappy, (0.0, None), landmarker, TrackPolicy(missing="hold"), lambda *_: None)
+    between = measure_video(gappy, (0.0, None), landmarker, TrackPolicy(), lambda *_: None)
     assert len(held.track) == len(between.track) == 15
     assert held.track[4, 3] < between.track[4, 3], "the face drifts to the right meanwhile"
 
 
 def test_to_fail_names_the_moment(landmarker, gappy):
     with pytest.raises(FaceError, match=r"no face in source\.mp4 at 0\.12 s; .*interpolate, hold or skip"):
-        measure_film(gappy, (0.0, None), landmarker, TrackPolicy(missing="fail"), lambda *_: None)
+        measure_video(gappy, (0.0, None), landmarker, TrackPolicy(missing="fail"), lambda *_: None)
 
 
 def test_the_report_has_a_row_a_frame(loud_mouth, gappy, face, make_wav, tmp_path):
@@ -87,7 +87,7 @@ def test_the_report_has_a_row_a_frame(loud_mouth, gappy, face, make_wav, tmp_pat
     write_report(film, tmp_path / "report.json")
     report = json.loads((tmp_path / "report.json").read_text())
     assert report["format"] == "pcavs-faces-1"
-    (source,) = report["films"]
+    (source,) = report["videos"]
     assert (source["source"], source["missing"], source["frames"], source["found"]) == ("source.mp4", "hold", 15, 12)
     assert source["rows"][3] == {"frame": 3, "time_s": 0.12, "face": "held", "cut": False}
     assert source["rows"][5]["face"] == "found"
@@ -116,7 +116,7 @@ def test_two_people_are_told_apart_by_place(landmarker, pair):
 def test_the_report_says_how_many_there_were_and_who_was_followed(loud_mouth, pair, face, make_wav, tmp_path):
     film = loud_mouth.animate(face, make_wav(0.2), pose=pair, size=32)
     write_report(film, tmp_path / "report.json")
-    (source,) = json.loads((tmp_path / "report.json").read_text())["films"]
+    (source,) = json.loads((tmp_path / "report.json").read_text())["videos"]
     assert (source["faces"], source["chosen"], source["found"]) == (2, "the largest central one", 4)
     assert any("shows 2 faces; the largest central one is taken" in note for note in film.notes)
 
@@ -145,7 +145,7 @@ def test_a_cut_to_another_shot_of_the_same_place_is_one(landmarker, small, write
     assert seen.report.cuts == (15,)
     assert np.ptp(seen.track[:, 2]) > 15
     assert np.abs(np.diff(seen.track[:, 2])).max() <= 3
-    assert any("jumps at 0.60 s" in note for note in seen.notes)
+    assert any("has a cut at 0.60 s" in note for note in seen.notes)
 
 
 @pytest.mark.parametrize("words", ["largest", "left", "right", "0", "12"])

@@ -1,4 +1,4 @@
-"""Timelines in films: from words and files to the codes that the generator is given."""
+"""Pose sources in films: from presets, angles, files and timelines to the poses that the renderer takes."""
 
 import dataclasses
 import json
@@ -18,14 +18,14 @@ from pcavs.media.image import read_picture
 from pcavs.media.video import read_frames
 from pcavs.pose.calibration import plain_map
 from pcavs.pose.codes import code_angles
-from pcavs.pose.measure import measure_film
-from pcavs.pose.track_file import save_track
+from pcavs.pose.measure import measure_video
+from pcavs.pose.track import save_track
 
 OWN_DEG = (4.0, -3.0, 1.0)
 
 
 class Posed(LoudMouth):
-    """A talker whose motion encoder says the same of every picture."""
+    """A talker whose motion encoder gives every picture the same pose."""
 
     def encode_identity(self, face):
         rotation = rotation_from_angles(np.array([OWN_DEG])).reshape(9)
@@ -54,7 +54,7 @@ def test_degrees_become_rows_of_the_head_track(posed, face, speech):
     assert np.allclose(film.head_track, poses(film))
 
 
-def test_degrees_become_codes_that_differ_from_the_pictures_own_as_asked(posed, face, speech):
+def test_degrees_become_codes_relative_to_the_photographs_own(posed, face, speech):
     film = posed.animate(face, speech, pose="yaw=12,roll=-5", size=32, turn="network")
     angles = np.stack([code_angles(code) for code in poses(film)])
     assert np.allclose(angles - OWN_DEG, np.array([12, 0, -5]) - film.identity.own_deg, atol=0.05)
@@ -63,13 +63,13 @@ def test_degrees_become_codes_that_differ_from_the_pictures_own_as_asked(posed, 
 
 @pytest.mark.parametrize("pose", ["lively", "slow-turn", "still"])
 @pytest.mark.parametrize("turn", ["depth", "network"])
-def test_a_preset_begins_with_the_pictures_own_pose(posed, face, speech, pose, turn):
+def test_a_preset_starts_with_the_photographs_own_pose(posed, face, speech, pose, turn):
     film = posed.animate(face, speech, pose=pose, size=32, turn=turn)
     assert np.allclose(poses(film)[0], film.scene.motion.own, atol=1e-6)
     assert (np.ptp(poses(film), axis=0).max() > 0.01) == (pose != "still")
 
 
-def test_relative_begins_with_the_pictures_own_pose_whatever_the_source(posed, face, drift, speech):
+def test_relative_starts_with_the_photographs_own_pose_for_any_source(posed, face, drift, speech):
     film = posed.animate(face, speech, pose=drift, relative=True, size=32)
     assert np.allclose(poses(film)[0], film.scene.motion.own, atol=1e-5)
     turned = posed.animate(face, speech, pose="yaw=30,pitch=10", relative=True, size=32)
@@ -77,7 +77,7 @@ def test_relative_begins_with_the_pictures_own_pose_whatever_the_source(posed, f
 
 
 def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speech, tmp_path):
-    measured = measure_film(drift, (0.0, None), posed.face_reader(blank()).landmarker, TrackPolicy(), lambda *_: None)
+    measured = measure_video(drift, (0.0, None), posed.face_reader(blank()).landmarker, TrackPolicy(), lambda *_: None)
     save_track(measured.track, measured.report.found, tmp_path / "drift.npz", overwrite=False)
     timeline = {
         "format": "pcavs-pose-1",
@@ -85,7 +85,7 @@ def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speec
         "cross_fade_s": 0.1,
         "segments": [
             {"kind": "keys", "keys": [{"at_s": 0}, {"at_s": 0.3, "yaw": 8}], "duration_s": 0.3},
-            {"kind": "film", "path": drift.name, "duration_s": 0.2},
+            {"kind": "video", "path": drift.name, "duration_s": 0.2},
             {"kind": "track", "path": "drift.npz", "start_s": 0.1, "duration_s": 0.2},
             {"kind": "preset", "name": "presenter", "duration_s": 0.2},
             {"kind": "mix", "parts": [{"kind": "preset", "name": "lively"}, {"kind": "keys", "keys": [{"at_s": 0}]}]},
@@ -102,7 +102,7 @@ def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speec
     assert next(iter(film.frames)).shape == (32, 32, 3)
 
 
-def test_a_head_that_is_asked_aside_moves_the_films_view(posed, face, speech):
+def test_a_head_beside_the_middle_moves_the_films_view(posed, face, speech):
     film = posed.animate(face, speech, pose="x=0.2", size=64, turn="network")
     assert film.scene.motion.view is not None
     plain = posed.animate(face, speech, size=64, turn="network")
@@ -114,15 +114,15 @@ def test_a_head_that_is_asked_aside_moves_the_films_view(posed, face, speech):
 @pytest.mark.parametrize(
     ("pose", "message"),
     [
-        ("livly", "no pose named livly; did you mean lively?"),
-        ("zzz", "there are the presets still"),
+        ("livly", "there is no pose named livly; did you mean lively?"),
+        ("zzz", "give a file, or one of still"),
         ("yaw=far", "cannot be read at 'yaw=far'; give a number"),
         ("yaw=3,yaw=4", "each once"),
         ("yaw=300", "yaw is 300.0; give a number from -90 to 90"),
         ("nose=3", "give yaw, pitch, roll, x, y, scale"),
     ],
 )
-def test_a_pose_that_is_none(posed, face, speech, pose, message):
+def test_a_pose_that_cannot_be_read(posed, face, speech, pose, message):
     with pytest.raises(InputError, match="^[^\n]*$") as error:
         posed.animate(face, speech, pose=pose)
     assert message in str(error.value)
@@ -133,17 +133,17 @@ def test_relative_without_a_pose_is_refused(posed, face, speech):
         posed.animate(face, speech, relative=True)
 
 
-def test_a_paper_talker_knows_no_degrees(loud_face, face, speech):
+def test_a_paper_talker_takes_no_degrees(loud_face, face, speech):
     with pytest.raises(InputError, match="a paper talker's pose code was never fitted"):
         loud_face.animate(face, speech, pose="lively")
 
 
-def test_without_a_measured_map_it_says_so(landmarker, face, speech):
+def test_a_note_says_that_no_map_was_measured(landmarker, face, speech):
     film = Talker(Posed(), landmarker, "posed", "0" * 64).animate(face, speech, pose="yaw=5", turn="network")
     assert any("was not measured" in note for note in film.notes)
 
 
-def test_references_mean_the_same_in_any_order(posed, face, drift, speech):
+def test_the_order_of_references_does_not_matter(posed, face, drift, speech):
     films = [
         posed.animate(first, speech, references=[second], size=32) for first, second in ((face, drift), (drift, face))
     ]
@@ -153,7 +153,7 @@ def test_references_mean_the_same_in_any_order(posed, face, drift, speech):
     assert np.array_equal(films[0].identity.picture, alone.identity.picture), "the sharp photo, not the small film"
 
 
-def test_of_pictures_about_as_sharp_the_most_typical_is_animated(landmarker, face, speech, tmp_path):
+def test_among_equally_sharp_pictures_the_most_typical_is_animated(landmarker, face, speech, tmp_path):
     class Judging(Posed):
         """Tells people apart by their mean colour."""
 
@@ -180,7 +180,7 @@ def test_of_pictures_about_as_sharp_the_most_typical_is_animated(landmarker, fac
     assert names[0] in ("plain", "like it"), names
 
 
-def test_a_head_goes_back_into_the_whole_picture(posed, face, speech, tmp_path):
+def test_the_head_is_put_back_into_the_whole_picture(posed, face, speech, tmp_path):
     film = posed.animate(face, speech, full_frame=True)
     whole = read_picture(face)
     frame = next(iter(film.frames))
@@ -191,23 +191,23 @@ def test_a_head_goes_back_into_the_whole_picture(posed, face, speech, tmp_path):
     assert film.save(tmp_path / "whole.mp4").exists()
 
 
-def test_a_film_is_followed_as_its_landmarks_have_it(posed, landmarker, face, examples, speech):
+def test_a_video_is_followed_by_its_landmarks(posed, landmarker, face, examples, speech):
     film = posed.animate(face, speech, pose=examples / "pose.mp4", size=32)
-    seen = measure_film(examples / "pose.mp4", (0.0, 1.2), landmarker, TrackPolicy(), lambda *_: None).track
-    assert np.ptp(seen[:, 0]) > 5, "nothing turns, so following says nothing"
+    seen = measure_video(examples / "pose.mp4", (0.0, 1.2), landmarker, TrackPolicy(), lambda *_: None).track
+    assert np.ptp(seen[:, 0]) > 5, "a head that does not turn would test nothing"
     assert film.head_track[:, :3] == pytest.approx(seen[:, :3], abs=0.5)
     learned = posed.animate(face, speech, pose=examples / "pose.mp4", size=32, turn="network")
-    assert learned.head_track is None, "a talker that turns heads itself takes the codes that it reads"
+    assert learned.head_track is None, "with a network turn the codes of the motion encoder are used as they are"
 
 
-def test_a_film_of_the_person_is_a_background_that_moves(posed, drift, make_wav):
+def test_a_video_of_the_person_is_dubbed(posed, drift, make_wav):
     film = posed.animate(drift, make_wav(0.4), full_frame=True)
     assert film.num_frames == 10
-    assert len(poses(film)) == 10, "without another pose the head stays where the film has it"
+    assert len(poses(film)) == 10, "without another pose the head stays where the video has it"
     assert poses(film)[0] == pytest.approx(film.scene.motion.own, abs=1e-6)
     first, *_, last = film.frames
     backgrounds = list(read_frames(drift, 0.0, 0.4))
-    assert np.array_equal(first[:60], backgrounds[0][:60]), "only mouth and chin are made"
+    assert np.array_equal(first[:60], backgrounds[0][:60]), "only mouth and chin change"
     assert not np.array_equal(last[60:], backgrounds[9][60:])
     assert np.abs(first[:, :4].astype(int) - last[:, :4]).mean() > 0.5
     with pytest.raises(InputError, match="give a longer film of the person"):

@@ -34,8 +34,8 @@ TIMELINE = {
     "format": "pcavs-pose-1",
     "segments": [
         {"kind": "keys", "keys": [{"at_s": 0}, {"at_s": 0.4, "yaw": 8}]},
-        {"kind": "film", "path": "pose.mp4", "start_s": 1, "end_s": 1.4, "beyond": "bounce", "duration_s": 0.4},
-        {"kind": "track", "path": "track.npz", "duration_s": 0.4, "beyond": "loop"},
+        {"kind": "video", "path": "pose.mp4", "start_s": 1, "end_s": 1.4, "extrapolation": "bounce", "duration_s": 0.4},
+        {"kind": "track", "path": "track.npz", "duration_s": 0.4, "extrapolation": "loop"},
         {
             "kind": "mix",
             "duration_s": 0.4,
@@ -102,10 +102,10 @@ def write_timeline(folder: Path, talker: Talker, pose: Path) -> Path:
     """Writes a timeline with every kind of segment, and the files that it names."""
     from pcavs.face.landmarker import FaceLandmarker
     from pcavs.face.track import TrackPolicy
-    from pcavs.pose.measure import measure_film
-    from pcavs.pose.track_file import save_track
+    from pcavs.pose.measure import measure_video
+    from pcavs.pose.track import save_track
 
-    measured = measure_film(pose, (2.0, 2.4), FaceLandmarker(), TrackPolicy(), lambda *_: None)
+    measured = measure_video(pose, (2.0, 2.4), FaceLandmarker(), TrackPolicy(), lambda *_: None)
     save_track(measured.track, measured.report.found, folder / "track.npz", overwrite=True)
     (folder / "pose.mp4").write_bytes(pose.read_bytes())
     path = folder / "timeline.json"

@@ -17,8 +17,8 @@ from pcavs.face.track import FaceFollower
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
 from pcavs.pose.codes import PoseCodes
-from pcavs.pose.measure import FaceReport, completed, face_report, is_broken
-from pcavs.pose.track import limited
+from pcavs.pose.measure import FaceReport, face_report, fill_missing, is_broken
+from pcavs.pose.track import limit_slew_rate
 from pcavs.types import Picture, Progress
 
 _BATCH_FRAMES: Final = 16
@@ -85,9 +85,9 @@ def encode_pose_source(path: Path, max_frames: int, reader: FaceReader, progress
 
     encoded = np.concatenate([reader.runtime.encode_pose(np.stack(batch)) for batch in _batches(crops())])
     report = face_report(path, policy, follower, found)
-    codes = completed(encoded, report)
+    codes = fill_missing(encoded, report)
     if is_broken(report):
-        codes = limited(codes, _MAX_CODE_STEP).astype(np.float32)
+        codes = limit_slew_rate(codes, _MAX_CODE_STEP).astype(np.float32)
     return EncodedPoses(timing.smooth(codes), (*follower.notes, *report.notes()), report)
 
 

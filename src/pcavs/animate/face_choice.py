@@ -9,15 +9,12 @@ import numpy as np
 from pcavs.animate.identity import FaceReader
 from pcavs.errors import InputError
 from pcavs.face.align import clip_transform, crop_picture
-from pcavs.face.choice import ByPosition, FaceChoice, Largest, MostSimilar
+from pcavs.face.choice import FaceChoice, MostSimilar, parse_choice
 from pcavs.face.landmarker import Detection, Region
 from pcavs.face.track import track_picture
 from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
 from pcavs.types import Mesh, Picture
-
-_MAX_FACES: Final = 100
-"""Faces that a number can choose from."""
 
 
 def read_choice(words: str, reader: FaceReader) -> FaceChoice:
@@ -32,14 +29,9 @@ def read_choice(words: str, reader: FaceReader) -> FaceChoice:
         InputError: The words are none of these, or the picture cannot be read.
         FaceError: The picture shows no face.
     """
-    if words == "largest":
-        return Largest()
-    if words in ("left", "right"):
-        return ByPosition(0 if words == "left" else -1)
-    if words.isdecimal() and len(words) < 4:
-        if int(words) >= _MAX_FACES:
-            raise InputError(f"a face of {words} cannot be chosen; give 0 to {_MAX_FACES - 1}, counted from the left")
-        return ByPosition(int(words))
+    choice = parse_choice(words)
+    if choice is not None:
+        return choice
     reference = Path(words)
     if not path_exists(reference) or not reference.is_file():
         raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")

@@ -20,11 +20,11 @@ from pcavs.media.mel import LazyMel
 from pcavs.media.timeline import frame_time_s
 from pcavs.pose.calibration import PoseMap, plain_map
 from pcavs.pose.codes import codes_of, fit_track, track_of, view_of
-from pcavs.pose.compile import lay_out
-from pcavs.pose.measure import FaceReport, measure_film
+from pcavs.pose.compile import compile_timeline
+from pcavs.pose.measure import FaceReport, measure_video
 from pcavs.pose.presets import Rhythm, rhythm_of
-from pcavs.pose.source import clipped_track, film_timeline, read_pose
-from pcavs.pose.timeline import FilmSegment, Timeline, TrackSegment
+from pcavs.pose.source import clipped_track, read_pose, video_timeline
+from pcavs.pose.timeline import Timeline, TrackSegment, VideoSegment
 from pcavs.pose.track import HeadTrack, relative_to
 from pcavs.types import CropTransform, Mel, Progress
 
@@ -119,7 +119,7 @@ class HeadMotionReader:
         if not is_own_video(options) or not self._by_depth:
             return None
         # The identity is the first frame of a video of the person: the head follows the rest of that video.
-        return dataclasses.replace(film_timeline(options.identity), mode="relative")
+        return dataclasses.replace(video_timeline(options.identity), mode="relative")
 
     def read(self, identity: Identity, mel: Mel | LazyMel, num_frames: int, progress: Progress) -> HeadMotion:
         """Reads the head motion of a whole film.
@@ -150,17 +150,17 @@ class HeadMotionReader:
         notes: list[str] = []
         faces: list[FaceReport] = []
 
-        def fetch(segment: FilmSegment | TrackSegment, most: int) -> HeadTrack:
+        def fetch(segment: VideoSegment | TrackSegment, most: int) -> HeadTrack:
             if isinstance(segment, TrackSegment):
                 return clipped_track(segment, most)
             end_s = min(segment.end_s or math.inf, segment.start_s + frame_time_s(most))
             span_s = (segment.start_s, end_s)
-            measured = measure_film(segment.path, span_s, self._reader.landmarker, self._policy(), progress)
+            measured = measure_video(segment.path, span_s, self._reader.landmarker, self._policy(), progress)
             faces.append(measured.report)
             notes.extend(measured.notes)
             return measured.track
 
-        track = lay_out(timeline, len(rhythm), rhythm, fetch)
+        track = compile_timeline(timeline, len(rhythm), rhythm, fetch)
         is_relative = timeline.mode == "relative"
         if is_relative:
             track = relative_to(track, identity.own_deg)

@@ -113,4 +113,4 @@ def write_report(film: Film, path: Path) -> None:
     Raises:
         OutputError: The file cannot be written.
     """
-    write_json(path, {"format": "pcavs-faces-1", "films": [face.to_json() for face in film.faces]})
+    write_json(path, {"format": "pcavs-faces-1", "videos": [face.to_json() for face in film.faces]})

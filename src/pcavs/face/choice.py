@@ -1,12 +1,16 @@
 """Decides which face to track in a frame that shows several."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, runtime_checkable
+from typing import Final, Protocol, runtime_checkable
 
 import numpy as np
 
+from pcavs.errors import InputError
 from pcavs.face.landmarker import Detection
 from pcavs.types import Box, Picture
+
+_MAX_FACES: Final = 100
+"""Faces that can be chosen by number; more digits than this has are taken for a file's name."""
 
 
 @runtime_checkable
@@ -60,6 +64,23 @@ class MostSimilar:
         if len(faces) < 2:
             return list(faces)
         return sorted(faces, key=lambda face: self._similarity(picture, face), reverse=True)
+
+
+def parse_choice(text: str) -> FaceChoice | None:
+    """Parses `largest`, `left`, `right`, or a number counted from the left (the first is 0); None for any other text.
+
+    Raises:
+        InputError: The number is too large.
+    """
+    if text == "largest":
+        return Largest()
+    if text in ("left", "right"):
+        return ByPosition(0 if text == "left" else -1)
+    if not text.isdecimal() or len(text) > len(str(_MAX_FACES)):
+        return None
+    if int(text) >= _MAX_FACES:
+        raise InputError(f"a face of {text} cannot be chosen; give 0 to {_MAX_FACES - 1}, counted from the left")
+    return ByPosition(int(text))
 
 
 def prominence(box: Box, width: int, height: int) -> float:

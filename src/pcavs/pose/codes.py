@@ -22,11 +22,11 @@ Angles: TypeAlias = Float[np.ndarray, "3"]
 
 _LARGEST_MOVE: Final = np.array([0.35, 0.35, 0.3])
 """Largest move of a head about its average place: x and y in face widths, and natural logarithm of size. About what
-heads do inside the crop of one clip, which is all that talkers see in training."""
+heads do inside the crop of one clip, and networks see no more in training. Tuned by hand; not measured."""
 _NOTED_DEG: Final = 1.0
-"""Turns that miss the request by more than this are reported."""
+"""Angles that are limited by more than this are reported."""
 _NO_MOVE: Final = 1e-3
-"""Average places and sizes below this are left at 0, so that the film is not resampled for nothing."""
+"""Average places and sizes below this do not move the view, so that the film is not resampled for nothing."""
 
 
 class FittedTrack(NamedTuple):
@@ -50,14 +50,14 @@ def code_angles(code: PoseCode) -> Angles:
 def fit_track(
     track: HeadTrack, own_deg: Angles, reach_deg: Float[np.ndarray, "2 3"], *, anchored: bool = False
 ) -> FittedTrack:
-    """Limits a head track to what can be made of one photograph.
+    """Limits a head track to what one photograph can show.
 
     Args:
-        track: Where the head shall be.
+        track: The head poses that are asked for.
         own_deg: Yaw, pitch and roll of the photograph, from its landmarks.
         reach_deg: Smallest and largest turn about each axis, against the photograph.
-        anchored: The head starts where the photograph has it: places and sizes are moves from there, and the film's
-            view stays. Otherwise their average moves the view.
+        anchored: Places and sizes are moves from where the photograph has the head, and the film's view does not move.
+            Otherwise their average moves the view.
     """
     wanted = track[:, :3] - own_deg
     turns = wanted.clip(reach_deg[0], reach_deg[1])
@@ -65,7 +65,7 @@ def fit_track(
     moves, average = (track[:, 3:], np.zeros(3)) if anchored else _centred(track[:, 3:])
     kept = moves.clip(-_LARGEST_MOVE, _LARGEST_MOVE)
     if np.abs(moves - kept).max() > _NO_MOVE:
-        notes.append("the head is asked to move farther inside the film than it can: it stops on the way")
+        notes.append("the head is asked to move farther than it can inside of the film; the move is limited")
     return FittedTrack(turns, kept, average, tuple(notes))
 
 
@@ -77,12 +77,12 @@ def track_of(fitted: FittedTrack, own_deg: Angles) -> HeadTrack:
 def codes_of(fitted: FittedTrack, own: PoseCode, calibration: PoseMap) -> PoseCodes:
     """Returns the pose codes with which a talker's network turns the head as a fitted track says.
 
-    The photograph's own pose gives its own code, to the last digit.
+    The photograph's own pose gives its own code, exactly.
 
     Args:
         fitted: The track.
         own: The photograph's pose code, from the talker's motion encoder.
-        calibration: By how much the network turns a head for a turn of the code.
+        calibration: How far the network turns a head for a rotation of the code.
     """
     start = code_angles(own)
     turned = rotation_from_angles(start + calibration.code_turns(fitted.turns_deg)) - rotation_from_angles(start[None])
@@ -122,13 +122,14 @@ def apply_view(picture: Picture, view: CropTransform | None) -> Picture:
 
 
 def _centred(places: Float[np.ndarray, "time 3"]) -> tuple[Float[np.ndarray, "time 3"], Float[np.ndarray, "3"]]:
-    """Splits places and sizes into their moves and their average; an average that is nearly 0 is left in the moves."""
+    """Splits places and sizes into moves and their average; an average that is nearly 0 stays in the moves."""
     average = places.mean(axis=0)
     average[np.abs(average) < _NO_MOVE] = 0.0
     return places - average, average
 
 
 def _limit_notes(wanted: Float[np.ndarray, "time 3"], turns: Float[np.ndarray, "time 3"], own_deg: Angles) -> list[str]:
+    """Returns a note for each axis that was limited, with the frame that misses its angle by most."""
     notes: list[str] = []
     for axis, name in enumerate(AXES):
         missed = np.abs(wanted[:, axis] - turns[:, axis])
@@ -136,6 +137,6 @@ def _limit_notes(wanted: Float[np.ndarray, "time 3"], turns: Float[np.ndarray, "
             frame = int(missed.argmax())
             asked, used = own_deg[axis] + wanted[frame, axis], own_deg[axis] + turns[frame, axis]
             notes.append(
-                f"a {name} of {asked:.0f} degrees is farther than these weights turn this picture: {used:.0f} is taken"
+                f"a {name} of {asked:.0f} degrees is too far for this picture and these weights; {used:.0f} is used"
             )
     return notes

@@ -1,7 +1,11 @@
-"""From a timeline to a head track as long as the film: a pure function of the timeline, its sources and the speech."""
+"""Compiles a timeline into a head track as long as the film.
+
+The result depends on nothing but the timeline, its sources and the rhythm of the speech.
+"""
 
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Final
 
 import numpy as np
 
@@ -9,7 +13,6 @@ from pcavs.media.timeline import nearest_index
 from pcavs.numeric import smoothstep
 from pcavs.pose.presets import Rhythm, preset
 from pcavs.pose.timeline import (
-    FilmSegment,
     Key,
     KeysSegment,
     MixSegment,
@@ -17,30 +20,30 @@ from pcavs.pose.timeline import (
     Segment,
     Timeline,
     TrackSegment,
+    VideoSegment,
 )
-from pcavs.pose.track import HeadTrack, extended, joined, limited, smoothed, still
+from pcavs.pose.track import HeadTrack, cross_fade, extrapolate, limit_slew_rate, smoothed, still
 from pcavs.spec import FRAME_RATE
 
-Fetch = Callable[[FilmSegment | TrackSegment, int], HeadTrack]
-"""Reads the material of a segment; no more than so many frames of it are needed."""
+Fetch = Callable[[VideoSegment | TrackSegment, int], HeadTrack]
+"""Reads the source of a segment; the second argument is the number of frames after which it may stop."""
 
-_LONGEST_FADE = 3 * FRAME_RATE
-"""How far a piece is read beyond its end, to go on under a fade; where a fade is longer, it then stays."""
+_LONGEST_FADE_FRAMES: Final = 3 * FRAME_RATE
+"""How far a segment's source is read beyond the segment's end, to continue under the fade into the next segment. Under
+a longer fade it is extrapolated. Tuned by hand; not measured."""
 
 
-def lay_out(timeline: Timeline, num_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
-    """Makes the track of a film.
-
-    Nothing in it moves faster than `headtrack.LARGEST_STEP`, not even at a seam.
+def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
+    """Computes the head track of a film; from frame to frame it changes by `track.LARGEST_STEP` at most.
 
     Args:
-        timeline: What is asked for.
-        num_frames: Of the film.
-        rhythm: Loudness of the speech, one a frame.
-        fetch: Reads films and saved tracks.
+        timeline: The timeline.
+        num_frames: Length of the film.
+        rhythm: Loudness of the speech in each frame, 0 to 1.
+        fetch: Reads videos and saved tracks.
 
     Raises:
-        InputError: Some material cannot be read.
+        InputError: A source cannot be read.
     """
     pieces: list[tuple[HeadTrack, int]] = []
     at = Fraction(0)
@@ -49,58 +52,61 @@ def lay_out(timeline: Timeline, num_frames: int, rhythm: Rhythm, fetch: Fetch) -
         if first >= num_frames:
             break
         last = number == len(timeline.segments) - 1
-        track = _drawn(segment, num_frames - first, rhythm[first:], fetch)
-        length = _length(segment, track, num_frames - first)
-        if last and segment.duration_s is None and timeline.beyond == "hold":
+        track = _segment_track(segment, num_frames - first, rhythm[first:], fetch)
+        length = _segment_length(segment, track, num_frames - first)
+        if last and segment.duration_s is None and timeline.extrapolation == "hold":
             length = num_frames - first
-        # A piece goes on under the fade into the next.
-        wanted = length if last else min(length + _LONGEST_FADE, num_frames - first)
-        pieces.append((extended(track, wanted, segment.beyond), first))
+        # A piece continues under the fade into the next one.
+        wanted = length if last else min(length + _LONGEST_FADE_FRAMES, num_frames - first)
+        pieces.append((extrapolate(track, wanted, segment.extrapolation), first))
         at += Fraction(segment.duration_s) if segment.duration_s is not None else Fraction(length, FRAME_RATE)
     end = min(num_frames, max(1, nearest_index(at, FRAME_RATE)))
     fade_frames = nearest_index(timeline.cross_fade_s, FRAME_RATE)
-    whole = extended(joined(pieces, end, fade_frames), num_frames, timeline.beyond)
-    return limited(smoothed(whole * timeline.strength, timeline.smoothing_s, FRAME_RATE))
+    whole = extrapolate(cross_fade(pieces, end, fade_frames), num_frames, timeline.extrapolation)
+    return limit_slew_rate(smoothed(whole * timeline.strength, timeline.smoothing_s, FRAME_RATE))
 
 
-def _length(segment: Segment, track: HeadTrack, most: int) -> int:
+def _segment_length(segment: Segment, track: HeadTrack, max_frames: int) -> int:
+    """Returns the frames that a segment lasts: its duration, or else the length of its track."""
     if segment.duration_s is None:
-        return min(len(track), most)
-    return max(1, min(nearest_index(segment.duration_s, FRAME_RATE), most))
+        return min(len(track), max_frames)
+    return max(1, min(nearest_index(segment.duration_s, FRAME_RATE), max_frames))
 
 
-def _drawn(segment: Segment, most: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
-    """A segment's own material, at most so many frames of it."""
+def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
+    """Returns a segment's own track, before extrapolation, of at most `max_frames` frames."""
     if segment.duration_s is not None:
-        most = min(most, nearest_index(segment.duration_s, FRAME_RATE) + _LONGEST_FADE)
+        max_frames = min(max_frames, nearest_index(segment.duration_s, FRAME_RATE) + _LONGEST_FADE_FRAMES)
     if isinstance(segment, KeysSegment):
-        track = _between(segment.keys)[:most]
+        track = _interpolate_keys(segment.keys)[:max_frames]
     elif isinstance(segment, PresetSegment):
-        track = preset(segment.name, rhythm[:most], segment.seed)
+        track = preset(segment.name, rhythm[:max_frames], segment.seed)
     elif isinstance(segment, MixSegment):
-        track = _mixed(segment, most, rhythm, fetch)
+        track = _mix(segment, max_frames, rhythm, fetch)
     else:
-        track = fetch(segment, most)[:most]
+        track = fetch(segment, max_frames)[:max_frames]
     return track * segment.strength
 
 
-def _mixed(segment: MixSegment, most: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
-    parts = [(part, _drawn(part, most, rhythm, fetch)) for part in segment.parts]
-    length = most if segment.duration_s is not None else max(_length(part, track, most) for part, track in parts)
+def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
+    """Adds up the weighted tracks of a mix's parts."""
+    parts = [(part, _segment_track(part, max_frames, rhythm, fetch)) for part in segment.parts]
+    longest = max(_segment_length(part, track, max_frames) for part, track in parts)
+    length = max_frames if segment.duration_s is not None else longest
     whole = still(length)
     for part, track in parts:
-        whole += part.weight * extended(track, length, part.beyond)
+        whole += part.weight * extrapolate(track, length, part.extrapolation)
     return whole
 
 
-def _between(keys: tuple[Key, ...]) -> HeadTrack:
-    """Poses from the first frame to the last key."""
+def _interpolate_keys(keys: tuple[Key, ...]) -> HeadTrack:
+    """Interpolates the poses of keyframes from time 0 to the last key; before the first key its pose is held."""
     rows = np.array([[key.yaw, key.pitch, key.roll, key.x, key.y, np.log(key.scale)] for key in keys])
     times = np.array([key.at_s for key in keys])
     frames = np.arange(nearest_index(keys[-1].at_s, FRAME_RATE) + 1) / FRAME_RATE
-    after = np.searchsorted(times, frames, side="right").clip(1, len(keys) - 1) if len(keys) > 1 else 0
     if len(keys) == 1:
         return np.repeat(rows, len(frames), axis=0)
+    after = np.searchsorted(times, frames, side="right").clip(1, len(keys) - 1)
     share = ((frames - times[after - 1]) / (times[after] - times[after - 1])).clip(0, 1)
     smooth = np.array([key.ease == "smooth" for key in keys])[after - 1]
     share = np.where(smooth, smoothstep(share), share)[:, None]

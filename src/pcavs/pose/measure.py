@@ -1,7 +1,7 @@
 """Measures the head pose in each frame of a video, in degrees, from its landmarks."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -11,78 +11,90 @@ from pcavs.face.pose import HeadPose, head_pose
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
-from pcavs.pose.track import HeadTrack, from_heads, limited, smoothed
+from pcavs.pose.track import HeadTrack, from_heads, limit_slew_rate, smoothed
 from pcavs.spec import FRAME_RATE, Missing
 from pcavs.types import Progress
 
 Rows: TypeAlias = Float[np.ndarray, "_ columns"]
 
-_LARGEST_SIDE_PX = 1280
-SMOOTHING_S = 0.12
-"""Of what landmarks say of a head: they tremble, heads do not."""
-_DONE = {"interpolate": "interpolated", "hold": "held", "skip": "skipped"}
+_LARGEST_SIDE_PX: Final = 1280
+"""Larger videos are reduced to this before faces are looked for, for speed."""
+SMOOTHING_S: Final = 0.12
+"""Full width at half maximum of the Gaussian that removes the jitter of landmarks from a track. Tuned by hand; not
+measured."""
+_CUTS_IN_NOTE: Final = 3
+"""Cuts whose time a note gives."""
+_STATE_OF_MISSING: Final = {"interpolate": "interpolated", "hold": "held", "skip": "skipped"}
+"""What the report says of a frame without the face, for each setting of `--missing`."""
 
 
 class FaceReport(NamedTuple):
-    """What was seen in each frame of a film."""
+    """In which frames of a video the chosen face was found."""
 
     source: str
+    """Name of the video."""
     missing: Missing
+    """What was done about frames without the face."""
     found: Bool[np.ndarray, " time"]
     cuts: tuple[int, ...]
+    """Frames at which the scene changes."""
     num_faces: int
-    """Faces in the frame in which the one to follow was chosen."""
+    """Faces in the frame in which one was chosen."""
     chosen: str
-    """Which of them."""
+    """How it was chosen (`FaceChoice.name`)."""
 
     def notes(self) -> list[str]:
-        """What a user may want to know, one line each."""
+        """Returns what a user should know about missing frames and cuts, one line each."""
         notes: list[str] = []
         lost = int((~self.found).sum())
         if lost:
-            done = {"hold": "held", "skip": "left out"}.get(self.missing, "filled in")
+            done = {"hold": "the last pose is held", "skip": "they are skipped"}.get(self.missing, "interpolated")
             notes.append(f"the face in {self.source} was not found in {lost} of {len(self.found)} frames: {done}")
         if self.cuts:
-            times = ", ".join(f"{frame_time_s(cut):.2f}" for cut in self.cuts[:3])
-            more = f" and {len(self.cuts) - 3} more" if len(self.cuts) > 3 else ""
-            notes.append(f"{self.source} jumps at {times} s{more}: the head turns from one pose to the other")
+            times = ", ".join(f"{frame_time_s(cut):.2f}" for cut in self.cuts[:_CUTS_IN_NOTE])
+            more = f" and {len(self.cuts) - _CUTS_IN_NOTE} more" if len(self.cuts) > _CUTS_IN_NOTE else ""
+            notes.append(f"{self.source} has a cut at {times} s{more}: the head turns from one pose to the other")
         return notes
 
     def to_json(self) -> dict[str, Any]:
-        """One row a frame at 25 fps."""
-        done = _DONE.get(self.missing, "failed")
+        """Returns the report as docs/formats.md describes it, with one row for each of 25 frames a second."""
+        state = _STATE_OF_MISSING.get(self.missing, "failed")
         rows = [
-            {"frame": t, "time_s": frame_time_s(t), "face": "found" if seen else done, "cut": t in self.cuts}
-            for t, seen in enumerate(self.found.tolist())
+            {"frame": t, "time_s": frame_time_s(t), "face": "found" if found else state, "cut": t in self.cuts}
+            for t, found in enumerate(self.found.tolist())
         ]
         who = {"faces": self.num_faces, "chosen": self.chosen}
         counts = {"frames": len(rows), "found": int(self.found.sum()), "cuts": len(self.cuts)}
         return {"source": self.source, "missing": self.missing, **who, **counts, "rows": rows}
 
 
-class Measured(NamedTuple):
-    """Head motion in degrees."""
+class MeasuredMotion(NamedTuple):
+    """Head motion that was measured in a video."""
 
     track: HeadTrack
     notes: tuple[str, ...]
+    """What a user should know, one line each."""
     report: FaceReport
 
 
-def measure_film(
+def measure_video(
     path: Path, span_s: tuple[float, float | None], landmarker: FaceLandmarker, policy: TrackPolicy, progress: Progress
-) -> Measured:
-    """Measures the head of a film in degrees; no talker is needed.
+) -> MeasuredMotion:
+    """Measures the head motion of a face in a video, in degrees.
+
+    The track is smoothed over `SMOOTHING_S`. If the video has cuts or frames without the face, its slew rate is
+    limited, too, so that the head turns quickly instead of jumping.
 
     Args:
-        path: A film; a picture is a pose that is held.
-        span_s: From where to where; None is the end.
-        landmarker: Loaded networks.
-        policy: How the face is followed.
-        progress: Is told of the progress.
+        path: A video, or a picture, whose pose is held.
+        span_s: Start and end of the part to read, in seconds; None is the end of the video.
+        landmarker: Loaded face networks.
+        policy: Which face is followed, and what is done about frames without it.
+        progress: Called after each frame.
 
     Raises:
         FaceError: No frame shows a face; or one does not, and the policy is to fail.
-        InputError: It cannot be read.
+        InputError: The video cannot be read.
     """
     total = count_pictures(path, *span_s)
     follower = FaceFollower(landmarker, policy, path.name)
@@ -92,14 +104,14 @@ def measure_film(
         mesh = follower.step(frame)
         found.append(mesh is not None)
         if mesh is not None:
-            heads.append(head_pose(mesh[None]))  # twelve numbers a frame, where meshes would take six kilobytes
+            heads.append(head_pose(mesh[None]))  # a pose is 50 bytes a frame, a mesh would be six kilobytes
         progress("reading the head motion", number, total)
     follower.check_found()
     report = face_report(path, policy, follower, found)
     track = from_heads(HeadPose(*(np.concatenate(values) for values in zip(*heads, strict=True))))
-    track = limited(completed(track, report)) if is_broken(report) else track
+    track = limit_slew_rate(fill_missing(track, report)) if is_broken(report) else track
     notes = (*follower.notes, *report.notes())
-    return Measured(smoothed(track, SMOOTHING_S, FRAME_RATE), notes, report)
+    return MeasuredMotion(smoothed(track, SMOOTHING_S, FRAME_RATE), notes, report)
 
 
 def face_report(path: Path, policy: TrackPolicy, follower: FaceFollower, found: list[bool]) -> FaceReport:
@@ -113,12 +125,17 @@ def is_broken(report: FaceReport) -> bool:
     return bool(report.cuts) or not report.found.all()
 
 
-def completed(seen: Rows, report: FaceReport) -> Rows:
-    """Puts rows where no face was seen: between their neighbours, as the last one, or none."""
+def fill_missing(rows: Rows, report: FaceReport) -> Rows:
+    """Inserts rows for the frames without the face: interpolated, held or, with `skip`, none.
+
+    Args:
+        rows: Values of the frames in which the face was found.
+        report: Which frames these are, and what to do about the others.
+    """
     if report.found.all() or report.missing == "skip":
-        return seen
+        return rows
     known, frames = np.flatnonzero(report.found), np.arange(len(report.found))
     if report.missing == "hold":
-        return seen[(np.searchsorted(known, frames, side="right") - 1).clip(0)]
-    columns = [np.interp(frames, known, column) for column in seen.T]
-    return np.stack(columns, axis=1).astype(seen.dtype)
+        return rows[(np.searchsorted(known, frames, side="right") - 1).clip(0)]
+    columns = [np.interp(frames, known, column) for column in rows.T]
+    return np.stack(columns, axis=1).astype(rows.dtype)

@@ -1,4 +1,4 @@
-"""Options of `pcavs pose`."""
+"""Options of `pcavs pose extract`, `pcavs pose plot` and `pcavs pose preview`."""
 
 import dataclasses
 from pathlib import Path
@@ -8,47 +8,48 @@ from pcavs.spec import Missing
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ExtractOptions:
-    """Saves a film's head motion as a track (.npz) for `--pose` and for timelines."""
+    """Measures the head motion in a video and saves it as a track (.npz), for `--pose` and for timelines."""
 
-    film: Path
-    """A film with a face; a picture is a pose that is held."""
+    video: Path
+    """A video that shows a face. A picture gives a pose that is held."""
     out: Path
     """The track to write, an .npz."""
     start: float = 0.0
-    """Where in the film to begin, in seconds."""
+    """Start of the part of the video to read, in seconds."""
     end: float | None = None
-    """Where in the film to stop, in seconds; without it, at its end."""
+    """End of the part of the video to read, in seconds. Without it, the end of the video."""
     missing: Missing = "interpolate"
-    """What to do about frames in which no face is seen: interpolate, hold the last pose, skip them, or fail."""
+    """Frames in which no face is found: interpolate the pose, hold the last pose, skip the frames, or fail."""
     face: str = "largest"
-    """Whose motion, where there are several: largest, left, right, or a number from the left."""
+    """Which face to follow if there are several: largest, left, right, or a number counted from the left (the first is
+    0)."""
     report: Path | None = None
-    """Writes what was seen in each frame, as JSON."""
+    """Also writes, as JSON, in which frames a face was found."""
     overwrite: bool = False
-    """Replaces a track that is there already."""
+    """Replaces a track that exists."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DrawOptions:
-    """What is to be drawn."""
+    """Settings of `pcavs pose plot` and `pcavs pose preview`."""
 
     pose: Path
-    """As `pcavs animate --pose`: a film, a timeline, a track, a preset's name, or degrees."""
+    """As in `pcavs animate --pose`: a video, a timeline, a track, a preset's name, or degrees."""
     out: Path
     """The file to write."""
     audio: Path | None = None
-    """Speech that gives the length, and presets their rhythm; without it a few seconds of even beats."""
+    """Speech that gives the length, and presets their rhythm. Without it, a steady rhythm."""
     seconds: float = 8.0
-    """Length where no audio gives one."""
+    """Length in seconds, without audio."""
     overwrite: bool = False
-    """Replaces a file that is there already."""
+    """Replaces a file that exists."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlotOptions(DrawOptions):
-    """Draws a pose's yaw, pitch and roll over time as a picture (.png)."""
+    """Plots yaw, pitch and roll of a pose source over time (.png)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PreviewOptions(DrawOptions):
-    """Makes a film of a wire head that moves as a pose says (.mp4), without a talker."""
+    """Makes a film of a wireframe head that moves as a pose source says (.mp4), without a talker."""

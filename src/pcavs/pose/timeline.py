@@ -1,7 +1,7 @@
-"""A timeline of head poses, as a JSON file says it: films, tracks, keyframes and presets, one after the other.
+"""Reads timelines of head poses: JSON files that lay videos, tracks, keyframes and presets end to end.
 
-docs/formats.md describes the file, `pose_schema` does for editors. Everything in it is checked here, before anything is
-computed.
+docs/formats.md describes the format, docs/pose.schema.json is its JSON schema. Everything but the sources themselves is
+checked here, before anything is computed; `pose.compile` turns a timeline into a head track.
 """
 
 import dataclasses
@@ -14,15 +14,22 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from pcavs.errors import InputError, unknown_setting
 from pcavs.pose.presets import PRESETS
-from pcavs.pose.track import Beyond
+from pcavs.pose.track import Extrapolation
 
 FORMAT: Final = "pcavs-pose-1"
 Ease = Literal["smooth", "linear"]
 
-_MOST_BYTES = 4_000_000
-MOST_SEGMENTS = 1000
-_DEEPEST_MIX = 3
-_LONGEST_S = 24 * 3600.0
+_MAX_BYTES: Final = 4_000_000
+"""Largest timeline that is read."""
+MOST_SEGMENTS: Final = 1000
+"""Most segments, parts or keys in one list."""
+_MAX_RECORDS: Final = 10 * MOST_SEGMENTS
+"""Most segments, parts and keys in one timeline."""
+_MAX_MIX_DEPTH: Final = 3
+"""Most mixes inside of each other."""
+_LONGEST_S: Final = 24 * 3600.0
+_TEXT_IN_MESSAGE: Final = 40
+"""Characters of a wrong value that a message shows."""
 RANGES: Final = {
     "duration_s": (0.04, _LONGEST_S),
     "start_s": (0.0, _LONGEST_S),
@@ -40,49 +47,49 @@ RANGES: Final = {
     "scale": (0.25, 4.0),
     "seed": (0, 2**32 - 1),
 }
-"""What a number of each name may be."""
+"""Smallest and largest value of each setting that is a number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Key:
-    """The pose at one moment."""
+    """The head pose at one moment, and how the next one is reached."""
 
     at_s: float
-    """Since the segment's beginning."""
+    """Time in seconds since the segment's beginning."""
     yaw: float = 0.0
-    """Degrees; above 0 to the picture's right."""
+    """Degrees; above 0 the face turns to the picture's right."""
     pitch: float = 0.0
-    """Degrees; above 0 upwards."""
+    """Degrees; above 0 it looks up."""
     roll: float = 0.0
-    """Degrees; above 0 clockwise in the picture."""
+    """Degrees; above 0 the head leans clockwise in the picture."""
     x: float = 0.0
-    """Face widths to the picture's right."""
+    """Position in face widths, to the picture's right."""
     y: float = 0.0
-    """Face widths downwards."""
+    """Position in face widths, downwards."""
     scale: float = 1.0
-    """Size of the head."""
+    """Factor on the size of the head."""
     ease: Ease = "smooth"
-    """How the next key is reached: gently, or at one speed."""
+    """Interpolation to the next key: `smooth` starts and ends at rest (smoothstep)."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Piece:
-    """What every kind of segment has."""
+class _SegmentBase:
+    """Settings that every kind of segment has."""
 
     duration_s: float | None = None
-    """Without it, as long as the material lasts; a preset, and the last segment of a timeline that holds, to the
-    film's end."""
-    beyond: Beyond = "bounce"
-    """When the material is over before the segment is."""
+    """Duration in seconds. Without it a segment lasts as long as its source; a preset, and the last segment of a
+    timeline with `hold`, last to the end of the film."""
+    extrapolation: Extrapolation = "bounce"
+    """How the source is continued if it is shorter than the segment."""
     strength: float = 1.0
-    """Factor on every turn and move."""
+    """Factor on all angles, positions and logarithms of size."""
     weight: float = 1.0
-    """Inside a mix: factor of this part."""
+    """The same as `strength`, for a part of a mix."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FilmSegment(_Piece):
-    """Head motion of a film, from its face's landmarks."""
+class VideoSegment(_SegmentBase):
+    """Head motion of a video, measured by its face landmarks."""
 
     path: Path
     start_s: float = 0.0
@@ -90,8 +97,8 @@ class FilmSegment(_Piece):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrackSegment(_Piece):
-    """Head motion that `pcavs pose extract` saved."""
+class TrackSegment(_SegmentBase):
+    """A head track that `pcavs pose extract` saved."""
 
     path: Path
     start_s: float = 0.0
@@ -99,32 +106,32 @@ class TrackSegment(_Piece):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KeysSegment(_Piece):
-    """Poses at moments, and what lies between."""
+class KeysSegment(_SegmentBase):
+    """Keyframes, with interpolation between them."""
 
     keys: tuple[Key, ...]
-    beyond: Beyond = "hold"
+    extrapolation: Extrapolation = "hold"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class PresetSegment(_Piece):
-    """One of `animate.presets`, from the rhythm of the speech."""
+class PresetSegment(_SegmentBase):
+    """A preset (`pose.presets`), generated from the rhythm of the speech."""
 
     name: str
     seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MixSegment(_Piece):
-    """Several segments at once, added up."""
+class MixSegment(_SegmentBase):
+    """The sum of several segments that play at the same time."""
 
     parts: tuple["Segment", ...]
 
 
-Segment: TypeAlias = FilmSegment | TrackSegment | KeysSegment | PresetSegment | MixSegment
+Segment: TypeAlias = VideoSegment | TrackSegment | KeysSegment | PresetSegment | MixSegment
 
 KINDS: Final[dict[str, type]] = {
-    "film": FilmSegment,
+    "video": VideoSegment,
     "track": TrackSegment,
     "keys": KeysSegment,
     "preset": PresetSegment,
@@ -134,36 +141,36 @@ KINDS: Final[dict[str, type]] = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Timeline:
-    """Head poses of a whole film."""
+    """Head poses of a whole film: segments that follow each other."""
 
     segments: tuple[Segment, ...]
     mode: Literal["absolute", "relative"] = "absolute"
-    """`relative`: the film begins with the photograph's own pose, and all that follows is turned and moved with it."""
-    beyond: Beyond = "hold"
-    """When the last segment is over before the speech is."""
+    """`relative`: the film starts with the photograph's own pose, and the timeline gives the changes from there."""
+    extrapolation: Extrapolation = "hold"
+    """How the whole timeline is continued if it is shorter than the speech."""
     cross_fade_s: float = 0.5
-    """How long one segment turns into the next; longer where they are far apart."""
+    """Duration of the fade from one segment to the next; it takes longer between poses that are far apart."""
     smoothing_s: float = 0.0
-    """What is quicker than this is smoothed."""
+    """Full width at half maximum of a Gaussian low-pass over the whole track."""
     strength: float = 1.0
-    """Factor on every turn and move."""
+    """Factor on all angles, positions and logarithms of size."""
 
 
 def read_timeline(path: Path) -> Timeline:
     """Reads a timeline; paths in it are relative to its folder.
 
     Raises:
-        InputError: In one line, which setting of which segment cannot be used, and what would do.
+        InputError: The file cannot be read, or a setting cannot be used; the message names the segment and the setting.
     """
     try:
         size = path.stat().st_size
-        if size > _MOST_BYTES:
-            raise InputError(f"{path} has {size} bytes, at most {_MOST_BYTES} are read; save long motion as a track")
+        if size > _MAX_BYTES:
+            raise InputError(f"{path} has {size} bytes, more than {_MAX_BYTES}; save long motion as a track")
         fields = json.loads(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path} cannot be opened ({error.strerror}); check the name and its rights") from error
+        raise InputError(f"{path} cannot be opened ({error.strerror}); check its name and permissions") from error
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path} is not JSON ({error}); docs/formats.md shows what it must be") from error
+        raise InputError(f"{path} is not JSON ({error}); docs/formats.md describes the format") from error
     return timeline_from(fields, str(path), path.parent)
 
 
@@ -171,33 +178,45 @@ def timeline_from(fields: Any, where: str, folder: Path) -> Timeline:
     """Builds a timeline from parsed JSON.
 
     Args:
-        fields: The object.
-        where: Its name in messages.
-        folder: To which paths are relative.
+        fields: The parsed JSON, unchecked.
+        where: Name of its source in messages.
+        folder: Folder that paths are relative to.
 
     Raises:
-        InputError: As `read_timeline`.
+        InputError: A setting cannot be used; the message names the segment and the setting.
     """
     if not isinstance(fields, dict) or fields.get("format") != FORMAT:
         found = fields.get("format") if isinstance(fields, dict) else type(fields).__name__
-        raise InputError(f'{where} has format {_short(found)}; "format": "{FORMAT}" is needed')
+        raise InputError(f'{where} has format {_short(found)}; give "format": "{FORMAT}"')
     rest = {name: value for name, value in fields.items() if name not in ("format", "$schema")}
     return _Reader(folder).record(Timeline, rest, where)
 
 
 class _Reader:
-    """From parsed JSON to records, naming the place of what is wrong."""
+    """Converts parsed JSON into the records of this module; messages name the segment, part or key that is wrong."""
 
     def __init__(self, folder: Path) -> None:
+        """Takes the folder that paths are relative to."""
         self._folder = folder
         self._num_records = 0
 
     def record(self, cls: type, fields: Any, where: str, depth: int = 0) -> Any:
+        """Reads one object into a dataclass: no unknown or missing settings, each value of its field's type.
+
+        Args:
+            cls: The dataclass.
+            fields: The parsed JSON.
+            where: Place of the object in messages.
+            depth: Segments that contain it.
+
+        Raises:
+            InputError: The object cannot be used.
+        """
         if not isinstance(fields, dict):
-            raise InputError(f"{where} is {_short(fields)}; an object in braces is needed")
+            raise InputError(f"{where} is {_short(fields)}; give an object in braces")
         self._num_records += 1
-        if self._num_records > 10 * MOST_SEGMENTS:
-            raise InputError(f"{where}: more than {10 * MOST_SEGMENTS} segments and keys; save long motion as a track")
+        if self._num_records > _MAX_RECORDS:
+            raise InputError(f"{where}: more than {_MAX_RECORDS} segments and keys; save long motion as a track")
         known = {field.name: field for field in dataclasses.fields(cls)}
         for name in fields:
             if name not in known:
@@ -206,9 +225,9 @@ class _Reader:
             if field.default is dataclasses.MISSING and name not in fields:
                 raise InputError(f"{where} has no {name}; give it")
         values = {name: self._value(known[name].type, name, value, (where, depth)) for name, value in fields.items()}
-        made = cls(**values)
-        _check_whole(made, where)
-        return made
+        record = cls(**values)
+        _check_record(record, where)
+        return record
 
     def _value(self, kind: Any, name: str, value: Any, place: tuple[str, int]) -> Any:
         where, depth = place
@@ -239,8 +258,8 @@ class _Reader:
         kind = fields.get("kind") if isinstance(fields, dict) else None
         if not isinstance(kind, str) or kind not in KINDS:
             raise InputError(f"{where} has kind {_short(kind)}; give {', '.join(KINDS)}")
-        if kind == "mix" and depth >= _DEEPEST_MIX:
-            raise InputError(f"{where}: mixes lie more than {_DEEPEST_MIX} deep; lay them beside each other")
+        if kind == "mix" and depth >= _MAX_MIX_DEPTH:
+            raise InputError(f"{where}: mixes are nested more than {_MAX_MIX_DEPTH} deep; put their parts into one mix")
         rest = {name: value for name, value in fields.items() if name != "kind"}
         return self.record(KINDS[kind], rest, where, depth + 1)
 
@@ -248,28 +267,29 @@ class _Reader:
 def _number(name: str, value: Any, where: str) -> float | int:
     low, high = RANGES[name]
     kind = int if name == "seed" else (int, float)
-    # A Boolean is an int to Python and a mistake to everybody else; huge ints would not become floats.
+    # In Python a Boolean is an int. Ints out of range must not reach isfinite, which fails on huge ones.
     fits = isinstance(value, kind) and not isinstance(value, bool) and low <= value <= high
     if not fits or not math.isfinite(value):
         raise InputError(f"{where}: {name} is {_short(value)}; give a number from {low:g} to {high:g}")
     return value if name == "seed" else float(value)
 
 
-def _check_whole(made: Any, where: str) -> None:
-    """Checks what no field shows by itself."""
-    if isinstance(made, FilmSegment | TrackSegment) and made.end_s is not None and made.end_s <= made.start_s:
-        raise InputError(f"{where}: end_s is {made.end_s:g}, not after start_s of {made.start_s:g}; give a later end")
-    if isinstance(made, PresetSegment) and made.name not in PRESETS:
-        raise InputError(f"{where}: no preset {_short(made.name)}; there are {', '.join(PRESETS)}")
-    if isinstance(made, KeysSegment):
-        times = [key.at_s for key in made.keys]
+def _check_record(record: Any, where: str) -> None:
+    """Checks what depends on more than one setting, and names of presets."""
+    if isinstance(record, VideoSegment | TrackSegment) and record.end_s is not None and record.end_s <= record.start_s:
+        raise InputError(f"{where}: end_s is {record.end_s:g}, start_s is {record.start_s:g}; give a later end_s")
+    if isinstance(record, PresetSegment) and record.name not in PRESETS:
+        raise InputError(f"{where}: there is no preset {_short(record.name)}; give {', '.join(PRESETS)}")
+    if isinstance(record, KeysSegment):
+        times = [key.at_s for key in record.keys]
         if any(later <= earlier for earlier, later in itertools.pairwise(times)):
-            raise InputError(f"{where}: the keys are not in order of at_s; each must be later than the one before")
+            raise InputError(f"{where}: the keys are not in the order of at_s; give each a later at_s than the last")
 
 
 def _short(value: Any) -> str:
+    """Returns a wrong value as text for a message, shortened."""
     try:
         text = value if isinstance(value, str) else json.dumps(value)
     except ValueError:  # an int of thousands of digits
         text = "a very long number"
-    return text if len(text) <= 40 else f"{text[:37]}..."
+    return text if len(text) <= _TEXT_IN_MESSAGE else f"{text[: _TEXT_IN_MESSAGE - 3]}..."

@@ -1,18 +1,26 @@
-"""Head motion as numbers that a person can read, and the arithmetic that lays pieces of it end to end.
+"""Head tracks: head poses over time as readable numbers, their arithmetic, and their files.
 
-A track has six columns: yaw, pitch and roll in degrees (`face.pose.angles_deg` says which way is positive), x and y
-in face widths to the picture's right and down, and the natural logarithm of the head's size. Zero is a head that
-looks into the camera, where and as large as the crop puts it. Rows are frames at 25 a second.
+A track has one row for each frame, 25 a second, and six columns: yaw, pitch and roll in degrees
+(`face.pose.angles_deg` defines the signs), x and y in face widths to the picture's right and down, and the natural
+logarithm of the head's size. A row of zeros is a head that looks into the camera, where the crop puts it and as large.
 """
 
+import lzma
+import struct
+import zipfile
+import zlib
+from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from pcavs.errors import InputError
 from pcavs.face.pose import HeadPose, angles_deg, rotation_from_angles
+from pcavs.media.files import atomic_file
 from pcavs.media.timeline import bounce_index
 from pcavs.numeric import smoothstep
+from pcavs.spec import FRAME_RATE
 
 HeadTrack: TypeAlias = Float[np.ndarray, "_ 6"]
 """Yaw, pitch, roll (degrees), x, y (face widths), logarithm of size; 25 rows a second."""
@@ -20,53 +28,91 @@ HeadTrack: TypeAlias = Float[np.ndarray, "_ 6"]
 HeadRow: TypeAlias = Float[np.ndarray, "6"]
 """One row of a head track: the head pose of one frame."""
 
-Beyond = Literal["hold", "loop", "bounce"]
-"""What a piece does when it is over: stays, begins again, or goes to and fro without a doubled frame."""
+Extrapolation = Literal["hold", "loop", "bounce"]
+"""How a track is continued beyond its end: `hold` repeats the last pose, `loop` starts again, `bounce` plays it
+backwards and forwards without repeating the end frames."""
 
 COLUMNS: Final = ("yaw", "pitch", "roll", "x", "y", "size")
 FACE_WIDTH_CM: Final = 15.33
-"""Between the temples of the canonical face."""
+"""Distance between the temples of the canonical face."""
 LARGEST_STEP: Final = np.array([3.0, 3.0, 3.0, 0.04, 0.04, 0.02])
-"""Change from one frame to the next that is not exceeded: 75 degrees, a face width, half the size a second."""
-_LOOP_BLEND: Final = 12
-"""Frames over which the end of a loop turns into its beginning."""
+"""Largest change of each column from one frame to the next: 75 degrees, one face width and half the size a second.
+Chosen by eye."""
+_LOOP_BLEND_FRAMES: Final = 12
+"""Frames over which the end of a loop is cross-faded into its beginning. Chosen by eye."""
+_FADE_MARGIN: Final = 3.0
+"""Frames of a cross-fade for each `LARGEST_STEP` between two poses. A smoothstep is 1.5 times as steep in its middle as
+on average, so 3 keeps a fade at half of the largest step."""
+_FWHM_PER_SIGMA: Final = 2.355
+"""Full width at half maximum of a Gaussian, as a multiple of its standard deviation: 2 sqrt(2 ln 2)."""
+_MIN_SIGMA_FRAMES: Final = 0.1
+"""Standard deviation below which smoothing would change nothing."""
+_KERNEL_SIGMAS: Final = 3.0
+"""Half width of the smoothing kernel, in standard deviations."""
+_MAX_KERNEL_TRACKS: Final = 10
+"""Half width of the smoothing kernel at most, as a multiple of the track's length; it bounds memory."""
+
+TRACK_FORMAT: Final = "pcavs-track-1"
+_MAX_FRAMES: Final = 24 * 3600 * FRAME_RATE
+"""Longest track that is read: a day."""
+_BYTES_PER_FRAME: Final = 32
+"""Size of a frame in a track's file before compression, rounded up: six 4-byte numbers and a flag."""
+_LARGEST_ANGLE_DEG: Final = 180.0
+_LARGEST_MOVE: Final = 10.0
+"""Largest x, y (face widths) and logarithm of size in a file; more is damage."""
+_READ_ERRORS: Final = (
+    ValueError,
+    KeyError,
+    EOFError,
+    TypeError,
+    AttributeError,
+    SyntaxError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,  # an entry that claims to be encrypted, or compressed by an unknown method
+    struct.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise for a file that is not an archive of arrays."""
 
 
 def still(num_frames: int) -> HeadTrack:
-    """Gives a head that looks into the camera and does not move."""
+    """Returns the track of a head that looks into the camera and does not move."""
     return np.zeros((num_frames, len(COLUMNS)))
 
 
 def from_heads(heads: HeadPose) -> HeadTrack:
-    """Turns measured heads into a track; place and size are told against their means, as the crop's are."""
+    """Converts measured head poses into a track; x, y and size are relative to their means, as in a clip's crop."""
     width_px = heads.scale_px_per_cm.astype(np.float64)[:, None] * FACE_WIDTH_CM
     place = (heads.translation_px - heads.translation_px.mean(axis=0)) / width_px
     size = np.log(heads.scale_px_per_cm.astype(np.float64))
     return np.column_stack([angles_deg(heads.rotation.astype(np.float64)), place, size - size.mean()])
 
 
-def extended(track: HeadTrack, num_frames: int, beyond: Beyond) -> HeadTrack:
-    """Makes a track longer, or cuts it, to a number of frames."""
-    if beyond == "loop" and num_frames > len(track):
-        track = _closed(track)
+def extrapolate(track: HeadTrack, num_frames: int, extrapolation: Extrapolation) -> HeadTrack:
+    """Cuts a track to a number of frames, or continues it; the end of a loop is cross-faded into its beginning."""
+    if extrapolation == "loop" and num_frames > len(track):
+        track = _close_loop(track)
     steps = np.arange(num_frames)
-    if beyond == "hold":
+    if extrapolation == "hold":
         index = steps.clip(max=len(track) - 1)
-    elif beyond == "loop":
+    elif extrapolation == "loop":
         index = steps % len(track)
     else:
         index = np.array([bounce_index(int(step), len(track)) for step in steps], int)
     return track[index]
 
 
-def joined(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: int) -> HeadTrack:
-    """Lays pieces end to end; each goes on under the beginning of the next while it fades out.
+def cross_fade(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: int) -> HeadTrack:
+    """Lays pieces end to end; under the beginning of each the one before continues while it fades out.
 
     Args:
-        pieces: Of each, its track and the frame at which it begins; a track must last until the end of the fade
-            of the next piece (`faded_length`) or of the film.
-        num_frames: Of the whole.
-        fade_frames: Length of a fade; one between poses that are far apart takes longer.
+        pieces: Track and first frame of each piece. A track must last until the end of the next piece's fade
+            (`fade_length`), or of the whole.
+        num_frames: Length of the whole.
+        fade_frames: Shortest length of a fade; between poses that are far apart it takes longer.
     """
     whole = still(num_frames)
     for number, (track, first) in enumerate(pieces):
@@ -77,7 +123,7 @@ def joined(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: in
         length = 0
         if number:
             room = (pieces[number + 1][1] if number + 1 < len(pieces) else num_frames) - first
-            length = min(faded_length(whole[first], part[0], fade_frames), room, len(part))
+            length = min(fade_length(whole[first], part[0], fade_frames), room, len(part))
         share = smoothstep((np.arange(length) + 1) / (length + 1))[:, None]
         whole[first + length : stop] = part[length:]
         whole[first : first + length] += share * (part[:length] - whole[first : first + length])
@@ -85,47 +131,50 @@ def joined(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: in
     return whole
 
 
-def faded_length(before: Float[np.ndarray, "6"], after: Float[np.ndarray, "6"], asked: int) -> int:
-    """Counts the frames that a fade takes so that nothing moves faster than half of what is allowed."""
-    needed = 3 * np.abs(after - before) / LARGEST_STEP
-    return max(asked, int(np.ceil(needed.max())))
+def fade_length(before: HeadRow, after: HeadRow, min_frames: int) -> int:
+    """Returns the frames that a fade between two poses takes, so that it stays below half of the largest step."""
+    needed = _FADE_MARGIN * np.abs(after - before) / LARGEST_STEP
+    return max(min_frames, int(np.ceil(needed.max())))
 
 
-def limited(
+def limit_slew_rate(
     track: Float[np.ndarray, "time columns"], step: Float[np.ndarray, " columns"] = LARGEST_STEP
 ) -> Float[np.ndarray, "time columns"]:
-    """Slows what moves by more than a step a frame; leaves the rest as it is, and moves nothing in time.
+    """Limits the change from frame to frame without phase lag: the mean of the upper and lower Lipschitz envelopes.
 
-    The mean of the lowest track above and the highest track below that are slow enough: each is a running extreme,
-    and the same whichever way time runs.
+    Motion that is slow enough is not changed, and the result does not depend on the direction of time.
+
+    Args:
+        track: Any values over time.
+        step: Largest change of each column from one frame to the next.
     """
-    above, below = track.copy(), track.copy()
+    upper, lower = track.copy(), track.copy()
     for t in range(1, len(track)):
-        above[t] = np.maximum(above[t], above[t - 1] - step)
-        below[t] = np.minimum(below[t], below[t - 1] + step)
+        upper[t] = np.maximum(upper[t], upper[t - 1] - step)
+        lower[t] = np.minimum(lower[t], lower[t - 1] + step)
     for t in range(len(track) - 2, -1, -1):
-        above[t] = np.maximum(above[t], above[t + 1] - step)
-        below[t] = np.minimum(below[t], below[t + 1] + step)
-    return (above + below) / 2
+        upper[t] = np.maximum(upper[t], upper[t + 1] - step)
+        lower[t] = np.minimum(lower[t], lower[t + 1] + step)
+    return (upper + lower) / 2
 
 
 def smoothed(track: HeadTrack, seconds: float, frame_rate: int) -> HeadTrack:
-    """Takes out what is quicker than about `seconds`, with a Gaussian of that full width at half height."""
-    sigma = seconds * frame_rate / 2.355
-    if sigma < 0.1:
+    """Low-passes a track with a Gaussian whose full width at half maximum is `seconds`; its ends are held."""
+    sigma = seconds * frame_rate / _FWHM_PER_SIGMA
+    if sigma < _MIN_SIGMA_FRAMES:
         return track
-    reach = min(int(np.ceil(3 * sigma)), 10 * len(track))
+    reach = min(int(np.ceil(_KERNEL_SIGMAS * sigma)), _MAX_KERNEL_TRACKS * len(track))
     weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     padded = np.pad(track, ((reach, reach), (0, 0)), mode="edge")
     return np.stack([np.convolve(column, weights / weights.sum(), "valid") for column in padded.T], axis=1)
 
 
 def relative_to(track: HeadTrack, own_deg: Float[np.ndarray, "3"]) -> HeadTrack:
-    """Starts a track where a photograph is: its turns, one after the other, are those of the head in the photograph.
+    """Moves a track so that it starts with a given pose; its rotations from the first frame on are kept.
 
     Args:
-        track: Its first row becomes the photograph's pose.
-        own_deg: Yaw, pitch and roll of the photograph.
+        track: The track. x, y and size become differences to its first row.
+        own_deg: Yaw, pitch and roll with which the result starts: those of a photograph.
     """
     turns = rotation_from_angles(track[:, :3])
     own = rotation_from_angles(own_deg[None].astype(np.float64))[0]
@@ -133,12 +182,58 @@ def relative_to(track: HeadTrack, own_deg: Float[np.ndarray, "3"]) -> HeadTrack:
     return np.column_stack([angles, track[:, 3:] - track[0, 3:]])
 
 
-def _closed(track: HeadTrack) -> HeadTrack:
-    """Lets the end of a loop turn into its beginning, which shortens it by the length of the blend."""
-    blend = min(_LOOP_BLEND, len(track) // 2)
+def _close_loop(track: HeadTrack) -> HeadTrack:
+    """Cross-fades the end of a track into its beginning, which shortens it by the length of the fade."""
+    blend = min(_LOOP_BLEND_FRAMES, len(track) // 2)
     if not blend:
         return track
     share = smoothstep((np.arange(blend) + 1) / (blend + 1))[:, None]
     kept = track[: len(track) - blend].copy()
     kept[:blend] = share * track[:blend] + (1 - share) * track[len(track) - blend :]
     return kept
+
+
+def save_track(track: HeadTrack, found: Bool[np.ndarray, " time"], path: Path, *, overwrite: bool) -> None:
+    """Writes a track as .npz, whole or not at all (docs/formats.md).
+
+    Args:
+        track: The track.
+        found: In which frames the face was found.
+        path: The file to write.
+        overwrite: Replace the file if it exists.
+
+    Raises:
+        OutputError: The file exists and must not be replaced, or it cannot be written.
+    """
+    head = track.astype(np.float32)
+    with atomic_file(path, overwrite=overwrite) as part, part.open("wb") as file:
+        np.savez_compressed(file, format=TRACK_FORMAT, frame_rate=FRAME_RATE, head=head, found=found)
+
+
+def load_track(path: Path) -> HeadTrack:
+    """Reads a track that `save_track` wrote.
+
+    Raises:
+        InputError: The file is missing, damaged, or not a track.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            _check_size(path)
+            if str(arrays["format"]) != TRACK_FORMAT or int(arrays["frame_rate"]) != FRAME_RATE:
+                raise InputError(f"{path} does not have the format {TRACK_FORMAT}; make it with pcavs pose extract")
+            head = np.asarray(arrays["head"], np.float64)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened ({error.strerror or error}); check the name") from error
+    except _READ_ERRORS as error:
+        raise InputError(f"{path} is not a head track; make it with pcavs pose extract") from error
+    limits = np.array([_LARGEST_ANGLE_DEG] * 3 + [_LARGEST_MOVE] * 3)
+    if head.ndim != 2 or not len(head) or head.shape[1] != len(limits) or not (np.abs(head) <= limits).all():
+        raise InputError(f"{path} does not hold six valid numbers per frame; make it with pcavs pose extract")
+    return head
+
+
+def _check_size(path: Path) -> None:
+    """Refuses a small file that would decompress to gigabytes."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > _BYTES_PER_FRAME * _MAX_FRAMES:
+            raise InputError(f"{path} holds more than a day of poses; give a shorter track")

@@ -1,4 +1,4 @@
-"""From degrees to codes: what the map says, what a picture shows already, and where the film looks."""
+"""From a head track to pose codes: limits, the pose map, and the view of the film."""
 
 import json
 
@@ -23,24 +23,24 @@ def code(yaw=0.0, pitch=0.0, roll=0.0):
 
 
 def halving():
-    """A talker that makes half of the turn that it is asked for."""
+    """The map of a talker that turns half as far as its code says."""
     return PoseMap(asked_deg=STEPS, made_deg=STEPS[:, None, None] / 2 * np.eye(3), error_deg=np.zeros((5, 3)))
 
 
 def encoded(track, own_deg, own, calibration):
-    """Codes of a track, for a photograph with a pose by its landmarks and one by its code."""
+    """Codes of a track, for a photograph with one pose by its landmarks and one by its code."""
     return codes_of(fit_track(track, np.array(own_deg, np.float64), calibration.reach()), own, calibration)
 
 
 def made_by(poses, turns):
-    """What a talker that does as its map says makes of turns of the code."""
+    """Rotations of the face that a map gives for rotations of the code."""
     return sum(
         np.stack([np.interp(turns[:, axis], poses.asked_deg, poses.made_deg[:, axis, n]) for n in range(3)], axis=1)
         for axis in range(3)
     )
 
 
-def test_a_face_that_leans_while_it_turns_is_told_to_lean_back():
+def test_a_lean_that_comes_with_a_turn_is_compensated():
     made = STEPS[:, None, None] / 2 * np.eye(3)
     made[:, 0, 2] = STEPS / 5
     made[:, 2, 0] = -STEPS / 6
@@ -49,35 +49,35 @@ def test_a_face_that_leans_while_it_turns_is_told_to_lean_back():
     assert np.allclose(made_by(leaning, leaning.code_turns(wanted)), wanted, atol=0.01)
 
 
-def test_the_pictures_own_pose_is_its_own_code():
+def test_the_photographs_own_pose_gives_its_own_code():
     own = code(11, -6, 3)
     own[:9] += np.random.default_rng(0).normal(0, 0.01, 9).astype(np.float32)
     track = still(3)
     track[:, :3] = (9, -5, 2)
     fitted = fit_track(track, np.array([9.0, -5, 2]), halving().reach())
     codes = codes_of(fitted, own, halving())
-    assert np.allclose(codes, own, atol=1e-5), "a network's code is no exact rotation, and must not become one"
+    assert np.allclose(codes, own, atol=1e-5), "a network's code is not exactly a rotation, and must not be made one"
     assert view_of(fitted, own) is None
     assert fitted.notes == ()
 
 
-def test_a_talker_that_makes_half_is_asked_for_twice():
+def test_a_talker_that_turns_half_as_far_gets_twice_the_rotation():
     track = still(1)
     track[:, 0] = 15
     assert code_angles(encoded(track, (0, 0, 0), code(), halving())[0])[0] == pytest.approx(30, abs=0.01)
     assert code_angles(encoded(track, (5, 0, 0), code(5), halving())[0])[0] == pytest.approx(25, abs=0.01)
 
 
-def test_what_is_out_of_reach_is_clamped_and_said():
+def test_rotations_out_of_reach_are_clamped_with_a_note():
     track = still(2)
     track[1, 0] = 60
     fitted = fit_track(track, np.zeros(3), halving().reach())
     assert code_angles(codes_of(fitted, code(), halving())[1])[0] == pytest.approx(40, abs=0.01)
     assert track_of(fitted, np.zeros(3))[1, 0] == pytest.approx(20)
-    assert fitted.notes == ("a yaw of 60 degrees is farther than these weights turn this picture: 20 is taken",)
+    assert fitted.notes == ("a yaw of 60 degrees is too far for this picture and these weights; 20 is used",)
 
 
-def test_the_average_place_is_the_views_and_the_rest_the_codes():
+def test_the_average_place_moves_the_view_and_the_rest_the_codes():
     track = still(2)
     track[:, 3] = [0.1, 0.3]
     fitted = fit_track(track, np.zeros(3), plain_map().reach())
@@ -92,13 +92,13 @@ def test_the_average_place_is_the_views_and_the_rest_the_codes():
     assert columns.mean() == pytest.approx(49.5 + 100 * view[0, 2], abs=0.6)
 
 
-def test_no_view_changes_nothing():
+def test_an_identity_view_changes_nothing():
     picture = np.random.default_rng(0).integers(0, 255, (8, 8, 3)).astype(np.uint8)
     assert apply_view(picture, None) is picture
     assert np.array_equal(apply_view(picture, np.array([[1.0, 0, 0], [0, 1, 0]])), picture)
 
 
-def test_a_fitted_map_rises_and_is_undone_by_its_inverse():
+def test_a_fitted_map_is_monotonic_and_inverted():
     rng = np.random.default_rng(0)
     curve = 25 * np.tanh(STEPS / 30)
     turns = curve[None, :, None, None] * np.eye(3) + rng.normal(0, 0.5, (20, 5, 3, 3)) + 1.5
@@ -109,7 +109,7 @@ def test_a_fitted_map_rises_and_is_undone_by_its_inverse():
     assert np.allclose(made_by(fitted, fitted.code_turns(wanted)), wanted, atol=0.01)
 
 
-def test_a_face_that_falls_apart_at_the_end_is_not_asked_for_more():
+def test_the_reach_ends_where_the_rotation_shrinks_again():
     turns = np.array([-5.0, -12, 0, 10, 4])[None, :, None, None] * np.eye(3)
     fitted = fit_map(STEPS, turns, "")
     assert fitted.reach()[:, 0].tolist() == [-12, 10]
@@ -122,7 +122,7 @@ def test_the_plain_map_changes_nothing(turn):
     assert np.allclose(plain_map().code_turns(np.array([[turn, 0.0, -turn]])), [[turn, 0, -turn]])
 
 
-def test_a_map_is_kept_beside_its_weights(tmp_path):
+def test_a_map_is_found_beside_its_weights(tmp_path):
     (tmp_path / "talker").mkdir()
     weights = Weights(None, tmp_path / "talker", "abc")
     assert find_map(weights) is None
@@ -130,7 +130,7 @@ def test_a_map_is_kept_beside_its_weights(tmp_path):
     found = find_map(weights)
     assert found is not None
     assert np.array_equal(found.made_deg, halving().made_deg)
-    assert find_map(weights._replace(digest="other")) is None, "measured with other weights"
+    assert find_map(weights._replace(digest="other")) is None, "it was measured with other weights"
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ WHOLE = {
     "format": FORMAT,
     "mode": "relative",
     "segments": [
-        {"kind": "film", "path": "a.mp4", "start_s": 1, "end_s": None, "beyond": "loop"},
+        {"kind": "video", "path": "a.mp4", "start_s": 1, "end_s": None, "extrapolation": "loop"},
         {"kind": "track", "path": "b.npz"},
         {"kind": "keys", "keys": [{"at_s": 0, "yaw": 10}, {"at_s": 2, "scale": 1.1, "ease": "linear"}]},
         {"kind": "mix", "parts": [{"kind": "preset", "name": "lively", "seed": 7}], "duration_s": 3},
@@ -76,7 +76,7 @@ def test_every_kind_fits():
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"kind": "film"},
+        {"kind": "video"},
         {"kind": "keys", "keys": []},
         {"kind": "keys", "keys": [{"at_s": 0, "yaw": 91}]},
         {"kind": "preset", "name": "livelyy"},
@@ -94,7 +94,7 @@ def test_what_the_reader_refuses_does_not_fit(wrong):
 
 words = st.sampled_from(["a.mp4", "lively", "loop", "hold", "smooth", "relative", *PRESETS, *KINDS])
 simple = st.none() | st.booleans() | st.integers(-3, 5) | st.floats(-100, 100) | words
-names = st.sampled_from([*RANGES, "path", "name", "beyond", "keys", "parts"])
+names = st.sampled_from([*RANGES, "path", "name", "extrapolation", "keys", "parts"])
 records = st.dictionaries(names, simple | st.lists(st.dictionaries(names, simple, max_size=3), max_size=2), max_size=3)
 
 

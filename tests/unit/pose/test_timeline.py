@@ -1,4 +1,4 @@
-"""Timelines: what JSON may say, what it makes, and one line for each mistake."""
+"""Timelines: reading JSON, messages for every mistake, and the tracks they compile to."""
 
 import contextlib
 import json
@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcavs.errors import InputError
-from pcavs.pose.compile import lay_out
+from pcavs.pose.compile import compile_timeline
 from pcavs.pose.presets import PRESETS, preset, rhythm_of
 from pcavs.pose.timeline import FORMAT, KeysSegment, MixSegment, PresetSegment, read_timeline, timeline_from
 from pcavs.pose.track import LARGEST_STEP, still
@@ -26,12 +26,12 @@ def keys(*rows, **fields):
     return {"kind": "keys", "keys": list(rows), **fields}
 
 
-def no_files(segment, most):
-    raise AssertionError("nothing should be read")
+def no_files(segment, max_frames):
+    raise AssertionError("no file should be read")
 
 
-def turned(segment, most):
-    """Stands in for a film that turns from -40 to 40 degrees in three seconds."""
+def turned(segment, max_frames):
+    """Stands in for a video of a head that turns from -40 to 40 degrees in three seconds."""
     track = still(75)
     track[:, 0] = np.linspace(-40, 40, 75)
     return track
@@ -39,14 +39,14 @@ def turned(segment, most):
 
 def test_a_timeline_of_every_kind_is_read():
     made = timeline(
-        {"kind": "film", "path": "a.mp4", "start_s": 1, "end_s": 3.5, "beyond": "loop"},
+        {"kind": "video", "path": "a.mp4", "start_s": 1, "end_s": 3.5, "extrapolation": "loop"},
         {"kind": "track", "path": "b.npz"},
         keys({"at_s": 0, "yaw": 10}, {"at_s": 2, "scale": 1.1, "ease": "linear"}),
         {"kind": "preset", "name": "lively", "duration_s": 3, "seed": 7},
         {"kind": "mix", "parts": [{"kind": "preset", "name": "presenter"}, keys({"at_s": 0, "x": 0.2})]},
         mode="relative",
     )
-    assert [type(each).__name__[:-7] for each in made.segments] == ["Film", "Track", "Keys", "Preset", "Mix"]
+    assert [type(each).__name__[:-7] for each in made.segments] == ["Video", "Track", "Keys", "Preset", "Mix"]
     assert made.segments[0].path == Path("a.mp4")
     assert isinstance(made.segments[2], KeysSegment)
     assert made.segments[2].keys[1].scale == 1.1
@@ -56,7 +56,7 @@ def test_a_timeline_of_every_kind_is_read():
 
 def test_paths_are_relative_to_the_file(tmp_path):
     file = tmp_path / "poses.json"
-    file.write_text(json.dumps({"format": FORMAT, "segments": [{"kind": "film", "path": "a.mp4"}]}))
+    file.write_text(json.dumps({"format": FORMAT, "segments": [{"kind": "video", "path": "a.mp4"}]}))
     assert read_timeline(file).segments[0].path == tmp_path / "a.mp4"
 
 
@@ -64,29 +64,35 @@ MISTAKES = [
     ({"segments": []}, "a list of 0"),
     ({"segments": 3}, "segments is 3"),
     ({}, "has no segments"),
-    ({"segments": [{"kind": "spin"}]}, "segment 1 has kind spin; give film"),
+    ({"segments": [{"kind": "spin"}]}, "segment 1 has kind spin; give video"),
     ({"segments": [7]}, "segment 1 has kind null"),
-    ({"segments": [{"kind": "film"}]}, "segment 1 has no path"),
-    ({"segments": [{"kind": "film", "path": 3}]}, "path is 3"),
-    ({"segments": [{"kind": "film", "path": "a", "start_s": 2, "end_s": 1}]}, "not after start_s of 2"),
+    ({"segments": [{"kind": "video"}]}, "segment 1 has no path"),
+    ({"segments": [{"kind": "video", "path": 3}]}, "path is 3"),
+    (
+        {"segments": [{"kind": "video", "path": "a", "start_s": 2, "end_s": 1}]},
+        "end_s is 1, start_s is 2; give a later end_s",
+    ),
     ({"segments": [keys({"at_s": 0, "yawn": 3})]}, "key 1: no such setting: yawn; did you mean yaw?"),
     ({"segments": [keys({"yaw": 3})]}, "key 1 has no at_s"),
     ({"segments": [keys({"at_s": 0, "yaw": 400})]}, "yaw is 400; give a number from -90 to 90"),
     ({"segments": [keys({"at_s": 0, "yaw": True})]}, "yaw is true"),
     ({"segments": [keys({"at_s": 0, "yaw": float("nan")})]}, "yaw is NaN"),
     ({"segments": [keys({"at_s": 0, "yaw": 10**5000})]}, "a very long number"),
-    ({"segments": [keys({"at_s": 1}, {"at_s": 1})]}, "not in order of at_s"),
-    ({"segments": [{"kind": "preset", "name": "livly"}]}, "no preset livly; there are still"),
+    ({"segments": [keys({"at_s": 1}, {"at_s": 1})]}, "not in the order of at_s"),
+    ({"segments": [{"kind": "preset", "name": "livly"}]}, "there is no preset livly; give still"),
     ({"segments": [{"kind": "preset", "name": "still", "seed": 1.5}]}, "seed is 1.5"),
-    ({"segments": [{"kind": "preset", "name": "still", "beyond": "stop"}]}, "beyond is stop; give hold or loop"),
+    (
+        {"segments": [{"kind": "preset", "name": "still", "extrapolation": "stop"}]},
+        "extrapolation is stop; give hold or loop",
+    ),
     ({"segments": [{"kind": "preset", "name": "still"}], "mode": "sideways"}, "mode is sideways"),
     ({"segments": [{"kind": "preset", "name": "still"}], "crossfade": 1}, "did you mean cross_fade_s?"),
-    ({"format": "pcavs-pose-9", "segments": []}, '"format": "pcavs-pose-1" is needed'),
+    ({"format": "pcavs-pose-9", "segments": []}, 'give "format": "pcavs-pose-1"'),
 ]
 
 
 @pytest.mark.parametrize(("fields", "message"), MISTAKES, ids=[message for _, message in MISTAKES])
-def test_a_mistake_is_told_in_one_line_with_its_place(fields, message):
+def test_a_mistake_gives_one_line_with_its_place(fields, message):
     with pytest.raises(InputError) as error:
         timeline_from({"format": FORMAT, **fields}, "poses.json", Path())
     assert message in str(error.value)
@@ -94,16 +100,16 @@ def test_a_mistake_is_told_in_one_line_with_its_place(fields, message):
     assert "\n" not in str(error.value)
 
 
-def test_mixes_are_not_bottomless():
+def test_mixes_are_nested_three_deep_at_most():
     deep = {"kind": "preset", "name": "still"}
     for _ in range(5):
         deep = {"kind": "mix", "parts": [deep]}
-    with pytest.raises(InputError, match="more than 3 deep"):
+    with pytest.raises(InputError, match="nested more than 3 deep"):
         timeline(deep)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\xff", "3", "null", '{"format": "pcavs-pose-1"}'])
-def test_what_is_no_timeline(tmp_path, text):
+def test_other_files_are_refused(tmp_path, text):
     file = tmp_path / "poses.json"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"poses\.json"):
@@ -126,7 +132,7 @@ json_values = st.recursive(
 
 @given(json_values)
 @settings(max_examples=300)
-def test_no_json_breaks_the_reader(value):
+def test_any_json_is_read_or_refused(value):
     for fields in (value, {"format": FORMAT, "segments": value}, {"format": FORMAT, "segments": [value]}):
         with contextlib.suppress(InputError):
             timeline_from(fields, "poses.json", Path())
@@ -139,8 +145,10 @@ some_keys = st.lists(angles, min_size=1, max_size=4).map(
     lambda rows: keys(*({"at_s": 0.5 * n, **row} for n, row in enumerate(rows)))
 )
 some_presets = st.sampled_from(list(PRESETS)).map(lambda name: {"kind": "preset", "name": name})
-some_films = st.sampled_from(["loop", "bounce", "hold"]).map(lambda b: {"kind": "film", "path": "a.mp4", "beyond": b})
-simple = some_keys | some_presets | some_films
+some_videos = st.sampled_from(["loop", "bounce", "hold"]).map(
+    lambda b: {"kind": "video", "path": "a.mp4", "extrapolation": b}
+)
+simple = some_keys | some_presets | some_videos
 some_mixes = st.lists(simple, min_size=1, max_size=3).map(lambda parts: {"kind": "mix", "parts": parts})
 segments = st.tuples(simple | some_mixes, st.floats(0.04, 6)).map(lambda pair: {**pair[0], "duration_s": pair[1]})
 timelines = st.tuples(
@@ -150,9 +158,9 @@ timelines = st.tuples(
 
 @given(timelines, st.integers(1, 400))
 @settings(max_examples=60)
-def test_a_track_never_jumps_and_has_the_films_length(made, num_frames):
-    laid = timeline(*made[0], cross_fade_s=made[1], beyond=made[2])
-    track = lay_out(laid, num_frames, RHYTHM[:num_frames], turned)
+def test_a_compiled_track_never_jumps_and_has_the_films_length(made, num_frames):
+    laid = timeline(*made[0], cross_fade_s=made[1], extrapolation=made[2])
+    track = compile_timeline(laid, num_frames, RHYTHM[:num_frames], turned)
     assert track.shape == (num_frames, 6)
     assert (np.abs(np.diff(track, axis=0)) <= LARGEST_STEP + 1e-9).all()
     assert np.isfinite(track).all()
@@ -160,23 +168,24 @@ def test_a_track_never_jumps_and_has_the_films_length(made, num_frames):
 
 @given(timelines)
 @settings(max_examples=20)
-def test_a_track_is_a_pure_function_of_its_json(made):
+def test_equal_timelines_give_equal_tracks(made):
     first, second = (
-        lay_out(timeline(*made[0], cross_fade_s=made[1], beyond=made[2]), 200, RHYTHM[:200], turned) for _ in range(2)
+        compile_timeline(timeline(*made[0], cross_fade_s=made[1], extrapolation=made[2]), 200, RHYTHM[:200], turned)
+        for _ in range(2)
     )
     assert np.array_equal(first, second)
 
 
-def test_keys_are_reached_when_they_say():
-    track = lay_out(
+def test_keys_are_reached_at_their_times():
+    track = compile_timeline(
         timeline(keys({"at_s": 0}, {"at_s": 1, "yaw": 20, "ease": "linear"}, {"at_s": 2, "yaw": 20, "pitch": -10})),
         75,
         RHYTHM[:75],
         no_files,
     )
     assert track[25, 0] == pytest.approx(20)
-    assert track[12, 0] == pytest.approx(20 * (0.48 * 0.48 * (3 - 0.96)), abs=1e-6), "eased away from the first key"
-    assert track[37, 1] == pytest.approx(-10 * 12 / 25, abs=1e-6), "straight from the second"
+    assert track[12, 0] == pytest.approx(20 * (0.48 * 0.48 * (3 - 0.96)), abs=1e-6), "smooth from the first key on"
+    assert track[37, 1] == pytest.approx(-10 * 12 / 25, abs=1e-6), "linear from the second key on"
     assert np.allclose(track[50:], track[50])
 
 
@@ -184,23 +193,23 @@ def test_durations_do_not_drift():
     """A hundred segments of a frame and a quarter: the next begins at 5 s, not after a hundred rounded frames."""
     pieces = [keys({"at_s": 0, "yaw": 0}, duration_s=0.05) for _ in range(100)]
     pieces.append(keys({"at_s": 0, "yaw": 1}))
-    track = lay_out(timeline(*pieces, cross_fade_s=0), 200, RHYTHM[:200], no_files)
+    track = compile_timeline(timeline(*pieces, cross_fade_s=0), 200, RHYTHM[:200], no_files)
     assert np.flatnonzero(track[:, 0] > 0.999)[0] in range(125, 128)
     assert np.flatnonzero(track[:, 0] > 0)[0] == 125
 
 
-def test_strength_and_mix_add_up():
+def test_a_mix_adds_its_weighted_parts():
     both = {
         "kind": "mix",
         "duration_s": 2,
         "parts": [keys({"at_s": 0, "yaw": 4}), keys({"at_s": 0, "yaw": 2}, weight=0.5)],
     }
-    track = lay_out(timeline(both, strength=2), 25, RHYTHM[:25], no_files)
+    track = compile_timeline(timeline(both, strength=2), 25, RHYTHM[:25], no_files)
     assert np.allclose(track[:, 0], 10)
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_starts_ahead_and_stays_within_reason(name):
+def test_a_preset_starts_at_zero_and_stays_within_25_degrees(name):
     track = preset(name, RHYTHM, 3)
     assert np.allclose(track[0], 0)
     assert np.abs(track[:, :3]).max() <= 25
@@ -214,7 +223,7 @@ def test_a_preset_may_be_as_short_as_a_frame(name, num_frames):
     assert preset(name, np.ones(num_frames), 0).shape == (num_frames, 6)
 
 
-def test_seeds_differ():
+def test_seeds_give_different_motion():
     assert not np.array_equal(preset("lively", RHYTHM, 1), preset("lively", RHYTHM, 2))
 
 
@@ -228,7 +237,7 @@ def test_lively_nods_when_the_speech_is_loud():
     assert np.allclose(dips[:90], 0)
 
 
-def test_rhythm_is_loudness_in_time():
+def test_the_rhythm_is_the_loudness_of_each_frame():
     mel = np.zeros((80, 4 * 50 + 16), np.float32)
     mel[:, 4 * 20 + 8 : 4 * 30 + 8] = 0.8
     rhythm = rhythm_of(mel, 50)
