@@ -41,7 +41,8 @@ eye on seven faces."""
 _CONTEXT_CELLS: Final = 6
 """Cells around a fold in which colours to extend are looked for. Tuned by hand; not measured."""
 _MAX_FOLDED_SHARE: Final = 0.1
-"""Share of a frame's cells above which nothing is inpainted: no turn that a head can make compresses more."""
+"""Share of a frame's cells above which nothing is inpainted: no turn that a head can make compresses more.
+Tuned by hand; not measured."""
 
 Cells = Float32[np.ndarray, "cells cells"]
 Pixels = Float32[np.ndarray, "rows columns"]

@@ -20,7 +20,7 @@ _FULL_EFFECT: Final = 3.0
 _DELAY: Final = 0.25
 """Distance from the edge at which a blur begins, as a share of the distance over which it grows. Chosen by eye."""
 _MIN_SIGMA_PX: Final = 2.0
-"""Blurs are computed in pictures so small that their standard deviation is this, for speed."""
+"""Blurs are computed in pictures so small that their standard deviation is this, for speed. Tuned by hand."""
 
 Mask = Bool[np.ndarray, "rows columns"]
 

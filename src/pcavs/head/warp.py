@@ -40,11 +40,12 @@ hand; not measured."""
 _SMOOTH_CELLS: Final = 0.8
 """Standard deviation of the blur of the inverted warp, so that the edge of what hides is not ragged. Chosen by eye."""
 _OCCLUSION_REACH_CM: Final = 2.0
-"""Distance around the face within which the face may hide something, so that rays are marched there."""
+"""Distance around the face within which the face may hide something, so that rays are marched there. Chosen by eye."""
 _MARCH_STEP_CELLS: Final = 1.5
 """Step of ray marching along the photograph: about three millimetres. Tuned by hand; not measured."""
 _RIGID_MATTE: Final = 0.98
-"""Matte above which a place is rigid, so that ray marching alone says what is visible there."""
+"""Matte above which a place counts as rigid, so that Newton's method starts from ray marching there. Tuned by hand; not
+measured."""
 _NEWTON_STEPS: Final = 4
 """Steps of Newton's method. Tuned by hand; not measured."""
 _MIN_AREA: Final = 0.15
