@@ -59,7 +59,7 @@ def main() -> None:
         _report(f"speech encoder {precision}", partial(runtime.encode_speech, windows), arguments.frames)
         _report(f"motion encoder {precision}", partial(runtime.encode_pose, face[None]), arguments.frames)
         if arguments.picture and arguments.audio:
-            talker = Talker(runtime, FaceLandmarker(), facts.digest, facts.digest, people=PersonSegmenter())
+            talker = Talker(runtime, FaceLandmarker(), facts.digest, facts.digest, segmenter=PersonSegmenter())
             _report_films(talker, arguments.picture, arguments.audio)
 
 

@@ -83,7 +83,7 @@ class Film:
     """Metadata of the file: that the film is synthetic, and which weights made it."""
     notes: tuple[str, ...] = ()
     """What a user may want to know, one line each."""
-    people: Segmenter | None = None
+    segmenter: Segmenter | None = None
     """Separates the person from the background."""
 
     @property
@@ -148,7 +148,7 @@ class Film:
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""
-        return make_renderer(self.runtime, self.identity, self.look.turn, wide=wide, people=self.people)
+        return make_renderer(self.runtime, self.identity, self.look.turn, wide=wide, segmenter=self.segmenter)
 
     def _head_paster(self, renderer: Renderer) -> HeadPaster:
         source = self.identity.source_crop
@@ -182,7 +182,7 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
     tags: dict[str, str],
     *,
     notes: Sequence[str] = (),
-    people: Segmenter | None = None,
+    segmenter: Segmenter | None = None,
 ) -> Film:
     """Builds a film: combines speech, pauses, blinks and head motion into controls.
 
@@ -193,7 +193,7 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
         sound: The audio that the film's file carries.
         tags: Metadata of the file.
         notes: What a user may want to know, before the notes of identity and head motion.
-        people: Segments the person, so that the background holds still; None lets what is near the head move along.
+        segmenter: Segments the person, so that the background holds still; None lets what is near the head move along.
     """
     controls = ControlTrack(
         runtime,
@@ -206,7 +206,14 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
     )
     notes = (*notes, *scene.identity.notes, *scene.motion.notes)
     return Film(
-        runtime=runtime, scene=scene, look=look, controls=controls, sound=sound, tags=tags, notes=notes, people=people
+        runtime=runtime,
+        scene=scene,
+        look=look,
+        controls=controls,
+        sound=sound,
+        tags=tags,
+        notes=notes,
+        segmenter=segmenter,
     )
 
 

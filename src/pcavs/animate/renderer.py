@@ -17,7 +17,7 @@ from pcavs.animate.options import Turn
 from pcavs.face.align import crop_picture
 from pcavs.head.background import Segmenter, find_background
 from pcavs.head.blink import Eyelids
-from pcavs.head.grid import CELLS, MARGIN, Places, margin_px, photo_px_maps, sampled
+from pcavs.head.grid import MARGIN, Places, margin_px, photo_px_maps, px_per_cell, sampled
 from pcavs.head.occlusion import inpaint_folds
 from pcavs.head.padding import blur_padding, photograph_mask
 from pcavs.head.warp import DepthHead
@@ -48,7 +48,7 @@ def turns_by_depth(runtime: Runtime, turn: Turn) -> bool:
 
 
 def make_renderer(
-    runtime: Runtime, identity: Identity, turn: Turn, *, wide: bool = False, people: Segmenter | None = None
+    runtime: Runtime, identity: Identity, turn: Turn, *, wide: bool = False, segmenter: Segmenter | None = None
 ) -> Renderer:
     """Chooses the renderer of a film.
 
@@ -57,10 +57,10 @@ def make_renderer(
         identity: The person.
         turn: What turns the head; `paper` talkers always turn it by their network.
         wide: Frames include a margin around the crop, if the renderer can.
-        people: Segments the person, so that the background holds still; None lets what is near the head move along.
+        segmenter: Segments the person, so that the background holds still; None lets what is near the head move along.
     """
     if turns_by_depth(runtime, turn):
-        return DepthRenderer(runtime, identity, wide=wide, people=people)
+        return DepthRenderer(runtime, identity, wide=wide, segmenter=segmenter)
     return NetworkRenderer(runtime, identity)
 
 
@@ -137,14 +137,14 @@ class DepthRenderer:
     before the photograph is sampled, once.
     """
 
-    def __init__(self, runtime: Runtime, identity: Identity, *, wide: bool, people: Segmenter | None) -> None:
+    def __init__(self, runtime: Runtime, identity: Identity, *, wide: bool, segmenter: Segmenter | None) -> None:
         """Prepares the head and the background behind it; takes half a second."""
         self._runtime, self._codes = runtime, identity.codes
         self._side_px = identity.picture.shape[0]
         self._head = DepthHead(identity.mesh, self._side_px)
         padding_px = margin_px(self._side_px)
         photo = padded_photograph(identity)
-        self._background = find_background(photo, identity.mesh, padding_px, people)
+        self._background = find_background(photo, identity.mesh, padding_px, segmenter)
         self._eyelids = Eyelids(photo, identity.mesh, padding_px)
         self.margin_px = padding_px if wide else 0
         self._margin = MARGIN if wide else 0
@@ -189,4 +189,4 @@ def padded_photograph(identity: Identity) -> PaddedPhoto:
         source = identity.source_crop.widened(padding_px)
         photo = crop_picture(source.picture, source.transform, size_px)
         known = photograph_mask(source.picture, source.transform, size_px)
-    return blur_padding(photo, known, side_px / CELLS)
+    return blur_padding(photo, known, px_per_cell(side_px))

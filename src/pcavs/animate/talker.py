@@ -45,7 +45,7 @@ class Talker:
         name: str,
         digest: str,
         calibration: PoseMap | None = None,
-        people: Segmenter | None = None,
+        segmenter: Segmenter | None = None,
     ) -> None:
         """Takes its parts; `load_talker` builds them.
 
@@ -55,10 +55,10 @@ class Talker:
             name: Name of the weights.
             digest: SHA-256 of the weights.
             calibration: Measured angles of the network's turns, if there are any.
-            people: Segments people, so that backgrounds hold still; None lets what is near the head move along.
+            segmenter: Segments people, so that backgrounds hold still; None lets what is near the head move along.
         """
         self.runtime = runtime
-        self.name, self.digest, self.people = name, digest, people
+        self.name, self.digest, self.segmenter = name, digest, segmenter
         self._landmarker, self._calibration = landmarker, calibration
 
     def animate(  # noqa: PLR0913 - every setting is an argument, so that an editor completes it
@@ -173,7 +173,7 @@ class Talker:
             blinks=not options.no_blinks,
             seed=options.seed,
         )
-        return build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, people=self.people)
+        return build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
 
     def face_reader(self, options: FilmOptions) -> FaceReader:
         """Returns the face reader for the settings of a film."""

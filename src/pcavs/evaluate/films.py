@@ -147,4 +147,4 @@ def _film(talker: Talker, inputs: FilmInputs, path: Path) -> Film:
         timing=timing,
     )
     tags = {"title": "Synthetic talking face", "comment": f"Synthetic: made to be measured. weights {talker.name}"}
-    return build_film(talker.runtime, scene, Look(), SoundTrack(path=path), tags, people=talker.people)
+    return build_film(talker.runtime, scene, Look(), SoundTrack(path=path), tags, segmenter=talker.segmenter)

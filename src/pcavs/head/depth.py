@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32
 
 from pcavs.face.pose import RIGID, canonical_face, head_pose
-from pcavs.head.grid import CELLS, MARGIN, WIDE, crop_cells
+from pcavs.head.grid import MARGIN, WIDE, cells_per_cm, crop_cells, px_per_cell
 from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
 
@@ -130,14 +130,13 @@ def make_depth_map(mesh: Mesh, side_px: int) -> DepthMap:
 def _rasterise_mesh(mesh: Mesh, side_px: int) -> _FaceDepth:
     """Draws the landmark mesh into a z-buffer of cells, in centimetres, with the head's origin at depth 0."""
     pose = head_pose(mesh[None])
-    to_cells = CELLS / side_px
-    unit = float(pose.scale_px_per_cm[0]) * to_cells
+    unit = cells_per_cm(pose.scale_px_per_cm[0], side_px)
     face = canonical_face()
     points = crop_cells(mesh[: len(face.vertices_cm), :2].astype(np.float64), side_px) + MARGIN
     # The mesh's depth has no origin of its own; the rigid points of the canonical head, in its pose, give it one.
     rigid = face.vertices_cm[list(RIGID)].mean(axis=0)
     zero = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
-    depths = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - zero) * to_cells / unit
+    depths = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - zero) / px_per_cell(side_px) / unit
     buffer = np.full((WIDE, WIDE), _EMPTY, np.float32)
     for corners in face.triangles:
         _draw_triangle(buffer, points[corners], depths[corners])

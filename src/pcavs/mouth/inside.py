@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from pcavs.face.pose import head_pose
-from pcavs.head.grid import CELLS, MARGIN, crop_cells
+from pcavs.head.grid import MARGIN, cells_per_cm, crop_cells
 from pcavs.mouth.palette import LUMA_WEIGHTS, MouthPalette
 from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
@@ -130,7 +130,7 @@ class MouthInterior:
             edges: Inner edges of the photograph's lips.
         """
         pose = head_pose(mesh[None])
-        self._cells_per_cm = np.float32(pose.scale_px_per_cm[0] * CELLS / side_px)
+        self._cells_per_cm = np.float32(cells_per_cm(pose.scale_px_per_cm[0], side_px))
         self._to_cm = np.linalg.inv(pose.rotation[0, :2, :2] * self._cells_per_cm).astype(np.float32)
         middle = float(crop_cells(mesh[list(_MIDLINE), :2], side_px)[:, 0].mean())
         top, bottom = edges(middle)

@@ -14,7 +14,7 @@ from jaxtyping import Float, Float32, Int
 
 from pcavs.face.pose import angles_deg, canonical_face, head_pose
 from pcavs.face.regions import LOWER_FACE, mirrored_points
-from pcavs.head.grid import CELLS, crop_cells
+from pcavs.head.grid import CELLS, cells_per_cm, crop_cells
 from pcavs.runtime.base import FieldArrays
 from pcavs.types import Mesh
 
@@ -112,10 +112,10 @@ def _quadratic_terms(places: Float[np.ndarray, "points 2"]) -> Float[np.ndarray,
 
 def _lower_face_region(mesh: Mesh, side_px: int) -> Float32[np.ndarray, "cells cells"]:
     """Draws a mask of the lower face: 1 from under the nose to the chin, softly 0 around it."""
-    cells_per_cm = float(head_pose(mesh[None]).scale_px_per_cm[0]) * (CELLS / side_px)
+    scale = cells_per_cm(head_pose(mesh[None]).scale_px_per_cm[0], side_px)
     region = np.zeros((CELLS, CELLS), np.uint8)
     corners = crop_cells(mesh[list(LOWER_FACE), :2], side_px)
     cv2.fillPoly(region, [np.rint(corners).astype(np.int32)], 255)
-    diameter = 2 * round(_REGION_DILATION_CM * cells_per_cm) + 1
+    diameter = 2 * round(_REGION_DILATION_CM * scale) + 1
     dilated = cv2.dilate(region, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (diameter, diameter)))
-    return cv2.GaussianBlur(dilated.astype(np.float32) / 255, (0, 0), _REGION_BLUR_CM * cells_per_cm / 2)
+    return cv2.GaussianBlur(dilated.astype(np.float32) / 255, (0, 0), _REGION_BLUR_CM * scale / 2)

@@ -10,9 +10,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import UInt8
 
-from pcavs.head.grid import CELLS, Places, extent, photo_px, sampled
+from pcavs.head.grid import Places, Window, extent, nested, photo_px, pixel_block, px_per_cell, sampled
 from pcavs.mouth.inside import Colours, MouthInterior, Opening, Values
 from pcavs.mouth.lips import Lips
 from pcavs.mouth.motion import Displacement
@@ -53,8 +53,6 @@ _LIP_SUNK_CELLS: Final = 0.7
 
 PaddedPhoto: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
 """The crop with `head.grid.margin_px` of the photograph around it, RGB."""
-_Window: TypeAlias = tuple[slice, slice]
-"""Rows and columns of a part of an array."""
 
 
 class SpeechFrame(NamedTuple):
@@ -78,31 +76,9 @@ class _LipPlaces(NamedTuple):
     lower: Places
     """That it shows if it belongs to the lower lip."""
 
-    def crop(self, window: _Window) -> "_LipPlaces":
+    def crop(self, window: Window) -> "_LipPlaces":
         """Returns a part of the cells."""
         return _LipPlaces(*(each[window] for each in self))
-
-
-class _Block(NamedTuple):
-    """A rectangle of the frame, in pixels."""
-
-    rows: slice
-    columns: slice
-    to_cells: Float64[np.ndarray, "2 3"]
-    """Affine map from pixels of the block to the cells that it was made for."""
-
-    def crop(self, window: _Window) -> "_Block":
-        """Returns a part of the block; its map leads to the same cells."""
-        rows, columns = _nested((self.rows, self.columns), window)
-        to_cells = self.to_cells.copy()
-        to_cells[:, 2] += to_cells[[0, 1], [0, 1]] * (window[1].start, window[0].start)
-        return _Block(rows, columns, to_cells)
-
-    def enlarge(self, *values: np.ndarray) -> Float32[np.ndarray, "rows columns channels"]:
-        """Interpolates values of the cells, up to four channels in all, at the block's pixels, by cubics."""
-        size = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
-        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-        return cv2.warpAffine(np.dstack(values), self.to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
 class Mouth:
@@ -116,7 +92,7 @@ class Mouth:
             picture: The crop.
         """
         self._side_px = picture.shape[0]
-        self._px_per_cell = np.float32(self._side_px / CELLS)
+        self._px_per_cell = np.float32(px_per_cell(self._side_px))
         self._lips = Lips(mesh, self._side_px)
         self._palette = MouthPalette(mesh, picture)
         self._interior = MouthInterior(mesh, self._side_px, self._palette, self._lips.edges)
@@ -136,7 +112,7 @@ class Mouth:
         opening_cells = 2 * float(np.minimum(-above, -below).max())
         if opening_cells <= _MIN_OPENING_CELLS:
             return frame
-        block = self._block(window, len(speech.places), frame.shape[0])
+        block = pixel_block(window, len(speech.places), frame.shape[0], self._side_px)
         edges = block.enlarge(above, below, self._opening_mask(speech.fields, places.head))
         lip_places = block.enlarge(places.upper, places.lower)
         is_upper = (edges[..., 0] > edges[..., 1])[..., None]
@@ -161,7 +137,7 @@ class Mouth:
         frame[block.rows, block.columns] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
-    def _split_places(self, speech: SpeechFrame) -> tuple[_Window | None, _LipPlaces | None]:
+    def _split_places(self, speech: SpeechFrame) -> tuple[Window | None, _LipPlaces | None]:
         """Finds the cells of the frame where the displacements of both lips differ, and where each lip leads there."""
         window = self._lips.near(speech.places)
         if window is None:
@@ -173,26 +149,7 @@ class Mouth:
         part = extent(cv2.dilate(differs, _SPLIT_DILATION) > 0)
         if part is None:
             return None, None
-        return _nested(window, part), _LipPlaces(head, upper, lower).crop(part)
-
-    def _block(self, window: _Window, num_cells: int, size_px: int) -> _Block:
-        """Returns the block of pixels that a window of the frame's cells covers.
-
-        Args:
-            window: Rows and columns of cells.
-            num_cells: Cells along a side of the frame.
-            size_px: Side of the frame.
-        """
-        px_per_cell = float(self._px_per_cell)
-        margin_cells, margin_px = (num_cells - CELLS) / 2, (size_px - self._side_px) / 2
-        sides, offsets = [], []
-        for axis in window:
-            low, high = ((cell - margin_cells) * px_per_cell + margin_px for cell in (axis.start, axis.stop))
-            side = slice(max(round(low), 0), min(round(high), size_px))
-            sides.append(side)
-            offsets.append((side.start + 0.5 - margin_px) / px_per_cell - 0.5 + margin_cells - axis.start)
-        step = 1 / px_per_cell
-        return _Block(sides[0], sides[1], np.array([[step, 0, offsets[1]], [0, step, offsets[0]]]))
+        return nested(window, part), _LipPlaces(head, upper, lower).crop(part)
 
     def _opening_mask(self, fields: FieldArrays, places: Places) -> Values:
         """Computes where the generator means an opening: 1 where it paints colours, 0 where it only warps."""
@@ -229,9 +186,3 @@ class Mouth:
         """Samples the photograph at grid coordinates, by cubics; its edge goes on outside."""
         x, y = photo_px(places, self._side_px)
         return cv2.remap(photo, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)
-
-
-def _nested(outer: _Window, inner: _Window) -> _Window:
-    """Returns a window inside a window as one window of the whole array."""
-    rows, columns = (slice(a.start + b.start, a.start + b.stop) for a, b in zip(outer, inner, strict=True))
-    return rows, columns
