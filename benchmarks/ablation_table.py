@@ -1,21 +1,27 @@
-"""Prints the table of runs/ablations.sh: mean and spread over seeds of every recipe's scores on held-out clips.
+"""Prints the results of runs/ablations.sh as a Markdown table: mean and standard deviation over seeds, per recipe.
 
     python benchmarks/ablation_table.py OUT
 
-Of each finished run the averaged weights are scored on several draws of held-out clips:
+The averaged weights of every finished run are scored on several random draws of held-out clips. The columns:
 
-- lips: landmark error at the lips, driven by the right speech, as a share of zero flow's; `listens` is how much larger
-  it is with the speech of another moment of the same clip. Mouth: the same in pixels, of the still picture's.
-- found: the share of moments of which the right speech is found among 8 of the same clip, and among 32 of 8 clips.
-- turn in pose: the share of the head's turning (yaw, pitch, roll) that the pose code explains linearly.
-- lips in pose: the share of the lips' motion that the pose code explains linearly beyond what the true pose does.
+- `lips`: landmark error at the lips when the matching speech drives the face, as a fraction of the error of a
+  displacement field of zeros. `lips listens`: how much larger that error is with speech from another moment of the
+  same clip. `mouth` and `mouth listens`: the same for the pixels of the mouth, as a fraction of the error of an
+  unchanged picture.
+- `found of 8`, `found of 32`: how often the matching speech is ranked first for a moment, among 8 moments of the same
+  clip and among 32 moments of 8 clips.
+- `turn in pose`: fraction of the variance of yaw, pitch and roll that a linear function of the pose code explains.
+- `lips in pose`: fraction of the variance of the lip landmarks that the pose code explains linearly in addition to the
+  true head pose (a leak: it should be near 0).
 
-The last two are fitted on every other stretch of frames and told of the rest, so nothing explained may be below zero.
+The regressions of the last two are fitted on every other block of frames and scored on the blocks between, so a pose
+code that explains nothing can score slightly below 0.
 """
 
 import argparse
 import statistics
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 import torch
@@ -32,8 +38,12 @@ from pcavs.train.stage import Model, step_rng
 from pcavs.train.validation import validate
 from pcavs.weights.bundle import load_bundle
 
-DRAWS = 6
-RIDGE = 1e-2
+DRAWS: Final = 6
+"""Random draws of held-out clips that a score is averaged over."""
+DRAW_SEED: Final = 20_210_414
+"""Seed of the clips that the regressions on the pose code use; any number would do."""
+RIDGE: Final = 1e-2
+"""Weight of the ridge penalty, per frame; inputs have unit variance. Tuned by hand; not measured."""
 COLUMNS = (
     "lips",
     "lips listens",
@@ -47,7 +57,7 @@ COLUMNS = (
 
 
 def main() -> None:
-    """Reads the folder, prints Markdown."""
+    """Scores every finished run of the folder and prints the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder of runs: RECIPE/SEED")
     out = parser.parse_args().out
@@ -64,7 +74,7 @@ def main() -> None:
 
 
 def finished(run: Path) -> bool:
-    """Tells whether a run has come to its last step."""
+    """Returns whether the newest weights of a run are of its last step."""
     if not (run / "latest.safetensors").is_file():
         return False
     steps = int(load_bundle(run / "latest.safetensors").provenance["steps"])
@@ -72,16 +82,16 @@ def finished(run: Path) -> bool:
 
 
 def scores(run: Path) -> dict[str, float]:
-    """Scores the averaged weights of a run."""
+    """Returns the scores of the averaged weights of one run, by column."""
     options = load_options(run)
     bundle = load_bundle(run / "latest.safetensors")
     talker = build_model(bundle.spec)
     fill(talker, bundle.tensors, str(run))
     talker.eval()
-    corpus, reconstruction = open_data(options, bundle.spec, "val"), make_reconstruction(talker, options)
-    drawn = [validate(talker, reconstruction, corpus, draw) for draw in range(DRAWS)]
-    mean = {name: statistics.mean(each[name] for each in drawn) for name in drawn[0]}
-    found = {
+    corpus, rebuilder = open_data(options, bundle.spec, "val"), make_rebuilder(talker, options)
+    draws = [validate(talker, rebuilder, corpus, draw) for draw in range(DRAWS)]
+    mean = {name: statistics.mean(scores[name] for scores in draws) for name in draws[0]}
+    columns = {
         "mouth": mean["mouth_heard"],
         "mouth listens": mean["mouth_shifted"] - mean["mouth_heard"],
         "found of 8": mean["found_within"],
@@ -89,45 +99,48 @@ def scores(run: Path) -> dict[str, float]:
         **in_pose(talker, corpus),
     }
     if "lips_heard" in mean:
-        found |= {"lips": mean["lips_heard"], "lips listens": mean["lips_shifted"] - mean["lips_heard"]}
-    return found
+        columns |= {"lips": mean["lips_heard"], "lips listens": mean["lips_shifted"] - mean["lips_heard"]}
+    return columns
 
 
 @torch.no_grad()
-def in_pose(talker: Model, corpus: Corpus) -> dict[str, float]:
-    """Shares of variance that the pose code explains: the head's, and the lips' that the true pose does not."""
-    batches = [
-        corpus.batch(step_rng(20_210_414, draw), NUM_CLIPS, NUM_MOMENTS, heard_only=True) for draw in range(DRAWS)
-    ]
+def in_pose(talker: AnyTalker, corpus: Corpus) -> dict[str, float]:
+    """Returns the fractions of variance that the pose code explains: `turn in pose` and `lips in pose`."""
+    batches = [corpus.batch(step_rng(DRAW_SEED, draw), CLIPS, MOMENTS, heard_only=True) for draw in range(DRAWS)]
     codes = torch.cat([talker.encode_pose(batch.target).float() for batch in batches]).double().numpy()
     truth = torch.cat([batch.pose for batch in batches]).double().numpy()
     lips = torch.cat([batch.lips for batch in batches]).double().numpy()
     side = int(batches[0].target.shape[-1])
     turn = angles_deg(pose_from_code(truth.astype(np.float32), side).rotation).astype(np.float64)
-    more = explained(np.hstack([truth, codes]), lips) - explained(truth, lips)
-    return {"turn in pose": explained(codes, turn), "lips in pose": more}
+    leak = explained(np.hstack([truth, codes]), lips) - explained(truth, lips)
+    return {"turn in pose": explained(codes, turn), "lips in pose": leak}
 
 
-def explained(inputs: np.ndarray, wanted: np.ndarray) -> float:
-    """Share of the variance that ridge regression explains on every other stretch of frames."""
+def explained(inputs: np.ndarray, targets: np.ndarray) -> float:
+    """Returns the R2 of a ridge regression that is fitted on even blocks of frames and scored on odd ones.
+
+    Args:
+        inputs: (frames, inputs); consecutive `MOMENTS` rows, the frames of one clip, are one block.
+        targets: (frames, targets).
+    """
     inputs = (inputs - inputs.mean(axis=0)) / (inputs.std(axis=0) + 1e-9)
     inputs = np.column_stack([inputs, np.ones(len(inputs))])
-    apart = (np.arange(len(inputs)) // NUM_MOMENTS) % 2 == 1
-    known = inputs[~apart]
-    price = RIDGE * len(known) * np.eye(inputs.shape[1])
-    weights = np.linalg.solve(known.T @ known + price, known.T @ wanted[~apart])
-    left = np.square(inputs[apart] @ weights - wanted[apart]).sum()
-    return float(1 - left / np.square(wanted[apart] - wanted[~apart].mean(axis=0)).sum())
+    held_out = (np.arange(len(inputs)) // MOMENTS) % 2 == 1
+    fitted = inputs[~held_out]
+    penalty = RIDGE * len(fitted) * np.eye(inputs.shape[1])
+    weights = np.linalg.solve(fitted.T @ fitted + penalty, fitted.T @ targets[~held_out])
+    residual = np.square(inputs[held_out] @ weights - targets[held_out]).sum()
+    return float(1 - residual / np.square(targets[held_out] - targets[~held_out].mean(axis=0)).sum())
 
 
-def cells(found: list[dict[str, float]]) -> list[str]:
-    """Gives the cells of one recipe, `-` where its talker has no such score."""
-    written = []
+def cells(runs: list[dict[str, float]]) -> list[str]:
+    """Formats the row of one recipe; `-` where its talker has no such score."""
+    row = []
     for name in COLUMNS:
-        values = [each[name] for each in found if name in each]
+        values = [scores[name] for scores in runs if name in scores]
         spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-        written.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
-    return written
+        row.append(f"{statistics.mean(values):.3f}{spread}" if values else "-")
+    return row
 
 
 if __name__ == "__main__":

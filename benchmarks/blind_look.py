@@ -1,11 +1,12 @@
-"""Lays films of two makers side by side in a hidden order, and counts which were liked better.
+"""Prepares and evaluates a blind comparison of two sets of films.
 
     python benchmarks/blind_look.py make NEW OLD --out LOOK [--seed 0]
     python benchmarks/blind_look.py tally LOOK
 
-`make` takes the films that have one name in both folders and writes LOOK/01.mp4 ... (one maker left, the other right,
-which is drawn) and LOOK/01.png (eight moments of each), the sound of neither. Look at each and write `left`, `right` or
-`same` after its number in LOOK/votes.txt; then `tally` opens LOOK/answers.json, which nobody should read before.
+`make` pairs the films that have the same name in both folders. It writes LOOK/01.mp4 ... (side by side, without sound;
+which one is on the left is random) and LOOK/01.png (eight frames of each). Watch each pair and write `left`, `right` or
+`same` after its number in LOOK/votes.txt. `tally` then compares the votes with LOOK/answers.json, which must not be
+read before voting.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -23,34 +25,38 @@ from pcavs.types import Picture
 
 logger = logging.getLogger("blind_look")
 
-_TILE_PX = 256
-_MOMENTS = 8
-_GAP = 8
+_TILE_PX: Final = 256
+"""Side of one frame in the contact sheet."""
+_NUM_FRAMES: Final = 8
+"""Frames of each film in the contact sheet."""
+_GAP_PX: Final = 8
+"""Grey bar between the two films."""
+_GAP_GREY: Final = 128
 
 
 def main() -> None:
-    """Reads the command line and does what it says."""
+    """Runs the command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("make", "tally"))
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
-    words = parser.parse_args()
-    if words.what == "make":
-        if len(words.folders) != 2 or words.out is None:
+    args = parser.parse_args()
+    if args.what == "make":
+        if len(args.folders) != 2 or args.out is None:
             parser.error("make needs two folders and --out")
-        make(words.folders[0], words.folders[1], words.out, words.seed)
+        make(args.folders[0], args.folders[1], args.out, args.seed)
     else:
-        tally(words.folders[0])
+        tally(args.folders[0])
 
 
 def make(new: Path, old: Path, out: Path, seed: int) -> None:
-    """Writes the pairs, the form for the votes, and the answers."""
+    """Writes the pairs, votes.txt to be filled in, and answers.json."""
     names = sorted({path.name for path in new.glob("*.mp4")} & {path.name for path in old.glob("*.mp4")})
     rng = np.random.default_rng(seed)
     order = rng.permutation(names).tolist()
-    swapped = rng.permuted(np.arange(len(order)) % 2 == 1).tolist()  # each maker is left in half of the pairs
+    swapped = rng.permuted(np.arange(len(order)) % 2 == 1).tolist()  # `new` is on the left in half of them
     out.mkdir(parents=True, exist_ok=True)
     answers = {}
     for number, (name, swap) in enumerate(zip(order, swapped, strict=True), start=1):
@@ -64,7 +70,7 @@ def make(new: Path, old: Path, out: Path, seed: int) -> None:
 
 
 def tally(look: Path) -> None:
-    """Counts the votes, and says how likely so uneven a count is by chance."""
+    """Prints the number of votes for each set, and the p-value of a two-sided sign test."""
     answers = json.loads((look / "answers.json").read_text())
     counts = {"new": 0, "old": 0, "same": 0}
     for line in (look / "votes.txt").read_text().splitlines():
@@ -75,25 +81,25 @@ def tally(look: Path) -> None:
         elif vote == "same":
             counts["same"] += 1
     logger.info("new %(new)d, old %(old)d, same %(same)d", counts)
-    logger.info("chance of so uneven a count: %.3f", chance(counts["new"], counts["old"]))
+    logger.info("p-value of a two-sided sign test: %.3f", sign_test(counts["new"], counts["old"]))
 
 
-def chance(new: int, old: int) -> float:
-    """Two-sided sign test; pairs that look the same do not count."""
-    total, most = new + old, max(new, old)
-    return min(1.0, 2 * sum(math.comb(total, k) for k in range(most, total + 1)) / 2**total)
+def sign_test(new: int, old: int) -> float:
+    """Returns the p-value of a two-sided sign test; pairs voted `same` are left out."""
+    total, larger = new + old, max(new, old)
+    return min(1.0, 2 * sum(math.comb(total, k) for k in range(larger, total + 1)) / 2**total)
 
 
 def _write_pair(films: list[list[Picture]], stem: Path) -> None:
     count = min(len(film) for film in films)
     side = 2 * (min(film[0].shape[0] for film in films) // 2)
-    gap = np.full((side, _GAP, 3), 128, np.uint8)
-    with FilmWriter(stem.with_suffix(".mp4"), (2 * side + _GAP, side), overwrite=True) as writer:
+    gap = np.full((side, _GAP_PX, 3), _GAP_GREY, np.uint8)
+    with FilmWriter(stem.with_suffix(".mp4"), (2 * side + _GAP_PX, side), overwrite=True) as writer:
         for t in range(count):
             left, right = (_sized(film[t], side) for film in films)
             writer.write(np.hstack([left, gap, right]))
-    moments = np.linspace(0, count - 1, _MOMENTS).round().astype(int)
-    rows = [np.hstack([_sized(film[t], _TILE_PX) for t in moments]) for film in films]
+    indices = np.linspace(0, count - 1, _NUM_FRAMES).round().astype(int)
+    rows = [np.hstack([_sized(film[t], _TILE_PX) for t in indices]) for film in films]
     cv2.imwrite(str(stem.with_suffix(".png")), np.vstack(rows)[:, :, ::-1])
 
 

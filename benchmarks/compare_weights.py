@@ -1,13 +1,20 @@
-"""Compares weights by the films that users get of them, clip by clip, in minutes.
+"""Compares weights by the films that `pcavs animate` makes with them, clip by clip.
 
     python benchmarks/compare_weights.py CLIPS --weights V0F NEW [--turn network] [--most-s 3] [--out scores.json]
     python benchmarks/compare_weights.py CLIPS --weights V0F --articulation 1 0.7 1.4
 
-Of each film with sound in CLIPS, `animate` makes its first frame say its own speech and move as it moves, whole
-pictures known (`pcavs evaluate` knows the crops alone). The tracker and the sync judge look at film and clip: how well
-the opening of the mouth follows, by how many millimetres lips are off and by what share of the eye distance their
-opening, how wide the widest openings are beside the clip's, the judge's confidence and likeness, degrees of yaw.
-Printed are the means of each weights and, against the first ones, differences with 95 % intervals, clips resampled.
+For each video with sound in CLIPS, `animate` reproduces the clip: its first frame is the identity, its sound the
+driving audio and the clip itself the pose source. Whole pictures are given; `pcavs evaluate` gives crops.
+Film and clip are measured with the face tracker and the sync judge:
+
+- `follows`: correlation of the mouth openings over time
+- `lips_mm`: mean distance of the lip landmarks, with the lips' mean position removed
+- `opening`: mean difference of the mouth openings, as a fraction of the eye distance
+- `wide`: 90th percentile of the opening, as a fraction of the clip's
+- `confidence`, `likeness`: scores of the sync judge for the film
+- `yaw_deg`: mean difference of yaw
+
+Prints the mean for every weights and the difference from the first weights with its 95 % bootstrap interval over clips.
 """
 
 import argparse
@@ -16,6 +23,7 @@ import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -32,51 +40,55 @@ from pcavs.spec import MelSpec
 
 Row = dict[str, float]
 
-_SIDE_PX = 256
-_WIDE_PERCENT = 90
+_SIDE_PX: Final = 256
+"""Side of the films."""
+_WIDE_PERCENT: Final = 90
+"""Percentile of the mouth opening that counts as wide open."""
+_LEAST_OPENING: Final = 1e-3
+"""Lower bound of the clip's wide opening, so that a mouth that never opens causes no division by zero."""
 
 
 def main() -> None:
-    """Makes and measures all films, and prints a table."""
+    """Makes and measures all films, and prints the table."""
     logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
     parser.add_argument("--weights", type=Path, nargs="+", required=True)
-    parser.add_argument("--articulation", type=float, nargs="+", default=[1.0], help="each with all weights")
+    parser.add_argument("--articulation", type=float, nargs="+", default=[1.0], help="used with every weights")
     parser.add_argument("--turn", choices=["depth", "network"], default="depth")
     parser.add_argument("--most-s", type=float, default=3.0)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--out", type=Path)
-    words = parser.parse_args()
-    paths = sorted(words.clips.rglob("*.mp4"))
-    share = [paths[first :: words.workers] for first in range(words.workers)]
-    with ProcessPoolExecutor(words.workers, multiprocessing.get_context("spawn")) as pool:
-        parts = list(pool.map(measured, share, [words] * words.workers))
+    args = parser.parse_args()
+    paths = sorted(args.clips.rglob("*.mp4"))
+    shares = [paths[first :: args.workers] for first in range(args.workers)]
+    with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
+        parts = list(pool.map(measured, shares, [args] * args.workers))
     scores = {name: {k: v for part in parts for k, v in part[name].items()} for name in parts[0]}
-    if words.out:
-        words.out.write_text(json.dumps({"turn": words.turn, "seconds": words.most_s, "scores": scores}, indent=1))
+    if args.out:
+        args.out.write_text(json.dumps({"turn": args.turn, "seconds": args.most_s, "scores": scores}, indent=1))
     print(table(scores))
 
 
-def measured(paths: list[Path], words: argparse.Namespace) -> dict[str, dict[str, Row]]:
-    """Scores by weights, articulation and clip; a clip that cannot be measured is told and passed over."""
-    judges = load_judges(Path("none"))
+def measured(paths: list[Path], args: argparse.Namespace) -> dict[str, dict[str, Row]]:
+    """Returns rows by `WEIGHTS ARTICULATION` and clip name; reports and skips clips that cannot be measured."""
+    tools = load_tools(Path("none"))
     talkers = {
         f"{weights} {articulation:g}": (load_talker(weights, "auto", threads=1), articulation)
-        for weights in words.weights
-        for articulation in words.articulation
+        for weights in args.weights
+        for articulation in args.articulation
     }
     scores: dict[str, dict[str, Row]] = {name: {} for name in talkers}
     for path in paths:
         try:
-            truth = observe(list(read_frames(path, 0.0, words.most_s)), judges, path.name)
+            truth = observe(list(read_frames(path, 0.0, args.most_s)), tools, path.name)
             rows = {}
             for name, (talker, articulation) in talkers.items():
-                choices = {"end": words.most_s, "size": _SIDE_PX, "turn": words.turn, "articulation": articulation}
+                choices = {"end": args.most_s, "size": _SIDE_PX, "turn": args.turn, "articulation": articulation}
                 film = talker.animate(path, path, path, **choices)
-                rows[name] = scored(observe(list(film.frames), judges, path.name), truth, path, words.most_s, judges)
+                rows[name] = scored(observe(list(film.frames), tools, path.name), truth, path, args.most_s, tools)
         except PcavsError as error:
-            print(f"passed over: {error}", flush=True)
+            print(f"skipped: {error}", flush=True)
             continue
         for name, row in rows.items():
             scores[name][path.stem] = row
@@ -84,11 +96,11 @@ def measured(paths: list[Path], words: argparse.Namespace) -> dict[str, dict[str
     return scores
 
 
-def scored(film: Observation, truth: Observation, path: Path, most_s: float, judges: Judges) -> Row:
-    """Sets a film beside the clip that it should be."""
+def scored(film: Seen, truth: Seen, path: Path, most_s: float, tools: Tools) -> Row:
+    """Returns the measures of a film against the clip that it reproduces."""
     count = min(len(film.lips), len(truth.lips))
     lips = [seen.lips[:count].reshape(count, len(LIPS), 2) for seen in (film, truth)]
-    # A mouth that sits a little lower is no other shape.
+    # Only the shape of the lips is compared: the mean position of each frame is removed.
     one, other = (each - each.mean(axis=1, keepdims=True) for each in lips)
     windows = mel_windows(padded_mel(read_waveform(path, 0.0, most_s), len(film.faces), MelSpec()))
     judged = judges.sync.score(film.crops, film.lips, windows)
@@ -97,7 +109,7 @@ def scored(film: Observation, truth: Observation, path: Path, most_s: float, jud
         "follows": lagged_correlation(film.opening[:count], truth.opening[:count]).correlation,
         "lips_mm": float(np.linalg.norm(one - other, axis=-1).mean()) * 10,
         "opening": float(np.abs(film.opening[:count] - truth.opening[:count]).mean()),
-        "wide": wide[0] / max(wide[1], 1e-3),
+        "wide": wide[0] / max(wide[1], _LEAST_OPENING),
         "confidence": judged.confidence,
         "likeness": judged.cosine,
         "yaw_deg": float(np.abs(film.angles_deg[:count, 0] - truth.angles_deg[:count, 0]).mean()),
@@ -105,7 +117,7 @@ def scored(film: Observation, truth: Observation, path: Path, most_s: float, jud
 
 
 def table(scores: dict[str, dict[str, Row]]) -> str:
-    """Lays means and differences out as a Markdown table; clips that one weights lack count for none."""
+    """Formats means and differences as Markdown; only clips that were measured with every weights count."""
     first, *others = scores
     clips = sorted(set.intersection(*(set(rows) for rows in scores.values())))
     lines = [
@@ -116,11 +128,10 @@ def table(scores: dict[str, dict[str, Row]]) -> str:
         values = {name: np.array([rows[clip][measure] for clip in clips]) for name, rows in scores.items()}
         cells = [f"{np.nanmean(values[first]):.3f}"]
         for name in others:
-            apart = values[name] - values[first]
-            found = bootstrap(apart[np.isfinite(apart)], np.random.default_rng(0))
-            cells.append(
-                f"{np.nanmean(values[name]):.3f}, {found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-            )
+            change = values[name] - values[first]
+            interval = bootstrap(change[np.isfinite(change)], np.random.default_rng(0))
+            bounds = f"{interval.middle:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+            cells.append(f"{np.nanmean(values[name]):.3f}, {bounds}")
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     return "\n".join(lines)
 

@@ -1,24 +1,26 @@
-"""Measures how sharp and how steady speaking mouths are, and what frames cost beside the talker.
+"""Measures sharpness and flicker of speaking mouths, and the processor time of a frame without the networks.
 
     python benchmarks/measure_mouth.py PICTURE... --audio SPEECH [--size 512] [--seconds 2.4] [--sheet P.png]
 
-Each picture speaks with the head held still and the eyes open. Sharpness is the spread of the Laplacian on the lips and
-what is between and near them, as a share of the photograph's own there; flicker is `pcavs.metrics.flicker` of the
-mouth's rectangle; the cost is processor time of one thread for what is done with a talker's fields, best of three
-rounds. Prints each picture and the means. The sheet has eight moments of each mouth.
+Each picture speaks with its head still and its eyes open. Printed for each picture, and as means:
+
+- sharpness: standard deviation of the Laplacian on and around the lips, as a fraction of the photograph's there
+- flicker: `pcavs.metrics.flicker` in the mouth's rectangle
+- processor time of one thread for rendering a frame from the fields that the networks have computed; the fastest of
+  three rounds
+
+The sheet shows eight frames of each mouth.
 """
 
 import argparse
 import logging
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 
-from pcavs.animate.controls import Controls
-from pcavs.animate.head_motion import own_row
 from pcavs.animate.identity import Identity
 from pcavs.animate.renderer import DepthRenderer
 from pcavs.animate.talker import Talker, load_talker
@@ -30,14 +32,26 @@ from pcavs.types import Picture
 
 logger = logging.getLogger("measure_mouth")
 
-_ROUNDS = 3
-_GROWN, _SUNK = 0.012, 0.03
-"""Shares of the side: how far around the photograph's lips is measured, and how far lower lips may sink."""
-_TILE_PX = (240, 160)
+_ROUNDS: Final = 3
+_LIP_MARGIN: Final = 0.012
+"""How far around the photograph's lips sharpness is measured, as a fraction of the crop's side. Chosen by eye."""
+_LIP_DROP: Final = 0.03
+"""How far the measured area is extended downwards, where an open mouth's lower lip is; same unit. Chosen by eye."""
+_TILE_PX: Final = (240, 160)
+"""Width and height of a mouth in the sheet."""
+_NUM_TILES: Final = 8
+_EDGE_FRAMES: Final = 3
+"""Frames left out of the sheet at either end of a film."""
 
 
 class Spoken(NamedTuple):
-    """What one picture said."""
+    """A film of one picture.
+
+    Attributes:
+        identity: The picture.
+        frames: The film's frames.
+        fields: What the networks computed: for the picture itself, then for each frame.
+    """
 
     identity: Identity
     frames: list[Picture]
@@ -45,19 +59,21 @@ class Spoken(NamedTuple):
 
 
 class Replay:
-    """Stands for a talker that says again what it said."""
+    """A runtime that returns recorded fields, so that rendering can be timed without the networks.
+
+    Set `number` to choose the fields that `render` returns; 0 are those of the picture itself.
+    """
 
     def __init__(self, fields: list[Rendered]) -> None:
-        """Takes what it said; the first was said of the picture itself."""
         self._fields, self.number = fields, 0
 
     def render(self, *_: object) -> Rendered:
-        """Gives what was said in the frame that is asked for."""
+        """Returns the recorded fields of `number`, whatever the arguments."""
         return self._fields[self.number]
 
 
 def main() -> None:
-    """Reads the command line, measures, prints."""
+    """Runs the command line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pictures", type=Path, nargs="+")
@@ -66,76 +82,65 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.4)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--sheet", type=Path)
-    words = parser.parse_args()
+    args = parser.parse_args()
     cv2.setNumThreads(1)
-    talker = load_talker(words.weights, "auto", threads=1)
+    talker = load_talker(args.weights, "auto", threads=1)
     rows, tiles = [], []
-    for path in words.pictures:
-        spoken = speak(talker, path, words.audio, words.size, words.seconds)
+    for path in args.pictures:
+        spoken = speak(talker, path, args.audio, args.size, args.seconds)
         mask = around_lips(spoken.identity)
-        part = cv2.boundingRect(mask.astype(np.uint8))
-        own = laplacian_std(spoken.identity.picture, mask)
-        sharp = float(np.mean([laplacian_std(frame, mask) for frame in spoken.frames]))
-        rows.append([sharp / own, flicker(_cut(frame, part) for frame in spoken.frames), cost_ms(spoken)])
-        tiles.append(np.hstack([cv2.resize(_cut(frame, part), _TILE_PX) for frame in _eight(spoken.frames)]))
-        logger.info("%s: sharpness %.2f of its own, flicker %.2f, %.1f ms", path.name, *rows[-1])
-    logger.info(
-        "%d pictures, %d px: sharpness %.2f, flicker %.2f, %.1f ms a frame", len(rows), words.size, *_means(rows)
-    )
-    if words.sheet:
-        cv2.imwrite(str(words.sheet), np.vstack(tiles)[:, :, ::-1])
+        x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+        mouths = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in spoken.frames]
+        own = laplacian_spread(spoken.identity.picture, mask)
+        sharp = float(np.mean([laplacian_spread(frame, mask) for frame in spoken.frames]))
+        rows.append([sharp / own, flicker(mouths), cost_ms(spoken)])
+        shown = np.linspace(_EDGE_FRAMES, len(mouths) - 1 - _EDGE_FRAMES, _NUM_TILES).astype(int)
+        tiles.append(np.hstack([cv2.resize(mouths[t], _TILE_PX) for t in shown]))
+        logger.info("%s: sharpness %.2f of the photograph's, flicker %.2f, %.1f ms", path.name, *rows[-1])
+    means = np.mean(rows, axis=0).tolist()
+    logger.info("%d pictures, %d px: sharpness %.2f, flicker %.2f, %.1f ms a frame", len(rows), args.size, *means)
+    if args.sheet:
+        cv2.imwrite(str(args.sheet), np.vstack(tiles)[:, :, ::-1])
 
 
 def speak(talker: Talker, path: Path, audio: Path, size: int, seconds: float) -> Spoken:
-    """Makes the film, and keeps what the talker said."""
+    """Makes the film, and records what the networks compute for it."""
     film = talker.animate(path, audio, end=seconds, size=size, no_blinks=True)
-    said, render = [], talker.runtime.render
+    fields, render = [], talker.runtime.render
 
-    def kept(*words: np.ndarray) -> Rendered:
-        said.append(render(*words))  # pyright: ignore[reportArgumentType]
-        return said[-1]
+    def recorded(*inputs: np.ndarray) -> Rendered:
+        fields.append(render(*inputs))  # pyright: ignore[reportArgumentType]
+        return fields[-1]
 
-    talker.runtime.render = kept  # pyright: ignore[reportAttributeAccessIssue]
+    talker.runtime.render = recorded  # pyright: ignore[reportAttributeAccessIssue]
     try:
         frames = list(film.frames)
     finally:
         talker.runtime.render = render
-    return Spoken(film.identity, frames, said)
+    return Spoken(film.identity, frames, fields)
 
 
 def cost_ms(spoken: Spoken) -> float:
-    """Processor time a frame of all but the talker."""
+    """Returns the processor time for one frame without the networks, in milliseconds."""
     replay = Replay(spoken.fields)
-    renderer = DepthRenderer(replay, spoken.identity, wide=False, segmenter=None)  # pyright: ignore[reportArgumentType]
-    controls, times = Controls(spoken.identity.codes.content, own_row(spoken.identity)), []
+    renderer = DepthRenderer(replay, spoken.identity, wide=False, people=None)  # pyright: ignore[reportArgumentType]
+    codes, times = spoken.identity.codes, []
     for _ in range(_ROUNDS):
         start = time.process_time()
         for replay.number in range(1, len(spoken.fields)):
-            renderer.frame(controls)
+            renderer.frame(codes.content, codes.pose)
         times.append(1e3 * (time.process_time() - start) / (len(spoken.fields) - 1))
     return min(times)
 
 
 def around_lips(identity: Identity) -> np.ndarray:
-    """The lips, what is near to them, and where the lower one sinks."""
+    """Returns the mask in which sharpness is measured: lips, a margin, and where an open mouth's lower lip is."""
+    assert identity.mesh is not None
     side = identity.picture.shape[0]
     mask = np.zeros((side, side), np.uint8)
     cv2.fillPoly(mask, [np.rint(identity.mesh[list(OUTER_LIPS), :2]).astype(np.int32)], 1)
-    mask = cv2.dilate(mask, np.ones((2 * round(_GROWN * side) + 1,) * 2, np.uint8))
-    return (mask | np.roll(mask, round(_SUNK * side), axis=0)) > 0
-
-
-def _cut(frame: Picture, part: tuple[int, int, int, int]) -> Picture:
-    x, y, width, height = part
-    return np.ascontiguousarray(frame[y : y + height, x : x + width])
-
-
-def _eight(frames: list[Picture]) -> list[Picture]:
-    return [frames[int(t)] for t in np.linspace(3, len(frames) - 4, 8)]
-
-
-def _means(rows: list[list[float]]) -> list[float]:
-    return np.mean(rows, axis=0).tolist()
+    grown = cv2.dilate(mask, np.ones((2 * round(_LIP_MARGIN * side) + 1,) * 2, np.uint8)) > 0
+    return grown | np.roll(grown, round(_LIP_DROP * side), axis=0)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""Lets photographs of a labelled table speak, measures mouths and likeness by label, and draws contact sheets.
+"""Animates labelled photographs of people, and reports mouth movement and likeness by label.
 
     python benchmarks/measure_photos.py TABLE.csv --photos FOLDER --audio SPEECH... --out OUT [--judges J] [--weights W]
 
-The table has the columns `path`, relative to FOLDER, and `person`, and columns of labels
-(docs/validation-faces.csv). Each photograph says each sound for `--seconds`; without `--pose` its head moves as the
-preset `presenter`. OUT gets sheet-1.png ... (three photographs each, eight moments; the mouth below, enlarged) and
-rows.json; a table by label is printed: how far the mouth opens (share of the eye distance: median and 95th percentile),
-how well it fits the speech, and the likeness to the photograph and to those of others.
+The table has the columns `path`, relative to FOLDER, and `person`, and any number of columns with labels
+(docs/validation-faces.csv). Each photograph speaks each SPEECH for `--seconds`; its head moves as `--pose` says, by
+default the preset `presenter`. OUT gets rows.json and contact sheets sheet-1.png ... of three photographs each: eight
+frames, the mouth enlarged below. Prints a table by label: how far the mouth opens (median and 95th percentile, as a
+fraction of the eye distance), the sync judge's scores, and the similarity of face embeddings with the photograph
+itself and with those of other people.
 """
 
 import argparse
@@ -14,6 +15,7 @@ import csv
 import json
 import logging
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -28,15 +30,26 @@ from pcavs.metrics.identity import Embedding, mean_cosine
 from pcavs.spec import MelSpec
 from pcavs.types import Picture
 
-_MOMENTS, _A_SHEET, _TILE_PX = 8, 3, 240
+_NUM_TILES: Final = 8
+"""Frames of a film in a contact sheet."""
+_FILMS_PER_SHEET: Final = 3
+_TILE_PX: Final = 240
+_MOUTH_MARGIN: Final = 0.75
+"""Half side of the enlarged mouth before it is cut, as a fraction of the lips' width."""
+_MOUTH_CUT: Final = 5
+"""One part in so many is cut from the top and from the bottom of the enlarged mouth."""
+_LABEL: Final = ((4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 0, 0), 1)
+"""Place, font, size, colour and line width of a photograph's label in the sheet."""
+_LIST_COLUMNS: Final = ("path", "person", "other")
+"""Columns of the table that are no labels."""
 
 Row = dict[str, float]
-Embedded = dict[str, Embedding]
-"""By embedder."""
+Embeddings = dict[str, Embedding]
+"""Face embeddings of a photograph, by the name of the embedding network."""
 
 
 def main() -> None:
-    """Measures every photograph with every sound."""
+    """Measures every photograph with every speech, writes the sheets and prints the table."""
     logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table", type=Path)
@@ -48,40 +61,40 @@ def main() -> None:
     parser.add_argument("--pose", default="presenter")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, default=512)
-    words = parser.parse_args()
-    words.out.mkdir(parents=True, exist_ok=True)
-    judges, talker = load_judges(words.judges), load_talker(words.weights, "auto", threads=1)
-    with words.table.open(newline="") as file:
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
+    tools, talker = load_tools(args.judges), load_talker(args.weights, "auto", threads=1)
+    with args.table.open(newline="") as file:
         people = list(csv.DictReader(file))
-    photos = {each["path"]: (each["person"], embedded(words.photos / each["path"], judges)) for each in people}
+    photos = {each["path"]: (each["person"], embedded(args.photos / each["path"], tools)) for each in people}
     rows: list[tuple[dict[str, str], Row]] = []
     strips: list[Picture] = []
     for person in people:
-        films = [film_of(talker, words.photos / person["path"], audio, words) for audio in words.audio]
-        seen = [observe(film, judges, person["path"]) for film in films]
+        films = [film_of(talker, args.photos / person["path"], audio, args) for audio in args.audio]
+        seen = [observe(film, tools, person["path"]) for film in films]
         rows += [
-            (person, measured(each, audio, words, judges) | likeness(each, person, photos, judges))
-            for each, audio in zip(seen, words.audio, strict=True)
+            (person, measured(each, audio, args, tools) | likeness(each, person, photos, tools))
+            for each, audio in zip(seen, args.audio, strict=True)
         ]
         strips.append(strip(seen[0], person))
         print(person["path"], json.dumps({name: round(value, 3) for name, value in rows[-1][1].items()}), flush=True)
-    for number, first in enumerate(range(0, len(strips), _A_SHEET), start=1):
-        sheet = np.concatenate(strips[first : first + _A_SHEET])
-        cv2.imwrite(str(words.out / f"sheet-{number}.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    (words.out / "rows.json").write_text(json.dumps([{**person, **row} for person, row in rows], indent=1))
+    for number, first in enumerate(range(0, len(strips), _FILMS_PER_SHEET), start=1):
+        sheet = np.concatenate(strips[first : first + _FILMS_PER_SHEET])
+        cv2.imwrite(str(args.out / f"sheet-{number}.png"), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    (args.out / "rows.json").write_text(json.dumps([{**person, **row} for person, row in rows], indent=1))
     print(table(rows))
 
 
-def film_of(talker: Talker, photo: Path, audio: Path, words: argparse.Namespace) -> list[Picture]:
-    """The frames of a film, as `pcavs animate` makes them."""
-    film = talker.animate(photo, audio, words.pose, end=words.seconds, size=words.size)
+def film_of(talker: Talker, photo: Path, audio: Path, args: argparse.Namespace) -> list[Picture]:
+    """Returns the frames of a film, as `pcavs animate` makes them."""
+    film = talker.animate(photo, audio, args.pose, end=args.seconds, size=args.size)
     return list(film.frames)
 
 
-def measured(seen: Observation, audio: Path, words: argparse.Namespace, judges: Judges) -> Row:
-    """Opening, and fit with the speech."""
-    windows = mel_windows(padded_mel(read_waveform(audio, 0.0, words.seconds), len(seen.faces), MelSpec()))
-    score = judges.sync.score(seen.crops, seen.lips, windows)
+def measured(seen: Seen, audio: Path, args: argparse.Namespace, tools: Tools) -> Row:
+    """Returns how far the mouth opens and the sync judge's scores."""
+    windows = mel_windows(padded_mel(read_waveform(audio, 0.0, args.seconds), len(seen.faces), MelSpec()))
+    score = tools.judge.score(seen.crops, seen.lips, windows)
     return {
         "opening": float(np.median(seen.opening)),
         "opening_p95": float(np.percentile(seen.opening, 95)),
@@ -90,19 +103,19 @@ def measured(seen: Observation, audio: Path, words: argparse.Namespace, judges: 
     }
 
 
-def embedded(photo: Path, judges: Judges) -> Embedded:
-    """A photograph as the identity judges see it."""
-    seen = observe([read_picture(photo)], judges, photo.name)
-    return {embedder.name: identity_embeddings(seen, embedder, [0])[0] for embedder in judges.embedders}
+def embedded(photo: Path, tools: Tools) -> Embeddings:
+    """Returns the face embeddings of a photograph."""
+    seen = observe([read_picture(photo)], tools, photo.name)
+    return {embedder.name: identity_of(seen, embedder, [0])[0] for embedder in tools.embedders}
 
 
-def likeness(seen: Observation, person: dict[str, str], photos: dict[str, tuple[str, Embedded]], judges: Judges) -> Row:
-    """Cosine of a film with its photograph, and the mean one with those of other people."""
+def likeness(seen: Seen, person: dict[str, str], photos: dict[str, tuple[str, Embeddings]], tools: Tools) -> Row:
+    """Returns the mean cosine similarity of a film with its photograph, and with photographs of other people."""
     row: Row = {}
-    for embedder in judges.embedders:
-        frames = identity_embeddings(seen, embedder)
-        strangers = [each for who, each in photos.values() if who != person["person"]]
-        others = [mean_cosine(frames, each[embedder.name]) for each in strangers]
+    for embedder in tools.embedders:
+        frames = identity_of(seen, embedder)
+        other_people = [embeddings for name, embeddings in photos.values() if name != person["person"]]
+        others = [mean_cosine(frames, embeddings[embedder.name]) for embeddings in other_people]
         row |= {
             f"{embedder.name}": mean_cosine(frames, photos[person["path"]][1][embedder.name]),
             f"{embedder.name}, others": float(np.mean(others)),
@@ -110,30 +123,30 @@ def likeness(seen: Observation, person: dict[str, str], photos: dict[str, tuple[
     return row
 
 
-def strip(seen: Observation, person: dict[str, str]) -> Picture:
-    """Eight moments, and the mouth of each below."""
-    moments = np.linspace(0, len(seen.faces) - 1, _MOMENTS + 2).round().astype(int)[1:-1]
-    faces = [cv2.resize(seen.faces[t], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for t in moments]
+def strip(seen: Seen, person: dict[str, str]) -> Picture:
+    """Draws eight frames of a film, and the mouth of each below."""
+    indices = np.linspace(0, len(seen.faces) - 1, _NUM_TILES + 2).round().astype(int)[1:-1]
+    faces = [cv2.resize(seen.faces[t], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for t in indices]
     lips = seen.meshes[:, list(LIPS), :2]
-    centre, half = lips.mean(axis=(0, 1)), 0.75 * float(np.ptp(lips[..., 0], axis=1).mean())
+    centre, half = lips.mean(axis=(0, 1)), _MOUTH_MARGIN * float(np.ptp(lips[..., 0], axis=1).mean())
     scale = _TILE_PX / 2 / half
-    place = np.array([[scale, 0, _TILE_PX / 2 - scale * centre[0]], [0, scale, _TILE_PX / 2 - scale * centre[1]]])
+    to_tile = np.array([[scale, 0, _TILE_PX / 2 - scale * centre[0]], [0, scale, _TILE_PX / 2 - scale * centre[1]]])
     mouths = []
-    for t in moments:
-        mouth = cv2.warpAffine(seen.faces[t], place, (_TILE_PX, _TILE_PX), flags=cv2.INTER_CUBIC)
-        mouths.append(mouth[_TILE_PX // 5 : -_TILE_PX // 5])
+    for t in indices:
+        mouth = cv2.warpAffine(seen.faces[t], to_tile, (_TILE_PX, _TILE_PX), flags=cv2.INTER_CUBIC)
+        mouths.append(mouth[_TILE_PX // _MOUTH_CUT : -_TILE_PX // _MOUTH_CUT])
     tiles = np.concatenate([np.concatenate(faces, axis=1), np.concatenate(mouths, axis=1)])
     label = f"{person['path']}: {', '.join(value for name, value in person.items() if name != 'path' and value)}"
-    return cv2.putText(np.ascontiguousarray(tiles), label, (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 0, 0), 1)
+    return cv2.putText(np.ascontiguousarray(tiles), label, *_LABEL)
 
 
 def table(rows: list[tuple[dict[str, str], Row]]) -> str:
-    """Means by label, and over all, as Markdown."""
+    """Formats means over all films and by label as Markdown."""
     names = list(rows[0][1])
     groups: dict[str, list[Row]] = {"all": [row for _, row in rows]}
     for person, row in rows:
         for label, value in person.items():
-            if label not in ("path", "person", "other") and value:
+            if label not in _LIST_COLUMNS and value:
                 groups.setdefault(f"{label}: {value}", []).append(row)
     lines = [f"| faces | films | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
     for group, found in groups.items():
