@@ -50,11 +50,12 @@ _STEPS_DEG: Final = np.array([-50.0, -40, -30, -20, -10, 0, 10, 20, 30, 40, 50])
 """Turns about each axis that `fit` measures."""
 _RELATIVE_S: Final = 0.2
 """Length of the films of `relative`: only the first frame is measured."""
-_POSES: Final = (
+_POSES: Final[tuple[dict[str, float], ...]] = (
     *({"yaw": yaw} for yaw in (0, -30, -20, -10, 10, 20, 30)),
     *({"pitch": pitch} for pitch in (-15, 15)),
     *({"roll": roll} for roll in (-15, 15)),
 )
+"""Poses in degrees that `check` requests."""
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""Measures what further pictures of a person are worth: likeness to frames that no reference was taken from.
+"""Measures how much several identity references improve likeness over a single one.
 
-    python benchmarks/measure_references.py FILM... --audio SPEECH --judges FOLDER --out references.json
+    python benchmarks/measure_references.py VIDEO... --audio SPEECH --judges FOLDER --out references.json
 
-Of each film four frames of its first half are references. A film is made of each alone, and one of all four; its frames
-are compared with frames of the second half by an independent face embedding. The film of all
-four is made again with the references the other way round, and must be the same to the last bit.
+Four frames of the first half of each video are identity references. A film is made from each alone, and one from all
+four. Face embeddings of an evaluation network compare the films' frames with four frames of the second half, which were
+not references. The film of all four is made a second time with the references in reverse order: frames must be equal
+to the bit.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import json
 import logging
 import tempfile
 from pathlib import Path
+from typing import Final
 
 import cv2
 import numpy as np
@@ -25,49 +27,57 @@ from pcavs.metrics.identity import FaceEmbedder, find_embedders, mean_cosine
 from pcavs.metrics.statistics import bootstrap
 from pcavs.types import Picture
 
-_NUM_REFERENCES, _NUM_TRUE, _MADE_EVERY = 4, 4, 5
+_NUM_REFERENCES: Final = 4
+_NUM_TRUE: Final = 4
+"""Frames of the second half that films are compared with."""
+_FRAME_STEP: Final = 5
+"""One frame of a film in so many is compared."""
+_SOURCE_S: Final = 12.0
+"""Part of each video that is used."""
+_FILM_S: Final = 0.8
+"""Length of the films."""
+_MAX_SIDE_PX: Final = 1280
+"""Larger videos are reduced to this when they are read."""
 
 
 def main() -> None:
-    """Measures all films and prints the means."""
+    """Measures all videos and prints the means."""
     logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("films", type=Path, nargs="+")
+    parser.add_argument("videos", type=Path, nargs="+")
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--audio", type=Path, required=True)
     parser.add_argument("--judges", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    words = parser.parse_args()
+    args = parser.parse_args()
     talker, landmarker, embedder = (
-        load_talker(words.weights, "auto"),
+        load_talker(args.weights, "auto"),
         FaceLandmarker(),
-        find_embedders(words.judges)[0],
+        find_embedders(args.judges)[0],
     )
     rows = []
-    for film in words.films:
+    for video in args.videos:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(
-                {"film": film.name, **measured(talker, film, words.audio, (landmarker, embedder, Path(folder)))}
-            )
+            row = measured(talker, video, args.audio, (landmarker, embedder, Path(folder)))
+        rows.append({"video": video.name, **row})
         print(json.dumps(rows[-1]), flush=True)
-        words.out.write_text(json.dumps({"embedding": embedder.name, "rows": rows}, indent=1))
+        args.out.write_text(json.dumps({"embedding": embedder.name, "rows": rows}, indent=1))
     one, four = (np.array([np.mean(row[name]) for row in rows]) for name in ("one", "four"))
-    better = bootstrap(four - one, np.random.default_rng(0))
-    print(
-        f"cosine of one {one.mean():.4f} (between films {one.std(ddof=1):.4f}), of four {four.mean():.4f}; four better"
-    )
-    span = f"by {better.estimate:.4f}, 95 % {better.low:.4f} to {better.high:.4f}"
-    print(f"{span}, in {(four > one).sum()} of {len(rows)} films")
-    print(f"better than the best single one in {sum(row['four'] > max(row['one']) for row in rows)}")
-    print(f"the same in another order: {all(row['same'] for row in rows)}")
+    gain = bootstrap(four - one, np.random.default_rng(0))
+    print(f"cosine with one reference {one.mean():.4f} (standard deviation {one.std(ddof=1):.4f} between videos)")
+    print(f"cosine with four references {four.mean():.4f}")
+    print(f"gain {gain.middle:.4f}, 95 % {gain.low:.4f} to {gain.high:.4f}")
+    print(f"four are better than the mean of single ones in {(four > one).sum()} of {len(rows)} videos")
+    print(f"four are better than the best single one in {sum(row['four'] > max(row['one']) for row in rows)}")
+    print(f"equal frames with references in reverse order: {all(row['same'] for row in rows)}")
 
 
 def measured(
-    talker: Talker, film: Path, audio: Path, tools: tuple[FaceLandmarker, FaceEmbedder, Path]
+    talker: Talker, video: Path, audio: Path, tools: tuple[FaceLandmarker, FaceEmbedder, Path]
 ) -> dict[str, object]:
-    """Mean cosine with true frames: of a film of each reference alone, and of one of all."""
+    """Returns the mean cosine similarity with true frames: films of each reference alone, and of all."""
     landmarker, embedder, folder = tools
-    frames = list(read_frames(film, 0.0, 12.0, 1280))
+    frames = list(read_frames(video, 0.0, _SOURCE_S, _MAX_SIDE_PX))
     half = len(frames) // 2
     true = [
         embedded(frames[t], landmarker, embedder) for t in np.linspace(half, len(frames) - 1, _NUM_TRUE).astype(int)
@@ -77,23 +87,23 @@ def measured(
         references.append(folder / f"{number}.png")
         cv2.imwrite(str(references[-1]), frames[t][:, :, ::-1])
 
-    def frames_of(first: Path, *more: Path) -> list[Picture]:
-        return list(talker.animate(first, audio, references=more, end=0.8).frames)
+    def frames_of(identity: Path, *others: Path) -> list[Picture]:
+        return list(talker.animate(identity, audio, references=others, end=_FILM_S).frames)
 
-    def likeness(made: list[Picture]) -> float:
-        embeddings = [embedded(frame, landmarker, embedder) for frame in made[::_MADE_EVERY]]
+    def likeness(frames: list[Picture]) -> float:
+        embeddings = [embedded(frame, landmarker, embedder) for frame in frames[::_FRAME_STEP]]
         return float(np.mean([mean_cosine(embeddings, one) for one in true]))
 
-    four, turned = frames_of(*references), frames_of(*references[::-1])
+    four, reversed_order = frames_of(*references), frames_of(*references[::-1])
     return {
         "one": [round(likeness(frames_of(reference)), 4) for reference in references],
         "four": round(likeness(four), 4),
-        "same": all(map(np.array_equal, four, turned)),
+        "same": all(map(np.array_equal, four, reversed_order)),
     }
 
 
 def embedded(picture: Picture, landmarker: FaceLandmarker, embedder: FaceEmbedder) -> np.ndarray:
-    """Aligns and embeds the face of a picture."""
+    """Returns the face embedding of a picture."""
     track = track_picture(picture, landmarker, "frame")
     transform = clip_transform(track.meshes, embedder.crop, embedder.side_px)
     return embedder.embed(crop_picture(picture, transform, embedder.side_px))

@@ -1,12 +1,12 @@
-"""Measures how well lips follow speech, group by group (languages, people), with heads that hold still.
+"""Measures how well lips follow speech for groups of clips (languages, people), with heads that do not move.
 
     python benchmarks/measure_speech.py CLIPS [--weights W] [--most-s 4] [--out speech.json]
 
-CLIPS holds films with sound; those of one folder in it are a group (`CLIPS/de/...mp4`). Of each clip a film is made of
-its first frame and its own speech, in the first frame's pose throughout, so that nothing but the speech can move the
-mouth. The sync judge says how well the film fits its speech, the same speech five frames later and earlier, and the
-speech of another clip; the tracker says how well the opening of the mouth follows that of the clip. Shares are of
-what the clip itself gets; intervals resample clips.
+CLIPS holds videos with sound; those of one subfolder are a group (`CLIPS/de/...mp4`). For each clip a film is made from
+its first frame and its own speech, in the pose of the first frame throughout, so that the mouth can move with the speech
+alone. The sync judge scores the film with its speech, with the same speech five frames later and earlier, and with the
+speech of another clip. The face tracker gives the correlation of the film's mouth opening with the clip's. Ratios are
+to the scores of the clip itself; 95 % intervals resample clips.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import json
 import logging
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -30,14 +30,17 @@ from pcavs.metrics.sync import score_sync
 from pcavs.spec import MelSpec
 from pcavs.types import MelWindows
 
-_SHIFT = 5
-_DRAWS = 2000
+_SHIFT: Final = 5
+"""Frames by which speech is shifted for `shifted`."""
+_DRAWS: Final = 2000
+"""Bootstrap samples."""
+_INTERVAL_PERCENT: Final = (2.5, 97.5)
 
 Row = dict[str, float]
 
 
 class Clip(NamedTuple):
-    """A clip with what the tracker sees in it and the judge hears."""
+    """A clip with the tracker's observations and its mel windows."""
 
     group: str
     case: EvaluationClip
@@ -46,47 +49,47 @@ class Clip(NamedTuple):
 
 
 def main() -> None:
-    """Measures all clips and prints a table of the groups."""
+    """Measures all clips and prints the table of groups."""
     logging.basicConfig(level=logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("clips", type=Path)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--most-s", type=float, default=4.0)
     parser.add_argument("--out", type=Path)
-    words = parser.parse_args()
-    judges, talker = load_judges(Path("none")), load_talker(words.weights, "auto", threads=1)
-    clips = [clip for path in sorted(words.clips.rglob("*.mp4")) if (clip := read(path, words, judges))]
+    args = parser.parse_args()
+    tools, talker = load_tools(Path("none")), load_talker(args.weights, "auto", threads=1)
+    clips = [clip for path in sorted(args.clips.rglob("*.mp4")) if (clip := read(path, args, tools))]
     rows: dict[str, list[Row]] = {}
     for index, clip in enumerate(clips):
         try:
             row = measured(talker, clip, clips[(index + len(clips) // 2) % len(clips)], judges)
         except FaceError as error:
-            # A first frame from which hardly a face looks: the film of it shows none either.
-            print(f"passed over: {error}", flush=True)
+            # No face is found in the film: the first frame hardly shows one.
+            print(f"skipped: {error}", flush=True)
             continue
         rows.setdefault(clip.group, []).append(row)
         print(clip.group, clip.case.key, json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
-    if words.out:
-        words.out.write_text(json.dumps({"judge": judges.sync.name, "weights": talker.name, "groups": rows}, indent=1))
+    if args.out:
+        args.out.write_text(json.dumps({"judge": tools.judge.name, "weights": talker.name, "groups": rows}, indent=1))
     print(table(rows | {"all": [row for group in rows.values() for row in group]}))
 
 
-def read(path: Path, words: argparse.Namespace, judges: Judges) -> Clip | None:
-    """Reads a clip; one that cannot be measured is told and passed over."""
+def read(path: Path, args: argparse.Namespace, tools: Tools) -> Clip | None:
+    """Reads a clip; reports one that cannot be measured and returns None."""
     try:
-        case = read_clip(ClipSource(path.stem, path.stem, path), words.most_s, judges.landmarker)
-        seen = observe(list(case.faces), judges, path.name)
+        case = read_case(Source(path.stem, path.stem, path), args.most_s, tools.landmarker)
+        seen = observe(list(case.faces), tools, path.name)
     except PcavsError as error:
-        print(f"passed over: {error}", flush=True)
+        print(f"skipped: {error}", flush=True)
         return None
     windows = mel_windows(padded_mel(case.waveform, len(case.faces), MelSpec()))
-    return Clip(path.relative_to(words.clips).parts[0], case, seen, windows)
+    return Clip(path.relative_to(args.clips).parts[0], case, seen, windows)
 
 
-def measured(talker: Talker, clip: Clip, other: Clip, judges: Judges) -> Row:
-    """Makes the film of a clip and judges it."""
-    still = clip.case._replace(faces=clip.case.faces[:1], raw_meshes=clip.seen.raw_meshes[:1])
-    inputs = FilmInputs(IdentityReference(clip.case.faces[0], clip.seen.raw_meshes[0]), clip.case.waveform, still)
+def measured(talker: Talker, clip: Clip, other: Clip, tools: Tools) -> Row:
+    """Makes the film of a clip and returns its scores; those of the clip itself start with `truth_`."""
+    still = clip.case._replace(faces=clip.case.faces[:1], raw=clip.seen.raw[:1])
+    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw[0]), clip.case.waveform, still)
     with tempfile.TemporaryDirectory() as folder:
         film = observe(list(make_film(talker, inputs, Path(folder) / "film.mp4")), judges, clip.case.key)
     return (
@@ -96,49 +99,49 @@ def measured(talker: Talker, clip: Clip, other: Clip, judges: Judges) -> Row:
     )
 
 
-def scores(film: Observation, windows: MelWindows, others: MelWindows, judges: Judges) -> Row:
-    """What the judge says of a film with its speech, with the same at other times, and with another's."""
-    seen, heard = judges.sync.embed_mouth(film.crops, film.lips), judges.sync.embed_sound(windows)
+def scores(film: Seen, windows: MelWindows, others: MelWindows, tools: Tools) -> Row:
+    """Returns the sync judge's scores of a film with its speech, with that speech shifted, and with other speech."""
+    mouth, speech = tools.judge.seen(film.crops, film.lips), tools.judge.heard(windows)
     count = min(len(windows), len(others))
-    strange = judges.sync.embed_mouth(film.crops[:count], film.lips[:count]), judges.sync.embed_sound(others[:count])
-    right = score_sync(seen, heard)
+    other = compare(tools.judge.seen(film.crops[:count], film.lips[:count]), tools.judge.heard(others[:count]))
+    own = compare(mouth, speech)
     late, early = (
-        float((seen[max(0, d) : len(seen) + min(0, d)] * heard[max(0, -d) : len(heard) + min(0, -d)]).sum(1).mean())
+        float((mouth[max(0, d) : len(mouth) + min(0, d)] * speech[max(0, -d) : len(speech) + min(0, -d)]).sum(1).mean())
         for d in (_SHIFT, -_SHIFT)
     )
     return {
-        "confidence": right.confidence,
-        "likeness": right.cosine,
+        "confidence": own.confidence,
+        "likeness": own.likeness,
         "shifted": max(late, early),
-        "other": score_sync(*strange).cosine,
+        "other": other.likeness,
     }
 
 
 def table(groups: dict[str, list[Row]]) -> str:
-    """Lays groups out as a Markdown table."""
+    """Formats groups as a Markdown table."""
     lines = [
-        "| group | clips | opening follows, r | confidence; the clips' | share | likeness share "
-        "| fits better than shifted | than another's speech |",
+        "| group | clips | correlation of openings | confidence; the clips' | ratio | likeness ratio "
+        "| more alike than shifted | than other speech |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, rows in groups.items():
         columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-        share = _interval(columns["confidence"], columns["truth_confidence"])
-        like = _interval(columns["likeness"], columns["truth_likeness"])
+        confidence = _ratio(columns["confidence"], columns["truth_confidence"])
+        likeness = _ratio(columns["likeness"], columns["truth_likeness"])
         lines.append(
             f"| {name} | {len(rows)} | {columns['opening'].mean():.2f} | {columns['confidence'].mean():.3f}; "
-            f"{columns['truth_confidence'].mean():.3f} | {share} | {like} | "
+            f"{columns['truth_confidence'].mean():.3f} | {confidence} | {likeness} | "
             f"{int((columns['likeness'] > columns['shifted']).sum())} | "
             f"{int((columns['likeness'] > columns['other']).sum())} |"
         )
     return "\n".join(lines)
 
 
-def _interval(made: Float[np.ndarray, " clips"], truth: Float[np.ndarray, " clips"]) -> str:
-    """Ratio of the means with its 95 % interval, clips resampled."""
-    draws = np.random.default_rng(0).integers(len(made), size=(_DRAWS, len(made)))
-    low, high = np.percentile(made[draws].mean(1) / truth[draws].mean(1), [2.5, 97.5])
-    return f"{made.mean() / truth.mean():.2f} ({low:.2f} to {high:.2f})"
+def _ratio(films: Float[np.ndarray, " clips"], clips: Float[np.ndarray, " clips"]) -> str:
+    """Formats the ratio of the means with its 95 % bootstrap interval over clips."""
+    draws = np.random.default_rng(0).integers(len(films), size=(_DRAWS, len(films)))
+    low, high = np.percentile(films[draws].mean(1) / clips[draws].mean(1), _INTERVAL_PERCENT)
+    return f"{films.mean() / clips.mean():.2f} ({low:.2f} to {high:.2f})"
 
 
 if __name__ == "__main__":

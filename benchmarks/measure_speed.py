@@ -1,9 +1,10 @@
-"""Milliseconds a frame of the shipped talker's networks, one frame at a time, as `pcavs animate` runs them.
+"""Measures the time per frame of a talker's networks, one frame at a time, as `pcavs animate` runs them.
 
     python benchmarks/measure_speed.py [--weights FOLDER] [--frames 200] [--picture examples/face.jpg --audio SPEECH]
 
-Needs no torch. Prints the median and the range over five rounds, for bf16 (where the processor has it) and f32. With
-a picture and speech also whole frames of a film whose head moves: talker, turn, background and mouth, before encoding.
+Prints the median and the range over five rounds, for bf16 (where the processor supports it) and f32. With a picture and
+speech, also whole frames of a film with a moving head: networks, head, background and mouth, before encoding. Needs no
+torch.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -23,19 +25,19 @@ from pcavs.animate.talker import Talker
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
-from pcavs.spec import FRAME_RATE
-from pcavs.weights.locate import find_weights
+from pcavs.spec import FRAME_RATE, MEL_WINDOW_BINS
 from pcavs.weights.networks import read_networks
 
 logger = logging.getLogger("measure_speed")
 
-ROUNDS = 5
-FILM_FRAMES = 50
-FILM_SIZES = (256, 512)
+ROUNDS: Final = 5
+FILM_FRAMES: Final = 50
+"""Frames of the film that is timed."""
+FILM_SIZES_PX: Final = (256, 512)
 
 
 def main() -> None:
-    """Reads the command line, measures, prints."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--frames", type=int, default=200)
@@ -54,7 +56,7 @@ def main() -> None:
         face = rng.integers(0, 256, (side, side, 3), np.uint8)
         identity = runtime.encode_identity(face)
         content, pose = identity.content, identity.pose
-        windows = rng.random((1, 1, 80, 20), np.float32)
+        windows = rng.random((1, 1, facts.spec.mel.mel_channels, MEL_WINDOW_BINS), np.float32)
         _report(f"generator {precision}", partial(runtime.render, identity, content, pose), arguments.frames)
         _report(f"speech encoder {precision}", partial(runtime.encode_speech, windows), arguments.frames)
         _report(f"motion encoder {precision}", partial(runtime.encode_pose, face[None]), arguments.frames)
@@ -65,7 +67,7 @@ def main() -> None:
 
 def _report_films(talker: Talker, picture: Path, audio: Path) -> None:
     precision = talker.runtime.description.split()[-1]
-    for size in FILM_SIZES:
+    for size in FILM_SIZES_PX:
         end = FILM_FRAMES / FRAME_RATE
         film = talker.film(FilmOptions(identity=picture, audio=audio, pose=Path("lively"), size=size, end=end))
         renderer = film.make_renderer()

@@ -1,10 +1,10 @@
-"""Do photographs that speak look as they were told? Reads shards made by `pcavs prepare --drivers`.
+"""Compares photographs that were animated by `pcavs prepare --drivers` with the landmarks that drove them.
 
     python benchmarks/measure_spoken.py --shards FOLDER --out report.json
 
-Reported over clips: how the mouth opening that the tracker reads on the made pictures follows the landmarks they were
-made by, how far both are apart (mouth and face, pixels of 256), the largest opening of each, and how sure the sync
-judge is of the clip at which offset.
+Reported over clips: the correlation of the mouth opening that the tracker measures with that of the driving landmarks,
+the distance of both (mouth and face, in pixels of a 256-pixel crop), the largest opening of each, and the sync judge's
+confidence and offset.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import itertools
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -27,15 +27,20 @@ from pcavs.prepare.offset import sync_measures
 
 logger = logging.getLogger(__name__)
 
-FRAME_STEP = 3
+FRAME_STEP: Final = 3
+"""One frame in so many is tracked."""
+CROP_PX: Final = 256
+"""Distances are in pixels of a crop of this side."""
+MAX_OFFSET: Final = 1
+"""Largest offset between sound and picture, in frames, that counts as in sync."""
 
 
 def main() -> None:
-    """Reads the command line, measures, writes the report."""
+    """Measures the clips and writes the report."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, required=True, help="folder that `pcavs prepare` wrote")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, help="one such clip in so many")
+    parser.add_argument("--every", type=int, default=1, help="measures one clip in so many")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     landmarker, rows = FaceLandmarker(), []
@@ -46,35 +51,38 @@ def main() -> None:
         logger.info("%s %s", clip.key, rows[-1])
     names = sorted(set().union(*rows)) if rows else []
     summary = {name: round(float(np.mean([row[name] for row in rows if name in row])), 3) for name in names}
-    summary |= {"clips": len(rows), "offset_within_1": sum(row.get("offset", 9) <= 1 for row in rows)}
+    summary |= {
+        "clips": len(rows),
+        "offset_within_1": sum("offset" in row and row["offset"] <= MAX_OFFSET for row in rows),
+    }
     summary["offset_known"] = sum("offset" in row for row in rows)
     arguments.out.write_text(json.dumps({"summary": summary, "clips": rows}, indent=1))
     logger.info(json.dumps(summary, indent=1))
 
 
 def measure(clip: AlignedClip, landmarker: FaceLandmarker) -> dict[str, Any]:
-    """Tracks every third picture of a clip and judges all of it."""
+    """Tracks one frame of a clip in `FRAME_STEP`, and scores all of it with the sync judge."""
     pictures = list(decode_pictures(clip.film))
-    told, seen = [], []
+    driving, tracked = [], []
     for picture, mesh in list(zip(pictures, clip.mesh, strict=True))[::FRAME_STEP]:
         try:
-            seen.append(track_picture(picture, landmarker, clip.key).meshes[0])
+            tracked.append(track_picture(picture, landmarker, clip.key).meshes[0])
         except FaceError:
             continue
-        told.append(mesh)
-    found = len(seen) / len(range(0, len(pictures), FRAME_STEP))
+        driving.append(mesh)
+    found = len(tracked) / len(range(0, len(pictures), FRAME_STEP))
     row: dict[str, Any] = {"found": found} | sync_measures(pictures, clip.mesh, clip.waveform)
-    if not seen:
+    if not tracked:
         return row
-    made, wanted = np.stack(seen), np.stack(told)
-    apart = np.linalg.norm((made - wanted)[:, :, :2], axis=2) * 256 / clip.side_px
-    openings = mouth_opening(made), mouth_opening(wanted)
+    measured, expected = np.stack(tracked), np.stack(driving)
+    distance_px = np.linalg.norm((measured - expected)[:, :, :2], axis=2) * CROP_PX / clip.side_px
+    openings = mouth_opening(measured), mouth_opening(expected)
     return row | {
         "opening_follows": correlation(*openings),
-        "opening_made": float(openings[0].max()),
-        "opening_told": float(openings[1].max()),
-        "lips_px": float(apart[:, list(LIPS)].mean()),
-        "face_px": float(apart.mean()),
+        "largest_opening": float(openings[0].max()),
+        "largest_opening_driving": float(openings[1].max()),
+        "lips_px": float(distance_px[:, list(LIPS)].mean()),
+        "face_px": float(distance_px.mean()),
     }
 
 

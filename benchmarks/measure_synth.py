@@ -1,4 +1,4 @@
-"""How fast are heads drawn? Frames a second of `pcavs.synth` with two processes, without and with encoding.
+"""Measures how many frames a second `pcavs.synth` renders with several processes, with and without encoding.
 
 python benchmarks/measure_synth.py --avatars HEADS --processes 2 --frames 300
 """
@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -20,23 +20,28 @@ from pcavs.synth.render import HeadRenderer
 from pcavs.synth.scenes import random_scene
 from pcavs.synth.script import random_script
 
-SIZE_PX = 256
+SIZE_PX: Final = 256
+PERFORMANCE_S: Final = 4.0
+"""Length of the movement that is rendered over and over."""
+PERFORMANCE_FRAMES: Final = 100
+AVATAR_STEP: Final = 5
+"""Every process renders another avatar: the first of every so many, which are different people."""
 
 
 def main() -> None:
-    """Reads the command line, measures, prints."""
+    """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--avatars", type=Path, required=True)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--frames", type=int, default=300)
     arguments = parser.parse_args()
-    os.environ["LP_NUM_THREADS"] = "0"
+    os.environ["LP_NUM_THREADS"] = "0"  # one thread for each process in Mesa's software renderer
     heads = sorted(arguments.avatars.glob("*.npz"))
     context = multiprocessing.get_context("spawn")
     for encoded in (False, True):
         ready, results = context.Barrier(arguments.processes), context.Queue()
         workers = [
-            context.Process(target=work, args=(heads[5 * index], arguments.frames, encoded, ready, results))
+            context.Process(target=work, args=(heads[AVATAR_STEP * index], arguments.frames, encoded, ready, results))
             for index in range(arguments.processes)
         ]
         for worker in workers:
@@ -45,13 +50,13 @@ def main() -> None:
         for worker in workers:
             worker.join()
         rate = arguments.frames * arguments.processes / spent_s
-        print(f"{'drawn and encoded' if encoded else 'drawn and read back'}: {rate:.1f} frames a second")
+        print(f"{'rendered and encoded' if encoded else 'rendered and read back'}: {rate:.1f} frames a second")
 
 
 def work(head: Path, frames: int, encoded: bool, ready: Any, results: Any) -> None:
-    """One process: opens a head, waits for the others, draws, and reports its seconds."""
+    """Renders in one process: loads an avatar, waits until all processes are ready, and reports its seconds."""
     random = np.random.default_rng(0)
-    script = random_script(4.0, False, random)
+    performance = perform(PERFORMANCE_S, False, random)
     with HeadRenderer(load_avatar(head), SIZE_PX) as renderer, tempfile.TemporaryDirectory() as folder:
         renderer.set_scene(random_scene(SIZE_PX, (0.0, 0.0, 0.0), random))
         renderer.render(script.state(0))
@@ -64,11 +69,11 @@ def work(head: Path, frames: int, encoded: bool, ready: Any, results: Any) -> No
 def _draw(renderer: HeadRenderer, state: Callable, frames: int, film: Path | None) -> None:
     if film is None:
         for frame in range(frames):
-            renderer.render(state(frame % 100))
+            renderer.render(state(frame % PERFORMANCE_FRAMES))
         return
     with FilmWriter(film, (SIZE_PX, SIZE_PX), overwrite=True) as writer:
         for frame in range(frames):
-            writer.write(renderer.render(state(frame % 100)))
+            writer.write(renderer.render(state(frame % PERFORMANCE_FRAMES)))
 
 
 if __name__ == "__main__":

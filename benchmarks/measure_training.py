@@ -1,21 +1,24 @@
-"""Target frames a second of each stage in several ways of computing, and how far from the floor they are.
+"""Measures the speed of a training step for each stage, with several precisions and memory layouts.
 
     python benchmarks/measure_training.py --packs PACKS [--stages sync generator] [--size tiny] [--rounds 3]
 
-Counts processor time of one thread, which other work on the machine stretches far less than the time on the wall.
-Ways take turns, so that ratios come from one run. The floor is the multiplications and additions of a step, forth and
-back, at the rate at which one large matrix product runs here. `drawing` is what a batch costs beside its step, in
-the thread that draws ahead; `waited` is the share of a real loop's time that it waited for data.
+Times are processor time of one thread, which other work on the machine affects far less than wall-clock time. The ways
+take turns, so that their ratios come from one run. Columns of the table:
+
+- `above the bound`: time divided by a lower bound, the step's multiplications and additions (forward and backward) at
+  the rate of one large matrix product on this machine
+- `loading`: time to draw and load a batch, which a second thread does in advance, as a fraction of the step
+- `waited`: fraction of a real training loop's time that was spent waiting for batches
 """
 
 import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -32,11 +35,19 @@ STAGES: dict[str, dict[str, object]] = {
     "sync": {"clips": 4, "moments": 16},
     "generator": {"clips": 5, "moments": 4, "discriminators": ["mouth"]},
 }
-"""As the recipes have them; a step of `generator` is one that rebuilds."""
+"""Options of the stages, as in recipes/. The measured step of `generator` is a reconstruction step."""
+
+LEARNING_RATE: Final = 1e-5
+"""Of the measured steps; speed does not depend on it."""
+MATMUL_SIDE: Final = 2048
+"""Side of the matrices whose product measures the processor's rate."""
+MATMUL_ROUNDS: Final = 4
+RECONSTRUCTION_STEP: Final = 2
+"""A step of `generator` that reconstructs; its odd steps differ."""
 
 
 class Way(NamedTuple):
-    """A way of computing a step."""
+    """Precision, memory layout and compilation of a step."""
 
     name: str
     half: bool
@@ -53,66 +64,69 @@ WAYS = (
 
 
 def main() -> None:
-    """Reads the command line, measures, prints Markdown."""
+    """Runs the command line, prints a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--packs", type=Path, nargs="+", required=True)
     parser.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
     parser.add_argument("--size", choices=("default", "tiny"), default="default")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--loop-steps", type=int, default=6, help="steps of the real loop, for the share waited")
-    parser.add_argument("--no-compiled", action="store_true", help="leaves torch.compile out; it takes minutes")
+    parser.add_argument("--loop-steps", type=int, default=6, help="steps of the real loop, for the column `waited`")
+    parser.add_argument("--no-compiled", action="store_true", help="skip torch.compile, which takes minutes")
     parser.add_argument(
-        "--ways", nargs="+", choices=[way.name for way in WAYS], help="these alone; times are shares of the first one's"
+        "--ways",
+        nargs="+",
+        choices=[way.name for way in WAYS],
+        help="default: all; the column `of first` compares with the first",
     )
-    words = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    wanted = words.ways or [way.name for way in WAYS if not (way.compiled and words.no_compiled)]
+    wanted = args.ways or [way.name for way in WAYS if not (way.compiled and args.no_compiled)]
     ways = [way for way in WAYS if way.name in wanted]
     rates = {half: matrix_rate(torch.bfloat16 if half else torch.float32) for half in (False, True)}
     print(f"matrix products: f32 {rates[False] / 1e9:.0f} GFLOP/s, bf16 {rates[True] / 1e9:.0f} GFLOP/s, one thread\n")
-    print("| stage | way | frames a second | step, ms | of first | GFLOP a step | above the floor | drawing | waited |")
+    print("| stage | way | frames a second | step, ms | of first | GFLOP a step | above the bound | loading | waited |")
     print("|---" * 9 + "|")
-    for name in words.stages:
+    for name in args.stages:
         with tempfile.TemporaryDirectory() as folder:
-            fields = {"packs": words.packs, "run": folder, "size": words.size, "stage": name, "device": "cpu"}
+            fields = {"packs": args.packs, "run": folder, "size": args.size, "stage": name, "device": "cpu"}
             options = options_from({**fields, **STAGES[name]})
-            for line in stage_lines(options, ways, rates, words):
+            for line in stage_lines(options, ways, rates, args):
                 print(line, flush=True)
 
 
 def stage_lines(
-    options: TrainOptions, ways: list[Way], rates: dict[bool, float], words: argparse.Namespace
+    options: TrainOptions, ways: list[Way], rates: dict[bool, float], args: argparse.Namespace
 ) -> Iterator[str]:
-    """Measures a stage in all ways, and gives the table's lines."""
-    processes = {half: Process(options_with(options, half)) for half in (False, True)}
-    session = start(options, processes[False])
+    """Measures a stage in all ways, and yields the rows of the table."""
+    machines = {half: Machine(options_with(options, half)) for half in (False, True)}
+    session = start(options, machines[False])
     times: dict[str, list[float]] = {way.name: [] for way in ways}
-    for number in range(words.rounds + 1):
+    for number in range(args.rounds + 1):
         for way in ways:
             with set_to(session, way):
-                moved = session._replace(process=processes[way.half])
-                # The first round compiles and fills caches; only those after it count.
-                times[way.name].append(step_seconds(moved, number + 2))
-    drawing = statistics.median(seconds(lambda step=step: session.stage.batch(step)) for step in range(1, 5))
+                # The first round compiles and fills caches, so it is not counted.
+                changed = session._replace(machine=machines[way.half])
+                times[way.name].append(step_seconds(changed, number + 2))
+    loading = statistics.median(seconds(lambda step=step: session.stage.batch(step)) for step in range(1, 5))
     work = operations(session)
-    waited = share_waited(session._replace(process=processes[True]), words.loop_steps)
-    plain = statistics.median(times[ways[0].name][1:])
+    waited = share_waited(session._replace(machine=machines[True]), args.loop_steps)
+    first = statistics.median(times[ways[0].name][1:])
     for way in ways:
         step = statistics.median(times[way.name][1:])
-        cells = [options.stage, way.name, f"{frames_per_step(options) / step:.1f}", f"{step * 1000:.0f}"]
-        cells += [f"{step / plain:.2f}", f"{work / 1e9:.1f}", f"{step * rates[way.half] / work:.1f}"]
-        cells += [f"{drawing / step:.0%}", f"{waited:.1%}" if way.name == "bf16 channels_last" else ""]
+        cells = [options.stage, way.name, f"{frames_a_step(options) / step:.1f}", f"{step * 1000:.0f}"]
+        cells += [f"{step / first:.2f}", f"{work / 1e9:.1f}", f"{step * rates[way.half] / work:.1f}"]
+        cells += [f"{loading / step:.0%}", f"{waited:.1%}" if way.name == "bf16 channels_last" else ""]
         yield "| " + " | ".join(cells) + " |"
 
 
 def options_with(options: TrainOptions, half: bool) -> TrainOptions:
-    """Gives the options in another precision."""
+    """Returns the options with `bf16-mixed` or full precision."""
     return options_from({**vars(options), "precision": "bf16-mixed" if half else "32-true"})
 
 
 @contextmanager
-def set_to(session: Session, way: Way) -> Iterator[None]:
-    """Lays the networks out as a way wants them, compiled or not, and takes the compiling back."""
+def set_to(session: Session, way: Way) -> Generator[None]:
+    """Sets memory layout and compilation of the networks; on exit they are no longer compiled."""
     layout = torch.channels_last if way.channels_last else torch.contiguous_format
     session.modules.to(memory_format=layout)  # pyright: ignore[reportCallIssue] - missing in torch's types
     networks = [part for _, part in session.model.named_children()]
@@ -124,39 +138,39 @@ def set_to(session: Session, way: Way) -> Iterator[None]:
 
 
 def step_seconds(session: Session, step: int) -> float:
-    """Processor seconds of a step without its drawing."""
-    drawn = session.stage.batch(step)
-    return seconds(lambda: train_step(session, drawn, step, 1e-5))
+    """Returns the processor seconds of a step, without loading its batch."""
+    batch = session.stage.batch(step)
+    return seconds(lambda: _take(session, batch, step, LEARNING_RATE))
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """Processor seconds of a call."""
+    """Returns the processor seconds of a call."""
     began = time.process_time()
     call()
     return time.process_time() - began
 
 
 def operations(session: Session) -> float:
-    """Multiplications and additions of convolutions and matrix products of a step, forth and back."""
-    drawn = session.stage.batch(2)
+    """Returns the multiplications and additions of a step's convolutions and matrix products, forward and backward."""
+    batch = session.stage.batch(RECONSTRUCTION_STEP)
     with FlopCounterMode(display=False) as counter:
-        train_step(session, drawn, 2, 1e-5)
+        _take(session, batch, RECONSTRUCTION_STEP, LEARNING_RATE)
     return float(counter.get_total_flops())
 
 
-def matrix_rate(precision: torch.dtype, side: int = 2048) -> float:
-    """Operations a second of a large matrix product."""
-    a = torch.rand(side, side).to(precision)
-    return 2 * side**3 / min(seconds(lambda: a @ a) for _ in range(4))
+def matrix_rate(precision: torch.dtype) -> float:
+    """Returns the operations per second of a large matrix product."""
+    matrix = torch.rand(MATMUL_SIDE, MATMUL_SIDE).to(precision)
+    return 2 * MATMUL_SIDE**3 / min(seconds(lambda: matrix @ matrix) for _ in range(MATMUL_ROUNDS))
 
 
 def share_waited(session: Session, steps: int) -> float:
-    """Runs the loop with its thread that draws ahead; the first wait, before anything was drawn, is left out."""
+    """Returns the fraction of a training loop's time spent waiting for batches, without the first wait."""
     options = options_from({**vars(session.options), "steps": steps + 1})
     waits, began = 0.0, 0.0
-    for step, drawn, waited in batches(session.stage, 0, options, session.process.device):
+    for step, batch, waited in _batches(session.stage, 0, options, session.machine.device):
         waits, began = (0.0, time.monotonic()) if step == 1 else (waits + waited, began)
-        train_step(session, drawn, step, 1e-5)
+        _take(session, batch, step, LEARNING_RATE)
     return waits / (time.monotonic() - began)
 
 
