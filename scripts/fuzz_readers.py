@@ -1,14 +1,14 @@
-"""Feeds damaged files to everything that reads what users give, and tells what breaks.
+"""Feeds damaged files to every reader of user files, and reports what breaks.
 
     python scripts/fuzz_readers.py json --seconds 600 --out FOUND
     python scripts/fuzz_readers.py csv --seconds 600 --out FOUND
     python scripts/fuzz_readers.py media --seconds 600 --out FOUND
 
-A reader may give a result or a `PcavsError`. Anything else is a finding: another exception, the end of the process, a
-memory of more than 4 GB, an answer that takes more than 10 s of the processor or 100 s at all. The file lies in FOUND
-then, with what happened in a `.txt` beside it; of findings in one place of the code the first three are kept. Reading
-runs in a process of its own, so that a crash inside a decoder is seen and the work goes on. Input N of a seed is always
-the same bytes; `--from N --count 1` makes it again. Needs only what the package needs.
+A reader may return a result or raise a `PcavsError`. Anything else is a finding: another exception, the end of the
+process, more than 4 GB of memory, more than 10 s of processor time or 100 s in all. FOUND gets the file of each
+finding, and a `.txt` beside it with what happened; of findings at the same place of the code only three are kept.
+Readers run in a process of their own, so that a crash inside a decoder is reported and the work goes on. Input N of a
+seed always has the same bytes; `--from N --count 1` repeats it. Needs only what the package needs.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -54,19 +54,28 @@ from pcavs.synth.voices import read_voices
 from pcavs.weights.bundle import load_bundle, read_spec
 from pcavs.weights.networks import read_manifest
 
-LONGEST_S: Final = 10
-"""Of the processor: on a busy machine the clock says nothing of a reader."""
-PATIENCE_S: Final = 100.0
-MOST_BYTES: Final = 4 << 30
-_KEPT_OF_A_PLACE: Final = 3
+MAX_CPU_S: Final = 10
+"""Processor time for one file: other work on the machine does not count."""
+MAX_WAIT_S: Final = 100.0
+"""Time for one file on the clock, for readers that wait without computing."""
+MAX_MEMORY_BYTES: Final = 4 << 30
+_KEPT_PER_PLACE: Final = 3
+"""Findings that are kept for one place of the code."""
 _SEEDS: Final = {"json": fuzz_seeds.json_seeds, "csv": fuzz_seeds.csv_seeds, "media": fuzz_seeds.media_seeds}
+"""Writers of the valid files, by kind."""
 _FILM_FRAMES: Final = 250
+"""Length of the film for which a timeline is laid out."""
 
-# What reads it --------------------------------------------------------------------------------------------------------
+# Readers -------------------------------------------------------------------------------------------------------------
 
 
 def read(path: Path, seed: str) -> None:
-    """Reads a file as pcavs would, all that is in it."""
+    """Reads all of a file with the package's reader for it.
+
+    Args:
+        path: The damaged file.
+        seed: Name of the valid file that it was made from, which selects the reader.
+    """
     _READERS.get(seed, _READERS.get(Path(seed).suffix, _read_sound))(path)
 
 
@@ -76,7 +85,7 @@ def _read_timeline(path: Path) -> None:
 
     def fetch(segment: Any, most: int) -> np.ndarray:
         read_film(segment.path) if segment.path.suffix != ".npz" else clipped_track(segment, most)
-        raise InputError("there is no such film")
+        raise InputError("no such video")
 
     compile_timeline(timeline, _FILM_FRAMES, np.linspace(0, 1, _FILM_FRAMES), fetch)
 
@@ -117,7 +126,7 @@ def _read_index(path: Path) -> None:
 
 
 def read_film(path: Path) -> None:
-    """Reads a film's facts, its frames and its sound."""
+    """Reads the properties, frames and sound of a video."""
     for use in (probe_video, count_pictures, read_picture, read_waveform):
         with contextlib.suppress(PcavsError):
             use(path)
@@ -140,7 +149,7 @@ def _read_bundle(path: Path) -> None:
     load_bundle(path)
 
 
-_READERS: Final[dict[str, Callable[[Path], object]]] = {
+_READERS: Final[Mapping[str, Callable[[Path], object]]] = {
     "timeline.json": _read_timeline,
     "jobs.jsonl": _read_jobs,
     "jobs.csv": _read_jobs,
@@ -162,13 +171,13 @@ _READERS: Final[dict[str, Callable[[Path], object]]] = {
 
 
 def serve(pipe: Connection, crash_log: str) -> None:
-    """Reads the files whose names come through the pipe; what the readers raise goes back."""
-    faulthandler.enable(Path(crash_log).open("w"))  # noqa: SIM115 - open as long as the process is
-    resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES))
+    """Reads the files whose paths arrive through a pipe, and sends back the outcome of each."""
+    faulthandler.enable(Path(crash_log).open("w"))  # noqa: SIM115 - stays open until the process ends
+    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
     logging.disable(logging.CRITICAL)
     while True:
         path, seed = pipe.recv()
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + LONGEST_S, resource.RLIM_INFINITY))
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + MAX_CPU_S, resource.RLIM_INFINITY))
         try:
             read(Path(path), seed)
             pipe.send(("read", ""))
@@ -179,14 +188,14 @@ def serve(pipe: Connection, crash_log: str) -> None:
 
 
 class Reader:
-    """A process that reads, started anew whenever one was lost."""
+    """A process that reads files; it is started again after a crash or a timeout."""
 
     def __init__(self, folder: Path) -> None:
         self._log, self._context = folder / "crash.log", multiprocessing.get_context("spawn")
         self._process: Any = None
 
     def read(self, path: Path, seed: str) -> tuple[str, str]:
-        """Gives `read`, `refused`, `fault`, `hang` or `crash`, and what is to be told of it."""
+        """Returns the outcome (`read`, `refused`, `fault`, `hang` or `crash`) and its description."""
         if self._process is None:
             self._pipe, theirs = self._context.Pipe()
             self._process = self._context.Process(target=serve, args=(theirs, str(self._log)), daemon=True)
@@ -194,16 +203,16 @@ class Reader:
             theirs.close()
         self._pipe.send((str(path), seed))
         try:
-            if self._pipe.poll(PATIENCE_S):
+            if self._pipe.poll(MAX_WAIT_S):
                 return self._pipe.recv()
-            told = "hang", f"no answer within {PATIENCE_S:g} s"
+            result = "hang", f"no answer within {MAX_WAIT_S:g} s"
         except (EOFError, ConnectionError):
             self._process.join()
-            told = "crash", f"ended with {self._process.exitcode}\n{self._log.read_text(errors='replace')}"
+            result = "crash", f"ended with {self._process.exitcode}\n{self._log.read_text(errors='replace')}"
             if self._process.exitcode == -signal.SIGXCPU:
-                told = "hang", f"no answer after {LONGEST_S} s of the processor"
+                result = "hang", f"no answer after {MAX_CPU_S} s of processor time"
         self.close()
-        return told
+        return result
 
     def close(self) -> None:
         """Ends the process."""
@@ -214,63 +223,63 @@ class Reader:
 
 
 def main() -> None:
-    """Makes, reads and judges inputs until the time is over."""
+    """Damages and reads files until the time is over; exits with 1 if there were findings."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=tuple(_SEEDS))
+    parser.add_argument("kind", choices=tuple(_SEEDS))
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--from", type=int, default=0, dest="first")
     parser.add_argument("--count", type=int, default=sys.maxsize)
-    parser.add_argument("--only", help="name of the one whole file to begin with")
+    parser.add_argument("--only", help="name of a valid file: only this one is damaged")
     parser.add_argument("--out", type=Path, required=True)
-    words = parser.parse_args()
-    words.out.mkdir(parents=True, exist_ok=True)
+    args = parser.parse_args()
+    args.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        found = _run(words, Path(name))
+        found = _run(args, Path(name))
     sys.exit(1 if found else 0)
 
 
-def _run(words: argparse.Namespace, folder: Path) -> int:
-    (folder / "whole").mkdir()
+def _run(args: argparse.Namespace, folder: Path) -> int:
+    (folder / "valid").mkdir()
     (folder / "read").mkdir()
-    whole = {path.name: path.read_bytes() for path in _SEEDS[words.what](folder / "whole")}
-    names = [words.only] if words.only else list(whole)
+    valid = {path.name: path.read_bytes() for path in _SEEDS[args.kind](folder / "valid")}
+    names = [args.only] if args.only else list(valid)
     reader, counts, places = Reader(folder), Counter[str](), Counter[str]()
-    for name, data in whole.items():
+    for name, data in valid.items():
         (folder / "read" / name).write_bytes(data)
-        outcome, told = reader.read(folder / "read" / name, name)
+        outcome, description = reader.read(folder / "read" / name, name)
         if outcome not in ("read", "refused"):
-            sys.exit(f"{name} cannot be read before anything was changed: {told}")
-    slowest, end = 0.0, time.monotonic() + words.seconds
-    for number in range(words.first, words.first + words.count):
+            sys.exit(f"{name} cannot be read even without damage: {description}")
+    slowest, end = 0.0, time.monotonic() + args.seconds
+    for number in range(args.first, args.first + args.count):
         if time.monotonic() > end:
             break
-        rng = np.random.default_rng([words.seed, number])
-        seed, other = (str(rng.choice(choice)) for choice in (names, list(whole)))
-        data = damaged(whole[seed], whole[other], words.what, rng)
+        rng = np.random.default_rng([args.seed, number])
+        seed, other = (str(rng.choice(choice)) for choice in (names, list(valid)))
+        data = damaged(valid[seed], valid[other], args.kind, rng)
         path = folder / "read" / seed
         path.write_bytes(data)
         began = time.monotonic()
-        outcome, told = reader.read(path, seed)
+        outcome, description = reader.read(path, seed)
         slowest = max(slowest, time.monotonic() - began)
         counts[outcome] += 1
         path.unlink()
         if outcome not in ("read", "refused"):
-            place = _place_of(outcome, told, seed)
+            place = _place_of(outcome, description, seed)
             places[place] += 1
-            if places[place] <= _KEPT_OF_A_PLACE:
-                (words.out / f"{words.what}-{number}-{seed}").write_bytes(data)
-                (words.out / f"{words.what}-{number}-{seed}.txt").write_text(told.replace(str(folder), ""))
+            if places[place] <= _KEPT_PER_PLACE:
+                (args.out / f"{args.kind}-{number}-{seed}").write_bytes(data)
+                (args.out / f"{args.kind}-{number}-{seed}.txt").write_text(description.replace(str(folder), ""))
     reader.close()
     print(json.dumps({"inputs": counts.total(), **counts, "slowest_s": round(slowest, 2), "found": places}, indent=1))
     return sum(places.values())
 
 
-def _place_of(outcome: str, told: str, seed: str) -> str:
-    """Where in the code it happened: the last line of ours in a trace, and the kind of error."""
+def _place_of(outcome: str, description: str, seed: str) -> str:
+    """Returns where a finding happened: the last line of this package in the trace, and the kind of error."""
     if outcome != "fault":
-        return f"{outcome} of {seed}: {told.splitlines()[0]}"
-    lines = told.strip().splitlines()
+        return f"{outcome} of {seed}: {description.splitlines()[0]}"
+    lines = description.strip().splitlines()
     ours = [line.strip().partition("/pcavs/")[2] for line in lines if "/pcavs/" in line]
     return f"{ours[-1] if ours else '?'}: {lines[-1].partition(':')[0]}"
 

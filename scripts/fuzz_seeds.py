@@ -1,10 +1,10 @@
-"""Whole files of every kind that pcavs reads, as starting points of `fuzz_readers.py`; all drawn and computed here."""
+"""Writes a valid file of every kind that pcavs reads, for `fuzz_readers.py` to damage. All content is synthetic."""
 
 import json
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import av
 import cv2
@@ -14,12 +14,27 @@ from pcavs.data.shard import AlignedClip, ShardWriter
 from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import encode_pictures
 from pcavs.pose.calibration import FILE, plain_map, save_map
-from pcavs.pose.track import save_track, still
-from pcavs.spec import MESH_POINTS, TINY_FLOW, TalkerSpec
+from pcavs.pose.track import still
+from pcavs.pose.track_file import save_track
+from pcavs.spec import MESH_POINTS, POSE_DIM, SAMPLES_PER_FRAME, TINY_FLOW, TalkerSpec
 from pcavs.weights.bundle import Bundle, save_bundle
 
-_SIDE = (48, 64)
-_FILMS = {
+_VIDEO_SIZE_PX: Final = (48, 64)
+"""Height and width of the videos."""
+_VIDEO_FRAMES: Final = 12
+_TURNED_DEG: Final = 90
+"""Display rotation of the video without sound."""
+_PICTURE_SIZE_PX: Final = (40, 56)
+_LOUDNESS: Final = 0.3
+_RADIANS_PER_SAMPLE: Final = 0.1
+"""Frequency of the tone that is the sound of all files."""
+_CLIP_PX: Final = 64
+_CLIP_FRAMES: Final = 3
+_AUDIO_RATE_HZ: Final = 44_100
+_SOUND_RATE_HZ: Final = 22_050
+_OPUS_RATE_HZ: Final = 48_000
+"""The one rate that Opus takes here."""
+_VIDEOS: Final = {
     "film.mp4": ("libx264", "aac"),
     "film.mov": ("mpeg4", "pcm_s16le"),
     "film.mkv": ("libx264", "libopus"),
@@ -28,7 +43,8 @@ _FILMS = {
     "film.mpg": ("mpeg1video", "mp2"),
     "turned.mp4": ("libx264", None),
 }
-_SOUNDS = {
+"""Video and audio codec of each file."""
+_SOUNDS: Final = {
     "sound.wav": ("pcm_s16le", "s16"),
     "bytes.wav": ("pcm_u8", "u8"),
     "float.wav": ("pcm_f32le", "flt"),
@@ -37,7 +53,8 @@ _SOUNDS = {
     "sound.ogg": ("libopus", "flt"),
     "sound.m4a": ("aac", "fltp"),
 }
-_PICTURES = {
+"""Codec and sample format of each file."""
+_PICTURES: Final = {
     "plain.jpg": (3, [cv2.IMWRITE_JPEG_QUALITY, 90]),
     "progressive.jpg": (3, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1]),
     "plain.png": (3, []),
@@ -46,7 +63,10 @@ _PICTURES = {
     "plain.webp": (3, [cv2.IMWRITE_WEBP_QUALITY, 80]),
     "clear.webp": (4, [cv2.IMWRITE_WEBP_QUALITY, 101]),
 }
-_EXIF = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+"""Channels and encoder settings of each file."""
+_EXIF: Final = b"\xff\xe1\x00\x22Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+
+"""An EXIF segment that says that the picture is to be turned."""
 
 TIMELINE: dict[str, Any] = {
     "format": "pcavs-pose-1",
@@ -73,7 +93,7 @@ _JOBS: list[dict[str, Any]] = [
 
 
 def json_seeds(folder: Path) -> Iterator[Path]:
-    """Timelines, jobs, a journal, a ledger, a map of poses, a render's truth, facts of exported networks."""
+    """Writes a timeline, jobs, a journal, a ledger, a pose map, a render's truth, and the spec of exported networks."""
     rows = "".join(json.dumps(job) + "\n" for job in _JOBS)
     row = {"key": "a", "kept": True, "frames": 75, "file": "a.mp4", "measures": {"found": 1.0}, "offset": 0, "bytes": 9}
     truth = {"yaw_pitch_roll_deg": [[1.0, 2.0, 3.0]] * 9, "identity": "somebody"}
@@ -96,7 +116,7 @@ def json_seeds(folder: Path) -> Iterator[Path]:
 
 
 def csv_seeds(folder: Path) -> Iterator[Path]:
-    """Jobs, and the tables that name clips and voices."""
+    """Writes jobs, and tables that list clips and voices."""
     names = list(dict.fromkeys(name for job in _JOBS for name in job))
     jobs = [",".join(names)] + [",".join(f'"{job.get(name, "")}"' for name in names) for job in _JOBS]
     texts = {
@@ -110,14 +130,16 @@ def csv_seeds(folder: Path) -> Iterator[Path]:
 
 
 def media_seeds(folder: Path) -> Iterator[Path]:
-    """Films, sounds, pictures, weights, a track and a shard."""
-    for name, codecs in _FILMS.items():
-        yield _film(folder / name, *codecs)
+    """Writes videos, sounds, pictures, weights, a head track and a shard."""
+    for name, codecs in _VIDEOS.items():
+        yield _video(folder / name, *codecs)
     for name, (codec, sample_format) in _SOUNDS.items():
         yield _sound(folder / name, codec, sample_format)
     for name, (channels, settings) in _PICTURES.items():
         cv2.imwrite(
-            str(folder / name), np.random.default_rng(0).integers(0, 255, (40, 56, channels), np.uint8), settings
+            str(folder / name),
+            np.random.default_rng(0).integers(0, 255, (*_PICTURE_SIZE_PX, channels), np.uint8),
+            settings,
         )
         yield folder / name
     data = (folder / "plain.jpg").read_bytes()
@@ -132,17 +154,17 @@ def media_seeds(folder: Path) -> Iterator[Path]:
     yield _shard(folder / "shard.tar")
 
 
-def _film(path: Path, video_codec: str, audio_codec: str | None) -> Path:
+def _video(path: Path, video_codec: str, audio_codec: str | None) -> Path:
     rng = np.random.default_rng(1)
     with av.open(str(path), "w") as container:
         video: Any = container.add_stream(video_codec, rate=25)
-        (video.height, video.width), video.pix_fmt = _SIDE, "yuv420p"
+        (video.height, video.width), video.pix_fmt = _VIDEO_SIZE_PX, "yuv420p"
         if audio_codec is None:
-            video.set_display_rotation(90)
-        rate = 48_000 if audio_codec == "libopus" else 44_100
+            video.set_display_rotation(_TURNED_DEG)
+        rate = _OPUS_RATE_HZ if audio_codec == "libopus" else _AUDIO_RATE_HZ
         audio: Any = container.add_stream(audio_codec, rate=rate, layout="mono") if audio_codec else None
-        for t in range(12):
-            picture = np.roll(rng.integers(0, 255, (*_SIDE, 3), np.uint8), t, axis=1)
+        for t in range(_VIDEO_FRAMES):
+            picture = np.roll(rng.integers(0, 255, (*_VIDEO_SIZE_PX, 3), np.uint8), t, axis=1)
             container.mux(video.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(video.encode(None))
         if audio is not None:
@@ -151,7 +173,7 @@ def _film(path: Path, video_codec: str, audio_codec: str | None) -> Path:
 
 
 def _sound(path: Path, codec: str, sample_format: str) -> Path:
-    rate = 48_000 if codec == "libopus" else 22_050
+    rate = _OPUS_RATE_HZ if codec == "libopus" else _SOUND_RATE_HZ
     with av.open(str(path), "w") as container:
         stream: Any = container.add_stream(codec, rate=rate, layout="mono")
         _mux_sound(container, stream, rate, sample_format)
@@ -159,29 +181,29 @@ def _sound(path: Path, codec: str, sample_format: str) -> Path:
 
 
 def _mux_sound(container: Any, stream: Any, rate_hz: int, sample_format: str) -> None:
-    tone = (0.3 * np.sin(np.arange(rate_hz // 2) * 0.1)).astype(np.float32)
+    tone = (_LOUDNESS * np.sin(np.arange(rate_hz // 2) * _RADIANS_PER_SAMPLE)).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(tone[None], format="fltp", layout="mono")
     frame.sample_rate, frame.pts, frame.time_base = rate_hz, 0, Fraction(1, rate_hz)
     size = stream.codec_context.frame_size or None
-    fit = av.AudioResampler(sample_format, "mono", rate_hz, frame_size=size)
-    for part in [*fit.resample(frame), *fit.resample(None)]:
+    resampler = av.AudioResampler(sample_format, "mono", rate_hz, frame_size=size)
+    for part in [*resampler.resample(frame), *resampler.resample(None)]:
         container.mux(stream.encode(part))
     container.mux(stream.encode(None))
 
 
 def _shard(path: Path) -> Path:
     rng = np.random.default_rng(2)
-    mesh = rng.uniform(0, 64, (3, MESH_POINTS, 3)).astype(np.float32)
+    mesh = rng.uniform(0, _CLIP_PX, (_CLIP_FRAMES, MESH_POINTS, 3)).astype(np.float32)
     clip = AlignedClip(
         key="clip",
         facts={"speaker": "Ann", "source": "drawn", "split": "train"},
-        film=encode_pictures(rng.integers(0, 255, (3, 64, 64, 3), np.uint8)),
+        film=encode_pictures(rng.integers(0, 255, (_CLIP_FRAMES, _CLIP_PX, _CLIP_PX, 3), np.uint8)),
         mesh=mesh,
-        pose=np.zeros((3, 12), np.float32),
+        pose=np.zeros((_CLIP_FRAMES, POSE_DIM), np.float32),
         lips=lips_shape(mesh),
         transform=np.eye(2, 3),
-        waveform=np.zeros(3 * 640, np.float32),
-        side_px=64,
+        waveform=np.zeros(_CLIP_FRAMES * SAMPLES_PER_FRAME, np.float32),
+        side_px=_CLIP_PX,
     )
     with ShardWriter(path) as shard:
         shard.write(clip)

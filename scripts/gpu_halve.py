@@ -1,4 +1,4 @@
-"""Halves a bundle's precision, for a transfer: `python halve.py FROM TO`; beside train.py in the bundle as halve.py."""
+"""Converts a bundle to float16 for a smaller transfer: `python halve.py FROM TO` in the folder of gpu_bundle.py."""
 
 import sys
 from pathlib import Path
@@ -9,8 +9,8 @@ from pcavs.weights.bundle import load_bundle, save_bundle
 
 
 def main() -> None:
-    """Reads the two arguments."""
-    source, target = (Path(word) for word in sys.argv[1:3])
+    """Converts the first argument to the second."""
+    source, target = (Path(argument) for argument in sys.argv[1:3])
     save_bundle(load_bundle(source), target, half=True)
 
 

@@ -1,7 +1,7 @@
-"""Trains on a bare machine, from the folder that gpu_bundle.py made: `python train.py '{"stage": "sync", ...}'`.
+"""Trains from the folder that gpu_bundle.py made: `python train.py '{"stage": "sync", ...}'`.
 
-The argument holds fields of TrainOptions as JSON, and `recipe` may name a TOML file of more; `packs` and `run` are
-beside this file unless it says otherwise.
+The argument is a JSON object with fields of `TrainOptions`. Its field `recipe` names a TOML file with more of them.
+By default, `packs` and `run` are the folders of these names beside this file.
 """
 
 import json
@@ -13,7 +13,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def main() -> None:
-    """Turns JSON into options and runs."""
+    """Reads the options and trains."""
     sys.path.insert(0, str(HERE / "site"))
     from pcavs.train.recipe import options_from, read_recipe
     from pcavs.train.run import run

@@ -1,7 +1,7 @@
 """Reads timelines of head poses: JSON files that lay videos, tracks, keyframes and presets end to end.
 
-docs/formats.md describes the format, docs/pose.schema.json is its JSON schema. Everything but the sources themselves is
-checked here, before anything is computed; `pose.compile` turns a timeline into a head track.
+docs/formats.md describes the file, docs/pose.schema.json does for editors (scripts/make_pose_schema.py writes it).
+Everything in it is checked here, before anything is computed.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The schema says what the reader takes."""
+"""docs/pose.schema.json accepts what the reader of timelines accepts."""
 
 import contextlib
 import json
@@ -9,18 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from make_pose_schema import SCHEMA_FILE, timeline_schema
 from pcavs.errors import InputError
 from pcavs.pose.presets import PRESETS
-from pcavs.pose.schema import timeline_schema
 from pcavs.pose.timeline import FORMAT, KINDS, RANGES, timeline_from
 
 SCHEMA = timeline_schema()
-FILE = Path(__file__).parents[3] / "docs" / "pose.schema.json"
 TYPES = {"object": dict, "array": list, "string": str, "number": (int, float), "integer": int, "null": type(None)}
 
 
 def fits(value, schema):
-    """Checks the few words that the schema uses."""
+    """Validates a value; knows only the keywords that this schema uses."""
     if "$ref" in schema:
         return fits(value, SCHEMA["$defs"][schema["$ref"].removeprefix("#/$defs/")])
     if "oneOf" in schema:
@@ -50,12 +49,12 @@ def is_read(value):
     return False
 
 
-def test_the_file_for_editors_is_this_schema():
-    """Where it differs, write `json.dumps(timeline_schema(), indent=1)` there."""
-    assert json.loads(FILE.read_text()) == SCHEMA
+def test_the_published_file_is_current():
+    """If not, run `python scripts/make_pose_schema.py`."""
+    assert json.loads(SCHEMA_FILE.read_text()) == SCHEMA
 
 
-WHOLE = {
+EVERY_KIND = {
     "$schema": "pose.schema.json",
     "format": FORMAT,
     "mode": "relative",
@@ -68,9 +67,9 @@ WHOLE = {
 }
 
 
-def test_every_kind_fits():
-    assert is_read(WHOLE)
-    assert fits(WHOLE, SCHEMA)
+def test_every_kind_of_segment_is_accepted():
+    assert is_read(EVERY_KIND)
+    assert fits(EVERY_KIND, SCHEMA)
 
 
 @pytest.mark.parametrize(
@@ -86,20 +85,20 @@ def test_every_kind_fits():
         {"kind": "track", "path": "a", "duration_s": True},
     ],
 )
-def test_what_the_reader_refuses_does_not_fit(wrong):
+def test_the_schema_refuses_what_the_reader_refuses(wrong):
     value = {"format": FORMAT, "segments": [wrong]}
     assert not is_read(value)
     assert not fits(value, SCHEMA)
 
 
-words = st.sampled_from(["a.mp4", "lively", "loop", "hold", "smooth", "relative", *PRESETS, *KINDS])
-simple = st.none() | st.booleans() | st.integers(-3, 5) | st.floats(-100, 100) | words
-names = st.sampled_from([*RANGES, "path", "name", "extrapolation", "keys", "parts"])
+texts = st.sampled_from(["a.mp4", "lively", "loop", "hold", "smooth", "relative", *PRESETS, *KINDS])
+simple = st.none() | st.booleans() | st.integers(-3, 5) | st.floats(-100, 100) | texts
+names = st.sampled_from([*RANGES, "path", "name", "beyond", "keys", "parts"])
 records = st.dictionaries(names, simple | st.lists(st.dictionaries(names, simple, max_size=3), max_size=2), max_size=3)
 
 
 @given(st.sampled_from([*KINDS]), records)
 @settings(max_examples=300)
-def test_whatever_is_read_fits(kind, record):
+def test_the_schema_accepts_what_the_reader_accepts(kind, record):
     value = {"format": FORMAT, "segments": [{"kind": kind, **record}]}
     assert fits(value, SCHEMA) or not is_read(value)
