@@ -61,7 +61,7 @@ def test_journals_become_a_picture(tool, tmp_path: Path, monkeypatch):
     panel = plot.read_panel(words)
     assert panel.curves == {"named": [(20, 0.2), (40, 0.4), (60, 0.6)], "validation.recognised": [(40, 0.5)]}
     assert panel.chance == 0.1
-    assert [plot.nice(value) for value in (0.6, 1.2, 8.0, 0.051)] == pytest.approx([0.75, 1.5, 10, 0.075])
+    assert [plot.round_up(value) for value in (0.6, 1.2, 8.0, 0.051)] == pytest.approx([0.75, 1.5, 10, 0.075])
     out = tmp_path / "curves.png"
     monkeypatch.setattr(
         "sys.argv", ["plot_journals", str(out), *(word for _ in range(3) for word in ["--panel", *words])]
@@ -69,6 +69,6 @@ def test_journals_become_a_picture(tool, tmp_path: Path, monkeypatch):
     plot.main()
     picture = cv2.imread(str(out))
     assert picture is not None
-    assert picture.shape == (2 * plot.HEIGHT, 2 * plot.WIDTH, 3)
-    assert picture[-plot.HEIGHT :, plot.WIDTH :].min() == 255, "the fourth panel is empty"
-    assert picture[: plot.HEIGHT, : plot.WIDTH].min() < 60
+    assert picture.shape == (2 * plot.HEIGHT_PX, 2 * plot.WIDTH_PX, 3)
+    assert picture[-plot.HEIGHT_PX :, plot.WIDTH_PX :].min() == 255, "the fourth panel is empty"
+    assert picture[: plot.HEIGHT_PX, : plot.WIDTH_PX].min() < 60
