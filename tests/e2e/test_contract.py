@@ -12,7 +12,7 @@ import pcavs
 from pcavs.media.video import read_frames
 
 KINDS = {"wav": ("pcm_s16le", "s16"), "mp3": ("libmp3lame", "fltp"), "m4a": ("aac", "fltp")}
-SECONDS = (1.00, 3.33, 61.72)
+SECONDS = (1.00, 3.33, 21.72)
 
 
 def encode(path, seconds, rate_hz=44_100, layout="stereo"):
