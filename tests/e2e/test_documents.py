@@ -8,7 +8,6 @@ are commands run that take minutes or need another machine.
 import ast
 import importlib
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -88,9 +87,3 @@ def test_json_is_valid_and_timelines_are_accepted():
         value = json.loads(block)
         if isinstance(value, dict) and value.get("format") == FORMAT:
             timeline_from(value, "a documented timeline", ROOT)
-
-
-def test_make_targets_exist():
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    calls = [words[1:] for page in PAGES for words in commands(page) if words[0] == "make"]
-    assert {word for words in calls for word in words if "=" not in word} <= targets
