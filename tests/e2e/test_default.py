@@ -17,7 +17,7 @@ from pcavs.media.video import read_frames
 from pcavs.spec import SAMPLES_PER_FRAME
 
 DELAY_FRAMES = 7
-SPEECH_S = 4.0
+SPEECH_S = 2.4
 
 
 @pytest.fixture(scope="module")

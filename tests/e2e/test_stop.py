@@ -12,11 +12,12 @@ from helpers.sounds import write_noise
 
 @pytest.fixture
 def long_film(tiny_networks, face, tmp_path):
-    """Starts a film of four minutes; gives the process and the folder once frames are being written."""
-    audio = write_noise(tmp_path / "long.wav", 240)
+    """Starts a film of one minute; gives the process and the folder once frames are being written."""
+    audio = write_noise(tmp_path / "long.wav", 60)
     out = tmp_path / "out"
     out.mkdir()
-    words = ["--identity", face, "--audio", audio, "--weights", tiny_networks, "--out", out / "film.mp4"]
+    words = ["--identity", face, "--audio", audio, "--weights", tiny_networks, "--size", "256"]
+    words += ["--out", out / "film.mp4"]
     process = subprocess.Popen(
         [sys.executable, "-m", "pcavs", "animate", *map(str, words)],
         stdout=subprocess.PIPE,
