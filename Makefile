@@ -1,47 +1,51 @@
-# `make demo` and `make test` set up what they need, each in its own environment; the demo's holds no torch.
+# `make demo` and `make test` each set up their own environment; the demo's has no torch.
 SHELL = bash
 PYTHON ?= python3
 PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py' -o -name '*.safetensors' -o -name '*.bin' -o -name '*.xml')
 
-.PHONY: demo test lint types floors unit coverage format setup synth-setup clean help
+.PHONY: demo test lint types layers unit coverage format setup synth-setup clean help
 
-help: ; @grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /: /'
+help: ; @grep -E '^[a-z-]+:[^;]*## ' Makefile | sed -E 's/:.*## /: /'
 
 demo: .venv-demo/ready ## render examples/ into demo.mp4 with the base install (no torch)
-	@.venv-demo/bin/pcavs animate --identity examples/face.jpg --audio examples/speech.wav --pose examples/pose.mp4 --out demo.mp4 --overwrite && echo "the film is $(CURDIR)/demo.mp4"
+	@.venv-demo/bin/pcavs animate --identity examples/face.jpg --audio examples/speech.wav --pose examples/pose.mp4 --out demo.mp4 --overwrite && echo "wrote $(CURDIR)/demo.mp4"
 
-test: lint types floors unit ## everything that must be green before a commit
+test: lint types layers unit ## all checks and tests; they must pass before every commit
 
-lint: .venv/ready ## style, spelling, dead code, unused dependencies
+lint: .venv/ready ## check style, spelling, dead code and unused dependencies
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/codespell && .venv/bin/vulture && .venv/bin/deptry src
 
-types: .venv/ready ## static types
+types: .venv/ready ## check static types
 	@.venv/bin/basedpyright --warnings
 
-floors: .venv/ready ## who may import whom
+layers: .venv/ready ## check which package imports which (the layers in pyproject.toml)
 	@.venv/bin/lint-imports --no-cache | sed -n '/^Contracts$$/,$$p'; exit $${PIPESTATUS[0]}
 
-unit: .venv/ready ## the tests
+# One thread for each test worker, and for the processes that tests start: workers share the processors.
+unit coverage: export OMP_NUM_THREADS ?= 1
+unit coverage: export OPENCV_FOR_THREADS_NUM ?= 1
+
+unit: .venv/ready ## run the tests
 	@.venv/bin/pytest -n $(WORKERS) --dist worksteal
 
-coverage: .venv/ready ## the tests, and which lines they never reach
+coverage: .venv/ready ## run the tests and list lines that they do not reach
 	@.venv/bin/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
 
-format: .venv/ready ## put the code into the house's form
+format: .venv/ready ## format the code
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-setup: .venv/ready ## the development environment in .venv
+setup: .venv/ready ## create the development environment in .venv
 
-synth-setup: .venv/ready ## what rendering and synthetic voices need of Debian (as root); their tests skip without it
+synth-setup: .venv/ready ## install Debian packages for rendering and synthetic voices (as root); their tests skip without
 	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri espeak-ng >/dev/null
 
-clean: ## remove both environments and every cache
+clean: ## remove both environments and all caches
 	@rm -rf .venv .venv-demo build dist .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
-	@echo "setting up .venv (torch and tools, a few minutes)" && $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) -e '.[train,synth,dev]' && touch $@
+	@echo "creating .venv with torch and tools (a few minutes)" && $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) -e '.[train,synth,dev]' && touch $@
 
 .venv-demo/ready: pyproject.toml constraints.txt $(SOURCES)
-	@echo "setting up .venv-demo (no torch)" && rm -rf build && $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python $(PIP) --force-reinstall --no-deps . && .venv-demo/bin/python $(PIP) . && touch $@
+	@echo "creating .venv-demo without torch" && rm -rf build && $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python $(PIP) --force-reinstall --no-deps . && .venv-demo/bin/python $(PIP) . && touch $@

@@ -23,7 +23,7 @@ import logging
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -84,7 +84,12 @@ def measured(paths: list[Path], args: argparse.Namespace) -> dict[str, dict[str,
             truth = observe(list(read_frames(path, 0.0, args.most_s)), tools, path.name)
             rows = {}
             for name, (talker, articulation) in talkers.items():
-                choices = {"end": args.most_s, "size": _SIDE_PX, "turn": args.turn, "articulation": articulation}
+                choices: dict[str, Any] = {
+                    "end": args.most_s,
+                    "size": _SIDE_PX,
+                    "turn": args.turn,
+                    "articulation": articulation,
+                }
                 film = talker.animate(path, path, path, **choices)
                 rows[name] = scored(observe(list(film.frames), tools, path.name), truth, path, args.most_s, tools)
         except PcavsError as error:

@@ -14,7 +14,7 @@ import logging
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import av
 import cv2
@@ -91,7 +91,7 @@ def main() -> None:
         (args.out / "faults.json").write_text(json.dumps(rows, indent=1))
 
 
-def damaged(out: Path, frames: list[Picture], others: list[Picture]) -> Iterable[tuple[str, Path, dict[str, str]]]:
+def damaged(out: Path, frames: list[Picture], others: list[Picture]) -> Iterable[tuple[str, Path, dict[str, Any]]]:
     """Writes the damaged videos; yields name, path, and settings for `animate`."""
     grey = np.full_like(frames[0], _BLANK_GREY)
     blank = np.random.default_rng(0).permutation(len(frames))[: len(frames) // _BLANK_SHARE]
@@ -120,7 +120,7 @@ def damaged(out: Path, frames: list[Picture], others: list[Picture]) -> Iterable
 
 
 def followed(
-    talker: Talker, args: argparse.Namespace, pose: Path, settings: dict[str, str], landmarker: FaceLandmarker
+    talker: Talker, args: argparse.Namespace, pose: Path, settings: dict[str, Any], landmarker: FaceLandmarker
 ) -> tuple[np.ndarray, Film]:
     """Makes a film that follows a video, writes a strip of it, and returns its head angles and the film."""
     film = talker.animate(args.picture, args.audio, pose=pose, end=_LENGTH_S, **settings)

@@ -21,6 +21,8 @@ from typing import Final, NamedTuple
 import cv2
 import numpy as np
 
+from pcavs.animate.controls import Controls
+from pcavs.animate.head_motion import own_row
 from pcavs.animate.identity import Identity
 from pcavs.animate.renderer import DepthRenderer
 from pcavs.animate.talker import Talker, load_talker
@@ -124,18 +126,17 @@ def cost_ms(spoken: Spoken) -> float:
     """Returns the processor time for one frame without the networks, in milliseconds."""
     replay = Replay(spoken.fields)
     renderer = DepthRenderer(replay, spoken.identity, wide=False, people=None)  # pyright: ignore[reportArgumentType]
-    codes, times = spoken.identity.codes, []
+    controls, times = Controls(spoken.identity.codes.content, own_row(spoken.identity)), []
     for _ in range(_ROUNDS):
         start = time.process_time()
         for replay.number in range(1, len(spoken.fields)):
-            renderer.frame(codes.content, codes.pose)
+            renderer.frame(controls)
         times.append(1e3 * (time.process_time() - start) / (len(spoken.fields) - 1))
     return min(times)
 
 
 def around_lips(identity: Identity) -> np.ndarray:
     """Returns the mask in which sharpness is measured: lips, a margin, and where an open mouth's lower lip is."""
-    assert identity.mesh is not None
     side = identity.picture.shape[0]
     mask = np.zeros((side, side), np.uint8)
     cv2.fillPoly(mask, [np.rint(identity.mesh[list(OUTER_LIPS), :2]).astype(np.int32)], 1)

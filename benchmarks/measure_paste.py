@@ -25,7 +25,7 @@ from pcavs.animate.compose.paste import crop_to_even, feather_mask
 from pcavs.animate.film import Film
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.face.align import invert
-from pcavs.head.depth import CELLS, MARGIN
+from pcavs.head.grid import margin_px
 from pcavs.types import Picture
 
 _NUM_TILES: Final = 6
@@ -64,8 +64,8 @@ def measured(talker: Talker, path: Path, args: argparse.Namespace) -> dict[str, 
     """Makes a film, compares each frame with the photograph, and returns its row."""
     pose = args.pose or None
     film = talker.animate(path, args.audio, pose=pose, full_frame=True, end=args.seconds, turn=args.turn)
-    assert film.identity.whole is not None
-    photo = evened(film.identity.whole.picture)
+    assert film.identity.source_crop is not None
+    photo = evened(film.identity.source_crop.picture)
     mask = mask_of(film, photo)
     seam, outside = (mask > _BLENDED[0]) & (mask < _BLENDED[1]), mask == 0
     own = gradient(photo)[seam].mean()
@@ -90,9 +90,9 @@ def measured(talker: Talker, path: Path, args: argparse.Namespace) -> dict[str, 
 
 def mask_of(film: Film, photo: Picture) -> np.ndarray:
     """Returns the paste mask, 0 to 1, in pixels of the photograph, placed as `animate` places it."""
-    assert film.identity.whole is not None
-    margin = film.side_px * MARGIN // CELLS if film.turn == "depth" else 0
-    to_photo = invert(film.identity.whole.widened(margin).transform)
+    assert film.identity.source_crop is not None
+    margin = margin_px(film.side_px) if film.look.turn == "depth" else 0
+    to_photo = invert(film.identity.source_crop.widened(margin).transform)
     size = photo.shape[1], photo.shape[0]
     return cv2.warpAffine(feathered(film.side_px + 2 * margin), to_photo, size, flags=cv2.INTER_LINEAR)
 

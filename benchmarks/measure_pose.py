@@ -28,9 +28,11 @@ from typing import Any, Final, get_args
 import cv2
 import numpy as np
 
+from pcavs.animate.controls import Controls
+from pcavs.animate.head_motion import own_row
 from pcavs.animate.identity import Identity, read_identity
 from pcavs.animate.options import FilmOptions, Turn
-from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.renderer import DepthRenderer, Renderer, make_renderer
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.errors import FaceError
 from pcavs.face.landmarker import FaceLandmarker
@@ -41,7 +43,7 @@ from pcavs.media.mel import mel_windows
 from pcavs.metrics.crops import mouth_crops
 from pcavs.metrics.sync import SyncJudge
 from pcavs.pose.calibration import AXES, fit_map, save_map
-from pcavs.pose.codes import picture_angles
+from pcavs.pose.codes import code_angles
 from pcavs.pose.commands import draw_curves
 from pcavs.pose.measure import measure_video
 from pcavs.types import Picture
@@ -107,7 +109,7 @@ def turned(talker: Talker, path: Path, turn: Turn) -> np.ndarray:
         (steps, requested axis, measured axis); NaN where no face is found.
     """
     options = FilmOptions(identity=path, audio=path)
-    identity = read_identity(path, talker.side_px(options), talker.eyes(options))
+    identity = read_identity(path, talker.runtime.spec.sizes.picture_px, talker.face_reader(options))
     landmarker = FaceLandmarker()
     degrees = np.full((len(_STEPS_DEG), 3, 3), np.nan)
     renderer = make_renderer(talker.runtime, identity, turn, people=talker.people)
@@ -125,11 +127,14 @@ def turned(talker: Talker, path: Path, turn: Turn) -> np.ndarray:
 
 def frame(renderer: Renderer, identity: Identity, angles: np.ndarray) -> Picture:
     """Renders a picture with its mouth unchanged and its head turned by yaw, pitch and roll in degrees."""
-    own = identity.codes.pose
-    start = picture_angles(own)
-    code = own.copy()
-    code[:9] += (rotation_from_angles((start + angles)[None]) - rotation_from_angles(start[None])).reshape(9)
-    return renderer.frame(identity.codes.content, code.astype(np.float32))
+    if isinstance(renderer, DepthRenderer):
+        pose = own_row(identity) + np.append(angles, np.zeros(3))
+    else:
+        own = identity.codes.pose
+        start = code_angles(own)
+        pose = own.copy()
+        pose[:9] += (rotation_from_angles((start + angles)[None]) - rotation_from_angles(start[None])).reshape(9)
+    return renderer.frame(Controls(identity.codes.content, pose))
 
 
 def measured(picture: Picture, landmarker: FaceLandmarker) -> np.ndarray:
@@ -157,10 +162,10 @@ def check(talker: Talker, args: argparse.Namespace) -> None:
 def follow(talker: Talker, args: argparse.Namespace) -> None:
     """Draws requested and measured degrees over a film, and prints their largest steps and their agreement."""
     film = talker.animate(args.pictures[0], args.audio, pose=args.pose, turn=args.turn)
-    assert film.heads is not None
+    assert film.head_track is not None
     track = track_face(film.frames, FaceLandmarker(), "film", TrackPolicy(smoothed=True))
     shown = angles_deg(head_pose(track.meshes).rotation.astype(np.float64))
-    requested = film.heads[:, :3]
+    requested = film.head_track[:, :3]
     curves = {"requested": requested, "measured": shown}
     cv2.imwrite(str(args.out), draw_curves(curves)[:, :, ::-1])
     for name, curve in curves.items():
@@ -216,13 +221,13 @@ def film_row(
     frames = list(film.frames)
     track = track_face(frames, tools[1], path.name, TrackPolicy(smoothed=False))
     angles = angles_deg(head_pose(track.meshes).rotation.astype(np.float64)).mean(axis=0)
-    score = tools[0].score(mouth_crops(frames, track.meshes), lips_shape(track.meshes), mel_windows(film.mel))
+    score = tools[0].score(mouth_crops(frames, track.meshes), lips_shape(track.meshes), mel_windows(film.scene.mel))
     requested = np.array([pose.get(axis, 0.0) for axis in AXES])
-    assert film.heads is not None
+    assert film.head_track is not None
     return {
         "picture": path.name,
         "requested": requested.tolist(),
-        "limited": film.heads[0, :3].round(1).tolist(),
+        "limited": film.head_track[0, :3].round(1).tolist(),
         "measured": angles.round(1).tolist(),
         "likeness": round(score.likeness, 4),
         "confidence": round(score.confidence, 4),

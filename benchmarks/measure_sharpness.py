@@ -16,6 +16,8 @@ from typing import Final
 import cv2
 import numpy as np
 
+from pcavs.animate.controls import Controls
+from pcavs.animate.head_motion import depth_motion, network_motion
 from pcavs.animate.identity import Identity, read_identity
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.renderer import make_renderer
@@ -25,7 +27,6 @@ from pcavs.face.regions import FACE_OVAL, OUTER_LIPS
 from pcavs.face.track import TrackPolicy, track_picture
 from pcavs.metrics.image import laplacian_std
 from pcavs.pose.calibration import plain_map
-from pcavs.pose.codes import steer
 from pcavs.types import Mesh, Picture
 
 logger = logging.getLogger("measure_sharpness")
@@ -68,19 +69,18 @@ def main() -> None:
 
 def read(talker: Talker, path: Path, size: int) -> Identity:
     """Reads a picture as `animate` does for a film of this size."""
-    return read_identity(path, size, talker.eyes(FilmOptions(identity=path)))
+    return read_identity(path, size, talker.face_reader(FilmOptions(identity=path)))
 
 
 def turned(talker: Talker, path: Path, size: int, way: str) -> list[Picture]:
     """Renders a picture at every yaw with its mouth unchanged."""
     rendered_px = talker.runtime.spec.sizes.frame_px if way == "enlarged" else size
     identity = read(talker, path, rendered_px)
-    assert identity.seen is not None
     track = np.zeros((len(_YAWS_DEG), 6))
     track[:, 0] = _YAWS_DEG
-    codes = steer(track, identity.seen, identity.codes.pose, plain_map()).codes
+    motion = depth_motion(track, identity) if way == "depth" else network_motion(track, identity, plain_map())
     renderer = make_renderer(talker.runtime, identity, "depth" if way == "depth" else "network", people=talker.people)
-    frames = [renderer.frame(identity.codes.content, code) for code in codes]
+    frames = [renderer.frame(Controls(identity.codes.content, pose)) for pose in motion.poses]
     if rendered_px >= size:
         return frames
     return [np.asarray(cv2.resize(frame, (size, size), interpolation=cv2.INTER_CUBIC), np.uint8) for frame in frames]
@@ -88,8 +88,9 @@ def turned(talker: Talker, path: Path, size: int, way: str) -> list[Picture]:
 
 def sharpness(talker: Talker, frame: Picture) -> float:
     """Returns the standard deviation of the Laplacian on the face without its mouth; NaN where no face is found."""
+    landmarker = talker.face_reader(FilmOptions(identity=Path())).landmarker
     try:
-        track = track_picture(frame, talker.eyes(FilmOptions(identity=Path())).landmarker, "a frame", TrackPolicy())
+        track = track_picture(frame, landmarker, "a frame", TrackPolicy())
     except FaceError:
         return float("nan")
     return laplacian_std(frame, skin(track.meshes[0], frame.shape[0]))

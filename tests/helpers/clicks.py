@@ -1,4 +1,4 @@
-"""Sync, measured where a viewer has it: a film's mouth pixels against its own sound."""
+"""Measures the audio-video offset of an encoded film: mouth pixels against the sound in the same file."""
 
 import numpy as np
 
@@ -9,11 +9,12 @@ from pcavs.media.video import read_frames
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
 
 HALF_FRAME_S = 0.5 / FRAME_RATE
-_WIDTH_S = 0.04
+_WINDOW_S = 0.04
+"""Length of the window in which loudness is measured: one frame."""
 
 
 def write_clicks(path):
-    """Bursts of noise at moments that fall anywhere between frames; silence before, between and after."""
+    """Writes twelve bursts of noise at times that are not aligned with frames, with silence around them."""
     rng = np.random.default_rng(3)
     samples = np.zeros(round(7.77 * SAMPLE_RATE_HZ))
     starts = np.cumsum(rng.uniform(0.42, 0.71, 12))
@@ -25,7 +26,7 @@ def write_clicks(path):
 
 
 def measured_lead_s(film):
-    """Seconds by which the sound comes before the mouth of a loud talker; frame k is shown at k/25 s."""
+    """Returns how many seconds the sound of a `LoudMouth` film is ahead of its mouth; frame k is shown at k/25 s."""
     frames = np.stack(list(read_frames(film)))
     darkness = -frames[:, *mouth_area(frames.shape[1])].mean(axis=(1, 2, 3))
     energy = np.cumsum(np.square(read_waveform(film), dtype=np.float64))
@@ -33,10 +34,10 @@ def measured_lead_s(film):
     lags = np.arange(-0.12, 0.1201, 0.0025)
 
     def loudness(lag):
-        edges = np.array([times + lag - _WIDTH_S / 2, times + lag + _WIDTH_S / 2]) * SAMPLE_RATE_HZ
+        edges = np.array([times + lag - _WINDOW_S / 2, times + lag + _WINDOW_S / 2]) * SAMPLE_RATE_HZ
         low, high = energy[np.clip(np.round(edges).astype(int), 0, len(energy) - 1)]
         return np.sqrt(np.maximum(high - low, 0))
 
     fits = [np.corrcoef(darkness, loudness(lag))[0, 1] for lag in lags]
-    assert max(fits) > 0.9, "the mouth does not follow the sound at all"
+    assert max(fits) > 0.9, "the mouth does not follow the sound"
     return -lags[int(np.argmax(fits))]

@@ -1,4 +1,4 @@
-"""A drawn talking face whose landmarks are exact, and clips and packs of it."""
+"""Draws talking faces with exactly known landmarks, and writes clips and training packs of them."""
 
 import functools
 from pathlib import Path
@@ -12,19 +12,29 @@ from pcavs.face.regions import INNER_LIPS, OUTER_LIPS, lips_shape
 from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
 
 DRAWN_PX = 192
-"""Side of the drawing; packs hold it averaged down."""
+"""Side of the drawing; packs hold it reduced by area averaging."""
 
-_LOWER_JAW = 1.2
-"""Centimetres that the lower lip falls when the mouth is fully open."""
+_MAX_LIP_DROP_CM = 1.2
+"""How far the lower lip moves down when the mouth is fully open."""
 
 
 def head_meshes(angles_deg: np.ndarray, opening: np.ndarray, shift: np.ndarray, side_px: int) -> np.ndarray:
-    """Poses the canonical head: (time, 3) degrees, (time,) 0 to 1, (time, 2) shares of the side; pixels out."""
+    """Poses the canonical head.
+
+    Args:
+        angles_deg: Yaw, pitch and roll, (time, 3).
+        opening: Mouth opening, (time,), 0 shut to 1 open.
+        shift: Place of the head, (time, 2), as a fraction of the side.
+        side_px: Side of the picture.
+
+    Returns:
+        Landmarks in pixels, (time, 478, 3).
+    """
     points = np.concatenate([canonical_face().vertices_cm, np.zeros((10, 3), np.float32)]).astype(np.float64)
     heights = points[list(INNER_LIPS + OUTER_LIPS), 1]
     below = np.exp(-((points[:, 1] - heights.max()) ** 2) / 4) * np.exp(-(points[:, 0] ** 2) / 6)
     below *= points[:, 1] > (heights.min() + heights.max()) / 2
-    opened = points + below[None, :, None] * opening[:, None, None] * np.array([0, _LOWER_JAW, 0])
+    opened = points + below[None, :, None] * opening[:, None, None] * np.array([0, _MAX_LIP_DROP_CM, 0])
     turned = opened @ rotation_from_angles(angles_deg.astype(np.float64)).transpose(0, 2, 1)
     scale = side_px / 21
     place = np.column_stack([side_px * (0.5 + shift[:, 0]), side_px * (0.45 + shift[:, 1]), np.zeros(len(shift))])
@@ -33,7 +43,7 @@ def head_meshes(angles_deg: np.ndarray, opening: np.ndarray, shift: np.ndarray, 
 
 @functools.cache
 def _look(person: int) -> tuple[np.ndarray, np.ndarray]:
-    """Triangle colours and background of a person that does not exist."""
+    """Returns the triangles' colours and the background of an invented person."""
     rng = np.random.default_rng(person)
     canonical = canonical_face()
     middles = canonical.vertices_cm[canonical.triangles].mean(axis=1)
@@ -46,7 +56,7 @@ def _look(person: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw_head(mesh: np.ndarray, person: int) -> np.ndarray:
-    """Paints a mesh in pixels of a square of `DRAWN_PX`: triangles far to near, then the open mouth."""
+    """Draws a mesh on a square of `DRAWN_PX`: triangles from far to near, then the lips and the open mouth."""
     skin, background = _look(person)
     picture = background.copy()
     triangles = canonical_face().triangles
@@ -60,7 +70,7 @@ def draw_head(mesh: np.ndarray, person: int) -> np.ndarray:
 
 
 def speech_mel(opening: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mel that is loud in low channels where the mouth is open; the window of frame i is about frame i."""
+    """Returns a mel that is loud in low channels while the mouth is open; frame i is at the centre of window i."""
     times = (np.arange(len(opening) * MEL_BINS_PER_FRAME + MEL_WINDOW_BINS - MEL_BINS_PER_FRAME) - 9.5) / 4
     loud = np.interp(times, np.arange(len(opening)), opening)
     channels = np.linspace(1, 0, 80)[:, None]
@@ -69,7 +79,7 @@ def speech_mel(opening: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def drawn_clip(key: str, *, frames: int = 12, side_px: int = 64, heard: bool = True, **facts: str) -> PackedClip:
-    """A clip of a drawn head that turns, nods and speaks; all follows from its key."""
+    """Makes a clip of a drawn head that turns, nods and speaks; its key seeds everything."""
     rng = np.random.default_rng(list(key.encode()))
     person = int(rng.integers(1 << 30))
     time = np.arange(frames)[:, None]
@@ -99,7 +109,7 @@ def _jpeg(picture: np.ndarray, side_px: int) -> bytes:
 
 
 def write_drawn_packs(folder: Path, *, side_px: int = 64, frames: int = 12) -> Path:
-    """Packs of eight clips: five speakers who are heard, one who is silent, two held out."""
+    """Writes packs of eight clips: five with speech, one without, two for validation."""
     clips = [drawn_clip(f"said-{n}", side_px=side_px, frames=frames) for n in range(5)]
     clips += [drawn_clip("still", side_px=side_px, frames=4, heard=False, source="stills")]
     clips += [drawn_clip(f"kept-{n}", side_px=side_px, frames=frames, split="val") for n in range(2)]

@@ -1,6 +1,6 @@
-"""The golden set: short films of fixed inputs, which a change that is not meant to change films must reproduce.
+"""The golden films: short films of fixed inputs that a refactoring must reproduce to the bit.
 
-`golden_films` renders them all; `python tests/helpers/golden.py` (with `tests` on the path) records their hashes anew.
+`golden_films` renders them; `python tests/helpers/golden.py` (with `tests` on the path) records their hashes again.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ from pcavs.weights.options import ConvertOptions
 
 HASHES = Path(__file__).parents[1] / "data" / "golden.json"
 SMALL = HASHES.with_name("golden.png")
-"""Frames of the example's film, side by side."""
+"""Frames `SMALL_FRAMES` of the example's film, side by side."""
 SMALL_FRAMES = (2, 8, 15)
 PORTRAITS = ("female_70", "female_25", "male_50", "male_75")
 SECONDS = 0.64
@@ -47,14 +47,14 @@ TIMELINE = {
 
 
 def machine() -> str:
-    """What bits of a frame depend on besides the code: arithmetic of the processor, and library versions."""
+    """Returns what the bits of a frame depend on besides the code: instruction sets and library versions."""
     capabilities = sorted(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     versions = f"numpy {np.__version__}, opencv {cv2.__version__}, openvino {ov.__version__.split('-')[0]}"
     return f"{versions}, {' '.join(capabilities)}"
 
 
 def frame_digest(film: Film) -> str:
-    """SHA-256 over the size and the pixels of all frames of a film, in order."""
+    """Returns the SHA-256 of the sizes and pixels of all frames of a film."""
     digest = hashlib.sha256()
     for frame in film.frames:
         digest.update(repr(frame.shape).encode())
@@ -63,12 +63,12 @@ def frame_digest(film: Film) -> str:
 
 
 def golden_films(shared: Path, examples: Path, folder: Path) -> Iterator[tuple[str, Callable[[], Film]]]:
-    """Gives the name and a maker of each film.
+    """Yields the name of each film and a function that makes it.
 
     Args:
-        shared: Holds the portraits and the clip to dub.
-        examples: The shipped inputs.
-        folder: Where intermediate files may be written.
+        shared: Folder with the portraits and the clip to dub.
+        examples: Folder with the shipped inputs.
+        folder: Where intermediate files are written.
     """
     talker = pcavs.load()
     speech, pose = examples / "speech.wav", examples / "pose.mp4"
@@ -94,12 +94,12 @@ TURNS = {"depth": "depth", "network": "network"}
 
 
 def film(talker: Talker, identity: Path, audio: Path, **settings: object) -> Callable[[], Film]:
-    """Postpones the making of a film."""
+    """Returns a function that makes a film, by default of `SECONDS` from 0.5 s on."""
     return lambda: talker.animate(identity, audio, **{"start": 0.5, "end": 0.5 + SECONDS, **settings})  # pyright: ignore
 
 
 def write_timeline(folder: Path, talker: Talker, pose: Path) -> Path:
-    """Writes a timeline with every kind of segment, and the files that it names."""
+    """Writes a timeline with every kind of segment, and the files that it refers to."""
     from pcavs.face.landmarker import FaceLandmarker
     from pcavs.face.track import TrackPolicy
     from pcavs.pose.measure import measure_video
@@ -121,7 +121,7 @@ def write_paper(folder: Path) -> Path:
 
 
 def main(shared: Path, examples: Path, folder: Path) -> None:
-    """Records the hashes; keeps the frames in a folder, to compare numerics that must change."""
+    """Records the hashes; saves all frames in `folder`, to compare them where numerics are changed on purpose."""
     hashes: dict[str, str] = {}
     for name, make in golden_films(shared, examples, folder):
         hashes[name] = frame_digest(make())
@@ -133,4 +133,4 @@ def main(shared: Path, examples: Path, folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*(Path(word) for word in sys.argv[1:4]))
+    main(*(Path(argument) for argument in sys.argv[1:4]))

@@ -1,4 +1,4 @@
-"""Sounds that are written in a moment."""
+"""Writes WAV files."""
 
 import wave
 
@@ -17,7 +17,7 @@ def write_wav(path, samples, rate_hz=16_000):
 
 
 def write_noise(path, seconds, rate_hz=16_000, channels=1):
-    """Writes noise that swells and fades."""
+    """Writes noise whose loudness rises and falls."""
     rng = np.random.default_rng(0)
     time = np.arange(round(seconds * rate_hz)) / rate_hz
     samples = 0.2 * rng.standard_normal((channels, len(time))) * np.abs(np.sin(5 * time))
