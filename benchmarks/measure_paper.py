@@ -124,7 +124,7 @@ def parts_of(way: str, talker: PaperModel, batch: int, threads: int) -> Iterator
 @functools.cache
 def converted(talker: PaperModel, name: str, batch: int) -> ov.Model:
     """Converts a network as `pcavs weights export` does."""
-    return convert(plain_networks(talker)[name], example_inputs(name, SPEC, batch))
+    return convert(inference_networks(talker)[name], example_inputs(name, SPEC, batch))
 
 
 def torch_call(network: nn.Module, inputs: tuple[Tensor, ...], precision: str) -> Call:

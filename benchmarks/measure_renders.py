@@ -29,7 +29,7 @@ from pcavs.face.track import TrackPolicy, track_face
 from pcavs.media.video import read_frames
 from pcavs.metrics.mouth import correlation
 from pcavs.spec import FRAME_RATE
-from pcavs.synth.visemes import sound_class
+from pcavs.synth.visemes import CLOSED, VOWEL_PREFIXES, sound_class
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,7 @@ _SMOOTHING_S: Final = 0.2
 _PADDING_S: Final = 0.5
 """Silence before and after the phonemes; more than the largest offset."""
 _HALF_OPEN: Final = 0.5
-_OPEN_CLASSES: Final = ("open", "front", "central", "back")
-"""First words of the names of vowel classes (`pcavs.synth.visemes`)."""
-_SHUT_CLASSES: Final = ("lips", "closed")
+_SHUT_CLASSES: Final = ("bilabial", CLOSED)
 
 
 def main() -> None:
@@ -96,7 +94,7 @@ def best_offset(phonemes: list[list[Any]], opening: np.ndarray) -> tuple[float, 
     expected = np.zeros(len(times))
     for ipa, start_s, end_s in phonemes:
         name = sound_class(ipa)
-        level = 1.0 if name.startswith(_OPEN_CLASSES) else _HALF_OPEN
+        level = 1.0 if name.startswith(VOWEL_PREFIXES) else _HALF_OPEN
         expected[(times >= start_s) & (times < end_s)] = 0.0 if name in _SHUT_CLASSES else level
     window = np.hanning(round(_SMOOTHING_S / _STEP_S))
     expected = np.convolve(expected, window / window.sum(), mode="same")

@@ -26,6 +26,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.runtime.openvino import OpenVinoRuntime, cpu_has_bf16
 from pcavs.spec import FRAME_RATE, MEL_WINDOW_BINS
+from pcavs.weights.locate import find_weights
 from pcavs.weights.networks import read_networks
 
 logger = logging.getLogger("measure_speed")

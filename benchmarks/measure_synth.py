@@ -21,9 +21,9 @@ from pcavs.synth.scenes import random_scene
 from pcavs.synth.script import random_script
 
 SIZE_PX: Final = 256
-PERFORMANCE_S: Final = 4.0
+SCRIPT_S: Final = 4.0
 """Length of the movement that is rendered over and over."""
-PERFORMANCE_FRAMES: Final = 100
+SCRIPT_FRAMES: Final = 100
 AVATAR_STEP: Final = 5
 """Every process renders another avatar: the first of every so many, which are different people."""
 
@@ -56,7 +56,7 @@ def main() -> None:
 def work(head: Path, frames: int, encoded: bool, ready: Any, results: Any) -> None:
     """Renders in one process: loads an avatar, waits until all processes are ready, and reports its seconds."""
     random = np.random.default_rng(0)
-    performance = perform(PERFORMANCE_S, False, random)
+    script = random_script(SCRIPT_S, False, random)
     with HeadRenderer(load_avatar(head), SIZE_PX) as renderer, tempfile.TemporaryDirectory() as folder:
         renderer.set_scene(random_scene(SIZE_PX, (0.0, 0.0, 0.0), random))
         renderer.render(script.state(0))
@@ -69,11 +69,11 @@ def work(head: Path, frames: int, encoded: bool, ready: Any, results: Any) -> No
 def _draw(renderer: HeadRenderer, state: Callable, frames: int, film: Path | None) -> None:
     if film is None:
         for frame in range(frames):
-            renderer.render(state(frame % PERFORMANCE_FRAMES))
+            renderer.render(state(frame % SCRIPT_FRAMES))
         return
     with FilmWriter(film, (SIZE_PX, SIZE_PX), overwrite=True) as writer:
         for frame in range(frames):
-            writer.write(renderer.render(state(frame % PERFORMANCE_FRAMES)))
+            writer.write(renderer.render(state(frame % SCRIPT_FRAMES)))
 
 
 if __name__ == "__main__":

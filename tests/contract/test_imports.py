@@ -23,8 +23,6 @@ NEED_EXTRAS = {
     "pcavs.weights.convert",
     "pcavs.weights.export",
     "pcavs.weights.parity",
-    "pcavs.weights.probes",
-    "pcavs.weights.verify",
 }
 """Packages and modules that train or build networks, and the one that runs the command line when it is imported."""
 
