@@ -11,7 +11,7 @@ Film and clip are measured with the face tracker and the sync judge:
 - `lips_mm`: mean distance of the lip landmarks, with the lips' mean position removed
 - `opening`: mean difference of the mouth openings, as a fraction of the eye distance
 - `wide`: 90th percentile of the opening, as a fraction of the clip's
-- `confidence`, `likeness`: scores of the sync judge for the film
+- `confidence`, `cosine`: scores of the sync judge for the film
 - `yaw_deg`: mean difference of yaw
 
 Prints the mean for every weights and the difference from the first weights with its 95 % bootstrap interval over clips.
@@ -72,7 +72,7 @@ def main() -> None:
 
 def measured(paths: list[Path], args: argparse.Namespace) -> dict[str, dict[str, Row]]:
     """Returns rows by `WEIGHTS ARTICULATION` and clip name; reports and skips clips that cannot be measured."""
-    tools = load_tools(Path("none"))
+    judges = load_judges(Path("none"))
     talkers = {
         f"{weights} {articulation:g}": (load_talker(weights, "auto", threads=1), articulation)
         for weights in args.weights
@@ -81,7 +81,7 @@ def measured(paths: list[Path], args: argparse.Namespace) -> dict[str, dict[str,
     scores: dict[str, dict[str, Row]] = {name: {} for name in talkers}
     for path in paths:
         try:
-            truth = observe(list(read_frames(path, 0.0, args.most_s)), tools, path.name)
+            truth = observe(list(read_frames(path, 0.0, args.most_s)), judges, path.name)
             rows = {}
             for name, (talker, articulation) in talkers.items():
                 choices: dict[str, Any] = {
@@ -91,7 +91,7 @@ def measured(paths: list[Path], args: argparse.Namespace) -> dict[str, dict[str,
                     "articulation": articulation,
                 }
                 film = talker.animate(path, path, path, **choices)
-                rows[name] = scored(observe(list(film.frames), tools, path.name), truth, path, args.most_s, tools)
+                rows[name] = scored(observe(list(film.frames), judges, path.name), truth, path, args.most_s, judges)
         except PcavsError as error:
             print(f"skipped: {error}", flush=True)
             continue
@@ -101,7 +101,7 @@ def measured(paths: list[Path], args: argparse.Namespace) -> dict[str, dict[str,
     return scores
 
 
-def scored(film: Seen, truth: Seen, path: Path, most_s: float, tools: Tools) -> Row:
+def scored(film: Observation, truth: Observation, path: Path, most_s: float, judges: Judges) -> Row:
     """Returns the measures of a film against the clip that it reproduces."""
     count = min(len(film.lips), len(truth.lips))
     lips = [seen.lips[:count].reshape(count, len(LIPS), 2) for seen in (film, truth)]
@@ -116,7 +116,7 @@ def scored(film: Seen, truth: Seen, path: Path, most_s: float, tools: Tools) -> 
         "opening": float(np.abs(film.opening[:count] - truth.opening[:count]).mean()),
         "wide": wide[0] / max(wide[1], _LEAST_OPENING),
         "confidence": judged.confidence,
-        "likeness": judged.cosine,
+        "cosine": judged.cosine,
         "yaw_deg": float(np.abs(film.angles_deg[:count, 0] - truth.angles_deg[:count, 0]).mean()),
     }
 
@@ -135,7 +135,7 @@ def table(scores: dict[str, dict[str, Row]]) -> str:
         for name in others:
             change = values[name] - values[first]
             interval = bootstrap(change[np.isfinite(change)], np.random.default_rng(0))
-            bounds = f"{interval.middle:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
+            bounds = f"{interval.estimate:+.3f} ({interval.low:+.3f} to {interval.high:+.3f})"
             cells.append(f"{np.nanmean(values[name]):.3f}, {bounds}")
         lines.append(f"| {measure} | {' | '.join(cells)} |")
     return "\n".join(lines)

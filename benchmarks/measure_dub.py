@@ -50,14 +50,14 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    tools, talker = load_tools(Path("none")), load_talker(args.weights, "auto", threads=1)
-    rows = {path.stem: measured(path, talker, tools, args) for path in args.videos}
+    judges, talker = load_judges(Path("none")), load_talker(args.weights, "auto", threads=1)
+    rows = {path.stem: measured(path, talker, judges, args) for path in args.videos}
     (args.out / "dub.json").write_text(json.dumps(rows, indent=1))
     names = next(iter(rows.values()))
     print(json.dumps({name: round(float(np.mean([row[name] for row in rows.values()])), 3) for name in names}))
 
 
-def measured(path: Path, talker: Talker, tools: Tools, args: argparse.Namespace) -> dict[str, float]:
+def measured(path: Path, talker: Talker, judges: Judges, args: argparse.Namespace) -> dict[str, float]:
     """Dubs one video and returns its row."""
     film = talker.animate(path, args.audio, end=args.seconds, full_frame=True)
     began = time.perf_counter()
@@ -66,11 +66,11 @@ def measured(path: Path, talker: Talker, tools: Tools, args: argparse.Namespace)
     height, width = dubbed[0].shape[:2]
     source = list(read_frames(path, 0.0, args.seconds, max(dubbed[0].shape)))
     original = [frame[:height, :width] for frame in source][: len(dubbed)]
-    after, before = observe(dubbed, tools, path.name), observe(original, tools, path.name)
+    after, before = observe(dubbed, judges, path.name), observe(original, judges, path.name)
     changed = [float((a != b).any(axis=-1).mean()) for a, b in zip(dubbed, original, strict=True)]
     row = {
-        "confidence": confidence(after, args, tools),
-        "confidence_before": confidence(before, args, tools),
+        "confidence": confidence(after, args, judges),
+        "confidence_before": confidence(before, args, judges),
         "flicker": flicker(dubbed) / flicker(original),
         "changed": float(np.mean(changed)),
         "turn_deg": float(np.abs(after.angles_deg - before.angles_deg).mean()),
@@ -82,21 +82,21 @@ def measured(path: Path, talker: Talker, tools: Tools, args: argparse.Namespace)
     return row
 
 
-def confidence(seen: Seen, args: argparse.Namespace, tools: Tools) -> float:
+def confidence(observation: Observation, args: argparse.Namespace, judges: Judges) -> float:
     """Returns the confidence of the sync judge for the new speech with the observed frames."""
-    windows = mel_windows(padded_mel(read_waveform(args.audio, 0.0, args.seconds), len(seen.faces), MelSpec()))
-    return tools.judge.score(seen.crops, seen.lips, windows).confidence
+    windows = mel_windows(padded_mel(read_waveform(args.audio, 0.0, args.seconds), len(observation.faces), MelSpec()))
+    return judges.sync.score(observation.crops, observation.lips, windows).confidence
 
 
-def strip(dubbed: list[Picture], original: list[Picture], seen: Seen) -> Picture:
+def strip(dubbed: list[Picture], original: list[Picture], observation: Observation) -> Picture:
     """Draws eight frames around the face: dubbed in the upper row, the original in the lower."""
-    half = _FACE_MARGIN * float(np.ptp(seen.meshes[..., 1], axis=1).max())
+    half = _FACE_MARGIN * float(np.ptp(observation.meshes[..., 1], axis=1).max())
     rows = []
     indices = np.linspace(0, len(dubbed) - 1, _NUM_TILES).round().astype(int)
     for frames in (dubbed, original):
         tiles = []
         for t in indices:
-            x, y = seen.meshes[t, :, :2].mean(axis=0)
+            x, y = observation.meshes[t, :, :2].mean(axis=0)
             to_tile = np.array([[1, 0, half - x], [0, 1, half - y]]) * (_TILE_PX / 2 / half)
             tiles.append(cv2.warpAffine(frames[t], to_tile, (_TILE_PX, _TILE_PX), flags=cv2.INTER_AREA))
         rows.append(np.concatenate(tiles, axis=1))

@@ -93,8 +93,8 @@ def main() -> None:
         mask = around_lips(spoken.identity)
         x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
         mouths = [np.ascontiguousarray(frame[y : y + height, x : x + width]) for frame in spoken.frames]
-        own = laplacian_spread(spoken.identity.picture, mask)
-        sharp = float(np.mean([laplacian_spread(frame, mask) for frame in spoken.frames]))
+        own = laplacian_std(spoken.identity.picture, mask)
+        sharp = float(np.mean([laplacian_std(frame, mask) for frame in spoken.frames]))
         rows.append([sharp / own, flicker(mouths), cost_ms(spoken)])
         shown = np.linspace(_EDGE_FRAMES, len(mouths) - 1 - _EDGE_FRAMES, _NUM_TILES).astype(int)
         tiles.append(np.hstack([cv2.resize(mouths[t], _TILE_PX) for t in shown]))

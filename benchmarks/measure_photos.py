@@ -63,20 +63,20 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=512)
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    tools, talker = load_tools(args.judges), load_talker(args.weights, "auto", threads=1)
+    judges, talker = load_judges(args.judges), load_talker(args.weights, "auto", threads=1)
     with args.table.open(newline="") as file:
         people = list(csv.DictReader(file))
-    photos = {each["path"]: (each["person"], embedded(args.photos / each["path"], tools)) for each in people}
+    photos = {each["path"]: (each["person"], embedded(args.photos / each["path"], judges)) for each in people}
     rows: list[tuple[dict[str, str], Row]] = []
     strips: list[Picture] = []
     for person in people:
         films = [film_of(talker, args.photos / person["path"], audio, args) for audio in args.audio]
-        seen = [observe(film, tools, person["path"]) for film in films]
+        observation = [observe(film, judges, person["path"]) for film in films]
         rows += [
-            (person, measured(each, audio, args, tools) | likeness(each, person, photos, tools))
-            for each, audio in zip(seen, args.audio, strict=True)
+            (person, measured(each, audio, args, judges) | likeness(each, person, photos, judges))
+            for each, audio in zip(observation, args.audio, strict=True)
         ]
-        strips.append(strip(seen[0], person))
+        strips.append(strip(observation[0], person))
         print(person["path"], json.dumps({name: round(value, 3) for name, value in rows[-1][1].items()}), flush=True)
     for number, first in enumerate(range(0, len(strips), _FILMS_PER_SHEET), start=1):
         sheet = np.concatenate(strips[first : first + _FILMS_PER_SHEET])
@@ -91,29 +91,31 @@ def film_of(talker: Talker, photo: Path, audio: Path, args: argparse.Namespace) 
     return list(film.frames)
 
 
-def measured(seen: Seen, audio: Path, args: argparse.Namespace, tools: Tools) -> Row:
+def measured(observation: Observation, audio: Path, args: argparse.Namespace, judges: Judges) -> Row:
     """Returns how far the mouth opens and the sync judge's scores."""
-    windows = mel_windows(padded_mel(read_waveform(audio, 0.0, args.seconds), len(seen.faces), MelSpec()))
-    score = tools.judge.score(seen.crops, seen.lips, windows)
+    windows = mel_windows(padded_mel(read_waveform(audio, 0.0, args.seconds), len(observation.faces), MelSpec()))
+    score = judges.sync.score(observation.crops, observation.lips, windows)
     return {
-        "opening": float(np.median(seen.opening)),
-        "opening_p95": float(np.percentile(seen.opening, 95)),
-        "confidence": score.confidence,
+        "opening": float(np.median(observation.opening)),
+        "opening_p95": float(np.percentile(observation.opening, 95)),
+        "sync_confidence": score.confidence,
         "likeness": score.cosine,
     }
 
 
-def embedded(photo: Path, tools: Tools) -> Embeddings:
+def embedded(photo: Path, judges: Judges) -> Embeddings:
     """Returns the face embeddings of a photograph."""
-    seen = observe([read_picture(photo)], tools, photo.name)
-    return {embedder.name: identity_of(seen, embedder, [0])[0] for embedder in tools.embedders}
+    observation = observe([read_picture(photo)], judges, photo.name)
+    return {embedder.name: identity_embeddings(observation, embedder, [0])[0] for embedder in judges.embedders}
 
 
-def likeness(seen: Seen, person: dict[str, str], photos: dict[str, tuple[str, Embeddings]], tools: Tools) -> Row:
+def likeness(
+    observation: Observation, person: dict[str, str], photos: dict[str, tuple[str, Embeddings]], judges: Judges
+) -> Row:
     """Returns the mean cosine similarity of a film with its photograph, and with photographs of other people."""
     row: Row = {}
-    for embedder in tools.embedders:
-        frames = identity_of(seen, embedder)
+    for embedder in judges.embedders:
+        frames = identity_embeddings(observation, embedder)
         other_people = [embeddings for name, embeddings in photos.values() if name != person["person"]]
         others = [mean_cosine(frames, embeddings[embedder.name]) for embeddings in other_people]
         row |= {
@@ -123,17 +125,17 @@ def likeness(seen: Seen, person: dict[str, str], photos: dict[str, tuple[str, Em
     return row
 
 
-def strip(seen: Seen, person: dict[str, str]) -> Picture:
+def strip(observation: Observation, person: dict[str, str]) -> Picture:
     """Draws eight frames of a film, and the mouth of each below."""
-    indices = np.linspace(0, len(seen.faces) - 1, _NUM_TILES + 2).round().astype(int)[1:-1]
-    faces = [cv2.resize(seen.faces[t], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for t in indices]
-    lips = seen.meshes[:, list(LIPS), :2]
+    indices = np.linspace(0, len(observation.faces) - 1, _NUM_TILES + 2).round().astype(int)[1:-1]
+    faces = [cv2.resize(observation.faces[t], (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA) for t in indices]
+    lips = observation.meshes[:, list(LIPS), :2]
     centre, half = lips.mean(axis=(0, 1)), _MOUTH_MARGIN * float(np.ptp(lips[..., 0], axis=1).mean())
     scale = _TILE_PX / 2 / half
     to_tile = np.array([[scale, 0, _TILE_PX / 2 - scale * centre[0]], [0, scale, _TILE_PX / 2 - scale * centre[1]]])
     mouths = []
     for t in indices:
-        mouth = cv2.warpAffine(seen.faces[t], to_tile, (_TILE_PX, _TILE_PX), flags=cv2.INTER_CUBIC)
+        mouth = cv2.warpAffine(observation.faces[t], to_tile, (_TILE_PX, _TILE_PX), flags=cv2.INTER_CUBIC)
         mouths.append(mouth[_TILE_PX // _MOUTH_CUT : -_TILE_PX // _MOUTH_CUT])
     tiles = np.concatenate([np.concatenate(faces, axis=1), np.concatenate(mouths, axis=1)])
     label = f"{person['path']}: {', '.join(value for name, value in person.items() if name != 'path' and value)}"

@@ -229,13 +229,13 @@ def film_row(
         "requested": requested.tolist(),
         "limited": film.head_track[0, :3].round(1).tolist(),
         "measured": angles.round(1).tolist(),
-        "likeness": round(score.likeness, 4),
+        "cosine": round(score.cosine, 4),
         "confidence": round(score.confidence, 4),
     }
 
 
 def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Returns mean errors along the requested axis, mean measured degrees, and the sync judge's likeness."""
+    """Returns mean errors along the requested axis, mean measured degrees, and the sync judge's cosine."""
     requested, shown = (np.array([row[name] for row in rows]) for name in ("requested", "measured"))
     axis_of = np.array([np.argmax(np.abs(row)) if np.abs(row).any() else -1 for row in requested])  # -1: frontal
     errors = {
@@ -243,18 +243,18 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         for n, axis in enumerate(AXES)
         if ((axis_of == n) | (axis_of == -1)).any()
     }
-    frontal = [row["likeness"] for row, axis in zip(rows, axis_of, strict=True) if axis < 0]
-    turned = [row["likeness"] for row, axis in zip(rows, axis_of, strict=True) if axis >= 0]
+    frontal = [row["cosine"] for row, axis in zip(rows, axis_of, strict=True) if axis < 0]
+    turned = [row["cosine"] for row, axis in zip(rows, axis_of, strict=True) if axis >= 0]
     by_step = {
         f"{AXES[n]} {value:g}": round(float(shown[(axis_of == n) & (requested[:, n] == value), n].mean()), 1)
         for n in range(3)
         for value in sorted(set(requested[axis_of == n, n].tolist()))
     }
-    likeness = {
+    cosine = {
         "frontal": round(float(np.mean(frontal)), 4),
         "turned": round(float(np.mean(turned)), 4) if turned else None,
     }
-    return {"mean_error_deg": errors, "measured_deg": by_step, "sync_likeness": likeness}
+    return {"mean_error_deg": errors, "measured_deg": by_step, "sync_cosine": cosine}
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def main() -> None:
     gain = bootstrap(four - one, np.random.default_rng(0))
     print(f"cosine with one reference {one.mean():.4f} (standard deviation {one.std(ddof=1):.4f} between videos)")
     print(f"cosine with four references {four.mean():.4f}")
-    print(f"gain {gain.middle:.4f}, 95 % {gain.low:.4f} to {gain.high:.4f}")
+    print(f"gain {gain.estimate:.4f}, 95 % {gain.low:.4f} to {gain.high:.4f}")
     print(f"four are better than the mean of single ones in {(four > one).sum()} of {len(rows)} videos")
     print(f"four are better than the best single one in {sum(row['four'] > max(row['one']) for row in rows)}")
     print(f"equal frames with references in reverse order: {all(row['same'] for row in rows)}")

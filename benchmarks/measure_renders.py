@@ -27,7 +27,7 @@ from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.regions import mouth_opening
 from pcavs.face.track import TrackPolicy, track_face
 from pcavs.media.video import read_frames
-from pcavs.metrics.mouth import correlation
+from pcavs.metrics.curves import correlation
 from pcavs.spec import FRAME_RATE
 from pcavs.synth.visemes import CLOSED, VOWEL_PREFIXES, sound_class
 

@@ -43,8 +43,8 @@ class Clip(NamedTuple):
     """A clip with the tracker's observations and its mel windows."""
 
     group: str
-    case: EvaluationClip
-    seen: Observation
+    input: EvaluationClip
+    observation: Observation
     windows: MelWindows
 
 
@@ -57,8 +57,8 @@ def main() -> None:
     parser.add_argument("--most-s", type=float, default=4.0)
     parser.add_argument("--out", type=Path)
     args = parser.parse_args()
-    tools, talker = load_tools(Path("none")), load_talker(args.weights, "auto", threads=1)
-    clips = [clip for path in sorted(args.clips.rglob("*.mp4")) if (clip := read(path, args, tools))]
+    judges, talker = load_judges(Path("none")), load_talker(args.weights, "auto", threads=1)
+    clips = [clip for path in sorted(args.clips.rglob("*.mp4")) if (clip := read(path, args, judges))]
     rows: dict[str, list[Row]] = {}
     for index, clip in enumerate(clips):
         try:
@@ -68,71 +68,80 @@ def main() -> None:
             print(f"skipped: {error}", flush=True)
             continue
         rows.setdefault(clip.group, []).append(row)
-        print(clip.group, clip.case.key, json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True)
+        print(
+            clip.group, clip.input.key, json.dumps({name: round(value, 3) for name, value in row.items()}), flush=True
+        )
     if args.out:
-        args.out.write_text(json.dumps({"judge": tools.judge.name, "weights": talker.name, "groups": rows}, indent=1))
+        args.out.write_text(json.dumps({"judge": judges.sync.name, "weights": talker.name, "groups": rows}, indent=1))
     print(table(rows | {"all": [row for group in rows.values() for row in group]}))
 
 
-def read(path: Path, args: argparse.Namespace, tools: Tools) -> Clip | None:
+def read(path: Path, args: argparse.Namespace, judges: Judges) -> Clip | None:
     """Reads a clip; reports one that cannot be measured and returns None."""
     try:
-        case = read_case(Source(path.stem, path.stem, path), args.most_s, tools.landmarker)
-        seen = observe(list(case.faces), tools, path.name)
+        case = read_clip(ClipSource(path.stem, path.stem, path), args.most_s, judges.landmarker)
+        observation = observe(list(case.faces), judges, path.name)
     except PcavsError as error:
         print(f"skipped: {error}", flush=True)
         return None
     windows = mel_windows(padded_mel(case.waveform, len(case.faces), MelSpec()))
-    return Clip(path.relative_to(args.clips).parts[0], case, seen, windows)
+    return Clip(path.relative_to(args.clips).parts[0], case, observation, windows)
 
 
-def measured(talker: Talker, clip: Clip, other: Clip, tools: Tools) -> Row:
+def measured(talker: Talker, clip: Clip, other: Clip, judges: Judges) -> Row:
     """Makes the film of a clip and returns its scores; those of the clip itself start with `truth_`."""
-    still = clip.case._replace(faces=clip.case.faces[:1], raw=clip.seen.raw[:1])
-    recipe = Recipe(Person(clip.case.faces[0], clip.seen.raw[0]), clip.case.waveform, still)
+    still = clip.input._replace(faces=clip.input.faces[:1], raw_meshes=clip.observation.raw_meshes[:1])
+    inputs = FilmInputs(
+        IdentityReference(clip.input.faces[0], clip.observation.raw_meshes[0]), clip.input.waveform, still
+    )
     with tempfile.TemporaryDirectory() as folder:
-        film = observe(list(make_film(talker, inputs, Path(folder) / "film.mp4")), judges, clip.case.key)
+        film = observe(list(make_film(talker, inputs, Path(folder) / "film.mp4")), judges, clip.input.key)
     return (
-        {"opening": lagged_correlation(film.opening, clip.seen.opening).correlation}
+        {"opening": lagged_correlation(film.opening, clip.observation.opening).correlation}
         | scores(film, clip.windows, other.windows, judges)
-        | {f"truth_{name}": value for name, value in scores(clip.seen, clip.windows, other.windows, judges).items()}
+        | {
+            f"truth_{name}": value
+            for name, value in scores(clip.observation, clip.windows, other.windows, judges).items()
+        }
     )
 
 
-def scores(film: Seen, windows: MelWindows, others: MelWindows, tools: Tools) -> Row:
+def scores(film: Observation, windows: MelWindows, others: MelWindows, judges: Judges) -> Row:
     """Returns the sync judge's scores of a film with its speech, with that speech shifted, and with other speech."""
-    mouth, speech = tools.judge.seen(film.crops, film.lips), tools.judge.heard(windows)
+    mouth, speech = judges.sync.embed_mouth(film.crops, film.lips), judges.sync.embed_sound(windows)
     count = min(len(windows), len(others))
-    other = compare(tools.judge.seen(film.crops[:count], film.lips[:count]), tools.judge.heard(others[:count]))
-    own = compare(mouth, speech)
+    other = score_sync(
+        judges.sync.embed_mouth(film.crops[:count], film.lips[:count]), judges.sync.embed_sound(others[:count])
+    )
+    own = score_sync(mouth, speech)
     late, early = (
         float((mouth[max(0, d) : len(mouth) + min(0, d)] * speech[max(0, -d) : len(speech) + min(0, -d)]).sum(1).mean())
         for d in (_SHIFT, -_SHIFT)
     )
     return {
         "confidence": own.confidence,
-        "likeness": own.likeness,
+        "cosine": own.cosine,
         "shifted": max(late, early),
-        "other": other.likeness,
+        "other": other.cosine,
     }
 
 
 def table(groups: dict[str, list[Row]]) -> str:
     """Formats groups as a Markdown table."""
     lines = [
-        "| group | clips | correlation of openings | confidence; the clips' | ratio | likeness ratio "
-        "| more alike than shifted | than other speech |",
+        "| group | clips | correlation of openings | confidence; the clips' | ratio | cosine ratio "
+        "| cosine larger than shifted | than other speech |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, rows in groups.items():
         columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
         confidence = _ratio(columns["confidence"], columns["truth_confidence"])
-        likeness = _ratio(columns["likeness"], columns["truth_likeness"])
+        cosine = _ratio(columns["cosine"], columns["truth_cosine"])
         lines.append(
             f"| {name} | {len(rows)} | {columns['opening'].mean():.2f} | {columns['confidence'].mean():.3f}; "
-            f"{columns['truth_confidence'].mean():.3f} | {confidence} | {likeness} | "
-            f"{int((columns['likeness'] > columns['shifted']).sum())} | "
-            f"{int((columns['likeness'] > columns['other']).sum())} |"
+            f"{columns['truth_confidence'].mean():.3f} | {confidence} | {cosine} | "
+            f"{int((columns['cosine'] > columns['shifted']).sum())} | "
+            f"{int((columns['cosine'] > columns['other']).sum())} |"
         )
     return "\n".join(lines)
 

@@ -26,8 +26,8 @@ from pcavs.weights.locate import find_weights
 pytestmark = pytest.mark.slow
 
 FRAMES = 26
-BRIEF_FRAMES = 15
-"""Length of the films that show what drives what."""
+SHORT_FRAMES = 15
+"""Length of the films with exchanged inputs."""
 STRAIGHT = np.array([1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0], np.float32)
 """The pose code of a frontal head."""
 
@@ -78,8 +78,8 @@ def options(clips, loud_mouth, tmp_path_factory):
 @pytest.fixture
 def loud(loud_mouth, monkeypatch):
     for module in (protocols, evaluation):
-        monkeypatch.setattr(module, "talker_of", lambda weights, device: loud_mouth)
-    monkeypatch.setattr(protocols, "BRIEF_S", BRIEF_FRAMES / 25)
+        monkeypatch.setattr(module, "cached_talker", lambda weights, device: loud_mouth)
+    monkeypatch.setattr(protocols, "SHORT_FILM_S", SHORT_FRAMES / 25)
 
 
 @pytest.fixture
@@ -122,13 +122,13 @@ def test_clip_with_half_a_face_is_excluded(options, loud, tmp_path, monkeypatch,
     assert "a whole face is needed" in caplog.text
 
 
-def test_films_that_show_who_drives_what_are_brief(report, options):
+def test_films_with_exchanged_inputs_are_short(report, options):
     row = report["rows"][0]
     lengths = {
         film.stem.rpartition("-")[2]: len(list(read_frames(film)))
         for film in (options.out / "films" / row["key"]).glob("*.mp4")
     }
-    assert [lengths[name] for name in ("silence", "pose", "face")] == 3 * [BRIEF_FRAMES]
+    assert {lengths[name] for name in ("silence", "pose", "identity")} == {SHORT_FRAMES}
     assert lengths["driven"] == lengths["speech"] == FRAMES
     assert row["films"][next(name for name in row["films"] if name.endswith("silence"))]["opening_correlation"] >= -1
 

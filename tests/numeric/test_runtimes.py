@@ -42,13 +42,12 @@ def pair(request, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def in_f32(pair):
-    _, networks, spec = pair
-    return OpenVinoRuntime(networks, spec, "f32")
+    return OpenVinoRuntime(pair[1], pair[2], "f32")
 
 
 @pytest.fixture(scope="module")
-def answers(pair):
-    return ask(pair[0], pair[2])
+def torch_outputs(pair):
+    return run_all(pair[0], pair[2])
 
 
 def run_all(runtime, spec):
@@ -82,8 +81,8 @@ def test_both_follow_the_protocol(pair, in_f32):
     assert isinstance(in_f32, Runtime)
 
 
-def test_openvino_in_f32_agrees_with_torch(pair, in_f32, answers):
-    differences = largest_differences(answers, ask(in_f32, pair[2]))
+def test_openvino_in_f32_agrees_with_torch(pair, in_f32, torch_outputs):
+    differences = largest_differences(torch_outputs, run_all(in_f32, pair[2]))
     assert max(differences.values()) <= 1e-4, differences
 
 
@@ -123,7 +122,7 @@ def test_equal_input_gives_equal_output(pair):
     assert max(largest_differences(first, second).values()) == 0
 
 
-def test_fields_are_the_callers_own(pair, in_f32):
+def test_rendered_arrays_are_not_changed_by_later_calls(pair, in_f32):
     spec = pair[2]
     rng = np.random.default_rng(1)
     for runtime in (pair[0], in_f32):
@@ -134,18 +133,17 @@ def test_fields_are_the_callers_own(pair, in_f32):
         assert all(np.array_equal(one, other) for one, other in zip(first, kept, strict=True))
 
 
-def test_another_identity_is_noticed(pair, in_f32):
-    """The generator's identity inputs are handed over once a film; a second film must not show the first face."""
+def test_another_identity_replaces_the_first(pair, in_f32):
+    """The generator's identity inputs are set once a film; a second film must not show the first face."""
     spec = pair[2]
     rng = np.random.default_rng(2)
-    one, other = (smooth_picture(rng, spec.sizes.frame_px) for _ in range(2))
+    faces = [smooth_picture(rng, spec.sizes.frame_px) for _ in range(2)]
     for runtime in (pair[0], in_f32):
-        identities = [runtime.encode_identity(face) for face in (one, other)]
-        said = [
-            runtime.render(who, identities[0].content, identities[0].pose)[-1] for who in (*identities, identities[0])
-        ]
-        assert not np.allclose(said[0], said[1])
-        assert np.array_equal(said[0], said[2])
+        identities = [runtime.encode_identity(face) for face in faces]
+        one, other = identities
+        frames = [runtime.render(identity, one.content, one.pose)[-1] for identity in (one, other, one)]
+        assert not np.allclose(frames[0], frames[1])
+        assert np.array_equal(frames[0], frames[2])
 
 
 def test_any_number_of_faces_and_windows(pair, in_f32):
