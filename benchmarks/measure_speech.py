@@ -96,13 +96,11 @@ def measured(talker: Talker, clip: Clip, other: Clip, judges: Judges) -> Row:
     )
     with tempfile.TemporaryDirectory() as folder:
         film = observe(list(make_film(talker, inputs, Path(folder) / "film.mp4")), judges, clip.input.key)
+    truth = scores(clip.observation, clip.windows, other.windows, judges)
     return (
         {"opening": lagged_correlation(film.opening, clip.observation.opening).correlation}
         | scores(film, clip.windows, other.windows, judges)
-        | {
-            f"truth_{name}": value
-            for name, value in scores(clip.observation, clip.windows, other.windows, judges).items()
-        }
+        | {f"truth_{name}": value for name, value in truth.items()}
     )
 
 

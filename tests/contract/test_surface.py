@@ -55,7 +55,8 @@ def public(module: str, dotted: str) -> str:
 
 def interface() -> list[str]:
     settings = [f"pcavs {command} {flag}" for command in cli.COMMANDS for flag in flags(command)]
-    return [*settings, *(f"{module}.{name}: {public(module, name)}" for module in PUBLIC for name in PUBLIC[module])]
+    names = [f"{module}.{name}: {public(module, name)}" for module in PUBLIC for name in PUBLIC[module]]
+    return [*sorted(settings), *names]
 
 
 def test_commands_and_names_are_those_of_the_pinned_list(request: pytest.FixtureRequest):

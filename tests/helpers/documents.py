@@ -62,7 +62,7 @@ def parsed(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[str, 
     with monkeypatch.context() as patched:
         patched.chdir(ROOT)
         if name:
-            patched.setitem(cli.COMMANDS, name, cli.COMMANDS[name]._replace(work=f"{__name__}:stop"))
+            patched.setitem(cli.COMMANDS, name, cli.COMMANDS[name]._replace(run=f"{__name__}:stop"))
         with pytest.raises((ParsedError, SystemExit)) as ended:
             cli.main(arguments)
     if isinstance(ended.value, ParsedError):
