@@ -88,8 +88,8 @@ def scores(run: Path) -> dict[str, float]:
     talker = build_model(bundle.spec)
     fill(talker, bundle.tensors, str(run))
     talker.eval()
-    corpus, rebuilder = open_data(options, bundle.spec, "val"), make_rebuilder(talker, options)
-    draws = [validate(talker, rebuilder, corpus, draw) for draw in range(DRAWS)]
+    corpus, reconstruction = open_data(options, bundle.spec, "val"), make_reconstruction(talker, options)
+    draws = [validate(talker, reconstruction, corpus, draw) for draw in range(DRAWS)]
     mean = {name: statistics.mean(scores[name] for scores in draws) for name in draws[0]}
     columns = {
         "mouth": mean["mouth_heard"],
@@ -104,9 +104,11 @@ def scores(run: Path) -> dict[str, float]:
 
 
 @torch.no_grad()
-def in_pose(talker: AnyTalker, corpus: Corpus) -> dict[str, float]:
+def in_pose(talker: Model, corpus: Corpus) -> dict[str, float]:
     """Returns the fractions of variance that the pose code explains: `turn in pose` and `lips in pose`."""
-    batches = [corpus.batch(step_rng(DRAW_SEED, draw), CLIPS, MOMENTS, heard_only=True) for draw in range(DRAWS)]
+    batches = [
+        corpus.batch(step_rng(DRAW_SEED, draw), NUM_CLIPS, NUM_MOMENTS, heard_only=True) for draw in range(DRAWS)
+    ]
     codes = torch.cat([talker.encode_pose(batch.target).float() for batch in batches]).double().numpy()
     truth = torch.cat([batch.pose for batch in batches]).double().numpy()
     lips = torch.cat([batch.lips for batch in batches]).double().numpy()
@@ -120,12 +122,12 @@ def explained(inputs: np.ndarray, targets: np.ndarray) -> float:
     """Returns the R2 of a ridge regression that is fitted on even blocks of frames and scored on odd ones.
 
     Args:
-        inputs: (frames, inputs); consecutive `MOMENTS` rows, the frames of one clip, are one block.
+        inputs: (frames, inputs); `NUM_MOMENTS` consecutive rows, frames of one clip, are a block.
         targets: (frames, targets).
     """
     inputs = (inputs - inputs.mean(axis=0)) / (inputs.std(axis=0) + 1e-9)
     inputs = np.column_stack([inputs, np.ones(len(inputs))])
-    held_out = (np.arange(len(inputs)) // MOMENTS) % 2 == 1
+    held_out = (np.arange(len(inputs)) // NUM_MOMENTS) % 2 == 1
     fitted = inputs[~held_out]
     penalty = RIDGE * len(fitted) * np.eye(inputs.shape[1])
     weights = np.linalg.solve(fitted.T @ fitted + penalty, fitted.T @ targets[~held_out])

@@ -98,22 +98,22 @@ def stage_lines(
     options: TrainOptions, ways: list[Way], rates: dict[bool, float], args: argparse.Namespace
 ) -> Iterator[str]:
     """Measures a stage in all ways, and yields the rows of the table."""
-    machines = {half: Machine(options_with(options, half)) for half in (False, True)}
-    session = start(options, machines[False])
+    processes = {half: Process(options_with(options, half)) for half in (False, True)}
+    session = start(options, processes[False])
     times: dict[str, list[float]] = {way.name: [] for way in ways}
     for number in range(args.rounds + 1):
         for way in ways:
             with set_to(session, way):
                 # The first round compiles and fills caches, so it is not counted.
-                changed = session._replace(machine=machines[way.half])
+                changed = session._replace(process=processes[way.half])
                 times[way.name].append(step_seconds(changed, number + 2))
     loading = statistics.median(seconds(lambda step=step: session.stage.batch(step)) for step in range(1, 5))
     work = operations(session)
-    waited = share_waited(session._replace(machine=machines[True]), args.loop_steps)
+    waited = share_waited(session._replace(process=processes[True]), args.loop_steps)
     first = statistics.median(times[ways[0].name][1:])
     for way in ways:
         step = statistics.median(times[way.name][1:])
-        cells = [options.stage, way.name, f"{frames_a_step(options) / step:.1f}", f"{step * 1000:.0f}"]
+        cells = [options.stage, way.name, f"{frames_per_step(options) / step:.1f}", f"{step * 1000:.0f}"]
         cells += [f"{step / first:.2f}", f"{work / 1e9:.1f}", f"{step * rates[way.half] / work:.1f}"]
         cells += [f"{loading / step:.0%}", f"{waited:.1%}" if way.name == "bf16 channels_last" else ""]
         yield "| " + " | ".join(cells) + " |"
@@ -140,7 +140,7 @@ def set_to(session: Session, way: Way) -> Generator[None]:
 def step_seconds(session: Session, step: int) -> float:
     """Returns the processor seconds of a step, without loading its batch."""
     batch = session.stage.batch(step)
-    return seconds(lambda: _take(session, batch, step, LEARNING_RATE))
+    return seconds(lambda: train_step(session, batch, step, LEARNING_RATE))
 
 
 def seconds(call: Callable[[], object]) -> float:
@@ -154,7 +154,7 @@ def operations(session: Session) -> float:
     """Returns the multiplications and additions of a step's convolutions and matrix products, forward and backward."""
     batch = session.stage.batch(RECONSTRUCTION_STEP)
     with FlopCounterMode(display=False) as counter:
-        _take(session, batch, RECONSTRUCTION_STEP, LEARNING_RATE)
+        train_step(session, batch, RECONSTRUCTION_STEP, LEARNING_RATE)
     return float(counter.get_total_flops())
 
 
@@ -168,9 +168,9 @@ def share_waited(session: Session, steps: int) -> float:
     """Returns the fraction of a training loop's time spent waiting for batches, without the first wait."""
     options = options_from({**vars(session.options), "steps": steps + 1})
     waits, began = 0.0, 0.0
-    for step, batch, waited in _batches(session.stage, 0, options, session.machine.device):
+    for step, batch, waited in batches(session.stage, 0, options, session.process.device):
         waits, began = (0.0, time.monotonic()) if step == 1 else (waits + waited, began)
-        _take(session, batch, step, LEARNING_RATE)
+        train_step(session, batch, step, LEARNING_RATE)
     return waits / (time.monotonic() - began)
 
 

@@ -55,7 +55,7 @@ def bundle(drawn_packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_folder_trains_with_the_packages_of_a_bare_machine(bundle: Path, tmp_path: Path):
     """With augmentation too: which landmarks mirror each other is read from a file of the package."""
-    augmented = {"looks": "changed", "voices": "changed"}
+    augmented = {"augment_appearance": True, "augment_audio": True}
     sync = {"stage": "sync", "run": str(tmp_path / "sync")}
     generator = {"stage": "generator", "run": str(tmp_path / "generator"), **augmented}
     ran = bare(bundle / "train.py", {"jaxtyping", "wadler_lindig"}, sync, generator)

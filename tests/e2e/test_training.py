@@ -69,8 +69,13 @@ EXACT = {
     "identity": {"stage": "identity", "precision": "32-true", "margin": 0.2},
     "visual": {"stage": "visual", "precision": "32-true", "pose_head": "free", "pose_dim": 3},
     "sync": {"stage": "sync", "precision": "bf16-mixed"},
-    "generator": {"stage": "generator", "precision": "bf16-mixed", "judges": ("mouth", "face"), "sync_every": 2},
-    "paper": {"stage": "generator", "kind": "paper", "precision": "32-true", "judges": ("mouth", "face")},
+    "generator": {
+        "stage": "generator",
+        "precision": "bf16-mixed",
+        "discriminators": ("mouth", "face"),
+        "sync_every": 2,
+    },
+    "paper": {"stage": "generator", "kind": "paper", "precision": "32-true", "discriminators": ("mouth", "face")},
 }
 
 
