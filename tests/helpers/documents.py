@@ -59,12 +59,16 @@ def stop(options: Any, *_: object) -> None:
 def parsed(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
     """Parses a command line without running it; returns the command's name and options, None for a call of help."""
     name = max((name for name in cli.COMMANDS if arguments[: len(name.split())] == name.split()), key=len, default="")
+    words = name.split()
+    rest = arguments[len(words) :]
+    if name and cli.COMMANDS[name].recipe and rest and not rest[0].startswith("-") and not (ROOT / rest[0]).exists():
+        rest = rest[1:]  # a recipe or run of the reader's
     with monkeypatch.context() as patched:
         patched.chdir(ROOT)
         if name:
             patched.setitem(cli.COMMANDS, name, cli.COMMANDS[name]._replace(run=f"{__name__}:stop"))
         with pytest.raises((ParsedError, SystemExit)) as ended:
-            cli.main(arguments)
+            cli.main([*words, *rest])
     if isinstance(ended.value, ParsedError):
         return name, ended.value.options
     assert ended.value.code == 0, f"pcavs {' '.join(arguments)}"
