@@ -65,7 +65,7 @@ def measured(talker: Talker, path: Path, args: argparse.Namespace) -> dict[str, 
     pose = args.pose or None
     film = talker.animate(path, args.audio, pose=pose, full_frame=True, end=args.seconds, turn=args.turn)
     assert film.identity.source_crop is not None
-    photo = evened(film.identity.source_crop.picture)
+    photo = crop_to_even(film.identity.source_crop.picture)
     mask = mask_of(film, photo)
     seam, outside = (mask > _BLENDED[0]) & (mask < _BLENDED[1]), mask == 0
     own = gradient(photo)[seam].mean()
@@ -94,7 +94,7 @@ def mask_of(film: Film, photo: Picture) -> np.ndarray:
     margin = margin_px(film.side_px) if film.look.turn == "depth" else 0
     to_photo = invert(film.identity.source_crop.widened(margin).transform)
     size = photo.shape[1], photo.shape[0]
-    return cv2.warpAffine(feathered(film.side_px + 2 * margin), to_photo, size, flags=cv2.INTER_LINEAR)
+    return cv2.warpAffine(feather_mask(film.side_px + 2 * margin), to_photo, size, flags=cv2.INTER_LINEAR)
 
 
 def gradient(picture: Picture) -> np.ndarray:

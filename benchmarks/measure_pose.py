@@ -204,7 +204,7 @@ def first_pose(source: str) -> list[float] | None:
     """Returns yaw, pitch and roll at the start of a pose video; None for a pose source that is not a video."""
     if not Path(source).is_file() or Path(source).suffix in (".json", ".npz"):
         return None
-    track = measure_film(Path(source), (0.0, _RELATIVE_S), FaceLandmarker(), TrackPolicy(), lambda *_: None).track
+    track = measure_video(Path(source), (0.0, _RELATIVE_S), FaceLandmarker(), TrackPolicy(), lambda *_: None).track
     return track[0, :3].round(1).tolist()
 
 

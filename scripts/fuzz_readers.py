@@ -153,7 +153,7 @@ _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
     "timeline.json": _read_timeline,
     "jobs.jsonl": _read_jobs,
     "jobs.csv": _read_jobs,
-    "journal.jsonl": batch._done,
+    "journal.jsonl": batch._finished,
     "shard-00000.jsonl": lambda path: list(read_ledger(path.parent)),
     "truth.json": _read_truth,
     "spec.json": lambda path: read_manifest(path.parent),

@@ -14,8 +14,7 @@ from pcavs.data.shard import AlignedClip, ShardWriter
 from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import encode_pictures
 from pcavs.pose.calibration import FILE, plain_map, save_map
-from pcavs.pose.track import still
-from pcavs.pose.track_file import save_track
+from pcavs.pose.track import save_track, still
 from pcavs.spec import MESH_POINTS, POSE_DIM, SAMPLES_PER_FRAME, TINY_FLOW, TalkerSpec
 from pcavs.weights.bundle import Bundle, save_bundle
 

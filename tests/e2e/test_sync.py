@@ -27,7 +27,7 @@ def test_the_mouth_opens_on_the_clicks(talker, face, clicks, tmp_path, start):
 @pytest.mark.parametrize("shift", [-1, 1])
 def test_one_frame_of_planted_shift_is_seen(talker, face, clicks, tmp_path, shift):
     film = talker.animate(face, clicks, size=SIDE_PX)
-    mel = np.concatenate([film.mel.windows([t])[0, 0, :, 8:12] for t in range(film.num_frames)], axis=1)
+    mel = np.concatenate([film.scene.mel.windows([t])[0, 0, :, 8:12] for t in range(film.num_frames)], axis=1)
     shifted = dataclasses.replace(film, mel=np.roll(np.pad(mel, ((0, 0), (8, 8))), shift * MEL_BINS_PER_FRAME, axis=1))
     lead = measured_lead_s(shifted.save(tmp_path / "film.mp4"))
     assert abs(lead) > HALF_FRAME_S
