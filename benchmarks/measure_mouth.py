@@ -125,7 +125,7 @@ def speak(talker: Talker, path: Path, audio: Path, size: int, seconds: float) ->
 def cost_ms(spoken: Spoken) -> float:
     """Returns the processor time for one frame without the networks, in milliseconds."""
     replay = Replay(spoken.fields)
-    renderer = DepthRenderer(replay, spoken.identity, wide=False, people=None)  # pyright: ignore[reportArgumentType]
+    renderer = DepthRenderer(replay, spoken.identity, wide=False, segmenter=None)  # pyright: ignore[reportArgumentType]
     controls, times = Controls(spoken.identity.codes.content, own_row(spoken.identity)), []
     for _ in range(_ROUNDS):
         start = time.process_time()

@@ -112,7 +112,7 @@ def turned(talker: Talker, path: Path, turn: Turn) -> np.ndarray:
     identity = read_identity(path, talker.runtime.spec.sizes.picture_px, talker.face_reader(options))
     landmarker = FaceLandmarker()
     degrees = np.full((len(_STEPS_DEG), 3, 3), np.nan)
-    renderer = make_renderer(talker.runtime, identity, turn, people=talker.people)
+    renderer = make_renderer(talker.runtime, identity, turn, segmenter=talker.segmenter)
     base = measured(frame(renderer, identity, np.zeros(3)), landmarker)
     for axis in range(3):
         for row, step in enumerate(_STEPS_DEG):

@@ -79,7 +79,9 @@ def turned(talker: Talker, path: Path, size: int, way: str) -> list[Picture]:
     track = np.zeros((len(_YAWS_DEG), 6))
     track[:, 0] = _YAWS_DEG
     motion = depth_motion(track, identity) if way == "depth" else network_motion(track, identity, plain_map())
-    renderer = make_renderer(talker.runtime, identity, "depth" if way == "depth" else "network", people=talker.people)
+    renderer = make_renderer(
+        talker.runtime, identity, "depth" if way == "depth" else "network", segmenter=talker.segmenter
+    )
     frames = [renderer.frame(Controls(identity.codes.content, pose)) for pose in motion.poses]
     if rendered_px >= size:
         return frames

@@ -93,7 +93,7 @@ def test_the_schema_refuses_what_the_reader_refuses(wrong):
 
 texts = st.sampled_from(["a.mp4", "lively", "loop", "hold", "smooth", "relative", *PRESETS, *KINDS])
 simple = st.none() | st.booleans() | st.integers(-3, 5) | st.floats(-100, 100) | texts
-names = st.sampled_from([*RANGES, "path", "name", "beyond", "keys", "parts"])
+names = st.sampled_from([*RANGES, "path", "name", "extrapolation", "keys", "parts"])
 records = st.dictionaries(names, simple | st.lists(st.dictionaries(names, simple, max_size=3), max_size=2), max_size=3)
 
 
