@@ -1,4 +1,4 @@
-"""A head that nobody has: the canonical face in the middle of a crop, and a smooth picture to put on it."""
+"""Meshes of the canonical face in a crop, smooth pictures, and displacement fields of opening mouths."""
 
 import cv2
 import numpy as np
@@ -7,11 +7,11 @@ from pcavs.face.pose import canonical_face, pose_code, rotation_from_angles
 from pcavs.face.regions import INNER_LIPS
 
 CM_A_CROP = 24.7
-"""What the house's template makes of an average face."""
+"""Side of the crop in centimetres of an average face, as the crop template makes it."""
 
 
 def average_mesh(side, yaw=0.0, pitch=0.0, roll=0.0, depth_gain=1.0):
-    """The canonical face, turned, with irises on its eyes, in pixels of a crop; `depth_gain` multiplies its depth."""
+    """Returns the turned canonical face with irises, in pixels of a crop; `depth_gain` scales its depth."""
     rotation = rotation_from_angles(np.array([[yaw, pitch, roll]], np.float64))[0]
     points = (canonical_face().vertices_cm * np.array([1, 1, depth_gain])) @ rotation.T * side / CM_A_CROP
     points[:, :2] += np.array([0.5, 0.42]) * side - 0.5
@@ -34,7 +34,7 @@ def smooth_picture(side, seed=0):
 
 
 def shut_mesh(side):
-    """The canonical face with lips that rest on each other."""
+    """Returns the canonical face with closed lips."""
     mesh = average_mesh(side)
     for upper, lower in zip(INNER_LIPS[1:10], INNER_LIPS[:10:-1], strict=True):
         mesh[[upper, lower]] = mesh[[upper, lower]].mean(axis=0)
@@ -42,7 +42,10 @@ def shut_mesh(side):
 
 
 def opening_flow(down, up=0.0, cells=128, wide=1.0):
-    """A flow in cells as talkers make them: level on either lip, smooth between, nothing beyond `wide` mouths."""
+    """Returns a displacement field in cells, like a talker's, that opens the mouth.
+
+    It is constant on the upper and on the lower lip, interpolated between them, and 0 beyond `wide` mouth widths.
+    """
     rows, columns = np.mgrid[0:cells, 0:cells].astype(np.float32)
     inner = shut_mesh(cells)[list(INNER_LIPS), :2]
     middle, half = inner.mean(axis=0), wide * np.ptp(inner[:, 0]) / 2
