@@ -43,7 +43,7 @@ from pcavs.media.image import read_picture
 from pcavs.media.video import count_pictures, probe_video, read_frames
 from pcavs.pose import calibration
 from pcavs.pose.compile import compile_timeline
-from pcavs.pose.source import clipped_track, read_pose
+from pcavs.pose.source import SegmentReader, clipped_track, read_pose
 from pcavs.pose.timeline import Timeline
 from pcavs.pose.track import load_track
 from pcavs.prepare import clip as prepare_clip
@@ -83,11 +83,14 @@ def _read_timeline(path: Path) -> None:
     timeline = read_pose(path, relative=False)
     assert isinstance(timeline, Timeline)
 
-    def fetch(segment: Any, most: int) -> np.ndarray:
-        read_film(segment.path) if segment.path.suffix != ".npz" else clipped_track(segment, most)
-        raise InputError("no such video")
+    class Sources(SegmentReader):
+        def __init__(self) -> None: ...
 
-    compile_timeline(timeline, _FILM_FRAMES, np.linspace(0, 1, _FILM_FRAMES), fetch)
+        def read(self, segment: Any, max_frames: int) -> np.ndarray:
+            read_film(segment.path) if segment.path.suffix != ".npz" else clipped_track(segment, max_frames)
+            raise InputError("no such video")
+
+    compile_timeline(timeline, _FILM_FRAMES, np.linspace(0, 1, _FILM_FRAMES), Sources())
 
 
 def _read_jobs(path: Path) -> None:

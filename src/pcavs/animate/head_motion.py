@@ -1,7 +1,6 @@
 """Resolves `--pose` into head poses in the form that the film's renderer takes."""
 
 import dataclasses
-import math
 from typing import NamedTuple
 
 import numpy as np
@@ -17,14 +16,13 @@ from pcavs.face.track import TrackPolicy
 from pcavs.head.warp import REACH_DEG
 from pcavs.media.image_header import read_header
 from pcavs.media.mel import LazyMel
-from pcavs.media.timeline import frame_time_s
 from pcavs.pose.calibration import PoseMap, plain_map
 from pcavs.pose.codes import codes_of, fit_track, track_of, view_of
 from pcavs.pose.compile import compile_timeline
-from pcavs.pose.measure import FaceReport, measure_video
+from pcavs.pose.measure import FaceReport
 from pcavs.pose.presets import Rhythm, rhythm_of
-from pcavs.pose.source import clipped_track, read_pose, video_timeline
-from pcavs.pose.timeline import Timeline, TrackSegment, VideoSegment
+from pcavs.pose.source import SegmentReader, read_pose, video_timeline
+from pcavs.pose.timeline import Timeline
 from pcavs.pose.track import HeadTrack, relative_to
 from pcavs.types import CropTransform, Mel, Progress
 
@@ -147,20 +145,8 @@ class HeadMotionReader:
 
     def _from_timeline(self, timeline: Timeline, identity: Identity, rhythm: Rhythm, progress: Progress) -> HeadMotion:
         """Lays out the segments of a timeline and fits the result to the photograph."""
-        notes: list[str] = []
-        faces: list[FaceReport] = []
-
-        def fetch(segment: VideoSegment | TrackSegment, most: int) -> HeadTrack:
-            if isinstance(segment, TrackSegment):
-                return clipped_track(segment, most)
-            end_s = min(segment.end_s or math.inf, segment.start_s + frame_time_s(most))
-            span_s = (segment.start_s, end_s)
-            measured = measure_video(segment.path, span_s, self._reader.landmarker, self._policy(), progress)
-            faces.append(measured.report)
-            notes.extend(measured.notes)
-            return measured.track
-
-        track = compile_timeline(timeline, len(rhythm), rhythm, fetch)
+        sources = SegmentReader(self._reader.landmarker, self._policy(), progress)
+        track = compile_timeline(timeline, len(rhythm), rhythm, sources)
         is_relative = timeline.mode == "relative"
         if is_relative:
             track = relative_to(track, identity.own_deg)
@@ -170,8 +156,8 @@ class HeadMotionReader:
             motion = network_motion(track, identity, self._calibration, anchored=is_relative)
         return motion._replace(
             view=None if self._options.full_frame else motion.view,
-            notes=tuple(dict.fromkeys([*notes, *motion.notes])),
-            faces=tuple(faces),
+            notes=tuple(dict.fromkeys([*sources.notes, *motion.notes])),
+            faces=tuple(sources.reports),
         )
 
     def _policy(self) -> TrackPolicy:

@@ -21,8 +21,7 @@ from pcavs.pose.compile import compile_timeline
 from pcavs.pose.measure import measure_video
 from pcavs.pose.options import DrawOptions, ExtractOptions, PlotOptions, PreviewOptions
 from pcavs.pose.presets import Rhythm, rhythm_of
-from pcavs.pose.source import clipped_track, read_pose, video_timeline
-from pcavs.pose.timeline import TrackSegment, VideoSegment
+from pcavs.pose.source import SegmentReader, read_pose, video_timeline
 from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack, relative_to, save_track
 from pcavs.spec import FRAME_RATE, MelSpec
 from pcavs.types import Picture
@@ -112,15 +111,8 @@ def _track_of(options: DrawOptions) -> HeadTrack:
     """
     timeline = read_pose(options.pose, relative=False) or video_timeline(options.pose)
     rhythm = _rhythm(options)
-    landmarker = FaceLandmarker()
-
-    def fetch(segment: VideoSegment | TrackSegment, max_frames: int) -> HeadTrack:
-        if isinstance(segment, TrackSegment):
-            return clipped_track(segment, max_frames)
-        end_s = min(segment.end_s or np.inf, segment.start_s + frame_time_s(max_frames))
-        return measure_video(segment.path, (segment.start_s, end_s), landmarker, TrackPolicy(), lambda *_: None).track
-
-    track = compile_timeline(timeline, len(rhythm), rhythm, fetch)
+    sources = SegmentReader(FaceLandmarker(), TrackPolicy(), lambda *_: None)
+    track = compile_timeline(timeline, len(rhythm), rhythm, sources)
     return relative_to(track, np.zeros(3)) if timeline.mode == "relative" else track
 
 

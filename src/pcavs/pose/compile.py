@@ -3,7 +3,6 @@
 The result depends on nothing but the timeline, its sources and the rhythm of the speech.
 """
 
-from collections.abc import Callable
 from fractions import Fraction
 from typing import Final
 
@@ -12,6 +11,7 @@ import numpy as np
 from pcavs.media.timeline import nearest_index
 from pcavs.numeric import smoothstep
 from pcavs.pose.presets import Rhythm, preset
+from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import (
     Key,
     KeysSegment,
@@ -19,28 +19,23 @@ from pcavs.pose.timeline import (
     PresetSegment,
     Segment,
     Timeline,
-    TrackSegment,
-    VideoSegment,
 )
 from pcavs.pose.track import HeadTrack, cross_fade, extrapolate, limit_slew_rate, smoothed, still
 from pcavs.spec import FRAME_RATE
-
-Fetch = Callable[[VideoSegment | TrackSegment, int], HeadTrack]
-"""Reads the source of a segment; the second argument is the number of frames after which it may stop."""
 
 _LONGEST_FADE_FRAMES: Final = 3 * FRAME_RATE
 """How far a segment's source is read beyond the segment's end, to continue under the fade into the next segment. Under
 a longer fade it is extrapolated. Tuned by hand; not measured."""
 
 
-def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
+def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
     """Computes the head track of a film; from frame to frame it changes by `track.LARGEST_STEP` at most.
 
     Args:
         timeline: The timeline.
         num_frames: Length of the film.
         rhythm: Loudness of the speech in each frame, 0 to 1.
-        fetch: Reads videos and saved tracks.
+        sources: Reads videos and saved tracks.
 
     Raises:
         InputError: A source cannot be read.
@@ -52,7 +47,7 @@ def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, fetch:
         if first >= num_frames:
             break
         last = number == len(timeline.segments) - 1
-        track = _segment_track(segment, num_frames - first, rhythm[first:], fetch)
+        track = _segment_track(segment, num_frames - first, rhythm[first:], sources)
         length = _segment_length(segment, track, num_frames - first)
         if last and segment.duration_s is None and timeline.extrapolation == "hold":
             length = num_frames - first
@@ -73,7 +68,7 @@ def _segment_length(segment: Segment, track: HeadTrack, max_frames: int) -> int:
     return max(1, min(nearest_index(segment.duration_s, FRAME_RATE), max_frames))
 
 
-def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
+def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
     """Returns a segment's own track, before extrapolation, of at most `max_frames` frames."""
     if segment.duration_s is not None:
         max_frames = min(max_frames, nearest_index(segment.duration_s, FRAME_RATE) + _LONGEST_FADE_FRAMES)
@@ -82,15 +77,15 @@ def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, fetch: Fet
     elif isinstance(segment, PresetSegment):
         track = preset(segment.name, rhythm[:max_frames], segment.seed)
     elif isinstance(segment, MixSegment):
-        track = _mix(segment, max_frames, rhythm, fetch)
+        track = _mix(segment, max_frames, rhythm, sources)
     else:
-        track = fetch(segment, max_frames)[:max_frames]
+        track = sources.read(segment, max_frames)[:max_frames]
     return track * segment.strength
 
 
-def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, fetch: Fetch) -> HeadTrack:
+def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
     """Adds up the weighted tracks of a mix's parts."""
-    parts = [(part, _segment_track(part, max_frames, rhythm, fetch)) for part in segment.parts]
+    parts = [(part, _segment_track(part, max_frames, rhythm, sources)) for part in segment.parts]
     longest = max(_segment_length(part, track, max_frames) for part, track in parts)
     length = max_frames if segment.duration_s is not None else longest
     whole = still(length)

@@ -2,12 +2,16 @@
 
 import dataclasses
 import difflib
+import math
 from pathlib import Path
 from typing import Final
 
 from pcavs.errors import InputError
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.track import TrackPolicy
 from pcavs.media.files import path_exists
 from pcavs.media.timeline import frame_time_s, nearest_index
+from pcavs.pose.measure import FaceReport, measure_video
 from pcavs.pose.presets import PRESETS
 from pcavs.pose.timeline import (
     FORMAT,
@@ -20,6 +24,7 @@ from pcavs.pose.timeline import (
 )
 from pcavs.pose.track import HeadTrack, load_track
 from pcavs.spec import FRAME_RATE
+from pcavs.types import Progress
 
 _ANGLES: Final = ("yaw", "pitch", "roll", "x", "y", "scale")
 
@@ -62,6 +67,40 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
 def video_timeline(path: Path) -> Timeline:
     """Returns the timeline of one video, which bounces where it is shorter than the speech."""
     return Timeline(segments=(VideoSegment(path=path),), extrapolation="bounce")
+
+
+class SegmentReader:
+    """Reads the sources of a timeline's segments: videos, which are measured, and saved tracks.
+
+    It collects what is found while videos are read: `reports`, in which frames a face was found, and `notes`.
+    """
+
+    def __init__(self, landmarker: FaceLandmarker, policy: TrackPolicy, progress: Progress) -> None:
+        """Takes what videos are measured with.
+
+        Args:
+            landmarker: Finds faces and their landmarks.
+            policy: Which face is followed, and what happens to frames without it.
+            progress: Called while videos are read.
+        """
+        self._landmarker, self._policy, self._progress = landmarker, policy, progress
+        self.reports: list[FaceReport] = []
+        self.notes: list[str] = []
+
+    def read(self, segment: VideoSegment | TrackSegment, max_frames: int) -> HeadTrack:
+        """Returns the head track of a segment's source, at most `max_frames` frames of it.
+
+        Raises:
+            InputError: The source cannot be read, or shows no face.
+        """
+        if isinstance(segment, TrackSegment):
+            return clipped_track(segment, max_frames)
+        end_s = min(segment.end_s or math.inf, segment.start_s + frame_time_s(max_frames))
+        span_s = (segment.start_s, end_s)
+        measured = measure_video(segment.path, span_s, self._landmarker, self._policy, self._progress)
+        self.reports.append(measured.report)
+        self.notes.extend(measured.notes)
+        return measured.track
 
 
 def clipped_track(segment: TrackSegment, max_frames: int) -> HeadTrack:

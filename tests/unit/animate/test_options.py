@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pcavs.animate.film import Film
 from pcavs.animate.options import AnimateOptions, FilmOptions
 from pcavs.animate.talker import Talker
 from pcavs.errors import InputError, unknown_setting
@@ -71,6 +72,34 @@ def test_the_python_call_has_the_settings_of_the_record():
         if name not in ("identity", "audio"):
             assert parameters[name].default == field.default, name
         assert "Path" in str(field.type) or parameters[name].annotation == field.type, name
+
+
+def test_the_python_call_hands_every_setting_over(monkeypatch):
+    handed: list[FilmOptions] = []
+    monkeypatch.setattr(Talker, "film", lambda self, given: handed.append(given) or Film.__new__(Film))
+    others = {
+        "pose": "lively",
+        "relative": True,
+        "references": ("c",),
+        "turn": "network",
+        "face": "left",
+        "pose_face": "right",
+        "missing": "hold",
+        "gate": -30.0,
+        "articulation": 1.2,
+        "size": 64,
+        "start": 1.0,
+        "end": 2.0,
+        "no_blinks": True,
+        "seed": 3,
+    }
+    Talker.animate(Talker.__new__(Talker), "a", "b", **others)
+    Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True)
+    Talker.animate(Talker.__new__(Talker), "a", "b", compat="published")
+    defaults = FilmOptions(identity=Path("a"), audio=Path("b"))
+    names = [field.name for field in dataclasses.fields(FilmOptions) if field.name not in ("identity", "audio")]
+    changed = {name for name in names for each in handed if getattr(each, name) != getattr(defaults, name)}
+    assert changed == set(names)
 
 
 def test_full_frame_has_no_references():

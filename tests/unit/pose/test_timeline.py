@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pcavs.errors import InputError
 from pcavs.pose.compile import compile_timeline
 from pcavs.pose.presets import PRESETS, preset, rhythm_of
+from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import FORMAT, KeysSegment, MixSegment, PresetSegment, read_timeline, timeline_from
 from pcavs.pose.track import LARGEST_STEP, still
 
@@ -26,15 +27,25 @@ def keys(*rows, **fields):
     return {"kind": "keys", "keys": list(rows), **fields}
 
 
-def no_files(segment, max_frames):
-    raise AssertionError("no file should be read")
+class NoSources(SegmentReader):
+    """Refuses to read any file."""
+
+    def __init__(self): ...
+
+    def read(self, segment, max_frames):
+        raise AssertionError("no file should be read")
 
 
-def turned(segment, max_frames):
-    """Stands in for a video of a head that turns from -40 to 40 degrees in three seconds."""
-    track = still(75)
-    track[:, 0] = np.linspace(-40, 40, 75)
-    return track
+class TurnedSources(NoSources):
+    """Stands in for videos of a head that turns from -40 to 40 degrees in three seconds."""
+
+    def read(self, segment, max_frames):
+        track = still(75)
+        track[:, 0] = np.linspace(-40, 40, 75)
+        return track
+
+
+no_files, turned = NoSources(), TurnedSources()
 
 
 def test_a_timeline_of_every_kind_is_read():

@@ -274,4 +274,4 @@ def test_an_unknown_weights_command_lists_the_known_ones(capsys):
     with pytest.raises(SystemExit) as end:
         cli.main(["weights", "melt"])
     assert end.value.code == 2
-    assert "weights convert, weights export, weights list" in capsys.readouterr().err
+    assert "weights list, weights show, weights verify" in capsys.readouterr().err
