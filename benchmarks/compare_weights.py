@@ -1,17 +1,17 @@
 """Compares weights by the films that `pcavs animate` makes with them, clip by clip.
 
-    python benchmarks/compare_weights.py CLIPS --weights V0F NEW [--turn network] [--most-s 3] [--out scores.json]
-    python benchmarks/compare_weights.py CLIPS --weights V0F --articulation 1 0.7 1.4
+    python benchmarks/compare_weights.py CLIPS --weights OLD NEW [--turn network] [--most-s 3] [--out scores.json]
+    python benchmarks/compare_weights.py CLIPS --weights WEIGHTS --articulation 1 0.7 1.4
 
 For each video with sound in CLIPS, `animate` reproduces the clip: its first frame is the identity, its sound the
 driving audio and the clip itself the pose source. Whole pictures are given; `pcavs evaluate` gives crops.
 Film and clip are measured with the face tracker and the sync judge:
 
-- `follows`: correlation of the mouth openings over time
+- `opening_correlation`: Pearson correlation of the mouth openings over time
 - `lips_mm`: mean distance of the lip landmarks, with the lips' mean position removed
 - `opening`: mean difference of the mouth openings, as a fraction of the eye distance
 - `wide`: 90th percentile of the opening, as a fraction of the clip's
-- `confidence`, `cosine`: scores of the sync judge for the film
+- `confidence`, `sync_cosine`: scores of the sync judge for the film
 - `yaw_deg`: mean difference of yaw
 
 Prints the mean for every weights and the difference from the first weights with its 95 % bootstrap interval over clips.
@@ -111,12 +111,12 @@ def scored(film: Observation, truth: Observation, path: Path, most_s: float, jud
     judged = judges.sync.score(film.crops, film.lips, windows)
     wide = [float(np.percentile(seen.opening, _WIDE_PERCENT)) for seen in (film, truth)]
     return {
-        "follows": lagged_correlation(film.opening[:count], truth.opening[:count]).correlation,
+        "opening_correlation": lagged_correlation(film.opening[:count], truth.opening[:count]).correlation,
         "lips_mm": float(np.linalg.norm(one - other, axis=-1).mean()) * 10,
         "opening": float(np.abs(film.opening[:count] - truth.opening[:count]).mean()),
         "wide": wide[0] / max(wide[1], _LEAST_OPENING),
         "confidence": judged.confidence,
-        "cosine": judged.cosine,
+        "sync_cosine": judged.cosine,
         "yaw_deg": float(np.abs(film.angles_deg[:count, 0] - truth.angles_deg[:count, 0]).mean()),
     }
 

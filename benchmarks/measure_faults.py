@@ -42,7 +42,7 @@ _NUM_TILES: Final = 8
 _POLICIES: Final = ("interpolate", "hold", "skip", "fail")
 _BLANK_GREY: Final = 90
 _BLANK_SHARE: Final = 5
-"""One frame in so many is blank."""
+"""One frame in five is blank."""
 _SECOND_PERSON_SCALE: Final = 0.75
 """Size of the second person beside the first, who must stay the largest face."""
 _STEPS_S: Final = (0.01, 0.04, 0.09)

@@ -1,4 +1,4 @@
-"""Animates labelled photographs of people, and reports mouth movement and likeness by label.
+"""Animates labelled photographs of people, and reports mouth movement and identity by label.
 
     python benchmarks/measure_photos.py TABLE.csv --photos FOLDER --audio SPEECH... --out OUT [--judges J] [--weights W]
 
@@ -37,7 +37,7 @@ _TILE_PX: Final = 240
 _MOUTH_MARGIN: Final = 0.75
 """Half side of the enlarged mouth before it is cut, as a fraction of the lips' width."""
 _MOUTH_CUT: Final = 5
-"""One part in so many is cut from the top and from the bottom of the enlarged mouth."""
+"""A fifth of the enlarged mouth is cut off at the top, and a fifth at the bottom."""
 _LABEL: Final = ((4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255, 0, 0), 1)
 """Place, font, size, colour and line width of a photograph's label in the sheet."""
 _LIST_COLUMNS: Final = ("path", "person", "other")
@@ -73,7 +73,7 @@ def main() -> None:
         films = [film_of(talker, args.photos / person["path"], audio, args) for audio in args.audio]
         observation = [observe(film, judges, person["path"]) for film in films]
         rows += [
-            (person, measured(each, audio, args, judges) | likeness(each, person, photos, judges))
+            (person, measured(each, audio, args, judges) | identity_cosines(each, person, photos, judges))
             for each, audio in zip(observation, args.audio, strict=True)
         ]
         strips.append(strip(observation[0], person))
@@ -99,7 +99,7 @@ def measured(observation: Observation, audio: Path, args: argparse.Namespace, ju
         "opening": float(np.median(observation.opening)),
         "opening_p95": float(np.percentile(observation.opening, 95)),
         "sync_confidence": score.confidence,
-        "likeness": score.cosine,
+        "sync_cosine": score.cosine,
     }
 
 
@@ -109,7 +109,7 @@ def embedded(photo: Path, judges: Judges) -> Embeddings:
     return {embedder.name: identity_embeddings(observation, embedder, [0])[0] for embedder in judges.embedders}
 
 
-def likeness(
+def identity_cosines(
     observation: Observation, person: dict[str, str], photos: dict[str, tuple[str, Embeddings]], judges: Judges
 ) -> Row:
     """Returns the mean cosine similarity of a film with its photograph, and with photographs of other people."""

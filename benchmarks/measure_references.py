@@ -1,4 +1,4 @@
-"""Measures how much several identity references improve likeness over a single one.
+"""Measures how much several identity references raise the identity cosine over a single one.
 
     python benchmarks/measure_references.py VIDEO... --audio SPEECH --judges FOLDER --out references.json
 
@@ -31,7 +31,7 @@ _NUM_REFERENCES: Final = 4
 _NUM_TRUE: Final = 4
 """Frames of the second half that films are compared with."""
 _FRAME_STEP: Final = 5
-"""One frame of a film in so many is compared."""
+"""Stride: every fifth frame of a film is compared."""
 _SOURCE_S: Final = 12.0
 """Part of each video that is used."""
 _FILM_S: Final = 0.8
@@ -90,14 +90,14 @@ def measured(
     def frames_of(identity: Path, *others: Path) -> list[Picture]:
         return list(talker.animate(identity, audio, references=others, end=_FILM_S).frames)
 
-    def likeness(frames: list[Picture]) -> float:
+    def identity_cosine(frames: list[Picture]) -> float:
         embeddings = [embedded(frame, landmarker, embedder) for frame in frames[::_FRAME_STEP]]
         return float(np.mean([mean_cosine(embeddings, one) for one in true]))
 
     four, reversed_order = frames_of(*references), frames_of(*references[::-1])
     return {
-        "one": [round(likeness(frames_of(reference)), 4) for reference in references],
-        "four": round(likeness(four), 4),
+        "one": [round(identity_cosine(frames_of(reference)), 4) for reference in references],
+        "four": round(identity_cosine(four), 4),
         "same": all(map(np.array_equal, four, reversed_order)),
     }
 

@@ -28,7 +28,7 @@ from pcavs.prepare.offset import sync_measures
 logger = logging.getLogger(__name__)
 
 FRAME_STEP: Final = 3
-"""One frame in so many is tracked."""
+"""Stride: every third frame is tracked."""
 CROP_PX: Final = 256
 """Distances are in pixels of a crop of this side."""
 MAX_OFFSET: Final = 1
@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shards", type=Path, required=True, help="folder that `pcavs prepare` wrote")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--every", type=int, default=1, help="measures one clip in so many")
+    parser.add_argument("--every", type=int, default=1, help="measures every N-th clip")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     landmarker, rows = FaceLandmarker(), []
@@ -78,7 +78,7 @@ def measure(clip: AlignedClip, landmarker: FaceLandmarker) -> dict[str, Any]:
     distance_px = np.linalg.norm((measured - expected)[:, :, :2], axis=2) * CROP_PX / clip.side_px
     openings = mouth_opening(measured), mouth_opening(expected)
     return row | {
-        "opening_follows": correlation(*openings),
+        "opening_correlation": correlation(*openings),
         "largest_opening": float(openings[0].max()),
         "largest_opening_driving": float(openings[1].max()),
         "lips_px": float(distance_px[:, list(LIPS)].mean()),

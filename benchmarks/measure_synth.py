@@ -25,7 +25,7 @@ SCRIPT_S: Final = 4.0
 """Length of the movement that is rendered over and over."""
 SCRIPT_FRAMES: Final = 100
 AVATAR_STEP: Final = 5
-"""Every process renders another avatar: the first of every so many, which are different people."""
+"""Stride in the list of avatars: each process renders another one, and five apart they are different people."""
 
 
 def main() -> None:

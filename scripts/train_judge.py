@@ -35,9 +35,9 @@ SEGMENT_FRAMES = 32
 BATCH_CLIPS = 12
 """Clips per step."""
 MAX_SHIFT_FRAMES: Final = 12
-"""Largest shift that the sequence loss has to tell from none."""
+"""Largest shift of the negatives of the sequence loss."""
 TESTED_SHIFTS: Final = (2, 3, 5, 10)
-"""Shifts, in frames, from which the true sound is told when the judge is measured."""
+"""Shifts, in frames, that are compared with the true sound when the judge is measured."""
 
 _MEL_CHANNELS: Final = MelSpec().mel_channels
 _LEARNING_RATE: Final = 2e-3

@@ -46,7 +46,7 @@ SHARPEN_KERNEL: Final = ((0.0, -1.0, 0.0), (-1.0, 5.0, -1.0), (0.0, -1.0, 0.0))
 """Identity minus the 4-neighbour Laplacian."""
 
 Augmentation: TypeAlias = Callable[[Tensor, int, torch.Generator], Tensor]
-"""Takes faces ordered clip by clip (RGB in [-1, 1]), the number of faces a clip, and the only source of randomness."""
+"""Takes faces ordered clip by clip (RGB in [-1, 1]), the number of faces per clip, and the source of randomness."""
 
 
 def augment_colour(
@@ -83,7 +83,7 @@ def augment_colour(
 def augment_like_paper(
     faces: Float[Tensor, "batch 3 side side"], moments: int, generator: torch.Generator
 ) -> Float[Tensor, "batch 3 side side"]:
-    """Changes colour, proportions, perspective and sharpness, as published; one draw a clip.
+    """Changes colour, proportions, perspective and sharpness, as published; one draw per clip.
 
     In this order:
 
@@ -97,7 +97,7 @@ def augment_like_paper(
 
     Args:
         faces: Aligned faces, RGB in [-1, 1], ordered clip by clip; the result has the same range.
-        moments: Number of faces a clip.
+        moments: Number of faces per clip.
         generator: The only source of randomness.
 
     Reference: published code, data/base_dataset.py, which its author calls the paper's augmentation.

@@ -69,7 +69,7 @@ def augment_audio(
 
     Args:
         mel: Mel windows in [0, 1], ordered clip by clip.
-        moments: Number of windows a clip.
+        moments: Number of windows per clip.
         generator: The only source of randomness.
 
     Reference: Jaitly and Hinton, 2013, Vocal tract length perturbation, here on mel bands instead of a spectrum; Park
@@ -105,7 +105,7 @@ def reverberate(
 
     Args:
         mel: Mel windows in [0, 1], ordered clip by clip.
-        moments: Number of windows a clip.
+        moments: Number of windows per clip.
         generator: The only source of randomness.
     """
     clips = exact_div(len(mel), moments)
@@ -133,7 +133,7 @@ def mask_bands(
 
     Args:
         mel: Mel windows in [0, 1], ordered clip by clip.
-        moments: Number of windows a clip.
+        moments: Number of windows per clip.
         generator: The only source of randomness.
     """
     clips, bands = exact_div(len(mel), moments), mel.shape[2]

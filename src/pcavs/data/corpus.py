@@ -1,6 +1,6 @@
 """Draws training batches from clips, whatever the clips are stored in.
 
-`Corpus` knows the clips' sources, speakers and lengths; a subclass opens single clips (`PackCorpus` from packs in
+`Corpus` holds the clips' sources, speakers and lengths; a subclass opens single clips (`PackCorpus` from packs in
 memory, `ShardCorpus` from shards on disk). A batch is a function of the random generator alone, so a position in the
 data is a seed and a step, and resuming needs no other state.
 """
@@ -141,7 +141,7 @@ class Corpus(abc.ABC):
         Args:
             rng: The only source of randomness.
             clips: Number of clips; a clip may be drawn twice.
-            moments: Target times a clip, one in each of as many equal parts of the clip.
+            moments: Target times per clip, one in each of as many equal parts of the clip.
             joined: Consecutive frames of each moment; a clip that is shorter repeats its last frame.
             heard_only: Leaves out clips without speech.
 

@@ -27,9 +27,6 @@ MEL_PADDING_BINS: Final = MEL_WINDOW_BINS - MEL_BINS_PER_FRAME
 PACK_BYTES: Final = 60 << 20
 """Default limit of a pack's size, so that one pack is a small transfer. Chosen by hand."""
 
-JPEG_QUALITY: Final = 95
-"""Default quality of stored faces, as OpenCV counts it (0 to 100). Chosen by eye."""
-
 _PACKS: Final = "pack-*.safetensors"
 _HEADER_BYTES: Final = 4096
 """Bytes reserved for safetensors' description of the arrays; measured headers are below 1 kB."""
@@ -49,7 +46,7 @@ class PackedClip(NamedTuple):
     source: str
     split: str
     jpegs: list[bytes]
-    """One aligned face a frame, as JPEG; their side is the pack's `frame_px`."""
+    """One aligned face per frame, as JPEG; their side is the pack's `frame_px`."""
     mesh: Float16[np.ndarray, "time 478 3"]
     """Landmarks as fractions of the crop's side: pixel centre x is (x + 0.5) / side."""
     lips: Float16[np.ndarray, "time lip_numbers"]
@@ -57,12 +54,12 @@ class PackedClip(NamedTuple):
     pose: Float32[np.ndarray, "time 12"]
     """Pose code (`face.pose.pose_code`)."""
     mel: Float16[np.ndarray, "80 bins"] | None
-    """Four bins a frame and 16 of padding; None where the clip has no sound."""
+    """Four bins per frame and 16 of padding; None where the clip has no sound."""
     truth: bool = False
     """Whether the pose is a render's exact one; else it was fitted to landmarks."""
 
 
-def encode_picture(picture: Picture, quality: int = JPEG_QUALITY) -> bytes:
+def encode_picture(picture: Picture, quality: int) -> bytes:
     """Encodes an RGB picture as JPEG."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality]
     return cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), flags)[1].tobytes()

@@ -32,7 +32,9 @@ _STEPS_PER_SIDE: Final = 16384
 """Landmarks are stored as 16-bit integers in units of 1/16384 of the crop's side, 1/64 px at 256 px; as float32 they
 took more space than the video."""
 _INT16_LIMITS: Final = (-32768, 32767)
+"""Landmarks farther outside the crop than 16 bits can express are clipped to these."""
 _INT16_FULL_SCALE: Final = 32767
+"""Level of a 16-bit sound sample that is 1 in a waveform."""
 _REQUIRED_FACTS: Final = {"format", "side_px", "speaker", "split"}
 
 _DAMAGE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, wave.Error, EOFError, KeyError, ValueError, OSError)

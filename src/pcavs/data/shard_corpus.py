@@ -17,7 +17,7 @@ from pcavs.spec import MelSpec
 
 
 class ShardCorpus(Corpus):
-    """The clips of some folders of shards; memory holds only the ledgers' rows, about 300 bytes a clip."""
+    """The clips of some folders of shards; memory holds only the ledgers' rows, about 300 bytes per clip."""
 
     def __init__(
         self, folders: Sequence[Path], split: str, frame_px: int, weights: Mapping[str, float] | None = None

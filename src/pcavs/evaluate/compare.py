@@ -28,6 +28,7 @@ _MAX_S: Final = 60.0
 """Length of a video that is measured; all frames are in memory at once."""
 _COLUMN_CHARACTERS: Final = 20
 _UNIT_CHARACTERS: Final = 18
+"""Widths of the table's columns: one for each video, and the unit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

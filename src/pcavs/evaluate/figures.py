@@ -21,8 +21,10 @@ _TEXT_PX: Final = 9
 _THUMBNAIL_PX: Final = 112
 _TITLE_PX: Final = 18
 _STRIP_FRAMES: Final = 8
+_TITLE_SCALE: Final = 0.45
+"""Size of the titles, as a factor on OpenCV's font."""
 _JPEG_QUALITY: Final = 82
-"""These four were chosen by eye."""
+"""JPEG quality of the strips. These five were chosen by eye."""
 
 
 def line_chart(curves: Mapping[str, Sequence[float]], first_x: float, step: float, labels: tuple[str, str]) -> str:
@@ -95,7 +97,7 @@ def write_strip(films: dict[str, Sequence[np.ndarray]], out: Path, key: str, nam
     rows = []
     for film, faces in films.items():
         title = np.full((_TITLE_PX, _STRIP_FRAMES * _THUMBNAIL_PX, 3), 255, np.uint8)
-        cv2.putText(title, film, (4, _TITLE_PX - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
+        cv2.putText(title, film, (4, _TITLE_PX - 5), cv2.FONT_HERSHEY_SIMPLEX, _TITLE_SCALE, (0, 0, 0), 1, cv2.LINE_AA)
         rows += [title, np.hstack([resized(faces[t], _THUMBNAIL_PX) for t in moments])]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
     quality = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY]

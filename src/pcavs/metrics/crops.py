@@ -1,7 +1,7 @@
 """Cuts mouth crops, the input of the sync judge, out of the frames of a video.
 
-The constants below belong to the judge: it must see crops that are cut like the ones it was trained on. They were
-tuned by hand and not measured; changing one needs a new judge (`scripts/train_judge.py`).
+The constants below are part of the judge: its crops must be cut in the same way as those that it was trained on. They
+were tuned by hand and not measured; changing one needs a new judge (`scripts/train_judge.py`).
 """
 
 from collections.abc import Sequence

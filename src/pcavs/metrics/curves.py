@@ -74,7 +74,7 @@ class MotionChange(NamedTuple):
     changed: float
     """Sum of |after - before|², each curve less its own mean."""
     total: float
-    """Sum of |before|² + |after|², likewise."""
+    """Sum of |before|² + |after|², each curve less its own mean."""
 
     @property
     def share(self) -> float:

@@ -33,9 +33,9 @@ _LOW_CONTRAST: Final = 50
 _CANNY_SIGMA_PX: Final = 2**0.5
 """Smoothing before the Canny detector: the default of MATLAB's `edge`, which the published code calls."""
 _CANNY_FLAT_PERCENTILE: Final = 70.0
-"""Percentile of the gradient that is the detector's upper threshold, likewise."""
+"""Percentile of the gradient that is the detector's upper threshold, also from MATLAB's `edge`."""
 _CANNY_LOW_SHARE: Final = 0.4
-"""Lower threshold as a share of the upper one, likewise."""
+"""Lower threshold as a share of the upper one, also from MATLAB's `edge`."""
 _SOBEL_THRESHOLD: Final = 2.0
 """Squared gradient of an edge, as a multiple of the root of the mean squared gradient: Octave's limit."""
 _SOBEL_SCALE: Final = 8

@@ -28,6 +28,7 @@ _WINDOW_FRAMES: Final = 5
 _CEPSTRA: Final = 13
 _BINS_PER_FRAME: Final = 4
 _WINDOW_BINS: Final = 20
+"""Inputs of the published networks: five frames of 224 px, and 20 bins (0.2 s) of 13 cepstral coefficients."""
 _INT16_SCALE: Final = 32768
 """Maps samples in [-1, 1] onto the 16-bit levels that the published code reads."""
 
@@ -47,7 +48,7 @@ _LIFTER: Final = 22
 _PRE_EMPHASIS: Final = 0.97
 """The defaults of the package python_speech_features, which the published code calls: windows of 25 ms every 10 ms."""
 _MIN_POWER: Final = float(np.finfo(float).eps)
-"""Keeps logarithms finite, likewise."""
+"""Replaces a power of 0 before the logarithm, as in the same package."""
 _MEL_FACTOR, _MEL_BREAK_HZ = 2595, 700
 """mel = 2595 log10(1 + hz / 700)."""
 
@@ -89,7 +90,7 @@ class SyncNetJudge:
             ) from error
 
     def embed_faces(self, faces: SyncNetFaces) -> SyncNetEmbeddings:
-        """Embeds every window of five neighbouring frames; row k begins at frame k. Takes 50 ms a frame.
+        """Embeds every window of five neighbouring frames; row k begins at frame k. Takes 50 ms per frame.
 
         Raises:
             InputError: There are fewer than five frames.

@@ -27,6 +27,7 @@ _FEATURES: Final = 512
 """Channels after the convolutions of either tower."""
 
 _EMBEDDING: Final = 1024
+"""Length of the embedding of either tower, as published."""
 
 
 class SyncNet(nn.Module):

@@ -49,8 +49,8 @@ _SILENCE_DB: Final = -120.0
 """Loudness of a sound track of zeros."""
 
 _MAX_TRUSTED_YAW_DEG: Final = 35.0
-"""Yaw up to which landmarks are used to align a render's exact pose with the crop. Beyond it they see too little
-yaw: measured on six renders, docs/decisions/0015."""
+"""Yaw up to which landmarks are used to align a render's exact pose with the crop. Beyond it they give too
+little yaw: measured on six renders, docs/decisions/0015."""
 
 
 class Outcome(NamedTuple):

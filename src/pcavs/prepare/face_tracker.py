@@ -65,7 +65,7 @@ class TrackedFrame(NamedTuple):
 
 
 class FaceClip(NamedTuple):
-    """One face from its first frame to its last, one item a frame."""
+    """One face from its first frame to its last, one item per frame."""
 
     first: int
     """Index of the first frame, counted from where reading began."""

@@ -30,7 +30,7 @@ GATES: Final[Mapping[str, Gate]] = {
     "length": Gate(10.0, "{value:.0f} frames; at least {limit:.0f} are needed"),
     "face-size": Gate(40.0, "{value:.0f} px from brow to chin; at least {limit:.0f} are needed"),
     "found": Gate(0.9, "the face was found in {value:.0%} of the frames; at least {limit:.0%} is needed"),
-    "sharpness": Gate(4.0, "{value:.1f}; at least {limit:.1f} is needed"),
+    "sharpness": Gate(4.0, "the sharpness of the face is {value:.1f}; at least {limit:.1f} is needed"),
     "sound": Gate(-60.0, "{value:.0f} dB of full scale; at least {limit:.0f} is needed"),
     "offset": Gate(
         2.0, "picture and sound are {value:.0f} frames apart; at most {limit:.0f} are allowed", is_upper=True

@@ -2,7 +2,7 @@
 
 It shows training real skin with moving lips, of many more people than were ever filmed. The motion of the driver's
 lips, jaw and cheeks is taken in the frame of the driver's head, in centimetres, and added to the photograph's mesh; the
-picture follows by one thin-plate warp a frame. The opening between the lips is filled with the inside of the driver's
+picture follows by one thin-plate warp per frame. The opening between the lips is filled with the inside of the driver's
 mouth. The head itself moves at random, within the angles that `pcavs.prepare.turned_photos` allows.
 """
 

@@ -28,7 +28,7 @@ _LOG_SCALE_SPREAD: Final = 0.05
 """Standard deviation of the size's natural logarithm. Chosen by eye."""
 
 MESH_STRIDE: Final = 4
-"""Every so many-th landmark is a control point of the warp: enough for a face, and fast."""
+"""Stride: every fourth landmark is a control point of the warp; enough for a face, and fast."""
 
 _SKULL_SCALE: Final = (1.25, 1.35, 1.0)
 """Size of the skull's ring in sizes of the upper face oval, along x, y and z. Chosen by eye."""

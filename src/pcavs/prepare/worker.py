@@ -2,7 +2,7 @@
 
 A piece is the intermediate result of a source: a tar of its clips and, beside it, their ledger rows as JSON lines. It
 is complete as soon as the rows are on disk; a stopped run continues from the pieces, and `pcavs.prepare.run` joins them
-into shards. Workers may run on any machine that sees the folder.
+into shards. Workers may run on any machine that can read and write the folder.
 """
 
 import functools

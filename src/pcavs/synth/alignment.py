@@ -94,7 +94,7 @@ def _align_words(pcm: bytes, words: list[str]) -> list[tuple[str, float, float]]
         phones = [phone for word in decoder.get_alignment() for phone in word]
     except (RuntimeError, TypeError) as error:
         raise InputError(
-            f"the words {' '.join(words)!r} do not fit the recording's sound; is this its text?"
+            f"the words {' '.join(words)!r} do not fit the recording's sound; check that this is its text"
         ) from error
     return [(_ipa(phone.name), _time_s(phone.start), _time_s(phone.start + phone.duration)) for phone in phones]
 

@@ -44,7 +44,7 @@ _HAIR_NEAR_M, _HAIR_FADE_M = 0.005, 0.02
 larger skull would show through the hair."""
 
 _HAIR_STRIDE: Final = 2
-"""Every so many-th vertex of the hair is used to measure distances, for speed."""
+"""Stride: every second vertex of the hair is used to measure distances, for speed."""
 
 _DISTANCE_ROWS: Final = 1000
 """Vertices whose distances are computed at a time, to bound memory."""
@@ -113,7 +113,9 @@ def load_avatar(path: Path) -> Avatar:
     except OSError as error:
         raise InputError(f"no avatar at {path}; convert the heads with scripts/convert_avatars.py first") from error
     except (KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path} is not a head written by scripts/convert_avatars.py: {error}") from error
+        raise InputError(
+            f"{path} is not a head written by scripts/convert_avatars.py ({error}); convert it again"
+        ) from error
 
 
 def apply_morphs(avatar: Avatar, weights: Mapping[str, float]) -> Float32[np.ndarray, "moving 6"]:

@@ -71,6 +71,9 @@ _STRIPE_DEPTH_SCALE: Final = 0.37
 _STRIPE_SHADE: Final = (0.92, 0.16)
 """Least brightness of a stripe and range above it."""
 
+_SINE_HASH: Final = (12.9898, 43758.5453)
+"""Frequency and amplitude of the sine that gives a pseudo-random number for each stripe: common values in shaders."""
+
 _FAR_M, _PATTERN_FAR_M = 40.0, 20.0
 """Distance of rays that hit nothing, and largest distance at which patterns are computed."""
 
@@ -231,7 +234,8 @@ def _stripes(place: Float[np.ndarray, "side side 3"], stripes_per_m: float) -> F
     number = np.floor((place[..., 0] + _STRIPE_DEPTH_SCALE * place[..., 2]) * stripes_per_m)
     least, spread = _STRIPE_SHADE
     # The fractional part of a large multiple of a sine: the usual hash of shaders.
-    return least + spread * np.modf(np.abs(np.sin(number * 12.9898) * 43758.5453))[0]
+    frequency, amplitude = _SINE_HASH
+    return least + spread * np.modf(np.abs(np.sin(number * frequency) * amplitude))[0]
 
 
 def _surface_colour(random: np.random.Generator) -> Float[np.ndarray, "3"]:

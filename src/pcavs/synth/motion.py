@@ -90,7 +90,7 @@ class MotionStyle:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ScriptedMotion:
-    """Motion of one clip, a row a frame."""
+    """Motion of one clip, one row per frame."""
 
     angles_deg: Float32[np.ndarray, "time 3"]
     """Yaw, pitch, roll, as `pcavs.face.pose` defines them."""

@@ -115,7 +115,9 @@ def _config(path: Path) -> dict[str, Any]:
         config = json.loads(config_path.read_text(encoding="utf-8"))
         _ = config["espeak"]["voice"], config["phoneme_id_map"][_START], config["inference"]["length_scale"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{config_path} does not describe a Piper voice: {error}") from error
+        raise InputError(
+            f"{config_path} does not describe a Piper voice ({error}); give the voice's own .onnx.json"
+        ) from error
     return config
 
 
@@ -128,7 +130,7 @@ def _load(path: Path) -> _Voice:
     try:
         model = core.read_model(path)
     except RuntimeError as error:
-        raise InputError(f"{path} is not a Piper voice: OpenVINO cannot read it") from error
+        raise InputError(f"{path} is not a Piper voice that OpenVINO can read; download the voice again") from error
     # The durations are the only tensor of the network that is rounded up.
     durations = [node for node in model.get_ops() if node.get_type_name() == "Ceiling"]
     if len(durations) != 1 or len(model.inputs) != 3:

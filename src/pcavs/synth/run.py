@@ -41,7 +41,7 @@ _BLEND: Final = (0.3, 0.7)
 """Range of the second head's fraction in a mixture."""
 
 _AIM_STRIDE: Final = 5
-"""Every so many-th frame counts for the mean place of the face."""
+"""Stride: the mean place of the face is taken over every fifth frame."""
 
 _FRAME_TOLERANCE: Final = 1e-6
 """Largest difference of a clip's length from a whole number of frames."""

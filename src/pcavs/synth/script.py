@@ -70,7 +70,7 @@ class ClipScript:
         return HeadState(yaw_deg=yaw, pitch_deg=pitch, roll_deg=roll, shift_m=(x, y, z), gaze_deg=gaze, morphs=morphs)
 
     def truth(self) -> dict[str, Any]:
-        """Returns what the truth file stores, a row a frame (docs/synth.md)."""
+        """Returns what the truth file stores, one row per frame (docs/synth.md)."""
         phonemes = [[p.ipa, round(p.start_s, _TIME_DIGITS), round(p.end_s, _TIME_DIGITS)] for p in self.phonemes]
         return {
             "speech": self.speech.kind,

@@ -176,7 +176,9 @@ def _piper_speech(voice: VoiceRow, random: np.random.Generator) -> ClipSpeech:
     known = [name for name in SENTENCES if name.split("-")[0] == language.split("-")[0]]
     if not known:
         languages = ", ".join(SENTENCES)
-        raise InputError(f"{voice.path.name} speaks {language}, which has no sentences; the languages are {languages}")
+        raise InputError(
+            f"{voice.path.name} speaks {language}, which has no sentences; give a voice of one of {languages}"
+        )
     text = compose(str(random.choice(known)), random)
     utterance = piper.speak(voice.path, text, float(random.uniform(*_PIPER_SLOWNESS)))
     return ClipSpeech(utterance=utterance, kind="piper", voice=voice.speaker, language=language, text=text)

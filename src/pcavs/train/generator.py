@@ -62,6 +62,7 @@ PUBLISHED_DISCRIMINATOR_BETAS: Final = (0.0, 0.9)
 DISCRIMINATOR_BETAS: Final = (0.0, 0.99)
 """Adam's decay rates without a first moment. Reference: Karras et al., CVPR 2020."""
 DISCRIMINATOR_WEIGHT_DECAY: Final = 0.01
+"""Weight decay of AdamW: torch's default. Not tuned."""
 
 
 class GeneratorStage:

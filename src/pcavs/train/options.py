@@ -37,11 +37,11 @@ class TrainOptions:
     steps: int = 3000
     """Last step; raise it to continue a run that reached it."""
     clips: int = 6
-    """Clips a batch, on each device."""
+    """Clips per batch, on each device."""
     moments: int = 3
-    """Target times a clip; in stage `sync` the other moments of a clip are a moment's most useful negatives."""
+    """Target times per clip; in stage `sync` the other moments of a clip are a moment's most useful negatives."""
     joined_frames: int = 1
-    """Consecutive frames a moment, whose codes are joined for the contrast: in stage `sync` and in sync steps; with
+    """Consecutive frames per moment, whose codes are joined for the contrast: in stage `sync` and in sync steps; with
     published losses in all of stage `generator`."""
     source_weights: tuple[tuple[str, float], ...] = ()
     """Weights by which sources are drawn, for example `renders 2`; a source that is left out weighs 1."""
@@ -54,7 +54,7 @@ class TrainOptions:
     colour_from_step: int = 600
     """Stage `generator`: step from which painted colours outside the lips cost six times as much."""
     sync_every: int = 0
-    """Stage `generator`: every so many steps, one step of stage `sync` on 4 clips of 16 moments; 0 is never."""
+    """Stage `generator`: one in this many steps is a step of stage `sync`, on 4 clips of 16 moments; 0 is never."""
     losses: Literal["default", "published"] = "default"
     """`published` takes contrast, weights and optimiser of the published code, as far as they are known."""
     augmentation: Literal["colour", "paper", "none"] = "colour"
@@ -66,11 +66,11 @@ class TrainOptions:
     pose_head: Literal["supervised", "free"] = "supervised"
     """`free` trains the pose code by reconstruction, as published; it may then carry the mouth."""
     margin: float = 0.0
-    """Classification of speakers: the cosine by which the right speaker must win, for example 0.2; 0 is plain
+    """Classification of speakers: margin subtracted from the cosine of the right speaker, for example 0.2; 0 is plain
     cross-entropy."""
     vgg: Path | None = None
-    """Stage `generator`: torchvision's VGG19 weights for the published perceptual loss, which else uses the identity
-    encoder that the run starts with."""
+    """Stage `generator`: torchvision's VGG19 weights for the published perceptual loss. Without it, that loss uses a
+    frozen copy of the identity encoder that the run starts with."""
     discriminators: tuple[Literal["mouth", "face"], ...] = ()
     """Stages `visual` and `generator`: discriminators to train against, of the mouth, of the whole face, or both."""
     discriminator_rate: float = 2.0
@@ -78,7 +78,7 @@ class TrainOptions:
     term_weights: tuple[tuple[str, float], ...] = ()
     """Weights of loss terms other than the default ones, by journal name, for example `mouth_adversarial 0.1`."""
     ema: float = 0.998
-    """Decay of the exponential moving average of the weights, a step."""
+    """Decay of the exponential moving average of the weights, per step."""
     seed: int = 0
     """Seed of batches, augmentation and random weights."""
     trained: Literal["all", "face"] = "all"
@@ -86,7 +86,8 @@ class TrainOptions:
     prior: float = 0.0
     """Stage `generator`: weight of the penalty on the squared distance of the trained weights from those of `start`."""
     frozen_statistics: bool = False
-    """Keeps the normalisations' running statistics; for fine-tuning on few faces, and for many devices."""
+    """Does not update the running statistics of batch normalisation; for fine-tuning on few faces, and for many
+    devices."""
     devices: int = 1
     """Devices of this machine to train on, with one process each."""
     nodes: int = 1
@@ -137,7 +138,7 @@ def frames_per_step(options: TrainOptions) -> int:
 
 
 def joined_frames(options: TrainOptions) -> int:
-    """Returns the number of consecutive frames a moment: 1 where nothing is contrasted.
+    """Returns the number of consecutive frames per moment: 1 where nothing is contrasted.
 
     A frame to reconstruct is nearly its neighbour's, so joined ones would cost time for little.
     """

@@ -149,7 +149,10 @@ def repeat_paper(identity: PaperIdentity, times: int) -> PaperIdentity:
 
 
 class MouthAreas(NamedTuple):
-    """Masks of the targets' mouths; sizes and means are over all processes, so that these learn as one."""
+    """Masks of the targets' mouths; pixel counts and the mean weight are averaged over all processes.
+
+    Several processes then train as one with the joined batch would.
+    """
 
     inside: Float[Tensor, "targets 1 side side"]
     """1 between the lips, else 0."""
@@ -158,9 +161,9 @@ class MouthAreas(NamedTuple):
     weight: Float[Tensor, "targets 1 side side"]
     """Weights of the pixels: `MOUTH_PIXEL_WEIGHT` times as much on the mouth as elsewhere, 1 on average."""
     inside_px: Float[Tensor, ""]
-    """Mean number of pixels of `inside` a process."""
+    """Number of pixels of `inside`, averaged over the processes."""
     mouth_px: Float[Tensor, ""]
-    """Mean number of pixels of `mouth` a process."""
+    """Number of pixels of `mouth`, averaged over the processes."""
 
 
 def mouth_areas(batch: Batch, world: World = SINGLE_PROCESS) -> MouthAreas:

@@ -198,7 +198,7 @@ def test_drawn_clips_fit_the_format(tmp_path: Path):
 def test_a_picture_keeps_its_colours_in_order():
     picture = np.zeros((32, 32, 3), np.uint8)
     picture[...] = (200, 60, 20)
-    np.testing.assert_allclose(decode_picture(encode_picture(picture)), picture, atol=3)
+    np.testing.assert_allclose(decode_picture(encode_picture(picture, quality=95)), picture, atol=3)
 
 
 @pytest.mark.parametrize("data", [b"", b"not a picture", b"\xff\xd8\xff"])
