@@ -99,7 +99,7 @@ def fit(talker: Talker, pictures: list[Path], out: Path, turn: Turn) -> None:
     poses = fit_map(_STEPS_DEG, np.stack(turns), f"{len(turns)} pictures, their own mouths, one axis at a time")
     save_map(poses, talker.digest, out)
     print("requested; yaw, pitch, roll measured when yaw turns; when pitch turns; when roll turns; error")
-    print(np.column_stack([poses.asked_deg, poses.made_deg.reshape(-1, 9), poses.error_deg]).round(1))
+    print(np.column_stack([poses.code_deg, poses.face_deg.reshape(-1, 9), poses.error_deg]).round(1))
 
 
 def turned(talker: Talker, path: Path, turn: Turn) -> np.ndarray:

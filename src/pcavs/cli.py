@@ -21,7 +21,9 @@ from pcavs.animate.options import AnimateOptions
 from pcavs.errors import PcavsError, unknown_setting
 
 EXIT_ERROR: Final = 1
+"""After an error that the message explains."""
 EXIT_USAGE: Final = 2
+"""After wrong arguments."""
 EXIT_INTERRUPTED: Final = 130
 """After Ctrl-C: 128 + SIGINT, as shells count."""
 EXIT_TERMINATED: Final = 143

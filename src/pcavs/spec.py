@@ -36,11 +36,15 @@ def exact_div(value: int, divisor: int) -> int:
 HOP_SAMPLES: Final = 160
 """Samples from one mel bin to the next: 10 ms (published code, AudioConfig)."""
 MEL_BINS_PER_SECOND: Final = exact_div(SAMPLE_RATE_HZ, HOP_SAMPLES)
+"""100."""
 MEL_BINS_PER_FRAME: Final = exact_div(MEL_BINS_PER_SECOND, FRAME_RATE)
+"""4."""
 SAMPLES_PER_FRAME: Final = exact_div(SAMPLE_RATE_HZ, FRAME_RATE)
+"""640."""
 MEL_WINDOW_FRAMES: Final = 5
 """Frames that the mel window of one frame spans: 0.2 s, as in the published code."""
 MEL_WINDOW_BINS: Final = MEL_WINDOW_FRAMES * MEL_BINS_PER_FRAME
+"""20."""
 
 Missing = Literal["interpolate", "hold", "skip", "fail"]
 """What to do about frames in which the face is not found: `interpolate` linearly between the frames around them; `hold`

@@ -1,7 +1,7 @@
 """Implements `pcavs batch`: makes the films of a list of jobs with one loaded talker.
 
 A row that fails does not stop the others. A journal (JSON lines) records the outcome of each row, so that a later run
-skips finished ones. Rows may come from strangers, so the readers refuse everything odd with one line.
+skips finished ones. Lists may come from untrusted users: a malformed row or file is an `InputError`.
 """
 
 import csv
@@ -26,9 +26,10 @@ logger = logging.getLogger(__name__)
 _MAX_BYTES: Final = 64_000_000
 """Size of the largest list that is read."""
 _BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json"}
-"""Settings of `pcavs animate` that a row cannot have: they hold for the whole batch, or mean nothing in it."""
+"""Settings of `pcavs animate` that a row cannot have: they apply to the whole batch, or to single films only."""
 _TRUE_WORDS: Final = ("true", "yes", "1")
 _FALSE_WORDS: Final = ("false", "no", "0")
+"""Accepted values of a switch, in lower case."""
 _QUOTED_CHARACTERS: Final = 40
 """Characters of a wrong name or value that an error message repeats."""
 _DIGEST_CHARACTERS: Final = 16
@@ -39,9 +40,11 @@ class Report(NamedTuple):
     """The outcome of a batch."""
 
     made: int
+    """Films that this run made."""
     skipped: int
     """Rows that an earlier run finished."""
     failed: int
+    """Rows whose film could not be made."""
     lines: list[str]
     """One line for each row that failed, and one for the whole batch."""
 
@@ -57,7 +60,7 @@ class Job(NamedTuple):
     number: int
     """Position in the list, from 1 on."""
     fields: dict[str, Any]
-    """Settings by name, as they were read."""
+    """Unchecked settings by name; all are text in a .csv, any JSON values in a .jsonl."""
 
 
 def run(options: BatchOptions) -> Report:
@@ -147,11 +150,14 @@ def _converted(name: str, kind: Any, value: Any, folder: Path) -> Any:
     Args:
         name: The setting.
         kind: Its type in `AnimateOptions`.
-        value: What the row has.
-        folder: Folder of the list.
+        value: The value in the row; JSON values need not have the right type.
+        folder: Folder of the list, to which paths are relative.
+
+    Raises:
+        InputError: The value cannot be converted.
     """
     if name in ("pose", "face", "pose_face"):
-        # These take words as well as files: a file of that name goes first.
+        # These take words as well as files; a file of that name takes precedence.
         path = folder / str(value)
         word = str(path) if path_exists(path) and path.is_file() else str(value)
         return Path(word) if name == "pose" else word
@@ -211,12 +217,12 @@ def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
 
 
 def _digest(job: Job) -> str:
-    """Returns a digest of a row's settings, by which the journal knows the row wherever it stands."""
+    """Returns a digest of a row's settings, which identifies the row in the journal wherever it is in the list."""
     return hashlib.sha256(json.dumps(job.fields, sort_keys=True).encode()).hexdigest()[:_DIGEST_CHARACTERS]
 
 
 def _finished(journal: Path) -> set[str]:
-    """Returns the digests of the rows that earlier runs finished; skips lines that are damaged, as after a kill."""
+    """Returns the digests of the rows that earlier runs finished; skips damaged lines, as a killed run leaves them."""
     if not journal.is_file():
         return set()
     finished: set[str] = set()

@@ -1,4 +1,4 @@
-"""Computes what each frame of a film shows: the controls that a renderer takes."""
+"""Computes the controls of each frame of a film, from which a renderer draws it: content, head pose, eyelid closure."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias
@@ -20,15 +20,16 @@ Pose: TypeAlias = Float[np.ndarray, " pose"]
 """Head pose of one frame, in the form that the renderer takes: a row of a head track (6 numbers) where the head is
 turned by depth, a pose code (12 numbers) where the network turns it."""
 Poses: TypeAlias = Float[np.ndarray, "time pose"]
+"""Head poses of consecutive frames, in the same form."""
 
 
 class Controls(NamedTuple):
-    """Everything that varies from frame to frame."""
+    """The inputs of a renderer that change from frame to frame."""
 
     content: Content
-    """What is said, after articulation and pauses."""
+    """Speech content code, after articulation and pauses."""
     pose: Pose
-    """Where the head is."""
+    """Head pose, in the form that the renderer takes."""
     eyelids: float = 0.0
     """Eyelid closure: 0 open, 1 shut."""
 
@@ -36,7 +37,7 @@ class Controls(NamedTuple):
 class ControlTrack:
     """The controls of all frames of a film, computed a few frames at a time."""
 
-    def __init__(  # noqa: PLR0913 - one argument for each thing that varies
+    def __init__(  # noqa: PLR0913 - one argument for each input
         self,
         runtime: Runtime,
         timing: Timing,
@@ -47,13 +48,13 @@ class ControlTrack:
         pauses: Float32[np.ndarray, " frames"] | None = None,
         eyelids: Float32[np.ndarray, " frames"] | None = None,
     ) -> None:
-        """Takes the inputs of the controls.
+        """Stores the inputs; content is encoded when `of` is called.
 
         Args:
             runtime: Encodes the speech.
-            timing: Says which pose a frame takes.
+            timing: Maps each frame to one of the poses.
             mel: Mel spectrogram of the speech; frame k's window begins at bin 4 k.
-            poses: Head poses; if they are fewer than the film's frames, they are played forwards and backwards.
+            poses: Head poses; if there are fewer of them than frames, they are played forwards and backwards.
             articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
             pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
@@ -63,7 +64,7 @@ class ControlTrack:
         self.articulation, self.pauses, self.eyelids = articulation, pauses, eyelids
 
     def of(self, frames: Sequence[int]) -> Iterator[Controls]:
-        """Yields the controls of some frames, in their order; memory does not grow with their number."""
+        """Yields the controls of some frames, in the given order; memory does not grow with their number."""
         for first in range(0, len(frames), _CHUNK_FRAMES):
             chunk = frames[first : first + _CHUNK_FRAMES]
             for t, content in zip(chunk, self._contents(chunk), strict=True):
@@ -71,11 +72,14 @@ class ControlTrack:
                 yield Controls(content, pose, 0.0 if self.eyelids is None else float(self.eyelids[t]))
 
     def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
-        """Encodes the speech of some frames; moves their content away from that of silence, or towards it in pauses."""
-        heard = self._runtime.encode_speech(mel_windows(self.mel, frames))
+        """Encodes the speech of some frames, and scales the distance of their content from that of silence.
+
+        The factor is articulation x (1 - pause), so in a full pause the content is that of silence.
+        """
+        speech = self._runtime.encode_speech(mel_windows(self.mel, frames))
         if self.pauses is None and self.articulation == 1:
-            return heard
-        silent = self._runtime.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
+            return speech
+        silence = self._runtime.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
         pauses = np.zeros(len(frames), np.float32) if self.pauses is None else self.pauses[list(frames)]
-        share = 1 - np.float32(self.articulation) * (1 - pauses)
-        return heard + share[:, None] * (silent - heard)
+        share_of_silence = 1 - np.float32(self.articulation) * (1 - pauses)
+        return speech + share_of_silence[:, None] * (silence - speech)

@@ -33,9 +33,9 @@ class EncodedPoses(NamedTuple):
     """The head motion of a video as pose codes."""
 
     codes: PoseCodes
-    """One for each frame at 25 frames a second, without those that are skipped."""
+    """One for each frame, 25 a second; frames that are skipped have none."""
     notes: tuple[str, ...]
-    """What a user may want to know, one line each."""
+    """Messages for the user, one line each."""
     report: FaceReport | None = None
     """In which frames the face was found."""
 
@@ -48,7 +48,7 @@ def encode_pose_source(path: Path, max_frames: int, reader: FaceReader, progress
 
     Args:
         path: A video, or a picture, whose pose is then held.
-        max_frames: Frames that the film can use; later ones are not read.
+        max_frames: Number of frames that the film uses; later ones are not read.
         reader: Reads faces.
         progress: Called while frames are read.
 
@@ -77,7 +77,7 @@ def encode_pose_source(path: Path, max_frames: int, reader: FaceReader, progress
 
     def crops() -> Iterator[Square]:
         frames = counted(read_frames(path, 0.0, end_s, timing.largest_side_px), counts[0])
-        # Not strict: transforms may be endless, or fewer than the frames.
+        # Not strict: the iterator of transforms is endless, or ends before the frames do.
         for t, (frame, transform) in enumerate(zip(frames, transforms, strict=False)):
             found.append(bool(track.found[t]) if t < len(track.found) else follower.step(frame) is not None)
             if found[-1]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
 from pcavs.types import Mesh, Picture
 
+_MIN_NORM: Final = 1e-12
+"""Smallest norm that an identity vector is divided by; it keeps a division from 0."""
+
 
 def read_choice(words: str, reader: FaceReader) -> FaceChoice:
     """Resolves a choice of face.
@@ -22,10 +26,10 @@ def read_choice(words: str, reader: FaceReader) -> FaceChoice:
     Args:
         words: `largest`, `left`, `right`, a number counted from the left (0 is the first), or the path of a picture of
             the person.
-        reader: Reads faces; compares them with the picture of the person.
+        reader: Networks with which faces are found and compared with the picture of the person.
 
     Raises:
-        InputError: The words are none of these, or the picture cannot be read.
+        InputError: The text is none of these, or the picture cannot be read.
         FaceError: The picture shows no face.
     """
     choice = parse_choice(words)
@@ -57,4 +61,4 @@ def _identity_vector(picture: Picture, mesh: Mesh, reader: FaceReader) -> np.nda
     side_px = spec.sizes.frame_px
     crop = crop_picture(picture, clip_transform(mesh[None], spec.crop, side_px), side_px)
     vector = reader.runtime.encode_identity(crop).vector.astype(np.float64)
-    return vector / max(float(np.linalg.norm(vector)), 1e-12)
+    return vector / max(float(np.linalg.norm(vector)), _MIN_NORM)

@@ -1,4 +1,4 @@
-"""A film whose frames are rendered as they are iterated over, and the function that builds films.
+"""The `Film`, whose frames are rendered on iteration, and the function that builds one.
 
 Files, evaluation and live sessions all build their films here, so that offline and live films are equal.
 """
@@ -42,19 +42,20 @@ class Look:
     """Settings of a film apart from speech and head motion; the defaults are those of `FilmOptions`."""
 
     turn: Turn = "depth"
-    """How the head turns."""
+    """What turns the head: `depth` of the landmarks, or the `network`."""
     articulation: float = 1.0
-    """How far speech moves the lips."""
+    """Factor on the motion of the lips."""
     pauses: bool = True
-    """The mouth rests in pauses of the speech."""
+    """Brings the mouth to rest in pauses of the speech."""
     blinks: bool = True
+    """Makes the eyes blink, if the head turns by depth."""
     seed: int = 0
     """Seed of the blinks."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Scene:
-    """What a film is built from: person, speech and head motion, read and encoded."""
+    """The inputs of a film, read and encoded: person, speech, head motion and paste target."""
 
     identity: Identity
     mel: Mel | LazyMel
@@ -82,7 +83,7 @@ class Film:
     tags: dict[str, str]
     """Metadata of the file: that the film is synthetic, and which weights made it."""
     notes: tuple[str, ...] = ()
-    """What a user may want to know, one line each."""
+    """Messages for the user, one line each."""
     segmenter: Segmenter | None = None
     """Separates the person from the background."""
 
@@ -93,7 +94,7 @@ class Film:
 
     @property
     def side_px(self) -> int:
-        """Side of the square crop that is rendered; it is the whole frame unless `full_frame` was asked for."""
+        """Side of the square crop that is rendered; it is the whole frame unless `full_frame` is set."""
         return self.scene.identity.picture.shape[0]
 
     @property
@@ -132,7 +133,7 @@ class Film:
         if target is None:
             yield from self.rendered(range(self.num_frames))
             return
-        # In a photograph hair beyond the crop turns with the head; in a video it moves by itself.
+        # In a photograph the hair outside the crop has to turn with the head; in a video it moves already.
         renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
         make_paster = self.scene.mouth_paster
         paster = self._head_paster(renderer) if make_paster is None else make_paster()
@@ -157,7 +158,10 @@ class Film:
         return HeadPaster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
 
     def _own_content(self) -> Content:
-        """Returns the photograph's own content; for a `paper` talker, which has none, that of the first frame."""
+        """Returns the photograph's own content.
+
+        `paper` talkers do not encode it; for them it is the content of the first frame's speech.
+        """
         content = self.identity.codes.content
         return content if len(content) else self.runtime.encode_speech(mel_windows(self.scene.mel, range(1)))[0]
 
@@ -174,7 +178,7 @@ class Film:
         return path
 
 
-def build_film(  # noqa: PLR0913 - what a file carries is apart from what is seen
+def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
     runtime: Runtime,
     scene: Scene,
     look: Look,
@@ -188,12 +192,13 @@ def build_film(  # noqa: PLR0913 - what a file carries is apart from what is see
 
     Args:
         runtime: The talker's networks.
-        scene: Who speaks, what, and how the head moves.
-        look: Settings apart from that.
+        scene: Person, speech and head motion.
+        look: The other settings.
         sound: The audio that the film's file carries.
         tags: Metadata of the file.
-        notes: What a user may want to know, before the notes of identity and head motion.
-        segmenter: Segments the person, so that the background holds still; None lets what is near the head move along.
+        notes: Messages for the user, which come before those of identity and head motion.
+        segmenter: Segments the person, so that the background holds still; None lets the background near the head move
+            with it.
     """
     controls = ControlTrack(
         runtime,

@@ -31,16 +31,16 @@ class HeadMotion(NamedTuple):
     """The head poses of a film, for one renderer."""
 
     poses: Poses
-    """Rows of a head track (depth turn) or pose codes (network turn); if they are fewer than the film's frames, they
-    are played forwards and backwards."""
+    """Rows of a head track (depth turn) or pose codes (network turn); if there are fewer of them than frames, they are
+    played forwards and backwards."""
     own: Pose
     """The photograph's own pose, in the same form."""
     view: CropTransform | None = None
-    """Transform of whole frames to the average place and size that a timeline asks for (`pose.codes.view_of`)."""
+    """Transform of whole frames to the average place and size of the head in a timeline (`pose.codes.view_of`)."""
     track: HeadTrack | None = None
     """The requested motion within the limits, in degrees; None where pose codes of a video drive the head."""
     notes: tuple[str, ...] = ()
-    """What a user may want to know, one line each."""
+    """Messages for the user, one line each."""
     faces: tuple[FaceReport, ...] = ()
     """In which frames of the pose videos a face was found."""
 
@@ -67,7 +67,8 @@ def network_motion(
     Args:
         track: The requested head poses, one row for each frame.
         identity: The person.
-        calibration: Measured angles of the network's turns; None takes the nominal angles of pose codes, with a note.
+        calibration: Measured map from rotations of the pose code to rotations of the face; None assumes that they are
+            equal, and adds a note.
         anchored: Places and sizes are relative to the head's place in the photograph, and the view stays.
     """
     notes = () if calibration else ("how far these weights turn a head was not measured; the angles are nominal",)
@@ -87,12 +88,12 @@ class HeadMotionReader:
     """Reads the pose source of one film."""
 
     def __init__(self, options: FilmOptions, reader: FaceReader, calibration: PoseMap | None) -> None:
-        """Reads the timeline, and refuses what this talker cannot do.
+        """Reads the timeline, and checks that this talker can follow it.
 
         Args:
-            options: Of the film.
-            reader: Reads faces.
-            calibration: Measured angles of the network's turns, if there are any.
+            options: Settings of the film.
+            reader: The networks that read faces.
+            calibration: Measured map from rotations of the pose code to rotations of the face, if there is one.
 
         Raises:
             InputError: The pose source cannot be read, or it is in degrees and the talker is a `paper` talker.
@@ -104,8 +105,8 @@ class HeadMotionReader:
             raise InputError("--relative needs a pose source; give --pose")
         if self._timeline is not None and reader.runtime.spec.kind == "paper":
             raise InputError(
-                f"{options.pose} asks for degrees, which the pose code of a paper talker does not have; "
-                "give a video whose head motion is to be borrowed, or the weights of a flow talker"
+                f"{options.pose} sets the head pose in degrees, which a paper talker cannot follow; "
+                "give a video to follow, or the weights of a flow talker"
             )
 
     def _read_timeline(self) -> Timeline | None:

@@ -1,7 +1,7 @@
 """Reads the photographs of a person: aligns, crops and encodes them.
 
-One of them is animated; further references only improve the identity code. The result, an `Identity`, is what renderers
-are built from.
+One photograph is animated; further references only improve the identity code. The result, an `Identity`, is what
+renderers are built from.
 """
 
 import hashlib
@@ -24,28 +24,31 @@ from pcavs.runtime.base import IdentityArrays, Runtime
 from pcavs.types import CropTransform, Mesh, Picture
 
 MIN_SIDE_PX: Final = 64
-"""Smallest side of a crop that keeps its photograph's resolution."""
+"""Smallest side of a crop whose side follows the photograph's resolution (`own_side_px`). Tuned by hand; not
+measured."""
 MAX_SIDE_PX: Final = 1024
-"""Largest side of such a crop."""
+"""Largest side of such a crop. Tuned by hand; not measured."""
 _SIDE_MULTIPLE_PX: Final = 4
-"""Its side is a multiple of this: the margin around a crop is a quarter of its side (`head.grid.MARGIN`)."""
+"""The side is a multiple of this, because the margin around a crop is a quarter of its side (`head.grid.MARGIN`)."""
 _NOTED_ENLARGEMENT: Final = 1.5
 """Crops that enlarge the photograph by more than this factor are noted. Chosen by eye."""
 _COMPARABLE_QUALITY: Final = 0.9
 """Share of the best reference's quality from which another one is considered as good: sharpness differs by a tenth by
 chance. Chosen by its effect on the likeness of films to true frames (dev/LOG.md)."""
 _EQUAL_SIMILARITY: Final = 1e-6
-"""Similarities that differ by less count as equal."""
+"""Cosine similarities that differ by less count as equal: rounding errors are smaller."""
+_MIN_NORM: Final = 1e-12
+"""Smallest norm that an identity vector is divided by; it keeps a division from 0."""
 _TURNED_DEG: Final = 25.0
 """Angle off the camera at which the quality of a reference falls to 1/e. Tuned by hand; not measured."""
 _MIN_SHARPNESS: Final = 1e-3
-"""Added to sharpness, so that flat pictures still have a weight."""
+"""Added to the sharpness (in grey levels), so that a picture without detail has a weight above 0."""
 _BORDER_SHARE: Final = 6
 """Sharpness is measured without the outer sixth of the crop on each side, where the background is."""
 
 
 class FaceReader(NamedTuple):
-    """What is needed to read faces in pictures and videos: the talker's networks, the face networks and the timing."""
+    """Bundles what reading faces in pictures and videos needs: the talker's networks, the face networks, the timing."""
 
     runtime: Runtime
     landmarker: FaceLandmarker
@@ -79,9 +82,9 @@ class Identity(NamedTuple):
     own_deg: Angles
     """Yaw, pitch and roll of the photograph, from its landmarks."""
     source_crop: SourceCrop | None = None
-    """What the crop was cut from; None if the face came aligned."""
+    """The photograph that the crop was cut from; None if the face was given as an aligned crop."""
     notes: tuple[str, ...] = ()
-    """What a user may want to know, one line each."""
+    """Messages for the user, one line each."""
 
 
 def identity_of(
@@ -93,7 +96,7 @@ def identity_of(
         codes: Identity code of the face.
         picture: The aligned crop, RGB.
         mesh: Landmarks in pixels of the crop.
-        notes: What a user may want to know.
+        notes: Messages for the user, one line each.
     """
     own_deg = angles_deg(head_pose(mesh[None]).rotation.astype(np.float64))[0]
     return Identity(codes, picture, mesh, own_deg, notes=tuple(notes))
@@ -105,7 +108,7 @@ def read_identity(path: Path, side_px: int | None, reader: FaceReader) -> Identi
     Args:
         path: The picture or video.
         side_px: Side of the crop; None keeps the resolution that the picture has.
-        reader: Reads faces.
+        reader: The networks that read faces.
 
     Raises:
         FaceError: The picture shows no face.
@@ -138,25 +141,26 @@ def own_side_px(transform: CropTransform, side_px: int) -> int:
         transform: From pixels of the picture to pixels of a crop.
         side_px: Side of that crop.
     """
-    spanned = side_px / float(np.sqrt(np.linalg.det(transform[:, :2])))
-    return _SIDE_MULTIPLE_PX * round(min(max(spanned, MIN_SIDE_PX), MAX_SIDE_PX) / _SIDE_MULTIPLE_PX)
+    source_side_px = side_px / float(np.sqrt(np.linalg.det(transform[:, :2])))
+    return _SIDE_MULTIPLE_PX * round(min(max(source_side_px, MIN_SIDE_PX), MAX_SIDE_PX) / _SIDE_MULTIPLE_PX)
 
 
 def read_identities(paths: Sequence[Path], side_px: int | None, reader: FaceReader) -> Identity:
     """Reads one or more photographs of a person as one identity; their order does not matter.
 
-    One of them is animated: of those that are about as sharp and frontal as the best, the one whose identity vector is
-    most similar to all others'. A `flow` talker warps its pixels, and its feature maps and own codes are kept. The
-    identity vector (for a `paper` talker the feature maps too) is averaged over all photographs, weighted by quality.
+    One of them is animated: among those about as sharp and frontal as the best one, the photograph whose identity
+    vector has the highest mean similarity to all. Its content, pose code and feature maps are kept, and a `flow` talker
+    warps its pixels. The identity vector (for a `paper` talker the feature maps too) is averaged over all photographs,
+    weighted by quality.
 
     Args:
         paths: The photographs, or videos, of which the first frame is taken.
         side_px: Side of the crop; None keeps the resolution that the photograph has.
-        reader: Reads faces.
+        reader: The networks that read faces.
 
     Raises:
         FaceError: A picture shows no face.
-        InputError: One cannot be read.
+        InputError: A picture cannot be read.
     """
     # Floating-point sums depend on their order, so the photographs are sorted by content.
     people = sorted((read_identity(path, side_px, reader) for path in paths), key=_digest)
@@ -178,12 +182,13 @@ def read_identities(paths: Sequence[Path], side_px: int | None, reader: FaceRead
 def _choose(quality: Float[np.ndarray, " people"], vectors: Float32[np.ndarray, "people vector"]) -> int:
     """Returns the index of the photograph to animate: of those about as good as the best, the most typical one.
 
-    Small differences in sharpness are chance; an unusual light or expression is not.
+    Similarity decides among them, because small differences in sharpness are chance, while an unusual light or
+    expression is not.
     """
-    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(1e-12))
+    units = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), np.float32(_MIN_NORM))
     similarity = (units @ units.T).mean(axis=1)
     similarity = np.where(quality >= _COMPARABLE_QUALITY * quality.max(), similarity, -np.inf)
-    # Of two photographs both are equally typical; then the better one is taken.
+    # Two photographs alone are always equally similar to each other, so the better one is taken.
     return int(np.where(similarity >= similarity.max() - _EQUAL_SIMILARITY, quality, -np.inf).argmax())
 
 
@@ -197,4 +202,4 @@ def _quality(person: Identity) -> float:
     middle = slice(len(grey) // _BORDER_SHARE, -len(grey) // _BORDER_SHARE)
     sharpness = float(cv2.Laplacian(grey[middle, middle], cv2.CV_32F).std())
     yaw, pitch, _ = person.own_deg
-    return (sharpness + 1e-3) * float(np.exp(-(yaw**2 + pitch**2) / _TURNED_DEG**2))
+    return (sharpness + _MIN_SHARPNESS) * float(np.exp(-(yaw**2 + pitch**2) / _TURNED_DEG**2))

@@ -8,15 +8,18 @@ from pcavs.errors import InputError
 from pcavs.spec import Missing
 
 Device = Literal["auto", "cpu", "cuda"]
+"""Where the networks run; `AnimateOptions.device` describes the values."""
 Compat = Literal["published"]
+"""Whose behaviour is reproduced; `FilmOptions.compat` describes it."""
 Turn = Literal["depth", "network"]
+"""What turns the head; `FilmOptions.turn` describes the values."""
 
 GATE_DB: Final = (-90.0, -10.0)
-"""Lowest and highest gate, in dB against the speech's own level."""
+"""Lowest and highest gate, in dB relative to the level of the speech. Tuned by hand; not measured."""
 ARTICULATION: Final = (0.4, 1.6)
 """Smallest and largest articulation. From about 1.6 on lips no longer meet (docs/decisions/0011)."""
 SIDE_PX: Final = (32, 2048)
-"""Smallest and largest side of a film, in pixels."""
+"""Smallest and largest side of a film, in pixels. Tuned by hand; not measured."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

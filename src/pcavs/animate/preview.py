@@ -16,12 +16,15 @@ from pcavs.types import Picture
 _ROWS, _COLUMNS = 3, 4
 """Tiles of the contact sheet."""
 _TILE_PX: Final = 256
-_PAPER_LEVEL: Final = 24
+"""Side of a tile."""
+_BACKGROUND_LEVEL: Final = 24
 """Grey level, 0 to 255, of tiles that stay empty."""
 _LABEL_COLOUR: Final = (255, 255, 255)
+"""RGB of a tile's time."""
 _LABEL_SCALE: Final = 0.5
+"""Font scale of a tile's time (OpenCV)."""
 _LABEL_LEFT_PX, _LABEL_BOTTOM_PX = 8, 10
-"""Place of a tile's time, from its left and bottom edge."""
+"""Distance of the time from the tile's left and bottom edge."""
 
 
 def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
@@ -50,12 +53,12 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
 
 
 def contact_sheet(film: Film) -> Picture:
-    """Returns tiles of up to twelve evenly spread frames, each with its time, showing the crop only."""
+    """Returns a sheet of up to twelve evenly spaced frames, each with its time; it shows the crop only, not pasted."""
     count = min(_ROWS * _COLUMNS, film.num_frames)
     moments = np.unique(np.linspace(0, film.num_frames - 1, count).round().astype(int)).tolist()
-    sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), _PAPER_LEVEL, np.uint8)
-    for place, (t, frame) in enumerate(zip(moments, film.rendered(moments), strict=True)):
-        row, column = divmod(place, _COLUMNS)
+    sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), _BACKGROUND_LEVEL, np.uint8)
+    for tile_index, (t, frame) in enumerate(zip(moments, film.rendered(moments), strict=True)):
+        row, column = divmod(tile_index, _COLUMNS)
         tile = np.ascontiguousarray(cv2.resize(frame, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
         label, origin = f"{frame_time_s(t):.2f} s", (_LABEL_LEFT_PX, _TILE_PX - _LABEL_BOTTOM_PX)
         cv2.putText(tile, label, origin, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, _LABEL_COLOUR, 1)

@@ -1,8 +1,8 @@
 """Renders the frames of one person: from the controls of a frame to its pixels.
 
-`DepthRenderer` (`turn="depth"`, the default of `flow` talkers) lets the network move lips and jaw of the photograph
-as it is, and turns the photograph's head by the depth of its landmarks. `NetworkRenderer` (`turn="network"`, and
-all `paper` talkers) leaves both to the network.
+`DepthRenderer` (`turn="depth"`, the default of `flow` talkers) takes only the motion of lips and jaw from the network,
+and turns the head by the depth of the photograph's landmarks. `NetworkRenderer` (`turn="network"`, and all `paper`
+talkers) takes both from the network.
 """
 
 from typing import Final, Protocol, runtime_checkable
@@ -27,7 +27,7 @@ from pcavs.runtime.base import FaceArrays, FieldArrays, Rendered, Runtime
 from pcavs.types import Picture
 
 _SAMPLING: Final = cv2.INTER_CUBIC
-"""Photographs are resampled by cubics, which keep skin and hair sharp."""
+"""Photographs are resampled bicubically, which keeps skin and hair sharp."""
 
 
 @runtime_checkable
@@ -35,7 +35,7 @@ class Renderer(Protocol):
     """Renders frames of one person."""
 
     margin_px: int
-    """Pixels that frames show beyond the crop on each side."""
+    """Width of the margin around the crop that frames include, on each side."""
 
     def frame(self, controls: Controls) -> Picture:
         """Renders one frame, RGB: the square crop with `margin_px` around it."""
@@ -55,9 +55,10 @@ def make_renderer(
     Args:
         runtime: The talker's networks.
         identity: The person.
-        turn: What turns the head; `paper` talkers always turn it by their network.
+        turn: What turns the head; ignored for `paper` talkers, whose network turns it.
         wide: Frames include a margin around the crop, if the renderer can.
-        segmenter: Segments the person, so that the background holds still; None lets what is near the head move along.
+        segmenter: Segments the person, so that the background holds still; None lets the background near the head move
+            with it.
     """
     if turns_by_depth(runtime, turn):
         return DepthRenderer(runtime, identity, wide=wide, segmenter=segmenter)
@@ -65,7 +66,10 @@ def make_renderer(
 
 
 class NetworkRenderer:
-    """Takes the head pose from the network, and does not blink: the networks have no control for eyelids."""
+    """Renders frames in which the network turns the head.
+
+    Eyelid closure is ignored, because the networks have no control for it.
+    """
 
     margin_px = 0
 
@@ -84,8 +88,8 @@ class FieldComposer:
     """Composes a frame from a `flow` generator's fields: warps the photograph and blends the painted colours in.
 
     Computes what `models.generator.compose` does, with three differences that together are below two levels of 255 on
-    smooth pictures: the photograph is sampled by cubics and not bilinearly, which keeps skin and hair sharp; OpenCV
-    rounds the sampled places to 1/32 pixel; the warped photograph and the colours are rounded to 8 bits before they
+    smooth pictures: the photograph is sampled bicubically instead of bilinearly; OpenCV rounds the sampled positions to
+    1/32 pixel; the warped photograph and the colours are rounded to 8 bits before they
     are blended.
     """
 
@@ -116,8 +120,9 @@ class FaceResizer:
         self._side_px = side_px
 
     def frame(self, rendered: Rendered) -> Picture:
-        """Returns one frame: rounded to 8 bits, then resized by cubics, or by area where it shrinks."""
+        """Returns one frame: rounded to 8 bits, then enlarged bicubically or reduced by area averaging."""
         assert isinstance(rendered, FaceArrays)
+        # 128 is 127.5 + 0.5: the conversion to integers truncates, so this rounds.
         face = (np.clip(rendered.face.transpose(1, 2, 0), -1, 1) * 127.5 + 128.0).astype(np.uint8)
         if face.shape[0] == self._side_px:
             return face
@@ -131,10 +136,10 @@ def _enlarged(field: np.ndarray, side_px: int) -> np.ndarray:
 
 
 class DepthRenderer:
-    """Lets the network move the lower face of a head that does not turn, and turns the head by depth.
+    """Renders frames in which the network moves the lower face and the depth map turns the head.
 
-    The network always gets the photograph's own pose code, with which its lips are best. Both warps are composed
-    before the photograph is sampled, once.
+    The network always takes the photograph's own pose code, for which its lips are best. Both warps are composed before
+    the photograph is sampled, so it is resampled once.
     """
 
     def __init__(self, runtime: Runtime, identity: Identity, *, wide: bool, segmenter: Segmenter | None) -> None:
@@ -165,7 +170,7 @@ class DepthRenderer:
         return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places))
 
     def _warped(self, photo: PaddedPhoto, places: Places) -> Picture:
-        """Samples the photograph at the places of the frame's cells; the background holds still."""
+        """Warps the photograph to one frame, and holds its background still if it was found."""
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
         moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
         return moved if self._background is None else self._background.composite(moved, columns, rows)
@@ -174,7 +179,7 @@ class DepthRenderer:
 def padded_photograph(identity: Identity) -> PaddedPhoto:
     """Returns the crop with `margin_px` of the photograph around it.
 
-    Outside the photograph its edge is repeated and blurred.
+    Outside the photograph its edge pixels are repeated and blurred.
     """
     side_px = identity.picture.shape[0]
     padding_px = margin_px(side_px)

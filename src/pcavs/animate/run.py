@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import time
 from pathlib import Path
+from typing import Final
 
 from pcavs.animate.film import Film, open_writer
 from pcavs.animate.options import AnimateOptions
@@ -16,25 +17,32 @@ from pcavs.types import Progress
 
 logger = logging.getLogger(__name__)
 
+_MIN_DURATION_S: Final = 1e-9
+"""Smallest duration that a number of frames is divided by; it keeps a division from 0."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a finished film is; `--json` prints it."""
+    """Facts about a finished film; `--json` prints them."""
 
     out: str
+    """Path of the film."""
     frames: int
+    """Number of frames."""
     seconds: float
     """Length of the film."""
     fps: int
+    """Frames a second."""
     offset: int
     """Frames by which the picture is ahead of the sound: 0, or 2 with `--compat published`."""
     size: int
     """Side of the rendered crop in pixels; the film itself is larger with `--full-frame`."""
     seed: int
+    """Seed of the blinks."""
     took_s: float
     """Seconds from the start of the command to the finished file."""
     rendered_per_s: float
-    """Frames rendered and written a second, without the time for loading and reading."""
+    """Frames rendered and written per second, without the time for loading weights and reading inputs."""
     runtime: str
     """Library, device and arithmetic."""
     weights: str
@@ -42,7 +50,7 @@ class Summary:
     digest: str
     """SHA-256 of the weights."""
     notes: tuple[str, ...]
-    """What a user may want to know, one line each."""
+    """Messages for the user, one line each."""
 
     def line(self) -> str:
         """Returns the summary as a sentence."""
@@ -99,7 +107,7 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
         size=film.side_px,
         seed=options.seed,
         took_s=round(ended - started, 3),
-        rendered_per_s=round(film.num_frames / max(ended - began, 1e-9), 2),
+        rendered_per_s=round(film.num_frames / max(ended - began, _MIN_DURATION_S), 2),
         runtime=talker.runtime.description,
         weights=talker.name,
         digest=talker.digest,

@@ -13,12 +13,14 @@ from pcavs.media.espeak import synthesise
 from pcavs.media.files import write_wav
 
 _MAX_CHARACTERS: Final = 20_000
-"""Longest text that is spoken: about 20 minutes."""
+"""Longest text that is spoken: about 20 minutes. Tuned by hand; not measured."""
 
 
 @contextlib.contextmanager
 def with_driving_audio(options: AnimateOptions) -> Generator[AnimateOptions]:
-    """Yields options whose `audio` is set; a spoken text is a temporary file that is removed when the block ends.
+    """Yields options whose `audio` is set.
+
+    The audio of a spoken text is a temporary file, which is removed when the block ends.
 
     Raises:
         InputError: There is neither audio nor a text, or both; or the text cannot be spoken.

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Final
 
 import pcavs
 from pcavs.animate.compose.dub import MouthPaster
@@ -28,11 +29,12 @@ from pcavs.weights.bundle import load_bundle
 from pcavs.weights.locate import Weights, find_weights
 from pcavs.weights.networks import read_networks
 
-_NEEDS_TORCH = 'needs torch; pip install "pcavs[train]"'
+_NEEDS_TORCH: Final = 'needs torch; pip install "pcavs[train]"'
+"""End of the message about weights or a device that only torch can run."""
 
 
 def no_progress(*_: object) -> None:
-    """Ignores reports of progress."""
+    """Ignores progress; used where no progress callback is given."""
 
 
 class Talker:
@@ -47,15 +49,16 @@ class Talker:
         calibration: PoseMap | None = None,
         segmenter: Segmenter | None = None,
     ) -> None:
-        """Takes its parts; `load_talker` builds them.
+        """Stores the parts, which `load_talker` builds.
 
         Args:
             runtime: The talker's networks.
             landmarker: Finds faces and their landmarks.
             name: Name of the weights.
             digest: SHA-256 of the weights.
-            calibration: Measured angles of the network's turns, if there are any.
-            segmenter: Segments people, so that backgrounds hold still; None lets what is near the head move along.
+            calibration: Measured map from rotations of the pose code to rotations of the face, if there is one.
+            segmenter: Segments people, so that backgrounds hold still; None lets the background near the head move with
+                it.
         """
         self.runtime = runtime
         self.name, self.digest, self.segmenter = name, digest, segmenter
@@ -83,7 +86,7 @@ class Talker:
         seed: int = 0,
         compat: Compat | None = None,
     ) -> Film:
-        """Makes a picture speak. Reads and encodes everything; frames are rendered when they are iterated over.
+        """Makes a picture speak: reads and encodes all inputs; frames are rendered when they are iterated over.
 
         Args:
             identity: Picture of the person, or a video, of which the first frame is taken.
@@ -136,7 +139,7 @@ class Talker:
         )
 
     def film(self, options: FilmOptions, progress: Progress = no_progress) -> Film:
-        """Reads and encodes everything that a film needs; its frames are rendered when they are iterated over.
+        """Reads and encodes all inputs of a film; its frames are rendered when they are iterated over.
 
         Args:
             options: Settings of the film.
@@ -182,7 +185,7 @@ class Talker:
     def _mouth_paster(
         self, options: FilmOptions, policy: TrackPolicy, paste_target: PasteTarget | None
     ) -> Callable[[], MouthPaster] | None:
-        """Returns a function that makes a mouth paster, if a video of the person is dubbed; otherwise None."""
+        """Returns a function that makes a mouth paster if a video of the person is dubbed, None otherwise."""
         if options.pose is not None or not isinstance(paste_target, VideoTarget):
             return None
         choice = TrackPolicy(choice=policy.choice)
@@ -194,7 +197,10 @@ class Talker:
         return make
 
     def tags(self, options: FilmOptions) -> dict[str, str]:
-        """Returns the film's metadata: that it is synthetic, and what made it. No setting removes it."""
+        """Returns the film's metadata: that it is synthetic, and with which version, weights and seed it was made.
+
+        No setting removes these tags.
+        """
         made_by = (
             f"pcavs {pcavs.__version__}",
             f"weights {self.name} sha256:{self.digest}",
@@ -217,7 +223,7 @@ def sound_track(options: FilmOptions) -> SoundTrack:
 
 
 def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
-    """Loads the weights for a device, and the face networks.
+    """Loads weights into the runtime of a device, and loads the face networks.
 
     Args:
         place: A bundle or a network folder; None is the talker in the package.

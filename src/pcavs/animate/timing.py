@@ -1,8 +1,8 @@
 """How a film is laid out in time and space: its frames, mel windows, pose order and crops.
 
 `DefaultTiming` is this project's own; `PublishedTiming` repeats the published code's, defects included, for
-`--compat published`. The choice is made once for each film, and no other code asks which of the two it is.
-See docs/decisions/0003.
+`--compat published`. The choice is made once for each film, and no other code distinguishes the two. See
+docs/decisions/0003.
 """
 
 from collections.abc import Iterator
@@ -30,15 +30,17 @@ from pcavs.spec import CropSpec, MelSpec, TalkerSpec
 from pcavs.types import CropTransform, Mel, Picture, Waveform
 
 Meshes: TypeAlias = Float32[np.ndarray, "time 478 3"]
+"""Landmarks of a face in consecutive frames, in pixels of the frames."""
 
 _SMOOTHING_KERNEL: Final = np.array([1, 4, 6, 4, 1], np.float64) / 16
 """Binomial low-pass for pose codes. It keeps 97 % of a motion's size at 1 Hz and 88 % at 2 Hz, and halves white noise
 (computed)."""
 _PLACEMENT_S: Final = 60.0
-"""Seconds of a pose video whose average face places the crop: the whole track of a longer video would have to be held
-in memory."""
+"""Length of the part of a pose video whose mean landmarks place the crop: its track is held in memory. Tuned by hand;
+not measured."""
 _LARGEST_SIDE_PX: Final = 1280
-"""Larger side to which the frames of pose videos are reduced: the networks' crop needs no larger face."""
+"""Larger side to which the frames of pose videos are reduced: the networks' crops are smaller.
+Tuned by hand; not measured."""
 
 
 @runtime_checkable
@@ -52,7 +54,7 @@ class Timing(Protocol):
     policy: TrackPolicy
     """How a face is followed through a video."""
     placement_s: float | None
-    """Seconds of a pose video whose average face places the crop; None is all of it."""
+    """Length, from its start, of the part of a pose video whose mean landmarks place the crop; None is all of it."""
     lead_bins: int
     """Silent mel bins in front of the speech. Frame k's window begins at bin 4 k of the mel with these bins."""
     largest_side_px: int | None
@@ -94,10 +96,10 @@ class Timing(Protocol):
 
 
 def choose_timing(compat: Compat | None, spec: TalkerSpec) -> Timing:
-    """Returns the timing that a user asked for.
+    """Returns the timing for the setting `compat`.
 
     Raises:
-        InputError: The published timing was asked for, and the talker is not a `paper` talker.
+        InputError: `compat` is set, and the talker is not a `paper` talker.
     """
     if compat is None:
         return DefaultTiming()
@@ -136,18 +138,18 @@ class DefaultTiming:
         return bounce_index(t, num_poses)
 
     def smooth(self, codes: PoseCodes) -> PoseCodes:
-        """Low-passes the codes with a five-frame binomial kernel without delay; the ends are repeated."""
-        reach = len(_SMOOTHING_KERNEL) // 2
-        padded = np.pad(codes.astype(np.float64), ((reach, reach), (0, 0)), mode="edge")
+        """Low-passes the codes with a centred five-frame binomial kernel, so without lag; end frames are repeated."""
+        radius = len(_SMOOTHING_KERNEL) // 2
+        padded = np.pad(codes.astype(np.float64), ((radius, radius), (0, 0)), mode="edge")
         smooth = sum(weight * padded[shift : shift + len(codes)] for shift, weight in enumerate(_SMOOTHING_KERNEL))
         return np.asarray(smooth, np.float32)
 
     def crop_transforms(self, meshes: Meshes, crop: CropSpec, side_px: int) -> Iterator[CropTransform]:
-        """Yields the same transform for every frame: what the head does inside the crop is its pose."""
+        """Yields the same transform for every frame: the head's motion inside the crop is part of its pose."""
         return repeat(clip_transform(meshes, crop, side_px))
 
     def crop(self, picture: Picture, transform: CropTransform, side_px: int) -> Square:
-        """Resamples by cubics, averaging first where it shrinks; outside the picture its edge is repeated."""
+        """Resamples bicubically, after area averaging if it shrinks the picture; repeats the picture's edge outside."""
         return crop_picture(picture, transform, side_px)
 
 

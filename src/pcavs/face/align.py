@@ -31,7 +31,7 @@ _PUBLISHED_TEMPLATE: Final = ((87.0, 59.0), (137.0, 59.0), (112.0, 120.0))
 _PUBLISHED_MOMENTUM: Final = 0.2
 """Coefficient of the exponential moving average of the mouth shift: weight of the previous frame's shift."""
 _SECOND_CROP: Final = (slice(0, 192), slice(16, 208))
-"""Rows and columns of the 224 that the published data loader keeps."""
+"""Rows and columns of the 224 x 224 crop that the published data loader keeps."""
 
 
 def alignment_points(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, "time 3 2"]:
@@ -81,7 +81,7 @@ def published_mesh_transforms(meshes: Float32[np.ndarray, "time 478 3"]) -> Floa
 def published_crop(picture: Picture, transform: CropTransform, side_px: int) -> Square:
     """Cuts the aligned crop as the published code does: to 224 px, from it the second crop of 192 px, to `side_px`.
 
-    Both steps interpolate linearly, without averaging where they shrink; outside of the picture is black.
+    Both steps interpolate bilinearly, without averaging where they shrink; outside the picture the crop is black.
 
     Args:
         picture: RGB, at its own size.
@@ -118,6 +118,25 @@ def invert(transform: CropTransform) -> CropTransform:
     return np.column_stack([linear, -linear @ transform[:, 2]])
 
 
+def covered_box(
+    to_picture: CropTransform, side_px: int, picture: Picture, margin_px: float = 0.0
+) -> tuple[int, int, int, int]:
+    """Returns the smallest box (x0, y0, x1, y1) of a picture's pixels around a crop, at least one pixel large.
+
+    Args:
+        to_picture: From crop pixels to picture pixels.
+        side_px: Side of the crop.
+        picture: The picture, to which the box is clipped.
+        margin_px: Further margin on each side, in pixels of the picture.
+    """
+    corners = np.array([[-0.5, -0.5], [side_px, -0.5], [-0.5, side_px], [side_px, side_px]])
+    places = corners @ to_picture[:, :2].T + to_picture[:, 2]
+    height, width = picture.shape[:2]
+    x0, y0 = np.clip(np.floor(places.min(axis=0) - margin_px), 0, [width - 1, height - 1]).astype(int)
+    x1, y1 = np.clip(np.ceil(places.max(axis=0) + margin_px) + 1, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    return int(x0), int(y0), int(x1), int(y1)
+
+
 def apply_transform(
     transform: CropTransform, meshes: Float32[np.ndarray, "time 478 3"]
 ) -> Float32[np.ndarray, "time 478 3"]:
@@ -128,7 +147,7 @@ def apply_transform(
 
 
 def _similarity(source: Float[np.ndarray, "points 2"], target: Float[np.ndarray, "points 2"]) -> CropTransform:
-    """Computes the similarity of least squares; in the plane it is a complex factor and a translation.
+    """Computes the least-squares similarity transform; in the plane it is a complex factor and a translation.
 
     Reference: Umeyama, "Least-squares estimation of transformation parameters between two point patterns", 1991.
     """
@@ -159,13 +178,7 @@ def _reduced(
     Returns:
         The reduced part, and the transform from its pixels to crop pixels.
     """
-    height, width = picture.shape[:2]
-    corners = np.array([[-0.5, -0.5], [side_px, -0.5], [-0.5, side_px], [side_px, side_px]])
-    back = invert(transform)
-    shown = corners @ back[:, :2].T + back[:, 2]
-    margin = _MARGIN_CROP_PX * shrink
-    x0, y0 = np.clip(np.floor(shown.min(axis=0) - margin), 0, [width - 1, height - 1]).astype(int)
-    x1, y1 = np.clip(np.ceil(shown.max(axis=0) + margin) + 1, [x0 + 1, y0 + 1], [width, height]).astype(int)
+    x0, y0, x1, y1 = covered_box(invert(transform), side_px, picture, _MARGIN_CROP_PX * shrink)
     size = (max(1, round((x1 - x0) / shrink)), max(1, round((y1 - y0) / shrink)))
     small = cv2.resize(picture[y0:y1, x0:x1], size, interpolation=cv2.INTER_AREA)
 

@@ -43,6 +43,10 @@ _MARGIN_WINDOW: Final = 1.6
 it, as the detector expects. Tuned by hand."""
 _MIN_WINDOW_PX: Final = _DETECTOR_PX / 2
 """Side of the smallest search window: a smaller one would be enlarged more than twice."""
+_MIN_AREA_PX2: Final = 1e-9
+"""Smallest area that an overlap is divided by; it keeps a division from 0."""
+_ROUNDING: Final = 1e-6
+"""Share of a tile's step by which rounding errors may exceed a whole number of tiles."""
 _MAX_LOGIT: Final = 100.0
 """Limit of the logits, against overflow in the exponential."""
 
@@ -180,7 +184,7 @@ def overlap(first: Box, second: Box) -> float:
     low, high = np.maximum(first[:2], second[:2]), np.minimum(first[2:], second[2:])
     shared = np.prod(np.maximum(high - low, 0))
     areas = np.prod(first[2:] - first[:2]) + np.prod(second[2:] - second[:2])
-    return float(shared / max(areas - shared, 1e-9))  # two boxes without area do not overlap
+    return float(shared / max(areas - shared, _MIN_AREA_PX2))  # 0 for two boxes without area
 
 
 def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "bf16"]) -> ov.CompiledModel:
@@ -230,7 +234,7 @@ def _search_windows(width: int, height: int) -> list[list[Float[np.ndarray, "3"]
 
 def _tile_centres(length: int, side: float) -> list[float]:
     """Computes the centres of tiles that cover a length and overlap by at least half."""
-    count = 1 + int(np.ceil((length - side) / (side / 2) - 1e-6))
+    count = 1 + int(np.ceil((length - side) / (side / 2) - _ROUNDING))
     return list(np.linspace(side / 2, length - side / 2, count)) if count > 1 else [length / 2]
 
 

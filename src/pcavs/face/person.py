@@ -14,7 +14,9 @@ from pcavs.types import Picture
 PERSON_PX: Final = 256
 """Side of the network's input, and of the mask."""
 _NETWORK: Final = "selfie_segmentation.tflite"
+"""File of the network without its last layer."""
 _LAST_LAYER: Final = "selfie_segmentation_last.npz"
+"""File of the last layer's weights."""
 
 
 class PersonSegmenter:

@@ -48,8 +48,6 @@ LEFT_EYE: Final = (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 14
 RIGHT_EYE: Final = (362, 398, 384, 385, 386, 387, 388, 466, 263, 249, 390, 373, 374, 380, 381, 382)
 """Polygon, from the inner corner along the upper lid."""
 
-EYES: Final = LEFT_EYE + RIGHT_EYE
-BROWS: Final = (70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276)
 IRISES: Final = tuple(range(468, 478))
 """The left iris, then the right one: each is its centre, then its right, top, left and bottom."""
 _MIRRORED_IRISES: Final = (473, 476, 475, 474, 477, 468, 471, 470, 469, 472)
@@ -65,6 +63,7 @@ INNER_MOUTH_EIGHT: Final = (78, 81, 13, 311, 308, 402, 14, 178)
 """Stand-ins for points 60 to 67 of the 68-point scheme."""
 
 _UPPER_INNER_LIP, _LOWER_INNER_LIP = 13, 14
+"""Middles of the inner edges of the lips."""
 
 
 def mouth_opening(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, " time"]:

@@ -17,11 +17,14 @@ from pcavs.head.grid import WIDE
 from pcavs.types import Mesh, Picture
 
 Matte = Float32[np.ndarray, "side side"]
+"""Share of person in each pixel of the padded photograph, 0 to 1."""
 CoarseMatte = Float32[np.ndarray, "coarse coarse"]
+"""The same over the padded photograph, at the resolution of the segmentation network."""
 Coordinates = Float32[np.ndarray, "rows columns"]
+"""x or y in pixels of the padded photograph."""
 
 _MAX_GUIDE_PX: Final = 384
-"""Largest side at which the guided filter is computed, for speed."""
+"""Largest side at which the guided filter is computed, for speed. Tuned by hand; not measured."""
 _GUIDE_RADIUS_CELLS: Final = 3.0
 """Radius of the guided filter: how far the outline may be moved to an edge. Chosen by eye."""
 _GUIDE_EPSILON: Final = 1e-4
@@ -35,23 +38,24 @@ _MIN_FACE_SHARE: Final = 0.9
 """Mean share of person within the face below which the segmentation is not trusted, as in some drawings. Tuned by hand;
 not measured."""
 _SOFT_RIM_PX: Final = 9
-"""Diameter by which the connected person is dilated, in pixels of the segmentation, to keep its soft rim."""
+"""Diameter by which the connected person is dilated, in pixels of the segmentation, to keep its soft rim. Tuned
+by hand; not measured."""
 _CONTACT_CELLS: Final = 1.0
-"""Width of a band around the person that is inpainted, too, as it holds stray hairs. Chosen by eye."""
+"""Width of the band around the person that is inpainted as well, because it holds stray hairs. Chosen by eye."""
 _KEPT_BLUR_CELLS: Final = 0.5
 """Standard deviation of the blur of the seam between photograph and inpainted background. Chosen by eye."""
 _STRAND_CELLS: Final = 2.5
-"""Radius of the median filter that takes strands of hair out of the background near the person; whatever it removes
-moves with the head. Chosen by eye."""
+"""Radius of the median filter that removes strands of hair from the background near the person; what it removes moves
+with the head. Chosen by eye."""
 _STRAND_REACH_CELLS: Final = 9.0
-"""Distance from the person over which that filter's effect falls to nothing. Chosen by eye."""
+"""Distance from the person over which the effect of that filter falls to 0. Chosen by eye."""
 _INPAINT_PX: Final = 256
-"""Side at which the background is inpainted, for speed."""
+"""Side at which the background is inpainted, for speed. Tuned by hand; not measured."""
 _INPAINT_RADIUS_PX: Final = 4.0
 """Radius of the neighbourhood from which Telea's method takes colours. Chosen by eye."""
 _INPAINT_GUARD_PX: Final = 2
-"""Pixels by which the inpainted area is enlarged: begun at the outline, inpainting smears the colour of hair over the
-wall (dev/LOG.md)."""
+"""Pixels by which the inpainted area is enlarged: inpainting that begins at the outline smears the colour of hair over
+the wall (dev/LOG.md)."""
 
 
 @runtime_checkable
@@ -59,7 +63,7 @@ class Segmenter(Protocol):
     """Separates people from the background; `face.person.PersonSegmenter` is one."""
 
     def person_mask(self, picture: Picture) -> CoarseMatte:
-        """Returns the share of person in each pixel, 0 to 1, at a resolution of its own."""
+        """Returns the share of person in each pixel, 0 to 1, at a resolution that the segmenter chooses."""
         ...
 
 
@@ -80,12 +84,12 @@ class Background:
     def composite(self, frame: Picture, columns: Coordinates, rows: Coordinates) -> Picture:
         """Returns a frame with the background held still.
 
-        The result is frame - warped (background x share) + background x warped share, where share is that of background
-        in a pixel of the photograph.
+        The result is frame - warped (plate x share) + plate x warped share, where share is the share of background in
+        each pixel of the photograph.
 
         Args:
             frame: The warped photograph: the crop with the same margin on each side.
-            columns: x of the photograph's pixel that each pixel of the frame shows.
+            columns: x of the pixel of the padded photograph that each pixel of the frame shows.
             rows: y of the same.
         """
         warped = cv2.remap(self._weighted, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -102,10 +106,10 @@ def find_background(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segm
         photo: The padded photograph.
         mesh: Landmarks in pixels of the crop, without its padding.
         padding_px: Width of the padding on each side.
-        segmenter: Finds people.
+        segmenter: Segments people.
 
     Returns:
-        The background; None without a segmenter, or where it does not take the face for a person.
+        The background; None without a segmenter, or if it does not classify the face as person.
     """
     if segmenter is None:
         return None
@@ -127,16 +131,16 @@ def _connected(coarse: CoarseMatte, face: UInt8[np.ndarray, "coarse coarse"]) ->
 
 
 def _weigh(picture: UInt8[np.ndarray, "rows columns 3"], share: UInt8[np.ndarray, "rows columns"]) -> Picture:
-    """Multiplies a picture by shares of 255. One function, so that equal inputs cancel to the bit in `composite`."""
+    """Multiplies a picture by shares of 255; one function for both terms of `composite`, so that equal ones cancel."""
     return np.asarray(cv2.multiply(picture, cv2.merge([share] * 3), scale=1 / 255), np.uint8)
 
 
 def _make_plate(photo: Picture, share: UInt8[np.ndarray, "side side"]) -> Picture:
-    """Returns the photograph without the person: inpainted at low resolution, and freed of strands of hair near it.
+    """Returns the photograph without the person: inpainted at low resolution, with strands of hair near it removed.
 
     Args:
         photo: The photograph.
-        share: Of background in each pixel, 0 to 255.
+        share: Share of background in each pixel, 0 to 255.
     """
     cell_px = len(photo) / WIDE
     side = 2 * round(_CONTACT_CELLS * cell_px) + 1
@@ -149,7 +153,8 @@ def _make_plate(photo: Picture, share: UInt8[np.ndarray, "side side"]) -> Pictur
     filled = cv2.resize(filled, (len(photo), len(photo)), interpolation=cv2.INTER_LINEAR)
     kept = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _KEPT_BLUR_CELLS * cell_px) * known
     plate = cv2.blendLinear(photo, filled, kept, 1 - kept)
-    # Strands of hair that were classified as background would stay behind as ghosts. They are thinner than the median.
+    # Strands of hair that were classified as background would stay behind when the head moves. They are thinner than
+    # the window of the median.
     filtered = cv2.medianBlur(plate, 2 * round(_STRAND_CELLS * cell_px) + 1)
     near = 1 - cv2.distanceTransform(known, cv2.DIST_L2, 5) / np.float32(_STRAND_REACH_CELLS * cell_px)
     near = near.clip(0, 1).astype(np.float32)

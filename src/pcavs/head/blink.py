@@ -33,7 +33,9 @@ _MIN_OPENING: Final = 0.12
 """Opening, as a share of the eye's width, below which an eye counts as shut in the photograph and is left alone. Tuned
 by hand; not measured."""
 _MIN_EYE_PX: Final = 4
-"""Width below which an eye is left alone, as in a profile."""
+"""Width below which an eye is left alone, as in a profile. Tuned by hand; not measured."""
+_LID_POINTS: Final = 9
+"""Points of an eye's polygon from corner to corner along the upper lid."""
 _STRETCH: Final = 1.6
 """Height of the skin above the lid that is stretched, in openings of the eye; it ends at the brow at the latest. Chosen
 by eye."""
@@ -42,10 +44,11 @@ _MIN_STRETCH: Final = 0.5
 _LASHES: Final = 0.14
 """Thickness of the dark line of the lashes, in openings: it moves without being stretched. Chosen by eye."""
 _LID_EDGE: Final = 0.03
-"""What lies below the lid's edge and moves with it, in openings; with more the white of the eye would move along.
-Chosen by eye."""
+"""Height of the strip below the lid's edge that moves with the lid, in openings; a higher one would move the white of
+the eye. Chosen by eye."""
 _OVERSHOOT: Final = 1.06
-"""How far a shut lid moves, in openings: over the wet rim of the lower lid. Chosen by eye."""
+"""Distance that a shut lid has moved, in openings: above 1, so that it covers the wet rim of the lower lid. Chosen by
+eye."""
 _LEFT_BROW: Final = (46, 53, 52, 65, 55)
 """Landmarks along the lower edge of the brow at the picture's left, from left to right. Brows do not move in a
 blink."""
@@ -68,7 +71,7 @@ def blink_track(num_frames: int, seed: int) -> Float32[np.ndarray, " time"]:
         )
         first = round(at_s * FRAME_RATE)
         if first + len(BLINK) > num_frames:
-            return closure  # half a blink would end the film with half-shut eyes
+            return closure  # a cut-off blink would end the film with half-shut eyes
         closure[first : first + len(BLINK)] = BLINK
 
 
@@ -98,14 +101,14 @@ class Eyelids:
         """
         self._picture = picture
         points = mesh[:, :2].astype(np.float64) + padding_px
-        both = ((LEFT_EYE, _LEFT_BROW), (RIGHT_EYE, _RIGHT_BROW))
-        eyes = (_find_eye(points[list(outline)], points[list(brow)], picture.shape) for outline, brow in both)
+        polygons = ((LEFT_EYE, _LEFT_BROW), (RIGHT_EYE, _RIGHT_BROW))
+        eyes = (_find_eye(points[list(outline)], points[list(brow)], picture.shape) for outline, brow in polygons)
         self._eyes = [eye for eye in eyes if eye is not None]
 
     def close(self, closure: float) -> Picture:
         """Returns the picture with its eyelids closed, 0 (as they are) to 1 (shut).
 
-        For a closure of 0 it returns the picture itself, not a copy: do not change what it returns.
+        For a closure of 0 the result is the picture itself, not a copy, so callers must not change it.
         """
         if closure <= 0 or not self._eyes:
             return self._picture
@@ -123,13 +126,13 @@ def _find_eye(
     Args:
         outline: The eye's polygon from its left corner over the upper lid, in pixels.
         brow: Lower edge of the brow, from left to right.
-        shape: Of the picture.
+        shape: Shape of the picture.
     """
-    upper, lower = outline[:9], np.concatenate([outline[8:], outline[:1]])[::-1]
+    upper, lower = outline[:_LID_POINTS], np.concatenate([outline[_LID_POINTS - 1 :], outline[:1]])[::-1]
     width = float(upper[-1, 0] - upper[0, 0])
     low, high = int(np.ceil(upper[0, 0])), int(np.floor(upper[-1, 0])) + 1
     if width < _MIN_EYE_PX or (np.diff(upper[:, 0]) <= 0).any() or (np.diff(lower[:, 0]) <= 0).any():
-        return None  # seen from the side, a lid is no function of the column
+        return None  # seen from the side, a lid passes some columns twice
     columns = np.arange(low, high)
     edge = np.interp(columns, upper[:, 0], upper[:, 1])
     opening = (np.interp(columns, lower[:, 0], lower[:, 1]) - edge).clip(0)

@@ -21,6 +21,7 @@ from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
 
 Grid = Float32[np.ndarray, "wide wide"]
+"""One value for each cell of the grid, margin included."""
 
 DEPTH_GAIN: Final = 1.4
 """Factor on all depths. Measured with a face tracker on rendered turns (dev/LOG.md, "Noses hide cheeks"): with the
@@ -54,7 +55,8 @@ edge at 35 degrees, because hair and background fall into the same cell. Chosen 
 _RIM_CM: Final = 2.5
 """Distance inwards from the outline over which one slope limit changes into the other. Chosen by eye."""
 _MAX_FILL_CELLS: Final = 60
-"""Iterations of the slope limit; each carries depth one cell on. More than the face's half width (about 40 cells)."""
+"""Largest number of iterations of the slope limit; each propagates depth by one cell. More than half the width of a
+face (about 40 cells)."""
 
 _TRIANGLE_OVERLAP: Final = 0.02
 """Barycentric coordinate by which triangles are enlarged, so that no cell falls between two neighbours."""
@@ -66,16 +68,16 @@ _CHIN: Final = 152
 """Landmark at the chin's tip."""
 
 _ABOVE_START_CM: Final = 2.0
-"""Height over the head's origin from which on places begin to count as above the forehead. Chosen by eye."""
+"""Height over the head's origin from which places begin to count as above the forehead. Chosen by eye."""
 _ABOVE_LENGTH_CM: Final = 5.0
-"""Height over `_ABOVE_START_CM` at which they count fully. Chosen by eye."""
+"""Height above `_ABOVE_START_CM` at which they count fully. Chosen by eye."""
 _NECK_START_CM: Final = 3.0
 """Height over the chin at which the matte begins to treat places as neck. Chosen by eye."""
 _NECK_LENGTH_CM: Final = 4.0
-"""Distance below that at which it treats them as neck fully. Chosen by eye."""
+"""Distance below that height at which it treats places fully as neck. Chosen by eye."""
 _MATTE_REACH_CM: Final = (2.0, 3.0, -2.0)
-"""Distance from the face's outline up to which places follow the head fully: beside the face, what is added above the
-forehead, where hair is high, and what is added at the neck. Chosen by eye."""
+"""Distance from the face's outline up to which places follow the head fully: beside the face; increment above the
+forehead, where hair is high; increment at the neck. Chosen by eye."""
 _MATTE_FALL_CM: Final = (4.5, 2.5, 1.5)
 """Distance over which the matte then falls to 0, in the same three parts. Chosen by eye."""
 _MATTE_BLUR_CM: Final = 0.8
@@ -118,13 +120,15 @@ def make_depth_map(mesh: Mesh, side_px: int) -> DepthMap:
         mesh: Landmarks in pixels of the crop.
         side_px: Side of the crop.
     """
-    mapped = _rasterise_mesh(mesh, side_px)
+    face_depth = _rasterise_mesh(mesh, side_px)
     rows, columns = (axis.astype(np.float32) for axis in np.mgrid[0:WIDE, 0:WIDE])
-    unit = np.float32(mapped.cells_per_cm)
-    x, y = ((axis - np.float32(zero)) / unit for axis, zero in zip((columns, rows), mapped.origin, strict=True))
-    outside_cm, inside_cm = (_distance_cm(part, mapped.cells_per_cm) for part in (~mapped.face, mapped.face))
-    depth = _limit_slope(DEPTH_GAIN * _extend_outside(mapped, outside_cm, y), inside_cm, mapped.cells_per_cm)
-    return DepthMap(depth, _matte(outside_cm, y, mapped), mapped.face, x, y, mapped.cells_per_cm)
+    unit = np.float32(face_depth.cells_per_cm)
+    x, y = ((axis - np.float32(origin)) / unit for axis, origin in zip((columns, rows), face_depth.origin, strict=True))
+    outside_cm, inside_cm = (
+        _distance_cm(part, face_depth.cells_per_cm) for part in (~face_depth.face, face_depth.face)
+    )
+    depth = _limit_slope(DEPTH_GAIN * _extend_outside(face_depth, outside_cm, y), inside_cm, face_depth.cells_per_cm)
+    return DepthMap(depth, _matte(outside_cm, y, face_depth), face_depth.face, x, y, face_depth.cells_per_cm)
 
 
 def _rasterise_mesh(mesh: Mesh, side_px: int) -> _FaceDepth:
@@ -133,10 +137,11 @@ def _rasterise_mesh(mesh: Mesh, side_px: int) -> _FaceDepth:
     unit = cells_per_cm(pose.scale_px_per_cm[0], side_px)
     face = canonical_face()
     points = crop_cells(mesh[: len(face.vertices_cm), :2].astype(np.float64), side_px) + MARGIN
-    # The mesh's depth has no origin of its own; the rigid points of the canonical head, in its pose, give it one.
+    # The depth of a mesh has an arbitrary origin: it is set so that the mean depth of the rigid points is that of the
+    # canonical head in the same pose.
     rigid = face.vertices_cm[list(RIGID)].mean(axis=0)
-    zero = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
-    depths = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - zero) / px_per_cell(side_px) / unit
+    origin_z = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
+    depths = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - origin_z) / px_per_cell(side_px) / unit
     buffer = np.full((WIDE, WIDE), _EMPTY, np.float32)
     for corners in face.triangles:
         _draw_triangle(buffer, points[corners], depths[corners])
@@ -163,24 +168,24 @@ def _draw_triangle(buffer: Grid, corners: Float[np.ndarray, "3 2"], depths: Floa
 
 
 def _distance_cm(part: Bool[np.ndarray, "wide wide"], cells_per_cm: float) -> Grid:
-    """Returns the distance of each cell of a part to the nearest cell outside of the part; 0 outside of it."""
+    """Returns the distance of each cell of a mask to the nearest cell outside the mask; 0 outside it."""
     distance = cv2.distanceTransform(part.astype(np.uint8), cv2.DIST_L2, 5)
     return np.asarray(distance / cells_per_cm, np.float32)
 
 
-def _extend_outside(mapped: _FaceDepth, outside_cm: Grid, y_cm: Grid) -> Grid:
-    """Extends the depth beyond the face's outline: from that of the nearest face cell to that of ears or crown."""
-    empty = (~mapped.face).astype(np.uint8)
+def _extend_outside(face_depth: _FaceDepth, outside_cm: Grid, y_cm: Grid) -> Grid:
+    """Extends the depth outside the face: it falls from that of the nearest face cell to that of ears or crown."""
+    empty = (~face_depth.face).astype(np.uint8)
     labels = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)[1].astype(int)
     nearest = np.zeros(int(labels.max()) + 1, np.float32)
-    nearest[labels[mapped.face]] = mapped.depth_cm[mapped.face]
+    nearest[labels[face_depth.face]] = face_depth.depth_cm[face_depth.face]
     fallen = smoothstep(outside_cm / _FALL_CM)
     around_cm = _EAR_DEPTH_CM + (_CROWN_DEPTH_CM - _EAR_DEPTH_CM) * _above_forehead(y_cm)
     depth = nearest[labels] * (1 - fallen) + around_cm * fallen
     # Cells with the same nearest face cell form rays, which show as streaks: they are blurred away from the outline.
-    blurred = _blur(depth, _STREAK_BLUR_CM * mapped.cells_per_cm)
+    blurred = _blur(depth, _STREAK_BLUR_CM * face_depth.cells_per_cm)
     share = (outside_cm / _STREAK_BLEND_CM).clip(0, 1)
-    return _blur(depth * (1 - share) + blurred * share, _SURFACE_BLUR_CM * mapped.cells_per_cm)
+    return _blur(depth * (1 - share) + blurred * share, _SURFACE_BLUR_CM * face_depth.cells_per_cm)
 
 
 def _limit_slope(depth: Grid, inside_cm: Grid, cells_per_cm: float) -> Grid:
@@ -199,22 +204,22 @@ def _limit_slope(depth: Grid, inside_cm: Grid, cells_per_cm: float) -> Grid:
     return _blur(depth, _FILLED_BLUR * _SURFACE_BLUR_CM * cells_per_cm)
 
 
-def _matte(outside_cm: Grid, y_cm: Grid, mapped: _FaceDepth) -> Grid:
+def _matte(outside_cm: Grid, y_cm: Grid, face_depth: _FaceDepth) -> Grid:
     """Returns the share of the head's motion that each place follows: 1 on the head, 0 on background and shoulders.
 
     It reaches farther above the forehead, where there is hair, and ends sooner at the neck.
     """
-    neck = ((y_cm - (mapped.chin_cm - _NECK_START_CM)) / _NECK_LENGTH_CM).clip(0, 1)
+    neck = ((y_cm - (face_depth.chin_cm - _NECK_START_CM)) / _NECK_LENGTH_CM).clip(0, 1)
     above = _above_forehead(y_cm)
     reach_cm, fall_cm = (
         beside + added_above * above + added_neck * neck
         for beside, added_above, added_neck in (_MATTE_REACH_CM, _MATTE_FALL_CM)
     )
-    return _blur(1 - smoothstep((outside_cm - reach_cm) / fall_cm), _MATTE_BLUR_CM * mapped.cells_per_cm)
+    return _blur(1 - smoothstep((outside_cm - reach_cm) / fall_cm), _MATTE_BLUR_CM * face_depth.cells_per_cm)
 
 
 def _above_forehead(y_cm: Grid) -> Grid:
-    """Returns how far places count as above the forehead rather than beside the face, 0 to 1."""
+    """Returns how far cells count as above the forehead rather than beside the face, 0 to 1."""
     return ((-y_cm - _ABOVE_START_CM) / _ABOVE_LENGTH_CM).clip(0, 1)
 
 

@@ -1,10 +1,10 @@
 """The grid on which heads and mouths are warped, and the only conversions between its cells and pixels.
 
-The aligned crop of a photograph is divided into `CELLS` x `CELLS` cells, whatever its size in pixels; the grid goes
-on for `MARGIN` cells on each side, over what surrounds the crop in the photograph. *Crop coordinates* count cells
-from the crop's top-left cell, *grid coordinates* from the margin's: grid = crop + `MARGIN`. Both are (x, y), x to
-the right, y down, and integers are centres of cells, as they are centres of pixels. The *padded photograph* is the
-crop with `margin_px(side_px)` pixels around it.
+The aligned crop of a photograph is divided into `CELLS` x `CELLS` cells, whatever its size in pixels; the grid extends
+`MARGIN` cells further on each side, over the surroundings of the crop in the photograph. *Crop coordinates* count cells
+from the crop's top-left cell, *grid coordinates* from the margin's: grid = crop + `MARGIN`. Both are (x, y), x to the
+right, y down, and integers are centres of cells, as they are centres of pixels. The *padded photograph* is the crop
+with `margin_px(side_px)` pixels around it.
 """
 
 from typing import Final, NamedTuple, TypeAlias
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Float64
 
 CELLS: Final = 128
-"""Cells along a side of the crop: one is about 2 mm of a head, finer than the landmarks resolve it."""
+"""Cells along a side of the crop: one is about 2 mm of a head, finer than the resolution of the landmarks."""
 MARGIN: Final = 32
 """Cells around the crop on each side: how far hair and background from outside can move into it."""
 WIDE: Final = CELLS + 2 * MARGIN
@@ -57,11 +57,11 @@ def photo_px(places: Places, side_px: int) -> tuple[Float32[np.ndarray, "rows co
 def photo_px_maps(places: Places, size_px: int, side_px: int) -> tuple[Float32[np.ndarray, "size size"], ...]:
     """Enlarges a frame's places to its pixels: the padded photograph's x and y for each pixel, for `cv2.remap`.
 
-    Displacements are interpolated, by cubics, rather than places, so that a frame that does not move maps each pixel to
+    Displacements are interpolated (bicubically) instead of places, so that a frame without motion maps each pixel to
     itself exactly.
 
     Args:
-        places: Of the frame's cells; the frame is the crop with the same margin on each side.
+        places: Places of the frame's cells; the frame is the crop with the same margin on each side.
         size_px: Side of the frame.
         side_px: Side of the crop.
     """
@@ -81,8 +81,8 @@ def sampled(values: np.ndarray, places: Places, outside: float = 0.0) -> Float32
 
     Args:
         values: Height x width, or height x width x channels (up to four).
-        places: Where.
-        outside: Value beyond the crop.
+        places: Grid coordinates of the samples.
+        outside: Value outside the crop.
     """
     scale = values.shape[0] / CELLS
     x, y = ((places[..., axis] - (MARGIN - 0.5)) * np.float32(scale) - np.float32(0.5) for axis in range(2))
@@ -92,13 +92,13 @@ def sampled(values: np.ndarray, places: Places, outside: float = 0.0) -> Float32
 
 
 def extent(mask: Bool[np.ndarray, "rows columns"]) -> tuple[slice, slice] | None:
-    """Returns the rows and columns of the smallest box around all that is true; None where nothing is."""
+    """Returns the rows and columns of the bounding box of a mask's True cells; None if there are none."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     return (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)) if len(rows) else None
 
 
 def nested(outer: Window, inner: Window) -> Window:
-    """Returns a window inside a window as one window of the whole array."""
+    """Converts a window relative to another window into a window of the array."""
     rows, columns = (slice(a.start + b.start, a.start + b.stop) for a, b in zip(outer, inner, strict=True))
     return rows, columns
 
@@ -109,7 +109,7 @@ class PixelBlock(NamedTuple):
     rows: slice
     columns: slice
     to_cells: Float64[np.ndarray, "2 3"]
-    """Affine map from pixels of the block to the cells that it was made for."""
+    """Affine map from pixels of the block to the window of cells that the block covers."""
 
     def crop(self, window: Window) -> "PixelBlock":
         """Returns a part of the block; its map leads to the same cells."""
@@ -119,7 +119,7 @@ class PixelBlock(NamedTuple):
         return PixelBlock(rows, columns, to_cells)
 
     def enlarge(self, *values: np.ndarray) -> Float32[np.ndarray, "rows columns channels"]:
-        """Interpolates values of the cells, up to four channels in all, at the block's pixels, by cubics."""
+        """Interpolates values of the cells, up to four channels in all, bicubically at the block's pixels."""
         size = (self.columns.stop - self.columns.start, self.rows.stop - self.rows.start)
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(np.dstack(values), self.to_cells, size, flags=flags, borderMode=cv2.BORDER_REPLICATE)

@@ -1,8 +1,8 @@
-"""Inpaints the folds of a turned head: thin lines in which the warp compresses what the turn should hide.
+"""Inpaints the folds of a turned head: thin lines in which the warp compresses parts that the turn should hide.
 
-The depth map is continuous, so nothing hidden disappears: ear and hair behind the far cheek, and the flank behind the
-nose, end up compressed into a cell or two of the frame, as a dark, ragged line. A fold is where the backward warp
-skips several cells of the photograph between neighbouring cells of the frame. There are two kinds:
+The depth map is continuous, so hidden parts do not disappear: ear and hair behind the far cheek, and the cheek behind
+the nose, are compressed into one or two cells of the frame, which show as a dark, ragged line. A fold is where the
+backward warp skips several cells of the photograph between neighbouring cells of the frame. There are two kinds:
 
 - along the face's outline: the face on one side and the background on the other are extended over the fold until they
   meet in its middle, along a smoothed edge;
@@ -20,8 +20,9 @@ from pcavs.head.grid import Places, extent
 from pcavs.types import Picture
 
 _OUTLINE_COMPRESSION: Final = (4.0, 5.4)
-"""Cells of the photograph in one cell of the frame from which on an outline fold is inpainted, and from which on it is
-replaced fully; in between it fades out while the head turns. Chosen by eye: a start at 2.6 tore ears at 20 degrees."""
+"""Compression (cells of the photograph in one cell of the frame) from which an outline fold is inpainted, and from
+which it is replaced fully; in between the two are blended, so that it fades while the head turns. Chosen by eye: a
+start at 2.6 tore ears at 20 degrees."""
 _NOSE_COMPRESSION: Final = (5.0, 8.0)
 """The same for folds inside of the face. Chosen by eye."""
 _NOSE_OPACITY: Final = 0.6
@@ -36,17 +37,20 @@ Chosen by eye."""
 _EDGE_PX: Final = 1.0
 """Width of the transition from face to background, for anti-aliasing. Chosen by eye."""
 _MAX_GAP_CELLS: Final = 7
-"""Gaps in a fold that are closed, by morphological closing; otherwise it is inpainted as a row of beads. Chosen by
+"""Size of the kernel that closes gaps in a fold (morphological closing); gaps would look like a row of beads. Chosen by
 eye on seven faces."""
 _CONTEXT_CELLS: Final = 6
-"""Cells around a fold in which colours to extend are looked for. Tuned by hand; not measured."""
+"""Margin of the box around a fold from which colours are extended. Tuned by hand; not measured."""
 _MAX_FOLDED_SHARE: Final = 0.1
-"""Share of a frame's cells above which nothing is inpainted: no turn that a head can make compresses more.
+"""Share of a frame's cells above which nothing is inpainted: no turn within the limits compresses more.
 Tuned by hand; not measured."""
 
 Cells = Float32[np.ndarray, "cells cells"]
+"""One value for each cell of the frame."""
 Pixels = Float32[np.ndarray, "rows columns"]
+"""One value for each pixel of a box of the frame."""
 PixelMask = Bool[np.ndarray, "rows columns"]
+"""Some pixels of a box of the frame."""
 ColoursAt = Callable[[PixelMask], Float32[np.ndarray, "pixels 3"]]
 """Returns inpainted colours for the pixels of a mask."""
 _Box = tuple[slice, slice]
@@ -87,9 +91,9 @@ class _Fold:
 
         Args:
             box: Cells of the frame to work on.
-            part: View of the same box in the frame's pixels; `paint` changes it.
+            part: View of the same box in the frame's pixels, which `paint` changes.
             px_per_cell: Pixels of the frame per cell.
-            compression: Of all cells of the frame.
+            compression: Compression of all cells of the frame.
             limits: Compression at which inpainting begins and at which it is complete.
         """
         self._box, self.part, self.px_per_cell = box, part, px_per_cell
@@ -100,7 +104,7 @@ class _Fold:
         """How far each pixel is replaced, 0 to 1."""
 
     def to_pixels(self, values: Cells) -> Pixels:
-        """Interpolates values of the frame's cells at the pixels of the box, by cubics."""
+        """Interpolates values of the frame's cells at the pixels of the box, bicubically."""
         size = self.part.shape[1], self.part.shape[0]
         return np.asarray(cv2.resize(values[self._box], size, interpolation=cv2.INTER_CUBIC), np.float32)
 
@@ -140,7 +144,7 @@ def _meeting_colours(fold: _Fold, face: PixelMask) -> ColoursAt:
         return sides[0].colours if sides else lambda at: fold.part[at].astype(np.float32)
     inner, outer = sides
     rows, columns = face.shape
-    # The edge is where the difference of the distances is 0. It is smoothed at the resolution of cells.
+    # The edge between both is where the distances are equal. It is smoothed at the resolution of cells.
     small = round(columns / fold.px_per_cell), round(rows / fold.px_per_cell)
     difference = cv2.resize(inner.distance_px - outer.distance_px, small, interpolation=cv2.INTER_AREA)
     difference = cv2.GaussianBlur(difference, (0, 0), _EDGE_SMOOTH_CELLS)
@@ -155,7 +159,7 @@ def _meeting_colours(fold: _Fold, face: PixelMask) -> ColoursAt:
 
 
 def _find_fold(compression: Cells, frame: Picture, limits: tuple[float, float]) -> _Fold | None:
-    """Finds the cells that are compressed beyond the first limit; None where there are none, or impossibly many."""
+    """Finds the cells with compression above the first limit; None if there are none, or implausibly many."""
     mask = compression > limits[0]
     box = extent(mask)
     if box is None or mask.mean() > _MAX_FOLDED_SHARE:
@@ -173,7 +177,7 @@ def _compression(places: Places) -> Cells:
     largest = np.zeros(places.shape[:2], np.float32)
     across = np.linalg.norm(np.diff(places, axis=1), axis=2)
     down = np.linalg.norm(np.diff(places, axis=0), axis=2)
-    for whole, between in ((largest, across), (largest.T, down.T)):
-        np.maximum(whole[:, 1:], between, out=whole[:, 1:])
-        np.maximum(whole[:, :-1], between, out=whole[:, :-1])
+    for cells, distances in ((largest, across), (largest.T, down.T)):
+        np.maximum(cells[:, 1:], distances, out=cells[:, 1:])
+        np.maximum(cells[:, :-1], distances, out=cells[:, :-1])
     return largest

@@ -20,17 +20,18 @@ _FULL_EFFECT: Final = 3.0
 _DELAY: Final = 0.25
 """Distance from the edge at which a blur begins, as a share of the distance over which it grows. Chosen by eye."""
 _MIN_SIGMA_PX: Final = 2.0
-"""Blurs are computed in pictures so small that their standard deviation is this, for speed. Tuned by hand."""
+"""Before a blur the picture is reduced until the standard deviation is this, for speed. Tuned by hand; not measured."""
 
 Mask = Bool[np.ndarray, "rows columns"]
+"""True for pixels that belong to the photograph."""
 
 
 def photograph_mask(picture: Picture, transform: CropTransform, side_px: int) -> Mask:
-    """Returns which pixels of a crop lie inside of the picture that it was cut from.
+    """Returns the mask of a crop's pixels that lie inside the picture that it was cut from.
 
     Args:
         picture: The whole picture.
-        transform: From its pixels to pixels of the crop.
+        transform: From pixels of the picture to pixels of the crop.
         side_px: Side of the crop.
     """
     inside = np.ones(picture.shape[:2], np.uint8)
@@ -42,8 +43,8 @@ def blur_padding(crop: Picture, inside: Mask, cell_px: float) -> Picture:
     """Blurs the replicated edge around a photograph; the photograph's own pixels stay as they are, to the bit.
 
     Args:
-        crop: The crop, with replicated edges where it reaches beyond the photograph.
-        inside: Which of its pixels belong to the photograph.
+        crop: The crop, with replicated edges outside the photograph.
+        inside: Mask of the pixels that belong to the photograph.
         cell_px: Pixels per cell of the grid.
     """
     if inside.all() or not inside.any():

@@ -22,25 +22,25 @@ from pcavs.pose.track import FACE_WIDTH_CM, HeadRow
 from pcavs.types import Mesh
 
 Displacement = Float32[np.ndarray, "wide wide 2"]
-"""Where each cell of the photograph goes, less its own place, in cells."""
+"""Forward displacement (x, y): where each cell of the photograph moves to, minus its own place, in cells."""
 
 ROTATION_GAIN: Final = np.array([1.2, 1.05, 1.0])
-"""Degrees of yaw, pitch and roll by which the depth map is rotated for each degree that a viewer shall see. The face
+"""Degrees of yaw, pitch and roll by which the depth map is rotated for each degree that a viewer should see. The face
 tracker reads less than the true rotation of a depth map; measured on 21 faces by turns of up to 20 degrees
 (docs/measurements.md)."""
 REACH_DEG: Final = np.array([[-35.0, -20.0, -25.0], [35.0, 20.0, 25.0]])
-"""Smallest and largest yaw, pitch and roll that may be asked for, in degrees against the photograph: beyond, too
-much of the hidden side would show. Chosen by eye on films of ten people."""
+"""Smallest and largest yaw, pitch and roll, in degrees relative to the photograph, that head tracks are limited to:
+more would show too much of the hidden side. Chosen by eye on films of ten people."""
 _MAX_ROTATION_DEG: Final = np.array([44.0, 25.0, 28.0])
-"""Largest yaw, pitch and roll of the depth map; angles approach it and never pass it, because beyond it the hidden side
+"""Largest yaw, pitch and roll of the depth map; larger angles saturate towards it, because beyond it the hidden side
 shows. Chosen by eye."""
 _LINEAR_SHARE: Final = 0.8
 """Share of `_MAX_ROTATION_DEG` up to which angles are applied as they are; from there on they saturate (tanh). Tuned by
 hand; not measured."""
 _SMOOTH_CELLS: Final = 0.8
-"""Standard deviation of the blur of the inverted warp, so that the edge of what hides is not ragged. Chosen by eye."""
+"""Standard deviation of the blur of the inverted warp, so that occluding edges are not ragged. Chosen by eye."""
 _OCCLUSION_REACH_CM: Final = 2.0
-"""Distance around the face within which the face may hide something, so that rays are marched there. Chosen by eye."""
+"""Distance around the face within which it may occlude other parts, so that rays are marched there. Chosen by eye."""
 _MARCH_STEP_CELLS: Final = 1.5
 """Step of ray marching along the photograph: about three millimetres. Tuned by hand; not measured."""
 _RIGID_MATTE: Final = 0.98
@@ -50,11 +50,12 @@ _NEWTON_STEPS: Final = 4
 """Steps of Newton's method. Tuned by hand; not measured."""
 _MIN_AREA: Final = 0.15
 """Smallest determinant (area of a cell after the turn, in cells) that a Newton step divides by: near a fold the step
-would leap. Tuned by hand; not measured."""
+would be far too long. Tuned by hand; not measured."""
 _MAX_NEWTON_STEP_CELLS: Final = 4.0
 """Largest Newton step along each axis. Tuned by hand; not measured."""
 _TOLERANCE: Final = 1e-6
-"""Displacement in cells below which a head is taken not to move; also keeps a division from 0."""
+"""Largest displacement, in cells, at which a head counts as still; also the smallest divisor of the ray
+intersection."""
 
 
 class _RigidMotion(NamedTuple):
@@ -62,12 +63,12 @@ class _RigidMotion(NamedTuple):
 
     linear: Float[np.ndarray, "2 2"]
     aside: Float[np.ndarray, "2"]
-    """Sideways motion for each centimetre of depth away from the viewer."""
+    """Motion in x and y for each centimetre of depth away from the viewer."""
     shift: Float[np.ndarray, "2"]
 
 
 class DepthHead:
-    """A head with a depth map, before a background that holds still."""
+    """Computes the backward warps that turn the head of one photograph; the background has displacement 0."""
 
     def __init__(self, mesh: Mesh, side_px: int) -> None:
         """Prepares depth map and matte; takes a fifth of a second.
@@ -87,11 +88,11 @@ class DepthHead:
     def sources(self, head: HeadRow, margin: int = 0) -> Places:
         """Returns, for each cell of the turned picture, the grid coordinates of the photograph that it shows.
 
-        The photograph's own pose gives every cell its own coordinates, exactly.
+        For the photograph's own pose, the result is exactly each cell's own coordinates.
 
         Args:
-            head: Head pose: yaw, pitch and roll in degrees; x and y in face widths and logarithm of size, against the
-                photograph.
+            head: Head pose: yaw, pitch and roll in degrees; x and y in face widths, and logarithm of size, relative to
+                the photograph.
             margin: Cells around the crop to include, up to `MARGIN`.
         """
         first = MARGIN - margin
@@ -110,7 +111,7 @@ class DepthHead:
         return cells + cv2.GaussianBlur(backward, (0, 0), _SMOOTH_CELLS, borderType=cv2.BORDER_REPLICATE)
 
     def outside_face(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
-        """Returns how far places of the photograph lie outside of the face: 0 on it; 1 on hair, ears and beyond."""
+        """Returns a soft mask of places outside the face: 0 on the face; 1 on hair, ears and background."""
         return cv2.remap(
             self._outside, places[..., 0], places[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
         )
@@ -135,23 +136,24 @@ class DepthHead:
         """
         depths = self._map
         inverse = np.linalg.inv(motion.linear)
-        zero = np.array([depths.x[0, 0], depths.y[0, 0]], np.float64)
-        flat = ((cells / depths.cells_per_cm + zero - motion.shift) @ inverse.T - zero) * depths.cells_per_cm
+        corner_cm = np.array([depths.x[0, 0], depths.y[0, 0]], np.float64)
+        flat = ((cells / depths.cells_per_cm + corner_cm - motion.shift) @ inverse.T - corner_cm) * depths.cells_per_cm
         slope = inverse @ motion.aside * depths.cells_per_cm  # cells along the photograph for each cm of depth
         high, low = float(depths.depth.max()), float(depths.depth.min())
         steps = max(2, int(np.ceil(np.hypot(*slope) * (high - low) / _MARCH_STEP_CELLS)))
         x, y = (np.ascontiguousarray(flat[..., axis], np.float32) for axis in range(2))
         hit_cm = np.full(x.shape, low, np.float32)
-        open_, above = np.ones(x.shape, bool), np.ones(x.shape, np.float32)  # `above`: ray over surface, in cm
+        searching = np.ones(x.shape, bool)
+        above = np.ones(x.shape, np.float32)  # height of the ray over the surface at the last sample, in cm
         for depth in np.linspace(high, low, steps + 1):
             dx, dy = np.float32(slope[0] * depth), np.float32(slope[1] * depth)
             surface = cv2.remap(depths.depth, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
             over = np.float32(depth) - surface
-            hit = open_ & (over <= 0)
+            hit = searching & (over <= 0)
             share = above[hit] / np.maximum(above[hit] - over[hit], np.float32(_TOLERANCE))
             hit_cm[hit] = np.float32(depth) + (1 - share) * np.float32((high - low) / steps)
-            open_ &= ~hit
-            if not open_.any():
+            searching &= ~hit
+            if not searching.any():
                 break
             above = over
         return np.dstack([x + np.float32(slope[0]) * hit_cm, y + np.float32(slope[1]) * hit_cm])

@@ -31,6 +31,7 @@ from pcavs.types import Waveform
 logger = logging.getLogger(__name__)
 
 Block = Float32[np.ndarray, "channels samples"]
+"""Consecutive samples of all channels; full scale is 1."""
 
 SILENCE_PEAK: Final = 1e-4
 """Peak amplitude (full scale 1) below which sound counts as silence: -80 dB. Tuned by hand; not measured."""
@@ -42,8 +43,9 @@ _MAX_CHANNELS: Final = 8
 """Planes that PyAV can address in a planar frame; for more channels it reads memory outside of the frame."""
 
 _MIN_RATE_HZ: Final = 1000
+"""Smallest sampling rate that is accepted."""
 _MAX_RATE_HZ: Final = 1_000_000
-"""Sampling rates that are accepted. A resampler's memory grows with the rate that a (damaged) header claims."""
+"""Largest sampling rate that is accepted. A resampler's memory grows with the rate that a (damaged) header claims."""
 
 _MAX_GAP_S: Final = 3600
 """Longest gap between timestamps that is filled with silence; a longer one is a damaged clock. Tuned by hand."""

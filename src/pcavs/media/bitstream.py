@@ -18,6 +18,7 @@ from av.video.reformatter import Colorspace, VideoReformatter
 from jaxtyping import Int64, UInt8
 
 from pcavs.errors import DataError
+from pcavs.media.colour import BT709, LIMITED_RANGE
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
@@ -25,10 +26,6 @@ KEYFRAME_EVERY: Final = 5
 """Frames from one keyframe to the next: a longer distance makes streams smaller and random reads slower."""
 _CRF: Final = 16
 """x264 rate factor, as of the films (`pcavs.media.film`); 40 dB PSNR against JPEGs of quality 95, by measurement."""
-_BT709: Final = 1
-"""FFmpeg's code of BT.709, for colour space, primaries and transfer characteristics."""
-_LIMITED_RANGE: Final = 1
-"""FFmpeg's code of limited ("MPEG") range."""
 _OPTIONS: Final = {
     "crf": str(_CRF),
     "preset": "veryfast",
@@ -74,19 +71,21 @@ def encode_pictures(pictures: Iterable[Picture]) -> Bitstream:
     return Bitstream(b"".join(packets), np.cumsum([len(packet) for packet in packets], dtype=np.int64))
 
 
-def decode_pictures(film: Bitstream, frames: Sequence[int] | None = None) -> UInt8[np.ndarray, "frames height width 3"]:
+def decode_pictures(
+    stream: Bitstream, frames: Sequence[int] | None = None
+) -> UInt8[np.ndarray, "frames height width 3"]:
     """Decodes frames to RGB, in the given order; an index may occur several times.
 
     Cost: about 1 ms for each frame of 256 px, keyframes and frames in between included.
 
     Args:
-        film: What `encode_pictures` made.
+        stream: Result of `encode_pictures`.
         frames: Indices of the frames; None is all of them.
 
     Raises:
         DataError: The stream is damaged.
     """
-    chosen = range(len(film.ends)) if frames is None else frames
+    chosen = range(len(stream.ends)) if frames is None else frames
     requested = set(chosen)
     decoder: Any = av.CodecContext.create("h264", "r")
     decoder.thread_count = 1
@@ -95,17 +94,17 @@ def decode_pictures(film: Bitstream, frames: Sequence[int] | None = None) -> UIn
     found: dict[int, Picture] = {}
     try:
         for frame in _frames_to_decode(requested):
-            packet = av.Packet(film.data[0 if frame == 0 else int(film.ends[frame - 1]) : int(film.ends[frame])])
+            packet = av.Packet(stream.data[0 if frame == 0 else int(stream.ends[frame - 1]) : int(stream.ends[frame])])
             packet.pts = frame
             for shown in decoder.decode(packet):
                 if shown.pts in requested:
                     pixels = reformatter.reformat(shown, format="rgb24", src_colorspace=Colorspace.ITU709, threads=1)
                     found[shown.pts] = pixels.to_ndarray()
     except (FFmpegError, IndexError) as error:
-        raise DataError(f"a stored film cannot be decoded ({error}); prepare its clip again") from error
+        raise DataError(f"a stored clip cannot be decoded ({error}); prepare its clip again") from error
     missing = len(requested - set(found))
     if missing:
-        raise DataError(f"a stored film lacks {missing} of its frames; prepare its clip again")
+        raise DataError(f"a stored clip lacks {missing} of its frames; prepare its clip again")
     return np.stack([found[frame] for frame in chosen])
 
 
@@ -114,8 +113,8 @@ def _encoder(picture: Picture) -> Any:
     encoder.height, encoder.width = picture.shape[:2]
     encoder.pix_fmt = "yuv444p"
     encoder.time_base, encoder.framerate = Fraction(1, FRAME_RATE), Fraction(FRAME_RATE)
-    encoder.colorspace = encoder.color_primaries = encoder.color_trc = _BT709
-    encoder.color_range = _LIMITED_RANGE
+    encoder.colorspace = encoder.color_primaries = encoder.color_trc = BT709
+    encoder.color_range = LIMITED_RANGE
     encoder.thread_count = 1
     encoder.options = dict(_OPTIONS)
     return encoder

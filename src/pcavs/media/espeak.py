@@ -16,6 +16,7 @@ from jaxtyping import Int16
 from pcavs.errors import InputError
 
 _WORKER: Final = Path(__file__).with_name("espeak_worker.py")
+"""Program that the separate process runs."""
 _TIMEOUT_S: Final = 60
 """Time for one text; the library speaks a sentence in milliseconds, so only a hung process reaches it."""
 _WORDS_PER_MINUTE: Final = 160

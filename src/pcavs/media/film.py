@@ -14,6 +14,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from pcavs.errors import InputError, OutputError, PcavsError
 from pcavs.media.audio import AudioReader, Block, to_audio_frame
+from pcavs.media.colour import BT709, LIMITED_RANGE
 from pcavs.media.files import atomic_file, output_error
 from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.spec import FRAME_RATE
@@ -23,10 +24,6 @@ _CRF: Final = 16
 """x264 rate factor: nearly transparent, so that compression does not add faults to the face. Chosen by eye."""
 _ENCODER_THREADS: Final = 4
 """x264's output depends on the number of threads; a fixed number gives equal files on every machine."""
-_BT709: Final = 1
-"""FFmpeg's code of BT.709, for colour space, primaries and transfer characteristics."""
-_LIMITED_RANGE: Final = 1
-"""FFmpeg's code of limited ("MPEG") range."""
 _AAC_OPTIONS: Final = {"aac_coder": "fast"}
 """The fast coder takes half the time of the default one and, measured at this bit rate, is nearer to the original."""
 _AAC_BITS_PER_SAMPLE: Final = 5
@@ -187,8 +184,8 @@ class FilmWriter:
         video.width, video.height = width, height
         video.pix_fmt = "yuv420p"
         context = video.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = _BT709
-        context.color_range = _LIMITED_RANGE
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        context.color_range = LIMITED_RANGE
         return video
 
     def _finish(self) -> None:

@@ -152,7 +152,9 @@ def mel_centres(spec: MelSpec) -> Float[np.ndarray, " mel"]:
 _BREAK_HZ: Final = 1000.0
 """Frequency at which Slaney's scale changes from linear to logarithmic."""
 _HZ_PER_MEL: Final = 200.0 / 3.0
+"""Slope of the scale below the break."""
 _BREAK_MEL: Final = _BREAK_HZ / _HZ_PER_MEL
+"""`_BREAK_HZ` in mel."""
 _LOG_STEP: Final = np.log(6.4) / 27.0
 """Natural logarithm of the ratio of neighbouring mels above the break: 27 of them lie between 1000 and 6400 Hz."""
 
@@ -200,7 +202,7 @@ def loudness_gain(energy: float, num_samples: int, spec: MelSpec) -> float:
     Args:
         energy: Sum of the squared samples.
         num_samples: Their number.
-        spec: States the loudness.
+        spec: Mel recipe, which states the loudness.
     """
     rms = float(np.sqrt(energy / max(1, num_samples)))
     return spec.loudness_rms / max(_MIN_RMS, rms)
@@ -215,9 +217,9 @@ def _loudness_gain(waveform: Waveform, spec: MelSpec) -> float:
 
 def _bins(waveform: Waveform, bins: range, gain: float, spec: MelSpec) -> Float[np.ndarray, "mel bins"]:
     """Computes a range of bins of a waveform, with silence before its start and after its end."""
-    wanted = bin_samples(bins, spec)
-    part = np.zeros(len(wanted), np.float32)
-    inside = waveform[max(0, wanted.start) : max(0, wanted.stop)]
-    offset = max(0, -wanted.start)
+    samples = bin_samples(bins, spec)
+    part = np.zeros(len(samples), np.float32)
+    inside = waveform[max(0, samples.start) : max(0, samples.stop)]
+    offset = max(0, -samples.start)
     part[offset : offset + len(inside)] = inside
     return mel_bins(part, gain, spec)

@@ -17,6 +17,7 @@ class Orientation(NamedTuple):
 
 
 UPRIGHT: Final = Orientation()
+"""Pixels that are stored upright."""
 
 EXIF_ORIENTATIONS: Final = {
     1: UPRIGHT,

@@ -199,11 +199,11 @@ def _measure(pieces: Iterator[Waveform], spec: MelSpec, gate_db: float | None) -
         count += len(piece)
         peak = max(peak, float(np.abs(piece).max(initial=0.0)))
         squares = np.square(piece, dtype=np.float64)
-        whole = len(piece) // GATE_BLOCK_SAMPLES * GATE_BLOCK_SAMPLES
+        num_in_blocks = len(piece) // GATE_BLOCK_SAMPLES * GATE_BLOCK_SAMPLES
         energy += float(squares.sum())
-        tail_energy = float(squares[whole:].sum())
+        tail_energy = float(squares[num_in_blocks:].sum())
         if gate_db is not None:
-            block_energies.append(squares[:whole].reshape(-1, GATE_BLOCK_SAMPLES).sum(axis=1))
+            block_energies.append(squares[:num_in_blocks].reshape(-1, GATE_BLOCK_SAMPLES).sum(axis=1))
     gains = None
     if gate_db is not None:
         block_energy = np.concatenate([np.zeros(0), *block_energies])
@@ -216,12 +216,12 @@ def _measure(pieces: Iterator[Waveform], spec: MelSpec, gate_db: float | None) -
 
 def _in_blocks(pieces: Iterator[Waveform]) -> Iterator[Waveform]:
     """Streams the same samples in pieces of whole blocks; only the last piece may be shorter."""
-    left = np.zeros(0, np.float32)
+    remainder = np.zeros(0, np.float32)
     for piece in pieces:
-        joined = np.concatenate([left, piece])
-        whole = len(joined) // GATE_BLOCK_SAMPLES * GATE_BLOCK_SAMPLES
-        left = joined[whole:]
-        if whole:
-            yield joined[:whole]
-    if len(left):
-        yield left
+        joined = np.concatenate([remainder, piece])
+        num_in_blocks = len(joined) // GATE_BLOCK_SAMPLES * GATE_BLOCK_SAMPLES
+        remainder = joined[num_in_blocks:]
+        if num_in_blocks:
+            yield joined[:num_in_blocks]
+    if len(remainder):
+        yield remainder

@@ -1,9 +1,9 @@
 """Draws the interior of the mouth between parted lips: two rows of teeth, a tongue, and the dark cavity behind them.
 
 The teeth are the same for everybody (`teeth.npz`, made from a rendered head by `scripts/make_teeth.py`). The upper row
-holds still with the head; the lower row and the tongue move with the lower lip. Their light comes from the photograph
-(`palette`), from the width of the opening and from the colours that the generator paints there. `render` composites
-the result into the frame. See docs/decisions/0012.
+moves with the head only; the lower row and the tongue also move with the lower lip. Their brightness depends on the
+photograph (`palette`), on the height of the opening and on the colours that the generator paints there. `render`
+composites the result into the frame. See docs/decisions/0012.
 
 Sizes in centimetres are those of an average head, as in `face.pose`.
 """
@@ -24,9 +24,11 @@ from pcavs.numeric import smoothstep
 from pcavs.types import Mesh
 
 Values = Float32[np.ndarray, "rows columns"]
+"""One number for each pixel of a part of the frame."""
 Colours = Float32[np.ndarray, "rows columns 3"]
 """RGB, 0 to 255."""
 Points = Float32[np.ndarray, "rows columns 2"]
+"""A point (x, y) for each pixel of a part of the frame, in cells."""
 
 LipEdges = Callable[[float], tuple[float, float]]
 """Returns the rows of the upper and the lower lip's inner edge in a column, in crop coordinates."""
@@ -42,7 +44,7 @@ _TEETH_SCALE: Final = 0.92
 _MIDLINE: Final = (0, 13, 14, 17)
 """Landmarks of the lips on the face's midline."""
 _DRAWN_TEETH_LUMA: Final = 175.0
-"""Luma of teeth in the drawing, 0 to 255."""
+"""Luma of teeth in the drawing (`teeth.npz`), 0 to 255."""
 
 _TEETH_WHITENESS: Final = 1.2
 """Luma of teeth in full light, as a share of that of the eyes' whites. Measured on 27 people who smile for a
@@ -60,7 +62,7 @@ narrow openings their teeth are in shade."""
 _SLIT_LIGHT: Final = 0.2
 """Share of the light that reaches the teeth through a slit. Chosen by eye."""
 _LIGHT_ADMITTED: Final = 0.8
-"""The rest of it, which grows with the opening."""
+"""Share that is added to `_SLIT_LIGHT` as the mouth opens; the sum of both is 1."""
 _PAINTED_LIGHT: Final = 0.7
 """Factor on the light of the teeth where the generator paints black. Tuned by hand; not measured."""
 _PAINTED_LIGHT_SLOPE: Final = 0.7
@@ -73,17 +75,17 @@ _LOWER_TEETH_LIGHT: Final = 0.7
 _LIP_SHADOW: Final = 0.6
 """Share of the light that reaches the upper teeth right under the upper lip. Chosen by eye."""
 _LIP_SHADOW_CM: Final = 0.3
-"""How far the shadow of the upper lip reaches. Chosen by eye."""
+"""Distance below the upper lip over which its shadow fades. Chosen by eye."""
 _TEETH_SHADOW: Final = 0.35
 """Share of the light that reaches what lies behind the upper teeth. Chosen by eye."""
 _OUT_OF_TEETH_SHADOW: Final = 0.65
-"""The rest of it, which returns below the teeth."""
+"""Share that is added to `_TEETH_SHADOW` with the distance below the teeth; the sum of both is 1."""
 _TEETH_SHADOW_CM: Final = 0.5
-"""How far below their edge the shadow of the upper teeth reaches. Chosen by eye."""
+"""Distance below their edge over which the shadow of the upper teeth fades. Chosen by eye."""
 _TONGUE_HEIGHT_CM: Final = 1.1
-"""How far above the lower lip the tongue is seen. Chosen by eye."""
+"""Height above the lower lip up to which the tongue is visible. Chosen by eye."""
 _LOWER_HALF_WIDTH_CM: Final = 1.8
-"""Half the width over which tongue and lower teeth are seen. Chosen by eye."""
+"""Half the width of the visible part of tongue and lower teeth. Chosen by eye."""
 _SHADE_EXPONENTS: Final = np.array([0.9, 1.05, 1.1], np.float32)
 """Exponents of the light on red, green and blue: light in the shade comes from lips and tongue, so it is warmer.
 Chosen by eye."""
@@ -103,9 +105,9 @@ class Opening(NamedTuple):
     """The pixels of a frame around the opening between the lips. All distances are in cells."""
 
     head_places: Points
-    """Grid coordinates of what the frame would show there without speech: a place on the head."""
+    """Grid coordinates that the frame shows there without speech: places that are fixed to the head."""
     jaw_places: Points
-    """Grid coordinates of the photograph from which the lower lip's displacement brings each pixel: a place on the
+    """Grid coordinates that the frame shows there with the lower lip's displacement: places that are fixed to the
     jaw."""
     below_upper: Values
     """Distance below the upper lip's edge where speech has moved it."""
@@ -149,8 +151,8 @@ class MouthInterior:
 
         Args:
             opening: Where the pixels lie.
-            painted: The generator's colours there, low-passed and matched to the photograph's palette: they say how
-                light the opening is.
+            painted: The generator's colours there, low-passed and matched to the photograph's palette; their luma
+                sets the brightness of the opening.
         """
         unit = self._cells_per_cm
         luma = painted @ LUMA_WEIGHTS
@@ -172,7 +174,7 @@ class MouthInterior:
         upper = self._sample_teeth(self._upper_teeth, opening.head_places - self._upper_edge)
         colours = _composite(colours, lower, light * central * _LOWER_TEETH_LIGHT)
         colours = _composite(colours, upper, light * (_LIP_SHADOW + (1 - _LIP_SHADOW) * below_lip))
-        # Hazy or coarse photographs have grey pupils; nothing in the mouth is darker than they are.
+        # In hazy or coarse photographs even the pupils are grey: their luma is the darkest that the mouth may have.
         return self._haze + (1 - self._black) * colours
 
     def _sample_teeth(self, row: TeethRow, offsets: Points) -> Float32[np.ndarray, "rows columns 4"]:
@@ -203,5 +205,5 @@ def _lit(row: TeethRow, palette: MouthPalette) -> TeethRow:
 
 
 def _composite(background: Colours, teeth: Float32[np.ndarray, "rows columns 4"], light: Values) -> Colours:
-    """Lays teeth in a share of the full light over a background."""
+    """Composites teeth over a background; `light` is the share of the full light that reaches them."""
     return background + teeth[..., 3:] * (teeth[..., :3] * light[..., None] ** _SHADE_EXPONENTS - background)

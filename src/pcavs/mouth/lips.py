@@ -1,8 +1,8 @@
 """Splits the displacement of speech at the lips, so that they part where the photograph has their edges.
 
 The generator's displacement field is smooth: where the lips part it stretches the lower lip over the opening. On each
-lip, however, the displacement is constant, and it changes from one to the other only in between. So it is read on each
-lip, a little away from the edge, and extrapolated to the edge and beyond: one displacement field for the upper lip and
+lip, however, the displacement is nearly constant; it changes only between the lips. So it is read on each lip, a
+little away from the edge, and extrapolated over the edge into the opening: one displacement field for the upper lip and
 one for the lower. A pixel that neither lip covers belongs to the opening, which `render` fills with the mouth's
 interior. See docs/decisions/0012.
 """
@@ -28,13 +28,13 @@ _ANCHOR_SHARE: Final = 0.45
 displacement is constant. Chosen by eye."""
 _MIN_UPPER_ANCHOR_CELLS: Final = 1.5
 """Smallest distance of that place from the upper lip's edge. Nearer to the edge of thin lips the displacement is
-already between those of the two lips, and half of a mouth stayed shut. Chosen by eye."""
+already a mean of the two lips', and one half of the mouth stayed shut. Chosen by eye."""
 _MIN_LOWER_ANCHOR_CELLS: Final = 2.5
 """The same for the lower lip."""
 _ALONG_LIP_SIGMA_CELLS: Final = 1.2
 """Standard deviation of the Gaussian that smooths a lip's displacement along the lip. Chosen by eye."""
 _ALONG_LIP_KERNEL_CELLS: Final = 7
-"""Size of that Gaussian's kernel."""
+"""Size of that Gaussian's kernel: about three standard deviations on each side."""
 _TAPER_CELLS: Final = 3.0
 """Distance from a mouth corner over which the split grows from nothing to its full size. Chosen by eye."""
 _BOX_MARGIN_CELLS: Final = 6
@@ -45,7 +45,8 @@ were left on a lip moved with it."""
 _BLEND_CELLS: Final = 1.5
 """Distance over which a field changes from the generator's displacement to the extrapolated one. Chosen by eye."""
 _MIN_ROW_STEP_CELLS: Final = 0.05
-"""Distance in the photograph of two neighbouring rows below which no position between them is interpolated."""
+"""Distance in the photograph, of two neighbouring rows of the frame, below which 1 is used in its place as a divisor.
+Tuned by hand; not measured."""
 
 _LEFT_CORNER, _RIGHT_CORNER = 0, 10
 """Positions of the mouth corners in the polygons of the lips."""
@@ -106,7 +107,7 @@ class Lips:
         """Extrapolates the displacement of each lip over the opening."""
         part = displacement[self.box].astype(np.float64)
         source_rows = self._rows[:, None] + part[..., 1]
-        # In each column, the last row above the new place of either anchor; in the middle where it is outside the box.
+        # In each column, the row before each anchor is passed; the middle row if an anchor is outside the box.
         passed = source_rows >= self._upper_anchor
         above = np.where(passed.any(axis=0), passed.argmax(axis=0), len(part) // 2).clip(1) - 1
         passed = source_rows <= self._lower_anchor
@@ -151,7 +152,7 @@ class Lips:
         return extent((x >= x0) & (x <= x1) & (y >= y0) & (y <= y1))
 
     def sample(self, displacement: Float32[np.ndarray, "_ _ 2"], places: Places) -> Places:
-        """Samples a displacement field of the box at grid coordinates, bilinearly; its edge goes on outside."""
+        """Samples a displacement field of the box at grid coordinates, bilinearly; its edge is repeated outside."""
         x, y = (places[..., axis] - np.float32(MARGIN + self.box[1 - axis].start) for axis in range(2))
         return cv2.remap(displacement, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 

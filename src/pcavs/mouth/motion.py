@@ -1,8 +1,8 @@
 """Computes from the generator's fields how speech displaces the lower face, the same on both sides.
 
-Used where the head is turned by depth: the generator is run at the photograph's own pose, so that all that its
-displacement field says beyond the one for the photograph's own content is speech. `render` splits the result at the
-lips, and `animate.renderer` adds it to the warp of the turned head.
+Used where the head is turned by depth: the generator is run at the photograph's own pose, so the difference between
+its displacement field and the one for the photograph's own content is the motion of speech. `render` splits the result
+at the lips, and `animate.renderer` adds it to the warp of the turned head.
 """
 
 import functools
@@ -24,9 +24,9 @@ _REGION_BLUR_CM: Final = 0.8
 """Width of the region's soft edge: two standard deviations of its Gaussian blur. Chosen by eye."""
 
 _FRONTAL_DEG: Final = 12.0
-"""Yaw up to which both sides of the mouth count alike. Tuned by hand; not measured."""
+"""Yaw up to which both sides of the mouth have equal weight. Tuned by hand; not measured."""
 _ASIDE_DEG: Final = 28.0
-"""Yaw from which the other side does not count, as the landmarks of the far side are too uncertain. Tuned by hand;
+"""Yaw from which the mirror image has weight 0, because the landmarks of the far side are too uncertain. Tuned by hand;
 not measured."""
 
 _NOSE_TIP: Final = 4
@@ -66,7 +66,7 @@ class MouthMotion:
 class FaceMirror:
     """Maps each place of a face's lower half to its mirror image on the other side, in one photograph.
 
-    The map is a quadratic polynomial fitted to the landmarks, so it also holds for faces that lean or are half turned.
+    The map is a quadratic polynomial fitted to the landmarks, so it also fits faces that lean or are half turned.
     """
 
     def __init__(self, mesh: Mesh, side_px: int) -> None:
@@ -91,7 +91,7 @@ class FaceMirror:
         self._direction = (coefficients[1:3].T / size).astype(np.float32)
 
     def symmetrize(self, displacement: Displacement) -> Displacement:
-        """Returns the mean of the displacement and its mirror image; in faces turned aside the mirror counts less."""
+        """Returns the mean of the displacement and its mirror image; the weight of the mirror image falls with yaw."""
         other = cv2.remap(displacement, self._x, self._y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
         return displacement + self._weight * (other @ self._direction.T - displacement)
 

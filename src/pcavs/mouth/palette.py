@@ -1,6 +1,6 @@
 """Restricts the colours between the lips to those of the photograph: hues between its teeth and its lips.
 
-The generator is small and mixes the light of all its training pictures: in dark faces the mouths that it paints are
+The generator is small and averages the light of its training pictures: in dark faces the mouths that it paints are
 greenish, in pale ones purple. `MouthPalette` keeps the brightness of a colour, within limits, and replaces its hue.
 """
 
@@ -29,23 +29,25 @@ _MIN_WHITE_LUMA: Final = 60.0
 """Luma of the eyes' whites is taken as at least this, 0 to 255, so that closed eyes and dim photographs do not make
 the mouth black. Tuned by hand; not measured."""
 _CLOSED_EYES_BLACK: Final = 0.65
-"""If the darkest that the eyes show is lighter than this share of their whites, it is an eyelid: the eyes are closed.
-Tuned by hand; not measured."""
+"""If the darkest pixels inside the eyes are lighter than this share of the whites, they are eyelids: the eyes are
+closed. Tuned by hand; not measured."""
 _DEFAULT_BLACK: Final = 0.22
 """Luma of pupils that is assumed for closed eyes, as a share of the whites'. Tuned by hand; not measured."""
 
 _MAX_REDNESS: Final = 1.2
 """Largest redness, where teeth are 0 and lips are 1: the mouth may be a little redder than the lips. Chosen by eye."""
 _MIN_DARK_REDNESS: Final = 0.8
-"""Smallest redness of black, so that the back of the mouth is not grey. Chosen by eye."""
+"""Smallest redness of black, so that the back of the mouth is not grey; it falls to 0 as luma rises. Chosen by eye."""
 _DARK_BELOW: Final = 0.85
-"""Share of the whites' luma below which that lower limit sets in, linearly. Chosen by eye."""
+"""Luma, as a share of the whites', at which that lower limit reaches 0. Chosen by eye."""
 _MAX_BRIGHTNESS: Final = 1.35
 """Share of the whites' luma that the brightest teeth approach. Measured on 27 people who smile for a photograph: their
 upper quartile is 1.36."""
 _KNEE, _ABOVE_KNEE = 0.8, 0.2
-"""Shares of the largest luma: up to the first, luma stays as it is; the second, the rest, is approached
-exponentially."""
+"""Shares of the largest luma, with sum 1. Up to the first, luma is not changed; above, it approaches the sum
+exponentially. Chosen by eye."""
+_MIN_HUE_DISTANCE: Final = 1e-6
+"""Smallest squared distance between the hues of teeth and lips; it keeps a division from 0."""
 
 
 class MouthPalette:
@@ -78,7 +80,7 @@ class MouthPalette:
             colours: RGB, 0 to 255.
         """
         luma = np.maximum(colours @ LUMA_WEIGHTS, 1)
-        length = max(float(self._teeth_to_lips @ self._teeth_to_lips), 1e-6)
+        length = max(float(self._teeth_to_lips @ self._teeth_to_lips), _MIN_HUE_DISTANCE)
         redness = ((colours / luma[..., None] - self._teeth) @ self._teeth_to_lips) / length
         darkness = (1 - luma / (_DARK_BELOW * self.white)).clip(0, 1)
         redness = np.clip(redness, _MIN_DARK_REDNESS * darkness, _MAX_REDNESS)
@@ -101,6 +103,6 @@ def _pixels_inside(
 
 
 def _hue(pixels: Float32[np.ndarray, "pixels 3"]) -> Float[np.ndarray, "3"]:
-    """Returns the median colour divided by its luma; that of a mid pink if there are no pixels."""
+    """Returns the median colour divided by its luma; without pixels, that of `_DEFAULT_LIPS_RGB`."""
     colour = np.median(pixels, axis=0) if len(pixels) else _DEFAULT_LIPS_RGB
     return colour / max(float(colour @ LUMA_WEIGHTS), 1.0)

@@ -1,4 +1,4 @@
-"""Finds the pauses of the speech, in which the mouth rests."""
+"""Computes, from the level of the speech, in which frames the mouth rests: its pauses."""
 
 from typing import Final
 
@@ -17,8 +17,8 @@ _PAUSE_BELOW_LOUD: Final = 0.22
 """A frame is quiet if its level is lower than that of loud speech by more than this. Mel levels: 1 is 100 dB, so 22 dB.
 Tuned by hand; not measured."""
 _REACH_FRAMES: Final = MEL_WINDOW_FRAMES // 2
-"""Half the frames that a mel window spans: within this distance of speech the content already contains it, and the
-lips must be free to move."""
+"""Half of a mel window: the windows of frames within this distance of speech contain speech, so the mouth does not rest
+in them."""
 _FADE_FRAMES: Final = 3
 """Frames over which the mouth comes to rest, and leaves it again. Tuned by hand; not measured."""
 

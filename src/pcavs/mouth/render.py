@@ -28,17 +28,17 @@ _FADE_IN_CELLS: Final = 0.3
 """Further distance over which the parted mouth is faded in, so that it does not appear from one frame to the next.
 Tuned by hand; not measured."""
 _MIN_SPLIT_CELLS: Final = 1e-3
-"""Difference of the lips' displacements above which a cell counts as split."""
+"""Difference between the displacements of the two lips above which a cell counts as split."""
 _SPLIT_DILATION: Final = np.ones((5, 5), np.uint8)
-"""Split cells are dilated by this kernel, for cubic interpolation reads two cells around each pixel: without it the
-corners of the mouth broke off at 1024 px."""
+"""Kernel that dilates the split cells, because bicubic interpolation reads two cells around each pixel: without it the
+corners of the mouth were cut off at 1024 px."""
 
 _PAINT_DILATION: Final = np.ones((7, 7), np.uint8)
-"""The opening that the generator's mask shows is dilated by this kernel, in its pixels. Tuned by hand; not measured."""
+"""Kernel, in the generator's pixels, that dilates the opening in its mask. Tuned by hand; not measured."""
 _NO_PAINT: Final = 0.1
-"""Share of painted colours up to which the generator does not mean an opening. Tuned by hand; not measured."""
+"""Share of painted colours (1 - mask) up to which a place does not count as an opening. Tuned by hand; not measured."""
 _FULL_PAINT: Final = 0.4
-"""Share of painted colours from which it does. Tuned by hand; not measured."""
+"""Share of painted colours from which it counts fully. Tuned by hand; not measured."""
 _PAINT_BLUR_SIGMA_PX: Final = 1.0
 """Standard deviation of the Gaussian on the painted colours, in the generator's pixels: only the brightness of the
 opening is taken from them, no detail. Chosen by eye."""
@@ -49,14 +49,14 @@ _LIP_RIM_CELLS: Final = 0.9
 """Width of the lower lip's rim that is left out of the photograph's own teeth, to which it would stick. Chosen by
 eye."""
 _LIP_SUNK_CELLS: Final = 0.7
-"""How far the lower lip has to sink until all of that rim is left out. Chosen by eye."""
+"""Distance that the lower lip has sunk when the whole rim is left out. Chosen by eye."""
 
 PaddedPhoto: TypeAlias = UInt8[np.ndarray, "_ _ 3"]
 """The crop with `head.grid.margin_px` of the photograph around it, RGB."""
 
 
 class SpeechFrame(NamedTuple):
-    """What the mouth of one frame is made from."""
+    """The inputs of one frame's mouth."""
 
     fields: FieldArrays
     """Output of the generator at the photograph's own pose."""
@@ -67,14 +67,14 @@ class SpeechFrame(NamedTuple):
 
 
 class _LipPlaces(NamedTuple):
-    """Grid coordinates, for the cells of a frame around the lips, of the place in the photograph."""
+    """Three backward warps of the frame's cells around the lips."""
 
     head: Places
-    """That the cell shows without speech."""
+    """Without speech."""
     upper: Places
-    """That it shows if it belongs to the upper lip."""
+    """With the displacement of the upper lip."""
     lower: Places
-    """That it shows if it belongs to the lower lip."""
+    """With the displacement of the lower lip."""
 
     def crop(self, window: Window) -> "_LipPlaces":
         """Returns a part of the cells."""
@@ -138,7 +138,7 @@ class Mouth:
         return frame
 
     def _split_places(self, speech: SpeechFrame) -> tuple[Window | None, _LipPlaces | None]:
-        """Finds the cells of the frame where the displacements of both lips differ, and where each lip leads there."""
+        """Finds the cells of the frame where the displacements of both lips differ, and the warp of each lip there."""
         window = self._lips.near(speech.places)
         if window is None:
             return None, None
@@ -152,7 +152,7 @@ class Mouth:
         return nested(window, part), _LipPlaces(head, upper, lower).crop(part)
 
     def _opening_mask(self, fields: FieldArrays, places: Places) -> Values:
-        """Computes where the generator means an opening: 1 where it paints colours, 0 where it only warps."""
+        """Computes a mask of the opening from the generator's: 1 where it paints colours, 0 where it only warps."""
         painted = sampled(cv2.dilate(1 - fields.mask, _PAINT_DILATION), places)
         return ((painted - _NO_PAINT) / (_FULL_PAINT - _NO_PAINT)).clip(0, 1)
 
@@ -162,10 +162,10 @@ class Mouth:
         return self._palette.match(sampled(smooth, places) * 127.5 + 127.5)
 
     def _blend_own_teeth(self, interior: Colours, photo: PaddedPhoto, opening: Opening) -> Colours:
-        """Lays over the interior what the photograph itself shows between parted lips.
+        """Composites the photograph's own pixels between its parted lips over the interior.
 
-        It holds still with the head. Where the upper lip rises above its place in the photograph, the upper ends of
-        the teeth are stretched up to it.
+        They move with the head and not with speech. Where the upper lip rises above its place in the photograph, the
+        upper ends of the teeth are stretched up to it.
         """
         if self._lips.open_at_rest <= 0:
             return interior
@@ -183,6 +183,6 @@ class Mouth:
         return interior + weight[..., None] * (self._sample_photo(photo, places) - interior)
 
     def _sample_photo(self, photo: PaddedPhoto, places: Places) -> Colours:
-        """Samples the photograph at grid coordinates, by cubics; its edge goes on outside."""
+        """Samples the photograph bicubically at grid coordinates; its edge is repeated outside."""
         x, y = photo_px(places, self._side_px)
         return cv2.remap(photo, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)

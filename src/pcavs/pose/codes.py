@@ -16,15 +16,17 @@ from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack
 from pcavs.types import CropTransform, Picture
 
 PoseCode: TypeAlias = Float32[np.ndarray, "12"]
+"""Pose code of one frame."""
 PoseCodes: TypeAlias = Float32[np.ndarray, "time 12"]
+"""Pose codes of consecutive frames."""
 Angles: TypeAlias = Float[np.ndarray, "3"]
 """Yaw, pitch and roll in degrees, as `face.pose.angles_deg` defines them."""
 
 _LARGEST_MOVE: Final = np.array([0.35, 0.35, 0.3])
-"""Largest move of a head about its average place: x and y in face widths, and natural logarithm of size. About what
-heads do inside the crop of one clip, and networks see no more in training. Tuned by hand; not measured."""
+"""Largest move of a head about its average place: x and y in face widths, and natural logarithm of size. About the
+largest moves inside the crop of one clip, so training data hold no larger ones. Tuned by hand; not measured."""
 _NOTED_DEG: Final = 1.0
-"""Angles that are limited by more than this are reported."""
+"""Angles that are limited by more than this are reported. Tuned by hand; not measured."""
 _NO_MOVE: Final = 1e-3
 """Average places and sizes below this do not move the view, so that the film is not resampled for nothing."""
 
@@ -39,7 +41,7 @@ class FittedTrack(NamedTuple):
     average: Float[np.ndarray, "3"]
     """Average x, y and size: the film's view moves the whole frame by them."""
     notes: tuple[str, ...]
-    """What was asked for and cannot be done, one line each."""
+    """Messages for the user about limited motion, one line each."""
 
 
 def code_angles(code: PoseCode) -> Angles:
@@ -53,19 +55,19 @@ def fit_track(
     """Limits a head track to what one photograph can show.
 
     Args:
-        track: The head poses that are asked for.
+        track: The requested head poses.
         own_deg: Yaw, pitch and roll of the photograph, from its landmarks.
-        reach_deg: Smallest and largest turn about each axis, against the photograph.
+        reach_deg: Smallest and largest turn about each axis, relative to the photograph.
         anchored: Places and sizes are moves from where the photograph has the head, and the film's view does not move.
             Otherwise their average moves the view.
     """
-    wanted = track[:, :3] - own_deg
-    turns = wanted.clip(reach_deg[0], reach_deg[1])
-    notes = _limit_notes(wanted, turns, own_deg)
+    requested_deg = track[:, :3] - own_deg
+    turns = requested_deg.clip(reach_deg[0], reach_deg[1])
+    notes = _limit_notes(requested_deg, turns, own_deg)
     moves, average = (track[:, 3:], np.zeros(3)) if anchored else _centred(track[:, 3:])
     kept = moves.clip(-_LARGEST_MOVE, _LARGEST_MOVE)
     if np.abs(moves - kept).max() > _NO_MOVE:
-        notes.append("the head is asked to move farther than it can inside of the film; the move is limited")
+        notes.append("the head would move too far from its average place or size; the move is limited")
     return FittedTrack(turns, kept, average, tuple(notes))
 
 
@@ -75,7 +77,7 @@ def track_of(fitted: FittedTrack, own_deg: Angles) -> HeadTrack:
 
 
 def codes_of(fitted: FittedTrack, own: PoseCode, calibration: PoseMap) -> PoseCodes:
-    """Returns the pose codes with which a talker's network turns the head as a fitted track says.
+    """Converts a fitted track to pose codes for a talker whose network turns the head.
 
     The photograph's own pose gives its own code, exactly.
 
@@ -111,7 +113,7 @@ def view_of(fitted: FittedTrack, own: PoseCode) -> CropTransform | None:
 
 
 def apply_view(picture: Picture, view: CropTransform | None) -> Picture:
-    """Moves a rendered frame as `view_of` says, by bicubic interpolation; beyond its edge the edge is repeated."""
+    """Applies the transform of `view_of` to a rendered frame, bicubically; outside the frame its edge is repeated."""
     if view is None:
         return picture
     height, width = picture.shape[:2]
@@ -128,15 +130,17 @@ def _centred(places: Float[np.ndarray, "time 3"]) -> tuple[Float[np.ndarray, "ti
     return places - average, average
 
 
-def _limit_notes(wanted: Float[np.ndarray, "time 3"], turns: Float[np.ndarray, "time 3"], own_deg: Angles) -> list[str]:
+def _limit_notes(
+    requested_deg: Float[np.ndarray, "time 3"], turns: Float[np.ndarray, "time 3"], own_deg: Angles
+) -> list[str]:
     """Returns a note for each axis that was limited, with the frame that misses its angle by most."""
     notes: list[str] = []
     for axis, name in enumerate(AXES):
-        missed = np.abs(wanted[:, axis] - turns[:, axis])
+        missed = np.abs(requested_deg[:, axis] - turns[:, axis])
         if missed.max() > _NOTED_DEG:
             frame = int(missed.argmax())
-            asked, used = own_deg[axis] + wanted[frame, axis], own_deg[axis] + turns[frame, axis]
+            requested, used = own_deg[axis] + requested_deg[frame, axis], own_deg[axis] + turns[frame, axis]
             notes.append(
-                f"a {name} of {asked:.0f} degrees is too far for this picture and these weights; {used:.0f} is used"
+                f"a {name} of {requested:.0f} degrees is too far for this picture and these weights; {used:.0f} is used"
             )
     return notes

@@ -37,11 +37,19 @@ _PLOT_STEP_DEG: Final = 10.0
 _LEGEND_STEP_PX, _LEGEND_GROUP_PX = 150, 480
 """Distance between two names in the legend, and between the names of two sets of curves."""
 _TEXT_SCALE: Final = 0.45
+"""Font scale (OpenCV)."""
 _GREY, _LIGHT_GREY = (90, 90, 90), (225, 225, 225)
+"""RGB of the labels and of the grid lines of a plot."""
+_NUM_LINES, _NUM_TIMES = 5, 7
+"""Grid lines of a plot, and labels of its time axis."""
+_BACKGROUND_LEVEL: Final = 24
+"""Grey level of the background of a preview."""
+_FACE_RGB, _WIRE_RGB, _LABEL_RGB = (38, 42, 48), (150, 190, 220), (230, 230, 230)
+"""Colours of a preview: triangles, their edges, and the label."""
 _HEAD_PX: Final = 256
 """Side of a preview."""
 _HEAD_CM: Final = 24.0
-"""Side of a preview in the head's own size."""
+"""Side of a preview, in centimetres of the average head."""
 _HEAD_CENTRE: Final = np.array([0.5, 0.46])
 """Where the head's origin lies in a preview, as a share of its side."""
 _SUBPIXEL_BITS: Final = 4
@@ -51,7 +59,7 @@ _MAX_COORDINATE: Final = 2**20
 _LONGEST_S: Final = 3600.0
 """Longest plot or preview without audio."""
 _BEATS_PER_S: Final = 1.5
-"""Rhythm of presets without audio."""
+"""Beats of the steady rhythm that presets follow without audio."""
 
 
 def extract(options: ExtractOptions) -> str:
@@ -132,10 +140,10 @@ def draw_curves(curves: dict[str, Float[np.ndarray, "time 3"]]) -> Picture:
         x = _PLOT_LEFT_PX + t / max(length - 1, 1) * (width - _PLOT_LEFT_PX - _PLOT_RIGHT_PX)
         return round(x), round((height - _PLOT_TOP_PX - _PLOT_BOTTOM_PX) / 2 * (1 - value / reach) + _PLOT_TOP_PX)
 
-    for value in np.linspace(-reach, reach, 5):
+    for value in np.linspace(-reach, reach, _NUM_LINES):
         cv2.line(picture, place(0, value), place(length - 1, value), _LIGHT_GREY, 1)
         _write_text(picture, f"{value:.0f}", (8, place(0, value)[1] + 5), _GREY)
-    for second in np.linspace(0, frame_time_s(length), 7):
+    for second in np.linspace(0, frame_time_s(length), _NUM_TIMES):
         _write_text(picture, f"{second:.1f} s", (place(second * FRAME_RATE, 0.0)[0] - 20, height - 28), _GREY)
     for number, (name, track) in enumerate(curves.items()):
         for axis, colour in enumerate(_AXIS_COLOURS):
@@ -155,13 +163,13 @@ def wire_head(row: Float[np.ndarray, "6"]) -> Picture:
     centre = _HEAD_CENTRE * _HEAD_PX + row[3:5] * FACE_WIDTH_CM * px_per_cm
     fixed_point = np.round((turned[:, :2] * px_per_cm + centre) * 2**_SUBPIXEL_BITS)
     points = fixed_point.clip(-_MAX_COORDINATE, _MAX_COORDINATE).astype(np.int32)
-    picture = np.full((_HEAD_PX, _HEAD_PX, 3), 24, np.uint8)
+    picture = np.full((_HEAD_PX, _HEAD_PX, 3), _BACKGROUND_LEVEL, np.uint8)
     farthest_first = np.argsort(-turned[face.triangles, 2].mean(axis=1))
     for corners in points[face.triangles[farthest_first]]:
-        cv2.fillConvexPoly(picture, corners, (38, 42, 48), cv2.LINE_AA, _SUBPIXEL_BITS)
-        cv2.polylines(picture, [corners], True, (150, 190, 220), 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.fillConvexPoly(picture, corners, _FACE_RGB, cv2.LINE_AA, _SUBPIXEL_BITS)
+        cv2.polylines(picture, [corners], True, _WIRE_RGB, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
     angles = " ".join(f"{name} {row[n]:.0f}" for n, name in enumerate(AXES))
-    _write_text(picture, angles, (8, _HEAD_PX - 10), (230, 230, 230))
+    _write_text(picture, angles, (8, _HEAD_PX - 10), _LABEL_RGB)
     return picture
 
 
@@ -179,7 +187,7 @@ def _rhythm(options: DrawOptions) -> Rhythm:
 
 
 def _read_choice(text: str) -> FaceChoice:
-    """Reads `--face`, which cannot be a picture here: no network that recognises people is loaded."""
+    """Reads `--face`, which cannot be a picture here, because no identity encoder is loaded."""
     choice = parse_choice(text)
     if choice is None:
         raise InputError(f"a face of {text} cannot be chosen here; give largest, left, right, or a number")

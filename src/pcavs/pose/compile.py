@@ -52,13 +52,13 @@ def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, source
         if last and segment.duration_s is None and timeline.extrapolation == "hold":
             length = num_frames - first
         # A piece continues under the fade into the next one.
-        wanted = length if last else min(length + _LONGEST_FADE_FRAMES, num_frames - first)
-        pieces.append((extrapolate(track, wanted, segment.extrapolation), first))
+        num_needed = length if last else min(length + _LONGEST_FADE_FRAMES, num_frames - first)
+        pieces.append((extrapolate(track, num_needed, segment.extrapolation), first))
         at += Fraction(segment.duration_s) if segment.duration_s is not None else Fraction(length, FRAME_RATE)
     end = min(num_frames, max(1, nearest_index(at, FRAME_RATE)))
     fade_frames = nearest_index(timeline.cross_fade_s, FRAME_RATE)
-    whole = extrapolate(cross_fade(pieces, end, fade_frames), num_frames, timeline.extrapolation)
-    return limit_slew_rate(smoothed(whole * timeline.strength, timeline.smoothing_s, FRAME_RATE))
+    combined = extrapolate(cross_fade(pieces, end, fade_frames), num_frames, timeline.extrapolation)
+    return limit_slew_rate(smoothed(combined * timeline.strength, timeline.smoothing_s, FRAME_RATE))
 
 
 def _segment_length(segment: Segment, track: HeadTrack, max_frames: int) -> int:
@@ -88,10 +88,10 @@ def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, sources: SegmentR
     parts = [(part, _segment_track(part, max_frames, rhythm, sources)) for part in segment.parts]
     longest = max(_segment_length(part, track, max_frames) for part, track in parts)
     length = max_frames if segment.duration_s is not None else longest
-    whole = still(length)
+    total = still(length)
     for part, track in parts:
-        whole += part.weight * extrapolate(track, length, part.extrapolation)
-    return whole
+        total += part.weight * extrapolate(track, length, part.extrapolation)
+    return total
 
 
 def _interpolate_keys(keys: tuple[Key, ...]) -> HeadTrack:

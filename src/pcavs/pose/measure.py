@@ -16,9 +16,11 @@ from pcavs.spec import FRAME_RATE, Missing
 from pcavs.types import Progress
 
 Rows: TypeAlias = Float[np.ndarray, "_ columns"]
+"""Values over time, one row for each frame."""
 
 _LARGEST_SIDE_PX: Final = 1280
-"""Larger videos are reduced to this before faces are looked for, for speed."""
+"""Larger side to which the frames of videos are reduced before faces are searched, for speed. Tuned by hand; not
+measured."""
 SMOOTHING_S: Final = 0.12
 """Full width at half maximum of the Gaussian that removes the jitter of landmarks from a track. Tuned by hand; not
 measured."""

@@ -56,6 +56,7 @@ _LIVELY_WANDER: Final = ((_YAW, 1.8, 9.0), (_PITCH, 2.2, 3.0), (_ROLL, 2.0, 4.0)
 _LIVELY_NOD_DEG: Final = (3.0, 4.0)
 """Depth of its nods: the constant part, and what full loudness adds."""
 _LIVELY_NOD_FRAMES: Final = 11
+"""Length of these nods."""
 
 _SLOW_TURN_DEG: Final = 20
 """Largest yaw of `slow-turn`."""
@@ -77,6 +78,7 @@ _PRESENTER_WANDER: Final = (3.0, 1.0)
 _PRESENTER_NOD_DEG: Final = (3.0, 2.0)
 """Depth of its nods, as `_LIVELY_NOD_DEG`. It nods on every second beat."""
 _PRESENTER_NOD_FRAMES: Final = 12
+"""Length of these nods."""
 
 
 def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
@@ -87,7 +89,10 @@ def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
 
 
 def preset(name: str, rhythm: Rhythm, seed: int) -> HeadTrack:
-    """Generates a preset's track, as long as the rhythm; it begins with a row of zeros. Equal seeds, equal tracks."""
+    """Generates a preset's track, as long as the rhythm; it begins with a row of zeros.
+
+    Equal seeds give equal tracks.
+    """
     track = PRESETS[name](rhythm, np.random.default_rng(seed))
     start = smoothstep((np.arange(len(track)) / FRAME_RATE / _START_S).clip(max=1))
     return track * start[:, None]
@@ -98,7 +103,7 @@ def _still(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
 
 
 def _listening_nod(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
-    """Makes small double nods every few seconds, in pauses of the speech if there are any, and hardly moves else."""
+    """Makes small double nods every few seconds, in pauses of the speech if there are any; else hardly moves."""
     track = still(len(rhythm))
     for column, period_s, size_deg in _LISTENING_WANDER:
         track[:, column] = _wander(len(rhythm), period_s, size_deg, rng)
@@ -177,7 +182,7 @@ def _beats(rhythm: Rhythm) -> list[int]:
     reach = _BEAT_NEIGHBOURS
     peaks = [
         t
-        for t in range(2, len(smooth) - 2)
+        for t in range(_BEAT_SMOOTH_FRAMES // 2, len(smooth) - _BEAT_SMOOTH_FRAMES // 2)
         if smooth[t] > _BEAT_LEVEL and smooth[t] == smooth[max(0, t - reach) : t + reach + 1].max()
     ]
     beats: list[int] = []

@@ -26,7 +26,8 @@ from pcavs.pose.track import HeadTrack, load_track
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Progress
 
-_ANGLES: Final = ("yaw", "pitch", "roll", "x", "y", "scale")
+_POSE_SETTINGS: Final = ("yaw", "pitch", "roll", "x", "y", "scale")
+"""Settings of a pose that is given as text, such as `yaw=20,pitch=-5`; they are those of `timeline.Key`."""
 
 
 def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline | None:
@@ -34,8 +35,8 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
 
     Args:
         pose: A file; or, if there is no such file, a preset's name or angles such as `yaw=20,pitch=-5`.
-        relative: The head starts with the photograph's own pose, whatever the timeline says.
-        measured: The motion of videos is measured by their landmarks.
+        relative: The head starts with the photograph's own pose, also if the timeline's mode is absolute.
+        measured: Head motion in videos is measured from landmarks, in degrees, and not by the motion encoder.
 
     Returns:
         A timeline; None for a video whose motion is to be read by the talker's motion encoder, because neither
@@ -48,7 +49,7 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
     if not exists and text in PRESETS:
         return Timeline(segments=(PresetSegment(name=text),), mode="relative")
     if not exists and "=" in text:
-        timeline = _angles(text)
+        timeline = _held_pose(text)
     elif pose.suffix == ".json":
         timeline = read_timeline(pose)
     elif pose.suffix == ".npz":
@@ -65,7 +66,7 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
 
 
 def video_timeline(path: Path) -> Timeline:
-    """Returns the timeline of one video, which bounces where it is shorter than the speech."""
+    """Returns the timeline of one video; if it is shorter than the speech, it is played backwards and forwards."""
     return Timeline(segments=(VideoSegment(path=path),), extrapolation="bounce")
 
 
@@ -118,14 +119,18 @@ def clipped_track(segment: TrackSegment, max_frames: int) -> HeadTrack:
     return part
 
 
-def _angles(text: str) -> Timeline:
-    """Reads `yaw=20,pitch=-5` as a pose that is held; what is not named is 0, or 1 for `scale`."""
+def _held_pose(text: str) -> Timeline:
+    """Reads `yaw=20,pitch=-5` as a pose that is held; settings that are left out are 0, `scale` is 1.
+
+    Raises:
+        InputError: A setting is unknown, given twice, or not a number.
+    """
     key: dict[str, float] = {"at_s": 0.0}
     for word in text.split(","):
         name, _, value = word.partition("=")
         name = name.strip()
-        if name not in _ANGLES or name in key:
-            raise InputError(f"the pose {text} cannot be read at {word!r}; give {', '.join(_ANGLES)}, each once")
+        if name not in _POSE_SETTINGS or name in key:
+            raise InputError(f"the pose {text} cannot be read at {word!r}; give {', '.join(_POSE_SETTINGS)}, each once")
         try:
             key[name] = float(value)
         except ValueError as error:

@@ -17,7 +17,9 @@ from pcavs.pose.presets import PRESETS
 from pcavs.pose.track import Extrapolation
 
 FORMAT: Final = "pcavs-pose-1"
+"""Format name inside the file."""
 Ease = Literal["smooth", "linear"]
+"""Interpolation from one key to the next; `Key.ease` describes the values."""
 
 _MAX_BYTES: Final = 4_000_000
 """Largest timeline that is read."""
@@ -28,6 +30,7 @@ _MAX_RECORDS: Final = 10 * MOST_SEGMENTS
 _MAX_MIX_DEPTH: Final = 3
 """Most mixes inside of each other."""
 _LONGEST_S: Final = 24 * 3600.0
+"""Largest time in a timeline: a day."""
 _TEXT_IN_MESSAGE: Final = 40
 """Characters of a wrong value that a message shows."""
 RANGES: Final = {
@@ -84,7 +87,7 @@ class _SegmentBase:
     strength: float = 1.0
     """Factor on all angles, positions and logarithms of size."""
     weight: float = 1.0
-    """The same as `strength`, for a part of a mix."""
+    """Further factor on these if the segment is a part of a mix."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -137,6 +140,7 @@ KINDS: Final[dict[str, type]] = {
     "preset": PresetSegment,
     "mix": MixSegment,
 }
+"""Record of each `kind` of segment."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 A track has one row for each frame, 25 a second, and six columns: yaw, pitch and roll in degrees
 (`face.pose.angles_deg` defines the signs), x and y in face widths to the picture's right and down, and the natural
-logarithm of the head's size. A row of zeros is a head that looks into the camera, where the crop puts it and as large.
+logarithm of the head's size. A row of zeros is a head that looks into
+the camera, with the place and size that it has in the crop.
 """
 
 import lzma
@@ -33,6 +34,7 @@ Extrapolation = Literal["hold", "loop", "bounce"]
 backwards and forwards without repeating the end frames."""
 
 COLUMNS: Final = ("yaw", "pitch", "roll", "x", "y", "size")
+"""Names of a track's columns."""
 FACE_WIDTH_CM: Final = 15.33
 """Distance between the temples of the canonical face."""
 LARGEST_STEP: Final = np.array([3.0, 3.0, 3.0, 0.04, 0.04, 0.02])
@@ -53,11 +55,13 @@ _MAX_KERNEL_TRACKS: Final = 10
 """Half width of the smoothing kernel at most, as a multiple of the track's length; it bounds memory."""
 
 TRACK_FORMAT: Final = "pcavs-track-1"
+"""Format name inside a track's file."""
 _MAX_FRAMES: Final = 24 * 3600 * FRAME_RATE
 """Longest track that is read: a day."""
 _BYTES_PER_FRAME: Final = 32
 """Size of a frame in a track's file before compression, rounded up: six 4-byte numbers and a flag."""
 _LARGEST_ANGLE_DEG: Final = 180.0
+"""Largest angle in a file; more is damage."""
 _LARGEST_MOVE: Final = 10.0
 """Largest x, y (face widths) and logarithm of size in a file; more is damage."""
 _READ_ERRORS: Final = (
@@ -106,15 +110,15 @@ def extrapolate(track: HeadTrack, num_frames: int, extrapolation: Extrapolation)
 
 
 def cross_fade(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: int) -> HeadTrack:
-    """Lays pieces end to end; under the beginning of each the one before continues while it fades out.
+    """Joins tracks end to end; each begins with a cross-fade, during which the one before it continues.
 
     Args:
         pieces: Track and first frame of each piece. A track must last until the end of the next piece's fade
-            (`fade_length`), or of the whole.
-        num_frames: Length of the whole.
+            (`fade_length`), or of the result.
+        num_frames: Length of the result.
         fade_frames: Shortest length of a fade; between poses that are far apart it takes longer.
     """
-    whole = still(num_frames)
+    combined = still(num_frames)
     for number, (track, first) in enumerate(pieces):
         stop = min(num_frames, first + len(track))
         if stop <= first:
@@ -123,12 +127,12 @@ def cross_fade(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames
         length = 0
         if number:
             room = (pieces[number + 1][1] if number + 1 < len(pieces) else num_frames) - first
-            length = min(fade_length(whole[first], part[0], fade_frames), room, len(part))
+            length = min(fade_length(combined[first], part[0], fade_frames), room, len(part))
         share = smoothstep((np.arange(length) + 1) / (length + 1))[:, None]
-        whole[first + length : stop] = part[length:]
-        whole[first : first + length] += share * (part[:length] - whole[first : first + length])
-        whole[stop:] = whole[stop - 1]
-    return whole
+        combined[first + length : stop] = part[length:]
+        combined[first : first + length] += share * (part[:length] - combined[first : first + length])
+        combined[stop:] = combined[stop - 1]
+    return combined
 
 
 def fade_length(before: HeadRow, after: HeadRow, min_frames: int) -> int:

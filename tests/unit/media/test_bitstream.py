@@ -62,6 +62,6 @@ def test_one_picture_is_a_film(pictures):
 @pytest.mark.parametrize("kind", ["zeros", "text", "cut"])
 def test_damage_is_one_line(film, kind):
     data = {"zeros": bytes(len(film.data)), "text": b"x" * len(film.data), "cut": film.data[:50]}[kind]
-    with pytest.raises(DataError, match=r"a stored film (cannot be decoded|lacks)") as caught:
+    with pytest.raises(DataError, match=r"a stored clip (cannot be decoded|lacks)") as caught:
         decode_pictures(Bitstream(data, film.ends))
     assert "\n" not in str(caught.value)

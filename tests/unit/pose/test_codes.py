@@ -24,7 +24,7 @@ def code(yaw=0.0, pitch=0.0, roll=0.0):
 
 def halving():
     """The map of a talker that turns half as far as its code says."""
-    return PoseMap(asked_deg=STEPS, made_deg=STEPS[:, None, None] / 2 * np.eye(3), error_deg=np.zeros((5, 3)))
+    return PoseMap(code_deg=STEPS, face_deg=STEPS[:, None, None] / 2 * np.eye(3), error_deg=np.zeros((5, 3)))
 
 
 def encoded(track, own_deg, own, calibration):
@@ -35,7 +35,7 @@ def encoded(track, own_deg, own, calibration):
 def made_by(poses, turns):
     """Rotations of the face that a map gives for rotations of the code."""
     return sum(
-        np.stack([np.interp(turns[:, axis], poses.asked_deg, poses.made_deg[:, axis, n]) for n in range(3)], axis=1)
+        np.stack([np.interp(turns[:, axis], poses.code_deg, poses.face_deg[:, axis, n]) for n in range(3)], axis=1)
         for axis in range(3)
     )
 
@@ -44,7 +44,7 @@ def test_a_lean_that_comes_with_a_turn_is_compensated():
     made = STEPS[:, None, None] / 2 * np.eye(3)
     made[:, 0, 2] = STEPS / 5
     made[:, 2, 0] = -STEPS / 6
-    leaning = PoseMap(asked_deg=STEPS, made_deg=made, error_deg=np.zeros((5, 3)))
+    leaning = PoseMap(code_deg=STEPS, face_deg=made, error_deg=np.zeros((5, 3)))
     wanted = np.array([[10.0, 0, 0], [0, 0, -8], [-9, 3, 5]])
     assert np.allclose(made_by(leaning, leaning.code_turns(wanted)), wanted, atol=0.01)
 
@@ -103,8 +103,8 @@ def test_a_fitted_map_is_monotonic_and_inverted():
     curve = 25 * np.tanh(STEPS / 30)
     turns = curve[None, :, None, None] * np.eye(3) + rng.normal(0, 0.5, (20, 5, 3, 3)) + 1.5
     fitted = fit_map(STEPS, turns, "noise")
-    assert np.array_equal(fitted.made_deg[2], np.zeros((3, 3)))
-    assert (np.diff(fitted.made_deg[:, range(3), range(3)], axis=0) >= 0).all()
+    assert np.array_equal(fitted.face_deg[2], np.zeros((3, 3)))
+    assert (np.diff(fitted.face_deg[:, range(3), range(3)], axis=0) >= 0).all()
     wanted = rng.uniform(-12, 12, (9, 3))
     assert np.allclose(made_by(fitted, fitted.code_turns(wanted)), wanted, atol=0.01)
 
@@ -129,7 +129,7 @@ def test_a_map_is_found_beside_its_weights(tmp_path):
     save_map(halving(), "abc", tmp_path / "talker" / "pose.json")
     found = find_map(weights)
     assert found is not None
-    assert np.array_equal(found.made_deg, halving().made_deg)
+    assert np.array_equal(found.face_deg, halving().face_deg)
     assert find_map(weights._replace(digest="other")) is None, "it was measured with other weights"
 
 

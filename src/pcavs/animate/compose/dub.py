@@ -17,12 +17,12 @@ from pcavs.types import CropTransform, Mesh, Picture
 _SEAM_CM: Final = 0.5
 """Width of the mask's soft edge on an average head: two standard deviations of its blur. Chosen by eye."""
 _MIN_SIGMA_PX: Final = 0.5
-"""Smallest standard deviation of that blur."""
+"""Smallest standard deviation of that blur. Tuned by hand; not measured."""
 _OFFSET_SMOOTHING: Final = 0.25
 """Smoothing coefficient of the seam colour offset (exponential moving average): a frame's own share. Chosen by eye, so
 that the seam does not flicker."""
 _SEAM: Final = (0.05, 0.95)
-"""Values of the mask between which a pixel counts as part of the seam."""
+"""Values of the mask between which a pixel counts as part of the seam. Tuned by hand; not measured."""
 _MIN_SEAM_PIXELS: Final = 20
 """With fewer pixels in the seam a frame's colour offset is taken as 0. Tuned by hand; not measured."""
 _MASK_THRESHOLD: Final = 1 / 255
@@ -30,9 +30,10 @@ _MASK_THRESHOLD: Final = 1 / 255
 _GAUSSIAN_REACH_SIGMAS: Final = 4
 """Radius of OpenCV's Gaussian kernel for float images, in standard deviations."""
 _BOX_MARGIN_PX: Final = 2
-"""Further room around the blurred mask."""
+"""Further margin of the box around the blurred mask, against rounding."""
 
 ColourOffset: TypeAlias = Float32[np.ndarray, "3"]
+"""RGB, in levels of 255."""
 Window: TypeAlias = tuple[slice, slice]
 """Rows and columns of a part of a frame."""
 
@@ -50,12 +51,12 @@ class MouthPaster:
     """Pastes mouth and chin of rendered heads; eyes, hair and background stay the video's own.
 
     Landmarks are found on the video and on the rendered head in every frame, and an affine map between them places the
-    mouth. So the result does not depend on how exactly the rendered head follows the video's pose. Frames in which the
-    video's face is not found are not changed.
+    mouth, so the result does not depend on how exactly the rendered head follows the video's pose. Frames in which
+    either face is not found are not changed.
     """
 
     def __init__(self, video: Follower, heads: Follower) -> None:
-        """Takes what follows the face of the video and that of the rendered heads."""
+        """Stores the trackers of the face in the video and of the face in the rendered heads."""
         self._video, self._heads = video, heads
         self._offset: ColourOffset | None = None
 
@@ -104,7 +105,7 @@ def fit_affine(source: Mesh, target: Mesh) -> CropTransform:
 def mouth_mask(
     target: Mesh, rendered: Float[np.ndarray, "478 2"], shape: tuple[int, int]
 ) -> tuple[Window, Float32[np.ndarray, "rows columns"]] | None:
-    """Computes the mask of mouth and chin: the union of both faces', as either jaw may be the lower one.
+    """Computes the mask of mouth and chin: the union over both faces, because either jaw may be the lower one.
 
     Args:
         target: Landmarks of the video's face, in pixels of the video.

@@ -1,7 +1,6 @@
 """Pastes a rendered head into the photograph, or the video, that its crop was cut from.
 
-The last step before a frame is written, if the user asks for the whole picture. Where a video is dubbed, `dub` does
-this step instead.
+The last step before a frame is written, with `--full-frame`. If a video is dubbed, `dub` does this step instead.
 """
 
 from collections.abc import Iterator
@@ -15,12 +14,12 @@ from jaxtyping import Float32, UInt8
 from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import FilmOptions
 from pcavs.errors import InputError
-from pcavs.face.align import Square, invert
+from pcavs.face.align import Square, covered_box, invert
 from pcavs.media.image_header import read_header
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
 from pcavs.numeric import smoothstep
-from pcavs.types import CropTransform, Picture
+from pcavs.types import Picture
 
 _FEATHER: Final = 0.18
 """Width of the seam, where the head fades into the picture, as a share of the crop's side. Chosen by eye."""
@@ -28,9 +27,9 @@ _UNUSED_EDGE: Final = 0.02
 """Width, as a share of the crop's side, of its outermost part, which is never used: beyond the photograph the crop
 repeats its edge. Chosen by eye."""
 _SUPERELLIPSE_EXPONENT: Final = 6
-"""Exponent of the superellipse that the mask's contours are: a square with round corners. Chosen by eye."""
+"""Exponent of the superellipses that are the mask's contours: squares with round corners. Chosen by eye."""
 _SEAM: Final = (0.02, 0.98)
-"""Values of the mask between which a pixel counts as part of the seam."""
+"""Values of the mask between which a pixel counts as part of the seam. Tuned by hand; not measured."""
 
 
 @runtime_checkable
@@ -72,7 +71,7 @@ class VideoTarget:
         """Checks that the video is not shorter than the speech.
 
         Raises:
-            InputError: It is.
+            InputError: It is shorter.
         """
         available = count_pictures(self._path, 0.0, None)
         if available < num_frames:
@@ -107,7 +106,7 @@ class HeadPaster:
         """
         picture = crop_to_even(source.picture)
         self._to_picture = invert(source.transform)
-        self._box = _bounding_box(self._to_picture, side_px, picture)
+        self._box = covered_box(self._to_picture, side_px, picture)
         self._mask = self._warp(feather_mask(side_px))[..., None]
         x0, y0, x1, y1 = self._box
         seam = ((self._mask > _SEAM[0]) & (self._mask < _SEAM[1]))[..., 0]
@@ -135,7 +134,7 @@ class HeadPaster:
 
 
 def open_paste_target(options: FilmOptions, identity: Identity, num_frames: int) -> PasteTarget | None:
-    """Opens what the head is pasted into; None without `full_frame`, where the film shows the crop.
+    """Opens the photograph or video that the head is pasted into; None without `full_frame`.
 
     Raises:
         InputError: The video of the person is too short.
@@ -153,9 +152,9 @@ def open_paste_target(options: FilmOptions, identity: Identity, num_frames: int)
 
 def feather_mask(side_px: int) -> Float32[np.ndarray, "side side"]:
     """Returns the mask of a crop: 1 in the middle, smoothly 0 towards its edges, with round corners."""
-    place = np.abs((np.arange(side_px) + 0.5) / side_px - 0.5) * 2
+    offset = np.abs((np.arange(side_px) + 0.5) / side_px - 0.5) * 2  # from the middle: 1 is the edge
     exponent = _SUPERELLIPSE_EXPONENT
-    distance = (place[:, None] ** exponent + place[None, :] ** exponent) ** (1 / exponent)
+    distance = (offset[:, None] ** exponent + offset[None, :] ** exponent) ** (1 / exponent)
     return smoothstep((1 - 2 * _UNUSED_EDGE - distance) / (2 * _FEATHER)).astype(np.float32)
 
 
@@ -163,13 +162,3 @@ def crop_to_even(picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
     """Cuts off an odd last row or column, which H.264 with 4:2:0 colour cannot store."""
     height, width = picture.shape[:2]
     return np.ascontiguousarray(picture[: height - height % 2, : width - width % 2])
-
-
-def _bounding_box(to_picture: CropTransform, side_px: int, picture: Picture) -> tuple[int, int, int, int]:
-    """Returns the smallest box (x0, y0, x1, y1) of the picture around the crop, at least one pixel large."""
-    corners = np.array([[-0.5, -0.5], [side_px, -0.5], [-0.5, side_px], [side_px, side_px]])
-    places = corners @ to_picture[:, :2].T + to_picture[:, 2]
-    height, width = picture.shape[:2]
-    x0, y0 = np.clip(np.floor(places.min(axis=0)), 0, [width - 1, height - 1]).astype(int)
-    x1, y1 = np.clip(np.ceil(places.max(axis=0)) + 1, [x0 + 1, y0 + 1], [width, height]).astype(int)
-    return int(x0), int(y0), int(x1), int(y1)
