@@ -77,7 +77,7 @@ class SegmentReader:
     """
 
     def __init__(self, landmarker: FaceLandmarker, policy: TrackPolicy, progress: Progress) -> None:
-        """Takes what videos are measured with.
+        """Stores what is needed to measure videos.
 
         Args:
             landmarker: Finds faces and their landmarks.
