@@ -64,11 +64,12 @@ def lines(report: dict[str, Any]) -> list[str]:
 
 
 def _weights_line(facts: dict[str, Any]) -> str:
-    flow = facts["spec"]["flow"]
+    kind = facts["spec"]["kind"]
+    sizes = facts["spec"][kind]
     forms = " and ".join(form for form in ("networks", "bundle") if form in facts)
     provenance = ", ".join(f"{name} {value}" for name, value in facts["provenance"].items())
     return (
-        f"{facts['name']} ({facts['spec']['kind']}, {flow['frame_px']} px, film {flow['picture_px']} px; {forms}; "
+        f"{facts['name']} ({kind}, faces {sizes['frame_px']} px, film {sizes.get('picture_px', sizes['frame_px'])} px; {forms}; "
         f"sha256 {facts['digest'][:12]}; {provenance})"
     )
 

@@ -41,7 +41,7 @@ class FilmOptions:
     relative: bool = False
     """Starts from the picture's own pose and takes only the changes of the pose source."""
     references: tuple[Path, ...] = ()
-    """More pictures of the same person. The sharpest frontal one is animated; their order does not matter."""
+    """More pictures of the same person, in any order. The most typical of the sharp, frontal ones is animated."""
     turn: Turn = "depth"
     """How the head turns: `depth` turns the photograph by the depth of its landmarks, `network` lets the talker's
     network turn it. `paper` talkers always use their network."""

@@ -95,7 +95,8 @@ class Talker:
                 degrees such as "yaw=20,pitch=-5". What is shorter than the speech is played forwards and backwards.
                 None keeps the picture's pose.
             relative: Starts from the picture's own pose and takes only the changes of the pose source.
-            references: More pictures of the same person, in any order; the sharpest frontal one is animated.
+            references: More pictures of the same person, in any order; the most typical of the sharp, frontal ones is
+                animated.
             turn: "depth" turns the photograph by the depth of its landmarks, "network" by the talker's network.
             face: Which face to animate if the picture shows several: "largest", "left", "right", a number from the
                 left, or the path of a picture of the person.

@@ -26,6 +26,7 @@ from pcavs.media.timeline import (
     doubling_bounce_index,
 )
 from pcavs.pose.codes import PoseCodes
+from pcavs.pose.measure import LARGEST_SIDE_PX
 from pcavs.spec import CropSpec, MelSpec, TalkerSpec
 from pcavs.types import CropTransform, Mel, Picture, Waveform
 
@@ -38,9 +39,6 @@ _SMOOTHING_KERNEL: Final = np.array([1, 4, 6, 4, 1], np.float64) / 16
 _PLACEMENT_S: Final = 60.0
 """Length of the part of a pose video whose mean landmarks place the crop: its track is held in memory. Tuned by hand;
 not measured."""
-_LARGEST_SIDE_PX: Final = 1280
-"""Larger side to which the frames of pose videos are reduced: the networks' crops are smaller.
-Tuned by hand; not measured."""
 
 
 @runtime_checkable
@@ -119,7 +117,7 @@ class DefaultTiming:
     policy = TrackPolicy()
     placement_s: float | None = _PLACEMENT_S
     lead_bins = MEL_LEAD_BINS
-    largest_side_px: int | None = _LARGEST_SIDE_PX
+    largest_side_px: int | None = LARGEST_SIDE_PX
 
     def count_frames(self, num_samples: int, spec: MelSpec) -> int:
         """Returns floor(25 x samples / 16000 + 1/2)."""

@@ -18,7 +18,7 @@ from pcavs.types import Progress
 Rows: TypeAlias = Float[np.ndarray, "_ columns"]
 """Values over time, one row for each frame."""
 
-_LARGEST_SIDE_PX: Final = 1280
+LARGEST_SIDE_PX: Final = 1280
 """Larger side to which the frames of videos are reduced before faces are searched, for speed. Tuned by hand; not
 measured."""
 SMOOTHING_S: Final = 0.12
@@ -102,7 +102,7 @@ def measure_video(
     follower = FaceFollower(landmarker, policy, path.name)
     heads: list[HeadPose] = []
     found: list[bool] = []
-    for number, frame in enumerate(read_frames(path, span_s[0], span_s[1], _LARGEST_SIDE_PX), start=1):
+    for number, frame in enumerate(read_frames(path, span_s[0], span_s[1], LARGEST_SIDE_PX), start=1):
         mesh = follower.step(frame)
         found.append(mesh is not None)
         if mesh is not None:

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.heads import average_mesh, smooth_picture
 from pcavs.animate.compose.dub import MouthPaster, fit_affine, mouth_mask
-from pcavs.face.regions import EYES, INNER_LIPS
+from pcavs.face.regions import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 
 SIDE = 128
 SIZE = (200, 240)
@@ -63,7 +63,7 @@ def test_the_mask_contains_the_mouth_and_neither_eyes_nor_ears():
     mask = whole_mask(there, there[:, :2])
     rows, columns = (there[:, axis].round().astype(int) for axis in (1, 0))
     assert mask[rows[list(INNER_LIPS)], columns[list(INNER_LIPS)]].min() > 0.95
-    assert mask[rows[list(EYES)], columns[list(EYES)]].max() == 0
+    assert mask[rows[list(LEFT_EYE + RIGHT_EYE)], columns[list(LEFT_EYE + RIGHT_EYE)]].max() == 0
     assert mask[rows[[127, 356, 234, 454]], columns[[127, 356, 234, 454]]].max() == 0
 
 
