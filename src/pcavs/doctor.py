@@ -66,10 +66,11 @@ def lines(report: dict[str, Any]) -> list[str]:
 def _weights_line(facts: dict[str, Any]) -> str:
     kind = facts["spec"]["kind"]
     sizes = facts["spec"][kind]
+    film_px = sizes.get("picture_px", sizes["frame_px"])
     forms = " and ".join(form for form in ("networks", "bundle") if form in facts)
     provenance = ", ".join(f"{name} {value}" for name, value in facts["provenance"].items())
     return (
-        f"{facts['name']} ({kind}, faces {sizes['frame_px']} px, film {sizes.get('picture_px', sizes['frame_px'])} px; {forms}; "
+        f"{facts['name']} ({kind}, faces {sizes['frame_px']} px, film {film_px} px; {forms}; "
         f"sha256 {facts['digest'][:12]}; {provenance})"
     )
 
