@@ -134,7 +134,7 @@ def test_relative_without_a_pose_is_refused(posed, face, speech):
 
 
 def test_a_paper_talker_takes_no_degrees(loud_face, face, speech):
-    with pytest.raises(InputError, match="which the pose code of a paper talker does not have"):
+    with pytest.raises(InputError, match="which a paper talker cannot follow; give a video to follow"):
         loud_face.animate(face, speech, pose="lively")
 
 
