@@ -4,8 +4,8 @@
 
 FOLDER is a checkout, by default the one that holds this script. To count another commit:
 
-    mkdir /tmp/old && git archive COMMIT | tar --extract --directory /tmp/old
-    python scripts/count_code.py /tmp/old
+    mkdir old && git archive COMMIT | tar --extract --directory old
+    python scripts/count_code.py old
 """
 
 import argparse

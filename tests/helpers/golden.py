@@ -47,10 +47,12 @@ TIMELINE = {
 
 
 def machine() -> str:
-    """Returns what the bits of a frame depend on besides the code: instruction sets and library versions."""
-    capabilities = sorted(ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    """Returns what the bits of a frame depend on besides the code: the processor and library versions."""
+    core = ov.Core()
+    name = core.get_property("CPU", "FULL_DEVICE_NAME")
+    capabilities = sorted(core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     versions = f"numpy {np.__version__}, opencv {cv2.__version__}, openvino {ov.__version__.split('-')[0]}"
-    return f"{versions}, {' '.join(capabilities)}"
+    return f"{versions}, {name}, {' '.join(capabilities)}"
 
 
 def frame_digest(film: Film) -> str:
