@@ -69,12 +69,14 @@ EXACT = {
     "identity": {"stage": "identity", "precision": "32-true", "margin": 0.2},
     "visual": {"stage": "visual", "precision": "32-true", "pose_head": "free", "pose_dim": 3},
     "sync": {"stage": "sync", "precision": "bf16-mixed"},
+    "sync f32": {"stage": "sync", "precision": "32-true"},
     "generator": {
         "stage": "generator",
         "precision": "bf16-mixed",
         "discriminators": ("mouth", "face"),
         "sync_every": 2,
     },
+    "generator f32": {"stage": "generator", "precision": "32-true"},
     "paper": {"stage": "generator", "kind": "paper", "precision": "32-true", "discriminators": ("mouth", "face")},
 }
 
