@@ -19,6 +19,9 @@ MESH_POINTS: Final = 478
 """Landmarks of a face mesh: 468 of the face, 5 of each iris."""
 POSE_DIM: Final = 12
 """Numbers of the pose code: rotation 9, translation 2, scale 1 (as in the paper)."""
+CONFIDENCE_CELLS: Final = 32
+"""Cells along a side of the confidence mask that is stored with a frame (`types.Confidence`). Invented areas are strips
+along the head's outline, a tenth of the crop wide; at this size a mask takes a fifth of its frame's landmarks."""
 
 
 def exact_div(value: int, divisor: int) -> int:

@@ -26,6 +26,10 @@ Mesh: TypeAlias = Float32[np.ndarray, "478 3"]
 """Landmarks of one face: x and y in pixels of the frame that the context names; z in the same unit, smaller is nearer
 to the camera, relative to the head. `face.regions` names groups of the points."""
 
+Confidence: TypeAlias = UInt8[np.ndarray, "time 32 32"]
+"""Confidence masks of square frames, over their whole area: 255 where a pixel comes from a photograph or film, 0 where
+it was invented. Training lets what was invented count less. The side is `spec.CONFIDENCE_CELLS`."""
+
 Box: TypeAlias = Float[np.ndarray, "4"]
 """Bounding box x0, y0, x1, y1 in pixels; x0 < x1 and y0 < y1."""
 

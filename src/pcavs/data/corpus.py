@@ -16,7 +16,8 @@ from jaxtyping import Float, Float32, Int, UInt8
 from torch import Tensor
 
 from pcavs.errors import DataError
-from pcavs.spec import MEL_WINDOW_BINS, MelSpec
+from pcavs.spec import CONFIDENCE_CELLS, MEL_WINDOW_BINS, MelSpec
+from pcavs.types import Confidence
 
 NUM_CANDIDATES: Final = 4
 """Candidate frames for each target; one is chosen with a probability that grows with its distance from the identity
@@ -61,6 +62,8 @@ class Batch(NamedTuple):
     """Index into `Corpus.speakers`."""
     truth: Float[Tensor, " targets"]
     """1 where the pose is a render's exact one, 0 where it was fitted to landmarks."""
+    confidence: Float[Tensor, "targets 1 32 32"]
+    """How far the pixels of the targets can be trusted, over their whole area: 1 as photographed, 0 invented."""
 
 
 class Entry(NamedTuple):
@@ -84,6 +87,8 @@ class OpenClip(NamedTuple):
     windows: Callable[[Sequence[int]], Float32[np.ndarray, "time 1 80 20"]]
     """Mel windows of the given frames; zero where the clip has no sound."""
     faces: Callable[[Sequence[int]], Faces]
+    confidence: Confidence | None = None
+    """None where every pixel is as it was photographed."""
 
 
 class Corpus(abc.ABC):
@@ -170,6 +175,7 @@ class Corpus(abc.ABC):
             heard=torch.tensor(heard).repeat_interleave(moments * joined),
             speaker=torch.tensor([self._speaker_index[self.entries[clip].speaker] for clip in drawn]),
             truth=torch.tensor(truth).repeat_interleave(moments * joined),
+            confidence=_confidence([(clip.confidence, frames) for clip, frames in pairs]),
         )
 
     def _draw_clip(self, rng: np.random.Generator, heard_only: bool) -> int:
@@ -244,3 +250,11 @@ def _mesh(meshes: list[np.ndarray]) -> Tensor:
 
 def _floats(arrays: list[np.ndarray]) -> Tensor:
     return torch.from_numpy(np.concatenate(arrays).astype(np.float32))
+
+
+def _confidence(clips: list[tuple[Confidence | None, list[int]]]) -> Tensor:
+    size = CONFIDENCE_CELLS, CONFIDENCE_CELLS
+    masks = [
+        np.full((len(frames), *size), 255, np.uint8) if masks is None else masks[frames] for masks, frames in clips
+    ]
+    return torch.from_numpy(np.concatenate(masks))[:, None].float().div_(255)

@@ -17,8 +17,8 @@ from safetensors import SafetensorError, safe_open
 
 from pcavs.errors import DataError
 from pcavs.media.files import write_tensors
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MelSpec
-from pcavs.types import Picture
+from pcavs.spec import CONFIDENCE_CELLS, MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MelSpec
+from pcavs.types import Confidence, Picture
 
 FORMAT: Final = "pcavs-pack-1"
 MEL_PADDING_BINS: Final = MEL_WINDOW_BINS - MEL_BINS_PER_FRAME
@@ -35,6 +35,8 @@ _ROW_BYTES: Final = 512
 _JPEG_END_BYTES: Final = 8
 """Bytes of an entry of `jpeg_ends`."""
 _ARRAYS: Final = ("jpeg", "jpeg_ends", "mesh", "lips", "pose", "mel")
+_NO_MASKS: Final = np.zeros((0, CONFIDENCE_CELLS, CONFIDENCE_CELLS), np.uint8)
+"""The array `confidence` of older packs, which lack it."""
 
 
 class PackedClip(NamedTuple):
@@ -57,6 +59,8 @@ class PackedClip(NamedTuple):
     """Four bins per frame and 16 of padding; None where the clip has no sound."""
     truth: bool = False
     """Whether the pose is a render's exact one; else it was fitted to landmarks."""
+    confidence: Confidence | None = None
+    """None where every pixel is as it was photographed."""
 
 
 def encode_picture(picture: Picture, quality: int) -> bytes:
@@ -122,7 +126,7 @@ def _pack_path(folder: Path, number: int) -> Path:
 def _clip_bytes(clip: PackedClip) -> int:
     """Estimates, from above, the bytes that a clip adds to a pack."""
     size = sum(map(len, clip.jpegs)) + clip.mesh.nbytes + clip.lips.nbytes + clip.pose.nbytes
-    size += clip.mel.nbytes if clip.mel is not None else 0
+    size += sum(array.nbytes for array in (clip.mel, clip.confidence) if array is not None)
     return size + _ROW_BYTES + len(clip.key) + _JPEG_END_BYTES * len(clip.jpegs)
 
 
@@ -143,12 +147,14 @@ def _pieces(clip: PackedClip, room: int) -> Iterator[PackedClip]:
             lips=clip.lips[start:stop],
             pose=clip.pose[start:stop],
             mel=None if clip.mel is None else clip.mel[:, bins],
+            confidence=None if clip.confidence is None else clip.confidence[start:stop],
         )
 
 
 def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
     jpegs = [jpeg for clip in clips for jpeg in clip.jpegs]
     mels = [clip.mel for clip in clips if clip.mel is not None]
+    masks = [clip.confidence for clip in clips if clip.confidence is not None]
     tensors = {
         "jpeg": np.frombuffer(b"".join(jpegs), np.uint8),
         "jpeg_ends": np.cumsum([len(jpeg) for jpeg in jpegs], dtype=np.int64),
@@ -156,6 +162,7 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
         "lips": np.concatenate([clip.lips for clip in clips]),
         "pose": np.concatenate([clip.pose for clip in clips]),
         "mel": np.concatenate(mels, axis=1) if mels else np.zeros((MelSpec().mel_channels, 0), np.float16),
+        "confidence": np.concatenate([_NO_MASKS, *masks]),
     }
     rows = [
         {
@@ -166,6 +173,7 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
             "frames": len(clip.jpegs),
             "heard": clip.mel is not None,
             "truth": clip.truth,
+            "confidence": clip.confidence is not None,
         }
         for clip in clips
     ]
@@ -209,15 +217,18 @@ def read_pack(path: Path) -> Iterator[PackedClip]:
     with _open(path) as file:
         try:
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
+            names = list(file.keys())
+            arrays["confidence"] = file.get_tensor("confidence") if "confidence" in names else _NO_MASKS
             rows = json.loads((file.metadata() or {})["clips"])
         except (SafetensorError, KeyError, ValueError) as error:
             raise DataError(f"{path} is not a whole pack: {error}; make it again with `pcavs pack`") from error
     _check_counts(path, arrays, rows)
     data, ends = arrays["jpeg"].tobytes(), [0, *arrays["jpeg_ends"].tolist()]
-    frame = mel_bin = 0
+    frame = mel_bin = mask = 0
     for row in rows:
         stop, bins = frame + row["frames"], row["frames"] * MEL_BINS_PER_FRAME + MEL_PADDING_BINS
         mel = arrays["mel"][:, mel_bin : mel_bin + bins] if row["heard"] else None
+        masks = row["frames"] if row.get("confidence", False) else 0  # older packs have no such field, and no masks
         yield PackedClip(
             row["key"],
             row["speaker"],
@@ -229,17 +240,19 @@ def read_pack(path: Path) -> Iterator[PackedClip]:
             arrays["pose"][frame:stop],
             mel,
             row.get("truth", False),  # rows of older packs have no such field, and no exact poses
+            arrays["confidence"][mask : mask + masks] if masks else None,
         )
-        frame, mel_bin = stop, mel_bin + (bins if row["heard"] else 0)
+        frame, mel_bin, mask = stop, mel_bin + (bins if row["heard"] else 0), mask + masks
 
 
 def _check_counts(path: Path, arrays: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> None:
     frames = sum(row["frames"] for row in rows)
     bins = sum(row["frames"] * MEL_BINS_PER_FRAME + MEL_PADDING_BINS for row in rows if row["heard"])
     found = {name: len(arrays[name]) for name in ("jpeg_ends", "mesh", "lips", "pose")}
-    found["mel"] = arrays["mel"].shape[1]
+    found |= {"mel": arrays["mel"].shape[1], "confidence": len(arrays["confidence"])}
+    masks = sum(row["frames"] for row in rows if row.get("confidence", False))
     for name, count in found.items():
-        wanted = bins if name == "mel" else frames
+        wanted = {"mel": bins, "confidence": masks}.get(name, frames)
         if count != wanted:
             raise DataError(
                 f"{path}: {name} has {count} rows, its clips need {wanted}; make it again with `pcavs pack`"

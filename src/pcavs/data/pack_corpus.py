@@ -50,7 +50,7 @@ class PackCorpus(Corpus):
         """Opens the clip of this number; faces are decoded on demand."""
         packed = self.clips[clip]
         faces, windows = (functools.partial(read, clip) for read in (self.faces, self.windows))
-        return OpenClip(packed.mesh, packed.lips, self._mean_lips[clip], packed.pose, windows, faces)
+        return OpenClip(packed.mesh, packed.lips, self._mean_lips[clip], packed.pose, windows, faces, packed.confidence)
 
     def faces(self, clip: int, frames: Sequence[int]) -> Faces:
         """Decodes frames of a clip.

@@ -21,7 +21,7 @@ from jaxtyping import Float32, Float64, UInt8
 from pcavs.errors import DataError
 from pcavs.media.bitstream import Bitstream
 from pcavs.media.files import atomic_file, wav_bytes
-from pcavs.types import Waveform
+from pcavs.types import Confidence, Waveform
 
 FORMAT: Final = "pcavs-shard-2"
 _TAR_END_BYTES: Final = 1024
@@ -58,6 +58,8 @@ class AlignedClip(NamedTuple):
     """Maps pixels of the source to pixels of the crop."""
     waveform: Waveform | None
     side_px: int
+    confidence: Confidence | None = None
+    """None where every pixel is as it was photographed."""
 
 
 class Span(NamedTuple):
@@ -140,7 +142,8 @@ def clip_files(clip: AlignedClip) -> dict[str, bytes]:
     arrays = io.BytesIO()
     steps = np.round(clip.mesh * (_STEPS_PER_SIDE / clip.side_px)).clip(*_INT16_LIMITS).astype(np.int16)
     film = clip.film
-    np.savez(arrays, ends=film.ends, mesh=steps, pose=clip.pose, lips=clip.lips, transform=clip.transform)
+    masks: dict[str, Any] = {} if clip.confidence is None else {"confidence": clip.confidence}
+    np.savez(arrays, ends=film.ends, mesh=steps, pose=clip.pose, lips=clip.lips, transform=clip.transform, **masks)
     facts = clip.facts | {"side_px": clip.side_px, "format": FORMAT}
     files = {
         "h264": film.data,
@@ -223,14 +226,16 @@ def _clip_from(key: str, files: dict[str, bytes]) -> AlignedClip:
         raise ValueError(f"format {found}, {FORMAT} is needed")
     with np.load(io.BytesIO(files["npz"]), allow_pickle=False) as arrays:
         ends, mesh, pose, lips, transform = (arrays[name] for name in ("ends", "mesh", "pose", "lips", "transform"))
+        confidence = arrays.get("confidence")
     missing = sorted(_REQUIRED_FACTS - set(facts) - {"format"})
-    if missing or not len(ends) == len(mesh) == len(pose) == len(lips):
-        counts = f"{len(ends)} faces, {len(mesh)} meshes, {len(pose)} poses, {len(lips)} lips"
+    num_masks = len(ends) if confidence is None else len(confidence)
+    if missing or not len(ends) == len(mesh) == len(pose) == len(lips) == num_masks:
+        counts = f"{len(ends)} faces, {len(mesh)} meshes, {len(pose)} poses, {len(lips)} lips, {num_masks} masks"
         raise ValueError(f"{key}: {counts}, facts missing: {', '.join(missing) or 'none'}")
     waveform = _read_wav(files["wav"]) if "wav" in files else None
     film, side_px = Bitstream(files["h264"], ends), facts.pop("side_px")
     mesh_px = mesh.astype(np.float32) * np.float32(side_px / _STEPS_PER_SIDE)
-    return AlignedClip(key, facts, film, mesh_px, pose, lips, transform, waveform, side_px)
+    return AlignedClip(key, facts, film, mesh_px, pose, lips, transform, waveform, side_px, confidence)
 
 
 def _read_wav(data: bytes) -> Waveform:

@@ -70,7 +70,7 @@ class ShardCorpus(Corpus):
         if aligned.waveform is not None:
             windows = functools.partial(windows_at, aligned.waveform, spec=MelSpec())
         faces = functools.partial(self._faces, aligned)
-        return OpenClip(mesh, lips, lips.mean(axis=0), aligned.pose, windows, faces)
+        return OpenClip(mesh, lips, lips.mean(axis=0), aligned.pose, windows, faces, aligned.confidence)
 
     def _faces(self, clip: AlignedClip, frames: Sequence[int]) -> Faces:
         faces = decode_pictures(clip.film, frames)

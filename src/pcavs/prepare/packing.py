@@ -67,6 +67,7 @@ def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
         pose=clip.pose,
         mel=mel,
         truth=bool(clip.facts.get("truth", False)),
+        confidence=clip.confidence,
     )
 
 

@@ -83,6 +83,9 @@ def augment_appearance(batch: Batch, generator: torch.Generator) -> Batch:
         identity_mesh=landmarks(batch.identity_mesh, 1),
         target_mesh=landmarks(batch.target_mesh, moments),
         lips=_change_lips(batch.lips, long, widening.repeat_interleave(moments)),
+        confidence=_change_geometry(
+            batch.confidence, *(values.repeat_interleave(moments, dim=0) for values in (flipped, scale, shift))
+        ),
         pose=_change_pose(batch.pose, long, *(v.repeat_interleave(moments, dim=0) for v in (scale, shift, zoom))),
     )
 

@@ -8,9 +8,10 @@ import functools
 from typing import Final
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from pcavs.data.corpus import Corpus
+from pcavs.data.corpus import Batch, Corpus
 from pcavs.models.discriminator import PUBLISHED_WIDTHS, MultiscaleDiscriminator
 from pcavs.models.generator import Codes
 from pcavs.spec import exact_div
@@ -20,7 +21,7 @@ from pcavs.train.identity import SpeakerClassifier, identity_dim
 from pcavs.train.loss_weights import weights_of
 from pcavs.train.options import TrainOptions
 from pcavs.train.perceptual import PerceptualLoss, identity_perceptual_loss, vgg_perceptual_loss
-from pcavs.train.reconstruction import Reconstructed, make_reconstruction
+from pcavs.train.reconstruction import Reconstructed, make_reconstruction, pixel_trust
 from pcavs.train.stage import (
     PUBLISHED_LEARNER,
     SINGLE_PROCESS,
@@ -144,8 +145,9 @@ class GeneratorStage:
         encoded = self._contrast.encode(inputs)
         output = self._reconstruction.reconstruct(batch, self._driving_codes(encoded, inputs), step)
         terms = encoded.terms | output.terms | self._identity_terms(output, inputs)
+        generated, target = (greyed(pictures, batch) for pictures in (output.pictures, batch.target))
         for discriminator in self._discriminators:
-            terms |= discriminator.generator_terms(output.pictures, batch.target, batch.target_mesh)
+            terms |= discriminator.generator_terms(generated, target, batch.target_mesh)
         scratch["generated"] = output.pictures.detach()
         loss = weighted_sum(terms, self._weights)
         if self._prior is not None:
@@ -160,20 +162,23 @@ class GeneratorStage:
             speaker = inputs.batch.speaker
             terms["identity"], terms["speaker_accuracy"] = self._classifier.loss(output.vector, speaker)
         if self._perceptual is not None:
-            terms["perceptual"] = self._perceptual.distance(output.pictures, inputs.batch.target)
+            pictures = (greyed(each, inputs.batch) for each in (output.pictures, inputs.batch.target))
+            terms["perceptual"] = self._perceptual.distance(*pictures)
         return terms
 
     def _discriminator_loss(
         self, discriminator: Discriminator, inputs: StepBatch, step: int, scratch: Scratch
     ) -> tuple[Tensor, Terms]:
         batch = inputs.batch
-        terms = discriminator.discriminator_terms(scratch["generated"], batch.target, batch.target_mesh)
+        generated, target = (greyed(pictures, batch) for pictures in (scratch["generated"], batch.target))
+        terms = discriminator.discriminator_terms(generated, target, batch.target_mesh)
         return weighted_sum(terms, self._weights), terms
 
     def _penalty(
         self, discriminator: Discriminator, inputs: StepBatch, step: int, scratch: Scratch
     ) -> tuple[Tensor, Terms]:
-        terms = discriminator.penalty_terms(inputs.batch.target, inputs.batch.target_mesh)
+        batch = inputs.batch
+        terms = discriminator.penalty_terms(greyed(batch.target, batch), batch.target_mesh)
         return weighted_sum(terms, self._weights), terms
 
     def _is_sync(self, step: int) -> bool:
@@ -200,6 +205,15 @@ class GeneratorStage:
             return Codes(content, visual.pose)
         by_label = second < TRUE_POSE_SHARE
         return Codes(content, torch.where(by_label[:, None], batch.pose, visual.pose.detach().float()))
+
+
+def greyed(pictures: Float[Tensor, "targets 3 side side"], batch: Batch) -> Float[Tensor, "targets 3 side side"]:
+    """Fades pictures to mid-grey where the targets' pixels were invented, as they count less (`pixel_trust`).
+
+    Done to generated and real pictures alike, it hides from a network that compares them what need not be copied, and
+    scales the gradients there. Pictures without invented pixels stay as they are.
+    """
+    return pictures * pixel_trust(batch)
 
 
 class Prior:

@@ -121,10 +121,19 @@ def edges(pictures: Float[Tensor, "batch c h w"]) -> tuple[Tensor, Tensor]:
     return pictures[..., :, 1:] - pictures[..., :, :-1], pictures[..., 1:, :] - pictures[..., :-1, :]
 
 
-def edge_distance(a: Float[Tensor, "batch c h w"], b: Float[Tensor, "batch c h w"]) -> Float[Tensor, ""]:
-    """Computes the mean absolute difference of `edges`, which grows with blur where the pixel distance falls."""
+def edge_distance(
+    a: Float[Tensor, "batch c h w"], b: Float[Tensor, "batch c h w"], weight: Float[Tensor, "batch 1 h w"] | None = None
+) -> Float[Tensor, ""]:
+    """Computes the mean absolute difference of `edges`, which grows with blur where the pixel distance falls.
+
+    With a weight for each pixel, a difference counts as much as the lesser of its two pixels.
+    """
     (ax, ay), (bx, by) = edges(a), edges(b)
-    return (ax - bx).abs().mean() + (ay - by).abs().mean()
+    x, y = (ax - bx).abs(), (ay - by).abs()
+    if weight is not None:
+        x = x * torch.minimum(weight[..., :, 1:], weight[..., :, :-1])
+        y = y * torch.minimum(weight[..., 1:, :], weight[..., :-1, :])
+    return x.mean() + y.mean()
 
 
 def roughness(flow: Float[Tensor, "batch 2 h w"]) -> Float[Tensor, ""]:

@@ -51,10 +51,20 @@ def assert_same(a: PackedClip, b: PackedClip):
     assert (a.mel is None) == (b.mel is None)
     if a.mel is not None and b.mel is not None:
         np.testing.assert_array_equal(a.mel, b.mel, strict=True)
+    assert (a.confidence is None) == (b.confidence is None)
+    if a.confidence is not None and b.confidence is not None:
+        np.testing.assert_array_equal(a.confidence, b.confidence, strict=True)
+
+
+def with_masks(clip: PackedClip) -> PackedClip:
+    """Adds random confidence masks to a clip."""
+    rng = np.random.default_rng(len(clip.jpegs))
+    return clip._replace(confidence=rng.integers(0, 256, (len(clip.jpegs), 32, 32)).astype(np.uint8))
 
 
 def test_clips_come_back_as_they_were(tmp_path: Path):
     clips = [noise_clip("a", 3), noise_clip("silent", 1, heard=False), noise_clip("b", 2)._replace(truth=True)]
+    clips += [with_masks(noise_clip("turned", 4)), noise_clip("c", 1), with_masks(noise_clip("d", 2))]
     paths = write_packs(clips, tmp_path / "deep", frame_px=64)
     assert [path.name for path in paths] == ["pack-000.safetensors"]
     assert pack_frame_px(paths[0]) == 64
@@ -70,6 +80,25 @@ def test_packs_without_the_field_truth_are_read(tmp_path: Path):
     assert rows[0].pop("truth") is True
     save_file(load_file(path), path, metadata=metadata | {"clips": json.dumps(rows)})
     assert next(read_pack(path)).truth is False
+
+
+def test_packs_without_masks_are_read(tmp_path: Path):
+    (path,) = write_packs([noise_clip("a", 2), noise_clip("b", 3)], tmp_path, frame_px=64)
+    with safe_open(path, "np") as file:
+        metadata = dict(file.metadata())
+    rows = [{name: row[name] for name in row if name != "confidence"} for row in json.loads(metadata["clips"])]
+    arrays = load_file(path)
+    assert len(arrays.pop("confidence")) == 0
+    save_file(arrays, path, metadata=metadata | {"clips": json.dumps(rows)})
+    assert [clip.confidence for clip in read_pack(path)] == [None, None]
+
+
+def test_pieces_of_a_clip_keep_their_masks(tmp_path: Path):
+    clip = with_masks(noise_clip("long", 40, 4000))
+    paths = write_packs([clip], tmp_path, frame_px=64, limit_bytes=90_000)
+    assert len(paths) > 1
+    masks = [piece.confidence for path in paths for piece in read_pack(path) if piece.confidence is not None]
+    np.testing.assert_array_equal(np.concatenate(masks), clip.confidence)
 
 
 def test_silent_clips_alone_make_a_pack(tmp_path: Path):

@@ -42,12 +42,16 @@ def assert_same(after: AlignedClip, before: AlignedClip):
     for name in ("pose", "lips", "transform"):
         np.testing.assert_array_equal(getattr(after, name), getattr(before, name), strict=True)
     assert (after.waveform is None) == (before.waveform is None)
+    assert (after.confidence is None) == (before.confidence is None)
+    if after.confidence is not None:
+        np.testing.assert_array_equal(after.confidence, before.confidence, strict=True)
     if after.waveform is not None:
         np.testing.assert_allclose(after.waveform, before.waveform, atol=1 / 32767)
 
 
 def test_clips_come_back_as_they_were(tmp_path: Path):
     clips = [clip("a"), clip("silent_1", 1, None), clip("b-2", 5), clip("long" * 60)]
+    clips.append(clip("turned", 2)._replace(confidence=np.arange(2048, dtype=np.uint8).reshape(2, 32, 32)))
     write_shard(tmp_path / "s.tar", clips)
     for before, after in zip(clips, read_shard(tmp_path / "s.tar"), strict=True):
         assert_same(after, before)

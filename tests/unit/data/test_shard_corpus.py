@@ -36,7 +36,16 @@ def aligned(packed: PackedClip) -> AlignedClip:
     waveform = None if packed.mel is None else rng.normal(0, 0.1, len(mesh) * 640).astype(np.float32)
     film = encode_pictures([decode_picture(jpeg) for jpeg in packed.jpegs])
     return AlignedClip(
-        packed.key, facts, film, mesh, pose_code(mesh, SIDE), lips_shape(mesh), np.eye(2, 3), waveform, SIDE
+        packed.key,
+        facts,
+        film,
+        mesh,
+        pose_code(mesh, SIDE),
+        lips_shape(mesh),
+        np.eye(2, 3),
+        waveform,
+        SIDE,
+        packed.confidence,
     )
 
 
@@ -57,7 +66,8 @@ def write_shards(folder: Path, clips: list[AlignedClip]) -> Path:
 def clips() -> list[AlignedClip]:
     drawn = [drawn_clip(f"said-{n}", frames=12) for n in range(4)]
     drawn += [drawn_clip("still", frames=4, heard=False, source="stills"), drawn_clip("kept", frames=9, split="val")]
-    drawn[1] = drawn[1]._replace(truth=True)
+    masks = np.random.default_rng(5).integers(0, 256, (12, 32, 32)).astype(np.uint8)
+    drawn[1] = drawn[1]._replace(truth=True, confidence=masks)
     return [aligned(clip) for clip in drawn]
 
 
@@ -84,12 +94,13 @@ def test_shards_and_their_packs_give_the_same_batches(clips: list[AlignedClip], 
     for number in range(4):
         a = corpus.batch(np.random.default_rng([7, number]), 4, 3)
         b = packed.batch(np.random.default_rng([7, number]), 4, 3)
-        for name in ("heard", "speaker", "truth", "pose"):
+        for name in ("heard", "speaker", "truth", "pose", "confidence"):
             assert torch.equal(getattr(a, name), getattr(b, name)), name
         for name, most in (("target_mesh", 2e-3), ("identity_mesh", 2e-3), ("lips", 0.02), ("mel", 1e-3)):
             torch.testing.assert_close(getattr(a, name), getattr(b, name), atol=most, rtol=0)
         assert float((a.target - b.target).abs().mean()) < 0.05
         assert float((a.identity - b.identity).abs().mean()) < 0.05
+        assert torch.equal(a.confidence.amin(dim=(1, 2, 3)) < 1, a.truth > 0), "only one clip has masks"
     assert packed.speakers == corpus.speakers
 
 

@@ -41,7 +41,8 @@ def spotted(meshes: np.ndarray) -> torch.Tensor:
 
 def spots(faces: torch.Tensor) -> torch.Tensor:
     """Centres of the bright spots, the picture spanning [-1, 1]."""
-    line = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
+    side = faces.shape[-1]
+    line = (torch.arange(side) + 0.5) / side * 2 - 1
     bright = faces.mean(dim=1) - faces.mean(dim=1).amin(dim=(1, 2), keepdim=True)
     total = bright.sum(dim=(1, 2))
     return torch.stack([(bright * line).sum((1, 2)) / total, (bright * line[:, None]).sum((1, 2)) / total], dim=1)
@@ -61,6 +62,7 @@ def clips(count: int) -> Batch:
         heard=torch.ones(count * MOMENTS),
         speaker=torch.arange(count),
         truth=torch.ones(count * MOMENTS),
+        confidence=(spotted(meshes)[:, :1, 2::4, 2::4] + 1) / 2,
     )
 
 
@@ -77,6 +79,8 @@ def test_landmarks_follow_their_pixels():
     followed = torch.where(flipped, int(mirrored_points()[LANDMARK]), LANDMARK)
     marked = after.target_mesh[torch.arange(len(followed)), followed]
     assert float((spots(after.target) - marked).abs().max()) < 0.02  # one pixel of 128 is 0.016
+    half_a_cell = 0.04
+    assert float((spots(after.confidence.repeat(1, 3, 1, 1)) - marked).abs().max()) < half_a_cell
     first = after.identity_mesh[torch.arange(20), followed[::MOMENTS]]
     assert float((spots(after.identity) - first).abs().max()) < 0.02
     assert float((marked - before.target_mesh[:, LANDMARK]).abs().max()) > 0.05

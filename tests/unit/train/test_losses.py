@@ -8,6 +8,7 @@ import torch
 from pcavs.data.pack import find_packs
 from pcavs.data.pack_corpus import PackCorpus
 from pcavs.models.generator import FLOW_GAIN
+from pcavs.train.generator import greyed
 from pcavs.train.losses import (
     contrast_across,
     contrast_within,
@@ -18,7 +19,7 @@ from pcavs.train.losses import (
     published_contrast,
     roughness,
 )
-from pcavs.train.reconstruction import mouth_masks
+from pcavs.train.reconstruction import INVENTED_WEIGHT, mouth_areas, mouth_masks, picture_terms
 from pcavs.train.stage import step_rng
 
 ONE = torch.tensor(1.0)
@@ -129,6 +130,37 @@ def test_blur_costs_edges():
     blurred = torch.nn.functional.avg_pool2d(sharp, 3, 1, 1)
     assert float(edge_distance(sharp, sharp)) == 0
     assert float(edge_distance(sharp, blurred)) > 0.1
+
+
+def test_an_edge_counts_as_the_lesser_of_its_pixels():
+    step = torch.zeros(1, 1, 4, 4)
+    step[..., 2:] = 1.0
+    flat, weight = torch.zeros(1, 1, 4, 4), torch.ones(1, 1, 4, 4)
+    whole = float(edge_distance(step, flat, weight))
+    assert whole == float(edge_distance(step, flat))
+    weight[..., 2] = 0.25
+    assert float(edge_distance(step, flat, weight)) == pytest.approx(0.25 * whole)
+
+
+def test_invented_pixels_count_less(drawn_packs):
+    batch = PackCorpus.load(find_packs([drawn_packs]), "train").batch(step_rng(0, 1), 4, 2)
+    assert bool((batch.confidence == 1).all())
+    wrong = batch.target.clone()
+    wrong[..., :32] = -wrong[..., :32]
+    everywhere = picture_terms(wrong, batch, mouth_areas(batch))
+    left = batch.confidence.clone()
+    left[..., :16] = 0.0
+    less = picture_terms(wrong, batch._replace(confidence=left), mouth_areas(batch._replace(confidence=left)))
+    for name in ("pixels", "edges"):
+        assert float(less[name]) == pytest.approx(INVENTED_WEIGHT * float(everywhere[name]), rel=0.2)
+    assert float(less["mouth_pixels"]) == float(everywhere["mouth_pixels"]), "it is only recorded"
+
+
+def test_invented_pixels_are_greyed_for_other_networks(drawn_packs):
+    batch = PackCorpus.load(find_packs([drawn_packs]), "train").batch(step_rng(0, 1), 4, 2)
+    assert torch.equal(greyed(batch.target, batch), batch.target)
+    hidden = batch._replace(confidence=torch.zeros_like(batch.confidence))
+    torch.testing.assert_close(greyed(batch.target, hidden), batch.target * INVENTED_WEIGHT)
 
 
 def test_masks_cover_the_mouth(drawn_packs):
