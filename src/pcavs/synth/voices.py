@@ -1,4 +1,4 @@
-"""Chooses who speaks in a clip and what: eSpeak NG, a recording of a real person, or a Piper voice."""
+"""Chooses who speaks in a clip and what: eSpeak NG, a recording of a real person, or a Piper or Kokoro voice."""
 
 import dataclasses
 import logging
@@ -13,7 +13,7 @@ from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
 from pcavs.media.files import path_exists
 from pcavs.spec import SAMPLE_RATE_HZ
-from pcavs.synth import piper
+from pcavs.synth import kokoro, piper
 from pcavs.synth.alignment import align
 from pcavs.synth.speech import Utterance, Voice, change_speed, join, speak, trim_silence
 from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
@@ -34,8 +34,8 @@ _MARGIN_S: Final = (0.05, 0.3)
 _WORDS_A_MINUTE, _PITCH, _PITCH_RANGE = (115, 185), (25, 75), (25, 90)
 """Ranges of eSpeak NG's settings, upper ends excluded."""
 
-_PIPER_SLOWNESS: Final = (0.9, 1.2)
-"""Range of the factor on a Piper voice's durations."""
+_SLOWNESS: Final = (0.9, 1.2)
+"""Range of the factor on the durations of a Piper or Kokoro voice."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class VoiceRow:
     """One row of a voices table."""
 
     path: Path
-    """A recording (any audio or video file), or a Piper voice (`.onnx`)."""
+    """A recording (any audio or video file), a Piper voice (`.onnx`), or a Kokoro voice (`.bin`)."""
     speaker: str
     split: str
     language: str
@@ -55,6 +55,11 @@ class VoiceRow:
         """Whether this is a Piper voice, which can speak any text."""
         return self.path.suffix == ".onnx"
 
+    @property
+    def is_kokoro(self) -> bool:
+        """Whether this is a Kokoro voice, which can speak any text."""
+        return self.path.suffix == ".bin"
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ClipSpeech:
@@ -62,7 +67,7 @@ class ClipSpeech:
 
     utterance: Utterance
     kind: str
-    """`espeak`, `recording` or `piper`."""
+    """`espeak`, `recording`, `piper` or `kokoro`."""
     voice: str
     language: str
     text: str
@@ -140,8 +145,8 @@ def table_speech(voices: Sequence[VoiceRow], seconds: float, random: np.random.G
     for name in random.choice(names, len(names), replace=False, p=weights / weights.sum()).tolist():
         rows = [voice for voice in voices if voice.speaker == name]
         order = [rows[int(index)] for index in random.permutation(len(rows))]
-        if order[0].is_piper:
-            return _piper_speech(order[0], random)
+        if order[0].is_piper or order[0].is_kokoro:
+            return _network_speech(order[0], random)
         parts, texts = _aligned_recordings(order, seconds, random)
         if not parts:
             continue
@@ -171,8 +176,9 @@ def _aligned_recordings(
     return parts, texts
 
 
-def _piper_speech(voice: VoiceRow, random: np.random.Generator) -> ClipSpeech:
-    language = piper.language_of(voice.path)
+def _network_speech(voice: VoiceRow, random: np.random.Generator) -> ClipSpeech:
+    """Speaks a random text with a Piper voice in its own language, or with a Kokoro voice in the row's language."""
+    language = piper.language_of(voice.path) if voice.is_piper else voice.language or kokoro.language_of(voice.path)
     known = [name for name in SENTENCES if name.split("-")[0] == language.split("-")[0]]
     if not known:
         languages = ", ".join(SENTENCES)
@@ -180,5 +186,9 @@ def _piper_speech(voice: VoiceRow, random: np.random.Generator) -> ClipSpeech:
             f"{voice.path.name} speaks {language}, which has no sentences; give a voice of one of {languages}"
         )
     text = compose(str(random.choice(known)), random)
-    utterance = piper.speak(voice.path, text, float(random.uniform(*_PIPER_SLOWNESS)))
-    return ClipSpeech(utterance=utterance, kind="piper", voice=voice.speaker, language=language, text=text)
+    slowness = float(random.uniform(*_SLOWNESS))
+    if voice.is_piper:
+        kind, utterance = "piper", piper.speak(voice.path, text, slowness)
+    else:
+        kind, utterance = "kokoro", kokoro.speak(voice.path, text, language, slowness)
+    return ClipSpeech(utterance=utterance, kind=kind, voice=voice.speaker, language=language, text=text)
