@@ -5,7 +5,7 @@
    marching (visibility) and Newton's method, which gives each cell of the frame its source in the photograph.
 3. `occlusion` inpaints the thin folds in which the warp compresses parts that the turn should hide.
 4. `background` keeps what is behind the person still; `padding` extends photographs that are smaller than a frame.
-5. `blink` schedules blinks and closes the eyelids.
+5. `blink` schedules blinks; `eyelid` paints the lids and closes them.
 
 `grid` holds the grid of cells on which all of this is computed.
 """

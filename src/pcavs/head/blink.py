@@ -1,17 +1,15 @@
-"""Blinks: when they happen, and how the eyelids of a photograph are closed.
+"""Blinks: when they happen, and the eyelids of a photograph.
 
-Eyelid closure is 0 for the eyes as they are in the photograph and 1 for shut eyes. An eye is closed by a warp of its
-columns: the edge of the upper lid moves down over the eye, with its lashes, and the skin between lid and brow is
-stretched. Nothing is painted, so the skin keeps its colour and texture.
+Eyelid closure is 0 for the eyes as they are in the photograph and 1 for shut eyes. `eyelid` paints the lids.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
-import cv2
 import numpy as np
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float32
 
 from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
+from pcavs.head.eyelid import close_lid, find_eye, paint_lid
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Mesh, Picture
 
@@ -29,26 +27,6 @@ _INTERVAL_SHAPE: Final = 2.0
 _BLINK_STREAM: Final = 0xB11CC
 """Distinguishes the random numbers of blinks from others that are drawn with the same seed."""
 
-_MIN_OPENING: Final = 0.12
-"""Opening, as a share of the eye's width, below which an eye counts as shut in the photograph and is left alone. Tuned
-by hand; not measured."""
-_MIN_EYE_PX: Final = 4
-"""Width below which an eye is left alone, as in a profile. Tuned by hand; not measured."""
-_LID_POINTS: Final = 9
-"""Points of an eye's polygon from corner to corner along the upper lid."""
-_STRETCH: Final = 1.6
-"""Height of the skin above the lid that is stretched, in openings of the eye; it ends at the brow at the latest. Chosen
-by eye."""
-_MIN_STRETCH: Final = 0.5
-"""Smallest height of that skin, in openings, where the brow is low. Chosen by eye."""
-_LASHES: Final = 0.14
-"""Thickness of the dark line of the lashes, in openings: it moves without being stretched. Chosen by eye."""
-_LID_EDGE: Final = 0.03
-"""Height of the strip below the lid's edge that moves with the lid, in openings; a higher one would move the white of
-the eye. Chosen by eye."""
-_OVERSHOOT: Final = 1.06
-"""Distance that a shut lid has moved, in openings: above 1, so that it covers the wet rim of the lower lid. Chosen by
-eye."""
 _LEFT_BROW: Final = (46, 53, 52, 65, 55)
 """Landmarks along the lower edge of the brow at the picture's left, from left to right. Brows do not move in a
 blink."""
@@ -75,19 +53,6 @@ def blink_track(num_frames: int, seed: int) -> Float32[np.ndarray, " time"]:
         closure[first : first + len(BLINK)] = BLINK
 
 
-class _Eye(NamedTuple):
-    """The geometry that closes one eye, in pixels of a box around it, for each column of the box."""
-
-    box: tuple[slice, slice]
-    """Rows and columns of the picture."""
-    upper: Float[np.ndarray, " columns"]
-    """Row of the upper lid's edge."""
-    opening: Float[np.ndarray, " columns"]
-    """Rows from the upper to the lower lid."""
-    start: Float[np.ndarray, " columns"]
-    """Row above which nothing moves."""
-
-
 class Eyelids:
     """Closes the eyelids of one picture."""
 
@@ -101,65 +66,20 @@ class Eyelids:
         """
         self._picture = picture
         points = mesh[:, :2].astype(np.float64) + padding_px
-        polygons = ((LEFT_EYE, _LEFT_BROW), (RIGHT_EYE, _RIGHT_BROW))
-        eyes = (_find_eye(points[list(outline)], points[list(brow)], picture.shape) for outline, brow in polygons)
-        self._eyes = [eye for eye in eyes if eye is not None]
+        shapes = (
+            find_eye(points[list(LEFT_EYE)], points[list(_LEFT_BROW)], picture.shape, outer_first=True),
+            find_eye(points[list(RIGHT_EYE)], points[list(_RIGHT_BROW)], picture.shape, outer_first=False),
+        )
+        self._lids = [paint_lid(picture[shape.box], shape) for shape in shapes if shape is not None]
 
     def close(self, closure: float) -> Picture:
         """Returns the picture with its eyelids closed, 0 (as they are) to 1 (shut).
 
         For a closure of 0 the result is the picture itself, not a copy, so callers must not change it.
         """
-        if closure <= 0 or not self._eyes:
+        if closure <= 0 or not self._lids:
             return self._picture
         picture = self._picture.copy()
-        for eye in self._eyes:
-            picture[eye.box] = _close_eye(self._picture[eye.box], eye, closure)
+        for lid in self._lids:
+            picture[lid.shape.box] = close_lid(lid, closure)
         return picture
-
-
-def _find_eye(
-    outline: Float[np.ndarray, "16 2"], brow: Float[np.ndarray, "5 2"], shape: tuple[int, ...]
-) -> _Eye | None:
-    """Interpolates the lids' edges in each column; None where the eye cannot be closed.
-
-    Args:
-        outline: The eye's polygon from its left corner over the upper lid, in pixels.
-        brow: Lower edge of the brow, from left to right.
-        shape: Shape of the picture.
-    """
-    upper, lower = outline[:_LID_POINTS], np.concatenate([outline[_LID_POINTS - 1 :], outline[:1]])[::-1]
-    width = float(upper[-1, 0] - upper[0, 0])
-    low, high = int(np.ceil(upper[0, 0])), int(np.floor(upper[-1, 0])) + 1
-    if width < _MIN_EYE_PX or (np.diff(upper[:, 0]) <= 0).any() or (np.diff(lower[:, 0]) <= 0).any():
-        return None  # seen from the side, a lid passes some columns twice
-    columns = np.arange(low, high)
-    edge = np.interp(columns, upper[:, 0], upper[:, 1])
-    opening = (np.interp(columns, lower[:, 0], lower[:, 1]) - edge).clip(0)
-    largest = opening.max()
-    if largest < _MIN_OPENING * width:
-        return None
-    start = np.maximum(edge - _STRETCH * largest, np.interp(columns, brow[:, 0], brow[:, 1]))
-    start = np.minimum(start, edge - _MIN_STRETCH * largest)
-    first = int(np.floor(start.min()))
-    last = int(np.ceil((edge + opening).max())) + 2
-    if min(low, first) < 0 or high > shape[1] or last > shape[0]:
-        return None  # partly outside of the picture
-    return _Eye((slice(first, last), slice(low, high)), edge - first, opening, start - first)
-
-
-def _close_eye(part: UInt8[np.ndarray, "rows columns 3"], eye: _Eye, closure: float) -> Picture:
-    """Warps the box around an eye: moves lid edge and lashes down, and stretches the skin above them."""
-    rows = np.arange(part.shape[0], dtype=np.float64)[:, None]
-    down = closure * _OVERSHOOT * eye.opening[None]
-    edge, start = eye.upper[None], eye.start[None]
-    lashes = edge - _LASHES * eye.opening[None]
-    stretched = start + (rows - start) * (lashes - start) / (lashes + down - start)
-    source = np.where(rows < lashes + down, stretched, rows - down)
-    unmoved = (rows < start) | (rows > edge + down + _LID_EDGE * eye.opening[None])
-    source = np.where(unmoved, rows, source)
-    columns = np.broadcast_to(np.arange(part.shape[1], dtype=np.float32), source.shape)
-    closed = cv2.remap(
-        part, columns.copy(), source.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return np.asarray(closed, np.uint8)

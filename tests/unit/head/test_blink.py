@@ -73,7 +73,7 @@ def test_closed_eyelids_are_skin_and_brows_do_not_move(eyes):
     assert np.array_equal(closed[brows], picture[brows])
     changed = np.flatnonzero((closed != picture).any(axis=(1, 2)))
     eye_rows = mesh[list(LEFT_EYE + RIGHT_EYE), 1]
-    assert changed.max() <= eye_rows.max() + 2
+    assert changed.max() <= eye_rows.max() + 0.15 * SIDE / 5  # lashes hang over the lower lid
 
 
 def test_shut_eyes_are_left_alone(eyes):
