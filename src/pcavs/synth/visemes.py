@@ -75,6 +75,9 @@ _SYMBOLS: Final = {
 CLASS_OF: Final = {symbol: name for name, symbols in _SYMBOLS.items() for symbol in symbols}
 """Class of each IPA symbol."""
 
+_HISSES: Final = ("sibilant", "postalveolar")
+"""Classes that may end an affricate."""
+
 VOWEL_PREFIXES: Final = ("open", "front", "central", "back")
 """Beginnings of the names of vowel classes."""
 
@@ -114,13 +117,16 @@ _LOUD_PERCENTILE, _MIN_LOUDNESS = 90, 1e-4
 
 
 def sound_class(ipa: str) -> str:
-    """Returns the class of a phoneme by its first known symbol; length, stress and tone marks are skipped."""
+    """Returns the class of a phoneme by its first known symbol; length, stress and tone marks are skipped.
+
+    An affricate such as tʃ has the class of its hiss, for which the lips are ready from the start.
+    """
     if ipa == SILENCE:
         return CLOSED
-    for symbol in unicodedata.normalize("NFD", ipa):
-        if symbol in CLASS_OF:
-            return CLASS_OF[symbol]
-    return CLOSED
+    classes = [CLASS_OF[symbol] for symbol in unicodedata.normalize("NFD", ipa) if symbol in CLASS_OF]
+    if classes[:1] == ["alveolar"] and classes[1:2] and classes[1] in _HISSES:
+        return classes[1]
+    return classes[0] if classes else CLOSED
 
 
 def viseme_curves(

@@ -84,8 +84,23 @@ def test_curves_are_smooth() -> None:
     assert curves.max() <= 1
 
 
+@pytest.mark.parametrize("consonant", ["f", "v"])
+def test_25_frames_a_second_show_the_lip_on_the_teeth_in_fast_speech(consonant: str) -> None:
+    for shift_s in np.arange(0, 0.04, 0.01):
+        phonemes = word(("a", 0.06 + shift_s), (consonant, 0.02), ("o", 0.06), ("b", 0.02), ("a", 0.06))
+        near = np.abs(FRAMES_S - (phonemes[2].start_s + 0.01)) <= 0.03
+        assert viseme_curves(phonemes, FRAMES_S)[near, VISEMES.index("FV")].max() > 0.95
+
+
+@pytest.mark.parametrize("affricate", ["tʃ", "dʒ"])
+def test_lips_are_rounded_for_an_affricate_from_its_start(affricate: str) -> None:
+    curves = viseme_curves(word(("a", 0.2), (affricate, 0.12), ("a", 0.2)), FINE_S)
+    early = np.argmin(np.abs(FINE_S - 0.72))
+    assert VISEMES[int(np.argmax(curves[early]))] == "SH_CH"
+
+
 @pytest.mark.parametrize(
-    ("ipa", "shape"), [("a", "open"), ("oʊ", "back mid"), ("tʃ", "alveolar"), ("", "closed"), ("ũ", "back close")]
+    ("ipa", "shape"), [("a", "open"), ("oʊ", "back mid"), ("tʃ", "postalveolar"), ("", "closed"), ("ũ", "back close")]
 )
 def test_marks_are_skipped(ipa: str, shape: str) -> None:
     assert sound_class(ipa) == shape
