@@ -116,6 +116,17 @@ def random_script(
         speech = table_speech(usable, seconds, random)
     else:
         speech = espeak_speech(held_out, random, languages)
+    return compose_script(speech, seconds, random)
+
+
+def compose_script(speech: ClipSpeech, seconds: float, random: np.random.Generator) -> ClipScript:
+    """Draws an excerpt of an utterance, how it was recorded, and the motion that goes with it.
+
+    Args:
+        speech: Voice and utterance; where it is shorter than the clip, silence follows.
+        seconds: Length of the clip.
+        random: Draws everything.
+    """
     spare_s = max(len(speech.utterance.waveform) / SAMPLE_RATE_HZ - seconds, 0.0)
     if random.random() < _SILENT_START_SHARE:
         start_s = random.uniform(*_SILENT_START_S)

@@ -1,0 +1,97 @@
+"""Writes tracks without pixels (pcavs.synth.tracks): speech with the lip shapes of rendered heads, for training.
+
+    python scripts/make_tracks.py speak --voices voices.csv --split train --count 500 --out SAID/train
+    python scripts/make_tracks.py write --maps lip_maps.npz --said SAID/train --split train --hours 3 --out TRACKS/train
+
+`speak` keeps utterances of the table's voices (recordings, Piper, Kokoro), which take about as long as the speech.
+`write` cuts clips of 4 to 8 s from them at several speeds, and from eSpeak NG's speech, which it makes on the way. Both
+continue where they were stopped. A file holds 200 clips.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pcavs.spec import FRAME_RATE
+from pcavs.synth import lip_maps
+from pcavs.synth.script import compose_script
+from pcavs.synth.speech import change_speed
+from pcavs.synth.tracks import draw_track, load_speech, save_speech, write_tracks
+from pcavs.synth.voices import ClipSpeech, espeak_speech, read_voices, table_speech
+
+CLIPS_A_FILE: Final = 200
+SECONDS: Final = (4, 8)
+"""Range of a clip's length."""
+SAID_SECONDS: Final = 9.0
+"""Least length of kept utterances where the recordings suffice."""
+SPEED: Final = (0.88, 1.14)
+"""Range of the factor on the speed and pitch of kept utterances."""
+
+
+def main() -> None:
+    """Reads the command line and speaks or writes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(required=True, dest="command")
+    speak = commands.add_parser("speak", help="keep utterances of a table's voices")
+    speak.add_argument("--voices", type=Path, required=True)
+    speak.add_argument("--count", type=int, required=True, help="number of utterances")
+    write = commands.add_parser("write", help="write tracks")
+    write.add_argument("--maps", type=Path, required=True, help="lip maps of scripts/fit_lip_maps.py")
+    write.add_argument("--said", type=Path, help="folder of kept utterances; without it eSpeak NG says everything")
+    write.add_argument("--said-share", type=float, default=0.6, help="share of the clips that are cut from them")
+    write.add_argument("--hours", type=float, required=True)
+    for command in (speak, write):
+        command.add_argument("--split", choices=("train", "val"), required=True)
+        command.add_argument("--seed", type=int, default=0)
+        command.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    if arguments.command == "speak":
+        keep_speech(arguments)
+    else:
+        write_files(arguments)
+
+
+def keep_speech(arguments: argparse.Namespace) -> None:
+    """Speaks until the folder holds the wanted number of utterances."""
+    voices = [voice for voice in read_voices(arguments.voices) if voice.split == arguments.split]
+    for number in range(arguments.count):
+        path = arguments.out / f"{arguments.seed}_{number:05d}.npz"
+        if not path.exists():
+            random = np.random.default_rng([arguments.seed, arguments.split == "val", number, 1])
+            save_speech(table_speech(voices, SAID_SECONDS, random), path)
+
+
+def write_files(arguments: argparse.Namespace) -> None:
+    """Writes files until they hold the wanted hours."""
+    maps, held_out = lip_maps.load(arguments.maps), arguments.split == "val"
+    written_s, number = 0.0, 0
+    while written_s < arguments.hours * 3600:
+        path = arguments.out / f"{arguments.seed}_{number:04d}.npz"
+        random = np.random.default_rng([arguments.seed, held_out, number, 2])
+        seconds = random.integers(SECONDS[0] * FRAME_RATE, SECONDS[1] * FRAME_RATE + 1, CLIPS_A_FILE) / FRAME_RATE
+        if not path.exists():
+            said = sorted(arguments.said.glob("[!.]*[0-9].npz")) if arguments.said else []
+            tracks = []
+            for length in seconds.tolist():
+                uses_said = bool(said) and random.random() < arguments.said_share
+                speech = changed(said, random) if uses_said else espeak_speech(held_out, random)
+                tracks.append(draw_track(compose_script(speech, length, random), maps, held_out, random))
+            write_tracks(tracks, path)
+        written_s, number = written_s + float(seconds.sum()), number + 1
+        print(f"{path.name}: {written_s / 3600:.2f} hours", flush=True)
+
+
+def changed(said: list[Path], random: np.random.Generator) -> ClipSpeech:
+    """Draws a kept utterance and plays it at another speed."""
+    speech = load_speech(said[int(random.integers(len(said)))])
+    utterance = change_speed(speech.utterance, float(random.uniform(*SPEED)))
+    return ClipSpeech(
+        utterance=utterance, kind=speech.kind, voice=speech.voice, language=speech.language, text=speech.text
+    )
+
+
+if __name__ == "__main__":
+    main()
