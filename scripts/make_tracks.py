@@ -5,10 +5,11 @@
 
 `speak` keeps utterances of the table's voices (recordings, Piper, Kokoro), which take about as long as the speech.
 `write` cuts clips of 4 to 8 s from them at several speeds, and from eSpeak NG's speech, which it makes on the way. Both
-continue where they were stopped. A file holds 200 clips.
+continue where they were stopped. A file holds 50 clips.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -21,13 +22,16 @@ from pcavs.synth.speech import change_speed
 from pcavs.synth.tracks import draw_track, load_speech, save_speech, write_tracks
 from pcavs.synth.voices import ClipSpeech, espeak_speech, read_voices, table_speech
 
-CLIPS_A_FILE: Final = 200
+CLIPS_A_FILE: Final = 50
 SECONDS: Final = (4, 8)
 """Range of a clip's length."""
 SAID_SECONDS: Final = 9.0
 """Least length of kept utterances where the recordings suffice."""
 SPEED: Final = (0.88, 1.14)
-"""Range of the factor on the speed and pitch of kept utterances."""
+"""Range of the factor on the speed and pitch of an utterance."""
+FRESH_SHARE: Final = 1 / 3
+"""Share of eSpeak NG's clips for which it speaks anew; the others are cut from what it said last, because starting it
+takes most of a clip's time."""
 
 
 def main() -> None:
@@ -74,23 +78,25 @@ def write_files(arguments: argparse.Namespace) -> None:
         seconds = random.integers(SECONDS[0] * FRAME_RATE, SECONDS[1] * FRAME_RATE + 1, CLIPS_A_FILE) / FRAME_RATE
         if not path.exists():
             said = sorted(arguments.said.glob("[!.]*[0-9].npz")) if arguments.said else []
-            tracks = []
+            tracks, spoken = [], None
             for length in seconds.tolist():
-                uses_said = bool(said) and random.random() < arguments.said_share
-                speech = changed(said, random) if uses_said else espeak_speech(held_out, random)
+                if said and random.random() < arguments.said_share:
+                    speech = load_speech(said[int(random.integers(len(said)))])
+                else:
+                    if spoken is None or random.random() < FRESH_SHARE:
+                        spoken = espeak_speech(held_out, random)
+                    speech = spoken
+                speech = at_another_speed(speech, random)
                 tracks.append(draw_track(compose_script(speech, length, random), maps, held_out, random))
             write_tracks(tracks, path)
         written_s, number = written_s + float(seconds.sum()), number + 1
         print(f"{path.name}: {written_s / 3600:.2f} hours", flush=True)
 
 
-def changed(said: list[Path], random: np.random.Generator) -> ClipSpeech:
-    """Draws a kept utterance and plays it at another speed."""
-    speech = load_speech(said[int(random.integers(len(said)))])
+def at_another_speed(speech: ClipSpeech, random: np.random.Generator) -> ClipSpeech:
+    """Plays an utterance faster or slower."""
     utterance = change_speed(speech.utterance, float(random.uniform(*SPEED)))
-    return ClipSpeech(
-        utterance=utterance, kind=speech.kind, voice=speech.voice, language=speech.language, text=speech.text
-    )
+    return dataclasses.replace(speech, utterance=utterance)
 
 
 if __name__ == "__main__":
