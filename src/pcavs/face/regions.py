@@ -65,6 +65,9 @@ INNER_MOUTH_EIGHT: Final = (78, 81, 13, 311, 308, 402, 14, 178)
 _UPPER_INNER_LIP, _LOWER_INNER_LIP = 13, 14
 """Middles of the inner edges of the lips."""
 
+_LEFT_MOUTH_CORNER, _RIGHT_MOUTH_CORNER = OUTER_LIPS[0], OUTER_LIPS[10]
+"""Where the outer edges of the lips meet."""
+
 
 def mouth_opening(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, " time"]:
     """Measures the mouth opening: the gap between the inner lips over the distance between the eye centres.
@@ -74,6 +77,15 @@ def mouth_opening(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarr
     """
     gap = np.linalg.norm(meshes[:, _UPPER_INNER_LIP] - meshes[:, _LOWER_INNER_LIP], axis=-1)
     return (gap / interocular_distance(meshes)).astype(np.float32)
+
+
+def mouth_width(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, " time"]:
+    """Measures the mouth width: the distance between the mouth corners over the distance between the eye centres.
+
+    Both are distances in space, as for `mouth_opening`. No unit; about 0.8 at rest, more in "ee", less in "oo".
+    """
+    width = np.linalg.norm(meshes[:, _LEFT_MOUTH_CORNER] - meshes[:, _RIGHT_MOUTH_CORNER], axis=-1)
+    return (width / interocular_distance(meshes)).astype(np.float32)
 
 
 def interocular_distance(meshes: Float32[np.ndarray, "time 478 3"]) -> Float32[np.ndarray, " time"]:

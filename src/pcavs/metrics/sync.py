@@ -136,6 +136,16 @@ def distance_curve(
     return np.array([np.diagonal(distance, -shift).mean() for shift in range(-reach, reach + 1)])
 
 
+def confidence_at_0(mouth: Embeddings, sound: Embeddings) -> float:
+    """Computes the median distance over all shifts minus that at shift 0: how well mouth and sound fit as they are.
+
+    `SyncScore.confidence` takes the best shift instead, so that sound which is late hardly lowers it. Below 0 where
+    most other shifts fit better.
+    """
+    curve = distance_curve(mouth, sound)
+    return float(np.median(curve) - curve[len(curve) // 2])
+
+
 def beats_shifted(mouth: Embeddings, sound: Embeddings, shift_frames: int) -> Float[np.ndarray, " pairs"]:
     """Compares the true sound of each window with the sound `shift_frames` earlier and later.
 

@@ -42,6 +42,16 @@ def test_mouth_opening_does_not_depend_on_pose_or_size(pose_head):
     np.testing.assert_allclose(openings[0] - shut, 1 / 6.4, atol=0.03)  # eyes are about 6.4 cm apart
 
 
+def test_mouth_width_does_not_depend_on_pose_or_size(pose_head):
+    front, turned = (
+        regions.mouth_width(pose_head([angles], scale=scale)) for angles, scale in [((0, 0, 0), 10), ((40, 10, 20), 3)]
+    )
+    np.testing.assert_allclose(front, turned, rtol=1e-4)
+    wide = pose_head([(0, 0, 0)])
+    wide[:, 61, 0] -= 0.1 * regions.interocular_distance(wide)
+    np.testing.assert_allclose(regions.mouth_width(wide) - front, 0.1, atol=1e-3)
+
+
 def test_lips_shape_knows_the_opening_and_not_the_pose(pose_head):
     shut, turned, wide = (
         regions.lips_shape(pose_head([angles], opening_cm=cm))[0].reshape(40, 2)

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 
 from pcavs.errors import InputError, WeightsError
-from pcavs.metrics.sync import SyncJudge, beats_shifted, distance_curve, score_sync, shipped_judge
+from pcavs.metrics.sync import (
+    SyncJudge,
+    beats_shifted,
+    confidence_at_0,
+    distance_curve,
+    score_sync,
+    shipped_judge,
+)
 
 
 def unit(values):
@@ -35,6 +42,13 @@ def test_equal_embeddings_fit_at_shift_zero_only(speech):
 @pytest.mark.parametrize("late", [-7, 5])
 def test_late_picture_has_positive_offset(speech, late):
     assert score_sync(np.roll(speech, late, axis=0), speech).offset_frames == late
+
+
+def test_confidence_at_0_falls_with_a_shift_that_the_search_makes_good(speech):
+    late = np.roll(speech, 5, axis=0)
+    assert confidence_at_0(speech, speech) == pytest.approx(score_sync(speech, speech).confidence)
+    assert score_sync(late, speech).confidence > 1
+    assert confidence_at_0(late, speech) == pytest.approx(0, abs=0.1)
 
 
 def test_frozen_mouth_has_no_confidence(speech):
