@@ -37,6 +37,9 @@ from pcavs.animate import batch
 from pcavs.data.shard import read_ledger, read_shard
 from pcavs.errors import InputError, PcavsError
 from pcavs.evaluate import clips as evaluate_clips
+from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.phonemes import read_phonemes
+from pcavs.evaluate.sets import find_sets
 from pcavs.media.audio import read_waveform
 from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
@@ -116,6 +119,8 @@ def _read_map(path: Path) -> None:
 
 
 def _read_truth(path: Path) -> None:
+    with contextlib.suppress(PcavsError):
+        read_phonemes(path)
     film = path.with_suffix(".mp4")
     truth = prepare_clip._read_truth(Source(path=film, name="a", key="a", facts={}))
     if truth is not None:
@@ -163,6 +168,7 @@ _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
     "talker.json": lambda path: TalkerSpec.from_json(path.read_text(errors="replace")),
     "pose.json": _read_map,
     "index.csv": _read_index,
+    "sets.csv": lambda path: find_sets(EvaluateOptions(sets=path, out=path.parent)),
     "voices.csv": read_voices,
     ".jpg": read_picture,
     ".png": read_picture,

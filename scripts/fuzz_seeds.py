@@ -120,6 +120,7 @@ def csv_seeds(folder: Path) -> Iterator[Path]:
     jobs = [",".join(names)] + [",".join(f'"{job.get(name, "")}"' for name in names) for job in _JOBS]
     texts = {
         "jobs.csv": "\n".join(jobs) + "\n",
+        "sets.csv": "name,clips,kind,index\ngrid,clips/grid,real,index.csv\nheads,clips/heads,rendered,\n",
         "index.csv": "path,identity,source,split,licence\na.mp4,Ann,GRID,train,CC0\nb/c.jpg,Bob,,val,\n",
         "voices.csv": "path,speaker,split,language,text\na.wav,Ann,train,en,hello there\n",
     }

@@ -274,6 +274,12 @@ class TalkerSpec:
         )
 
 
+def speech_features(spec: TalkerSpec) -> str:
+    """Names the features of speech that a talker listens with, for reports: `mel`, a window of mel bins a frame."""
+    del spec  # Every kind listens with mel windows.
+    return "mel"
+
+
 _SIZES: Final[dict[str, type]] = {"flow": FlowSpec, "paper": PaperSpec}
 
 

@@ -16,7 +16,7 @@ from pcavs.errors import InputError
 from pcavs.evaluate import protocols
 from pcavs.evaluate import run as evaluation
 from pcavs.evaluate.options import EvaluateOptions
-from pcavs.evaluate.protocols import LOOP_END, LOOP_START, OTHER_SPEECH, SELF, SHIFTED, TRUTH
+from pcavs.evaluate.protocols import LOOP_END, LOOP_START, OTHER_SPEECH, SELF, SHIFTED, STILL, STILL_OTHER, TRUTH
 from pcavs.evaluate.summary import sanity_checks
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
@@ -108,6 +108,20 @@ def test_truth_is_perfect_and_a_late_film_is_late(report):
     assert "unused_sync_confidence" in films[f"{name}: {OTHER_SPEECH}"]
 
 
+def test_lips_of_a_still_head_follow_the_speech(report, options):
+    """The mouth of both talkers opens with loudness, in the film as in the clip that was made with it."""
+    name = next(iter(report["weights"]))
+    assert report["speech_features"] == {name: "mel"}
+    following = report["following"]["real people"]
+    own, other = (following["films"][f"{name}: {film}"]["opening_correlation"] for film in (STILL, STILL_OTHER))
+    assert (own["num_clips"], own["num_people"]) == (2, 2)
+    ann = next(row for row in report["rows"] if row["key"] == "ann")
+    assert ann["films"][f"{name}: {STILL}"]["opening_correlation"] > 0.9
+    assert own["over_people"][0] > other["over_people"][0]
+    assert "yaw_error" not in ann["films"][f"{name}: {STILL}"]
+    assert "| film |" in (options.out / "following.md").read_text()
+
+
 def test_clip_with_half_a_face_is_excluded(options, loud, tmp_path, monkeypatch, caplog):
     plain = evaluation.observe
 
@@ -129,7 +143,7 @@ def test_films_with_exchanged_inputs_are_short(report, options):
         for film in (options.out / "films" / row["key"]).glob("*.mp4")
     }
     assert {lengths[name] for name in ("silence", "pose", "identity")} == {SHORT_FRAMES}
-    assert lengths["driven"] == lengths["speech"] == FRAMES
+    assert lengths["driven"] == lengths["speech"] == lengths["head"] == lengths["late"] == FRAMES
     assert row["films"][next(name for name in row["films"] if name.endswith("silence"))]["opening_correlation"] >= -1
 
 
@@ -234,6 +248,47 @@ def test_best_weights_of_a_run_are_used(tiny_bundle, tmp_path):
         ("tiny", tiny_bundle),
         ("tiny (3)", tiny_bundle),
     )
+
+
+@pytest.fixture
+def sets(clips, tmp_path):
+    """Ann as a set of real people with phoneme times, Bob as rendered."""
+    for name in ("ann", "bob"):
+        (tmp_path / name).mkdir()
+        shutil.copy(clips / f"{name}.mp4", tmp_path / name)
+    rows = [["b", 0.1, 0.2], ["æ", 0.2, 0.4], ["m", 5.0, 5.1]]
+    (tmp_path / "ann" / "ann.json").write_text(json.dumps({"phonemes": rows}))
+    (tmp_path / "sets.csv").write_text("name,clips,kind\nreal,ann,real\nheads,bob,rendered\n")
+    return tmp_path / "sets.csv"
+
+
+def test_sets_are_reported_apart_with_still_heads_alone(sets, loud, tmp_path):
+    options = EvaluateOptions(sets=sets, out=tmp_path / "out", workers=1, judges=tmp_path, still_only=True)
+    evaluation.run(options)
+    found = json.loads((tmp_path / "out" / "report.json").read_text())
+    name = next(iter(found["weights"]))
+    assert [each["kind"] for each in found["sets"]] == ["real", "rendered"]
+    assert [facts["clips"] for facts in found["following"].values()] == [1, 1, 1]
+    assert list(found["following"]) == ["real people", "set real", "set heads"]
+    assert found["leakage"] == found["motion_change_shares"] == {}
+    assert f"{name}: {SELF}" not in found["films"]
+    ann = next(row for row in found["rows"] if row["key"] == "real-ann")
+    assert ann["films"][TRUTH]["bilabials"] == 1
+    assert ann["pose_source"] == "heads-bob"
+    assert found["following"]["set heads"]["bilabials"][TRUTH] == {"met": 0, "of": 0}
+    assert "Which input moves" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_silent_clip_is_excluded(clips, loud, tmp_path, caplog):
+    shutil.copy(clips / "ann.mp4", tmp_path)
+    sound = write_wav(tmp_path / "silence.wav", np.zeros(FRAMES * 640))
+    pictures = list(read_frames(clips / "ann.mp4"))
+    with FilmWriter(tmp_path / "mute.mp4", pictures[0].shape[1::-1], audio=sound) as film:
+        for picture in pictures:
+            film.write(picture)
+    with pytest.raises(InputError, match="1 usable clips"):
+        evaluation.run(EvaluateOptions(clips=tmp_path, out=tmp_path / "out", workers=1, judges=tmp_path))
+    assert "mute is excluded: nobody speaks" in caplog.text
 
 
 def test_one_clip_is_not_enough(clips, tmp_path, loud):

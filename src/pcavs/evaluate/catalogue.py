@@ -22,6 +22,21 @@ METRICS: Final[dict[str, Metric]] = {
     "sync_confidence": Metric(
         "sync confidence", "", "higher", 3, "Sync judge: median distance over shifts of ±15 frames minus the smallest."
     ),
+    "sync_confidence_at_0": Metric(
+        "sync confidence, no shift", "", "higher", 3, "Sync judge: median distance over shifts minus that at no shift."
+    ),
+    "late_sync_confidence": Metric(
+        "sync confidence, late speech", "", "", 3, "Confidence with the film's speech 5 frames late; any shift."
+    ),
+    "late_sync_confidence_at_0": Metric(
+        "sync confidence, late speech, no shift", "", "lower", 3, "The same at no shift, where the judge should object."
+    ),
+    "other_sync_confidence": Metric(
+        "sync confidence, another's speech", "", "lower", 3, "Confidence with the speech of another clip; any shift."
+    ),
+    "other_sync_confidence_at_0": Metric(
+        "sync confidence, another's speech, no shift", "", "lower", 3, "The same at no shift."
+    ),
     "sync_distance": Metric(
         "sync distance", "", "lower", 3, "Sync judge: distance of mouth and sound, 0 to 2; about 1.4 if unrelated."
     ),
@@ -44,6 +59,26 @@ METRICS: Final[dict[str, Metric]] = {
     "syncnet_offset": Metric("SyncNet offset", "frames", "as truth", 1, "Sync offset by the published SyncNet."),
     "opening_correlation": Metric(
         "mouth opening correlation", "r", "higher", 2, "Pearson correlation of the mouth opening with the truth's."
+    ),
+    "opening_best": Metric(
+        "mouth opening correlation, best lag", "r", "higher", 2, "The largest correlation within 4 frames of lag."
+    ),
+    "width_correlation": Metric(
+        "mouth width correlation", "r", "higher", 2, "Pearson correlation of the mouth width with the truth's."
+    ),
+    "width_best": Metric(
+        "mouth width correlation, best lag", "r", "higher", 2, "The largest correlation within 4 frames of lag."
+    ),
+    "bilabials": Metric("m, b, p", "", "", 1, "Bilabial sounds of the clip, by its phoneme times."),
+    "bilabials_closed": Metric(
+        "m, b, p closed", "share", "higher", 2, "Share of m, b, p within 40 ms of which the lips meet."
+    ),
+    "vowels_closed": Metric(
+        "open vowels closed",
+        "share",
+        "as truth",
+        2,
+        "Share of open vowels amid which the lips meet: a mouth that rests.",
     ),
     "opening_lag": Metric(
         "mouth opening lag", "frames", "as truth", 1, "Lag of largest correlation; positive: the film is late."
@@ -128,6 +163,11 @@ METRICS: Final[dict[str, Metric]] = {
 GROUPS: Final[dict[str, tuple[str, ...]]] = {
     "Speech": (
         "sync_confidence",
+        "sync_confidence_at_0",
+        "late_sync_confidence",
+        "late_sync_confidence_at_0",
+        "other_sync_confidence",
+        "other_sync_confidence_at_0",
         "sync_distance",
         "sync_offset",
         "sync_cosine",
@@ -137,11 +177,17 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "unused_sync_confidence",
         "unused_sync_distance",
         "opening_correlation",
+        "opening_best",
         "opening_lag",
+        "width_correlation",
+        "width_best",
     ),
     "Lips": (
         "opening_mean",
         "opening_std",
+        "bilabials",
+        "bilabials_closed",
+        "vowels_closed",
         "silent_lip_speed_cm_s",
         "mouth_lmd_px",
         "mouth_lmd",
@@ -180,6 +226,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 
 HEADLINE: Final = (
     "opening_correlation",
+    "width_correlation",
     "sync_confidence",
     "sync_offset",
     "silent_lip_speed_cm_s",

@@ -1,8 +1,9 @@
 """Finds, reads and stores the clips of an evaluation: faces in the aligned crop, their sound, and who they show."""
 
+import dataclasses
 import itertools
+import json
 import math
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -15,6 +16,8 @@ from pcavs.data.shard import AlignedClip, read_shard
 from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import FaceError, InputError
 from pcavs.evaluate.options import EvaluateOptions
+from pcavs.evaluate.phonemes import read_phonemes
+from pcavs.evaluate.sets import ClipSet, find_sets, safe_name
 from pcavs.face.align import clip_transform, crop_picture
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import track_face
@@ -24,6 +27,7 @@ from pcavs.media.files import atomic_file
 from pcavs.media.timeline import count_samples
 from pcavs.media.video import probe_video, read_frames
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec
+from pcavs.synth.speech import Phoneme
 from pcavs.types import Picture, Waveform
 
 SIDE_PX: Final = 256
@@ -37,6 +41,9 @@ _MIN_FOUND_SHARE: Final = 0.5
 _MAX_INPUT_PX: Final = 1280
 """Larger frames are reduced on reading, because the face ends up at 256 px. Tuned by hand; not measured."""
 _VIDEO_SUFFIXES: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg")
+MIN_SPEECH_RMS: Final = 0.003
+"""Root mean square of a clip's sound, full scale 1, below which nobody speaks: speech recordings of five sources have
+0.02 or more, the noise of a silent clip 0.001."""
 _PNG_COMPRESSION: Final = 1
 """Of 0 to 9; the fastest that compresses."""
 
@@ -57,6 +64,8 @@ class EvaluationClip(NamedTuple):
     """The faces encoded as a video, once it is written."""
     raw_meshes: Float32[np.ndarray, "time 478 3"] | None = None
     """Unsmoothed landmarks of that video in pixels, once it is tracked."""
+    phonemes: tuple[Phoneme, ...] = ()
+    """What is said when, if the video has a file that tells it."""
 
 
 class ClipSource(NamedTuple):
@@ -66,43 +75,57 @@ class ClipSource(NamedTuple):
     person: str
     path: Path
     """A video, or the shard that contains the clip."""
+    clip_set: ClipSet | None = None
+    """The set that it belongs to, in an evaluation."""
+    member: str = ""
+    """Its name inside the shard."""
 
 
 def find_clips(options: EvaluateOptions) -> list[ClipSource]:
-    """Lists the clips to measure on: the first clip of each person, then the second of each, up to `most_clips`.
+    """Lists the clips to measure on, set by set: the first clip of each person, then the second, up to `most_clips`.
 
     Raises:
-        InputError: The folder holds neither a video with sound nor a usable shard, or the index cannot be read.
+        InputError: A folder holds neither a video with sound nor a usable shard, or a table cannot be read.
     """
-    if not options.clips.is_dir():
-        raise InputError(f"{options.clips} is not a folder; give a folder of videos with sound, or of shards")
-    shards = sorted(options.clips.glob("shard-*.tar"))
-    found = _find_in_shards(shards, options.split) if shards else _find_videos(options)
+    sets = find_sets(options)
+    found = [source for clip_set in sets for source in _find_in_set(clip_set, options)]
+    if len(sets) == 1:
+        return found
+    # Two sets may hold files of the same name.
+    return [source._replace(key=f"{source.clip_set.name}-{source.key}") for source in found if source.clip_set]
+
+
+def _find_in_set(clip_set: ClipSet, options: EvaluateOptions) -> list[ClipSource]:
+    folder = clip_set.clips
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give a folder of videos with sound, or of shards")
+    shards = sorted(folder.glob("shard-*.tar"))
+    found = _find_in_shards(shards, options.split) if shards else _find_videos(clip_set)
     if not found:
         wanted = f"clip with sound of split {options.split}" if shards else "video with sound"
-        raise InputError(f"no {wanted} in {options.clips}; give at least two, of different people")
+        raise InputError(f"no {wanted} in {folder}; give at least two, of different people")
     by_person: dict[str, list[ClipSource]] = {}
     for source in found:
         by_person.setdefault(source.person, []).append(source)
     spread = [source for layer in itertools.zip_longest(*by_person.values()) for source in layer if source]
-    return spread[: options.most_clips]
+    return [source._replace(clip_set=clip_set) for source in spread[: options.most_clips]]
 
 
 def _find_in_shards(shards: list[Path], split: str) -> list[ClipSource]:
     return [
-        ClipSource(_safe_key(clip.key), str(clip.facts["speaker"]), shard)
+        ClipSource(safe_name(clip.key), str(clip.facts["speaker"]), shard, member=clip.key)
         for shard in shards
         for clip in read_shard(shard)
         if clip.facts["split"] == split and clip.waveform is not None and len(clip.mesh) >= MIN_FRAMES
     ]
 
 
-def _find_videos(options: EvaluateOptions) -> list[ClipSource]:
-    people = read_index(options.index) if options.index else {}
-    paths = sorted(path for path in options.clips.rglob("*") if path.suffix.lower() in _VIDEO_SUFFIXES)
+def _find_videos(clip_set: ClipSet) -> list[ClipSource]:
+    people = read_index(clip_set.people) if clip_set.people else {}
+    paths = sorted(path for path in clip_set.clips.rglob("*") if path.suffix.lower() in _VIDEO_SUFFIXES)
     found = []
     for path in paths:
-        key = _safe_key(str(path.relative_to(options.clips).with_suffix("")))
+        key = safe_name(str(path.relative_to(clip_set.clips).with_suffix("")))
         if probe_video(path).has_audio:
             found.append(ClipSource(key, people.get(path.resolve(), key), path))
     return found
@@ -123,10 +146,6 @@ def read_index(index: Path) -> dict[Path, str]:
     return {resolve_beside(path, index.parent).resolve(): person for path, person in rows if path and person}
 
 
-def _safe_key(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name)
-
-
 def read_clip(source: ClipSource, most_s: float, landmarker: FaceLandmarker) -> EvaluationClip:
     """Reads the first `most_s` seconds of a clip and aligns its faces.
 
@@ -136,7 +155,7 @@ def read_clip(source: ClipSource, most_s: float, landmarker: FaceLandmarker) -> 
     """
     if source.path.suffix == ".tar":
         clips = read_shard(source.path)
-        return _from_shard(source, next(clip for clip in clips if _safe_key(clip.key) == source.key), most_s)
+        return _from_shard(source, next(clip for clip in clips if clip.key == source.member), most_s)
     frames = list(read_frames(source.path, 0.0, most_s, _MAX_INPUT_PX))
     track = track_face(frames, landmarker, source.path.name)
     found_share = float(track.found.mean())
@@ -146,7 +165,8 @@ def read_clip(source: ClipSource, most_s: float, landmarker: FaceLandmarker) -> 
         )
     transform = clip_transform(track.meshes, CropSpec(), SIDE_PX)
     faces = [crop_picture(frame, transform, SIDE_PX) for frame in frames]
-    return _trimmed(source, np.stack(faces), read_waveform(source.path, 0.0, most_s))
+    clip = _trimmed(source, np.stack(faces), read_waveform(source.path, 0.0, most_s))
+    return clip._replace(phonemes=read_phonemes(source.path.with_suffix(".json")))
 
 
 def _from_shard(source: ClipSource, clip: AlignedClip, most_s: float) -> EvaluationClip:
@@ -194,6 +214,7 @@ def store_clip(clip: EvaluationClip, path: Path) -> None:
             ends=ends,
             waveform=clip.waveform,
             person=clip.person,
+            phonemes=json.dumps([dataclasses.astuple(phoneme) for phoneme in clip.phonemes]),
             truth_path=str(clip.truth_path.relative_to(path.parent.parent)),
             raw_meshes=clip.raw_meshes,
         )
@@ -204,9 +225,17 @@ def load_clip(path: Path) -> EvaluationClip:
     with np.load(path, allow_pickle=False) as stored:
         pieces = np.split(stored["faces"], stored["ends"][:-1])
         faces = np.stack([_decoded(piece) for piece in pieces])
-        truth_path = path.parent.parent / str(stored["truth_path"])
         return EvaluationClip(
-            path.stem, str(stored["person"]), faces, stored["waveform"], truth_path, stored["raw_meshes"]
+            key=path.stem,
+            person=str(stored["person"]),
+            faces=faces,
+            waveform=stored["waveform"],
+            truth_path=path.parent.parent / str(stored["truth_path"]),
+            raw_meshes=stored["raw_meshes"],
+            phonemes=tuple(
+                Phoneme(ipa=ipa, start_s=start_s, end_s=end_s)
+                for ipa, start_s, end_s in json.loads(str(stored["phonemes"]))
+            ),
         )
 
 

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32
 from pcavs.face.align import clip_transform, crop_picture
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, head_pose
-from pcavs.face.regions import lips_shape, mouth_opening
+from pcavs.face.regions import lips_shape, mouth_opening, mouth_width
 from pcavs.face.smooth import smooth_meshes
 from pcavs.face.track import TrackPolicy, track_face
 from pcavs.media.mel import mel_windows, padded_mel
@@ -60,6 +60,8 @@ class Observation(NamedTuple):
     """Landmarks smoothed without lag."""
     opening: Float32[np.ndarray, " time"]
     """Gap between the inner lips, in eye distances."""
+    width: Float32[np.ndarray, " time"]
+    """Distance between the mouth corners, in eye distances."""
     lips: Float[np.ndarray, "time 80"]
     """Lip shape without the head's position, size and rotation, in cm (`face.regions.lips_shape`)."""
     angles_deg: Float[np.ndarray, "time 3"]
@@ -124,6 +126,7 @@ def observe_landmarks(faces: Sequence[Picture], raw_meshes: Meshes, found_share:
         raw_meshes=raw_meshes,
         meshes=meshes,
         opening=mouth_opening(meshes),
+        width=mouth_width(meshes),
         lips=lips_shape(meshes),
         angles_deg=angles_deg(head_pose(meshes).rotation.astype(np.float64)),
         crops=mouth_crops(faces, meshes),

@@ -10,8 +10,12 @@ from pcavs.animate.options import Device
 class EvaluateOptions:
     """Measures weights on held-out clips and writes a report with metrics, curves and pictures."""
 
-    clips: Path
+    clips: Path | None = None
     """Folder of videos with sound, or of shards made by `pcavs prepare`. Nobody in them may be in the training data."""
+    sets: Path | None = None
+    """CSV file with the columns `name`, `clips` (a folder, relative to the file) and `kind` (`real` or `rendered`), and
+    `index` if wanted: several folders in place of `--clips`. Each set is also reported on its own, and so are all
+    real people."""
     out: Path
     """Folder for report.json, report.html and the films. Running again continues a stopped evaluation."""
     weights: tuple[Path, ...] = ()
@@ -26,11 +30,13 @@ class EvaluateOptions:
     split: str = "val"
     """Split of the shards to measure on."""
     most_clips: int = 40
-    """Largest number of clips, spread evenly over people."""
+    """Largest number of clips of a set, spread evenly over people."""
     most_s: float = 6.0
     """Longest part of each clip that is used, in seconds."""
     long_s: float = 20.0
     """Length in seconds of the film of looped speech, made of the first two clips; 0 makes none."""
+    still_only: bool = False
+    """Makes only the films with the head held still, which show how lips follow speech: three of ten films."""
     any_sync: bool = False
     """Keeps clips whose own picture and sound are out of sync."""
     judges: Path | None = None

@@ -15,7 +15,14 @@ from pcavs.animate.talker import Talker
 from pcavs.evaluate.clips import EvaluationClip, clip_path, load_clip, load_waveform
 from pcavs.evaluate.figures import write_strip
 from pcavs.evaluate.films import FilmInputs, cached_talker, identity_reference, make_film, read_film
-from pcavs.evaluate.measure import Reference, Row, measure, measure_sync, measure_without_reference
+from pcavs.evaluate.measure import (
+    Reference,
+    Row,
+    measure,
+    measure_following,
+    measure_sync,
+    measure_without_reference,
+)
 from pcavs.evaluate.observe import (
     Judges,
     Observation,
@@ -26,11 +33,12 @@ from pcavs.evaluate.observe import (
     observe_landmarks,
     reference_identity,
 )
+from pcavs.evaluate.sets import Kind
 from pcavs.media.timeline import bounce_index, count_samples
 from pcavs.metrics.curves import motion_change
 from pcavs.metrics.sound import silent_frames
 from pcavs.metrics.sync import EDGE_FRAMES, distance_curve
-from pcavs.spec import FRAME_RATE
+from pcavs.spec import FRAME_RATE, SAMPLES_PER_FRAME
 from pcavs.types import Waveform
 
 SHIFT_FRAMES: Final = 5
@@ -45,6 +53,12 @@ COPIED: Final = "copied pose source"
 SELF, CROSS, SILENCE = "self-driven", "cross-driven", "silence"
 OTHER_SPEECH, OTHER_POSE, OTHER_IDENTITY = "other speech", "other pose", "other identity"
 """Self-driven with one input exchanged."""
+LATE_SPEECH: Final = f"speech {SHIFT_FRAMES} frames late"
+"""Self-driven with the clip's own speech at the wrong time."""
+STILL, STILL_OTHER, STILL_LATE = (f"still head{rest}" for rest in ("", f", {OTHER_SPEECH}", f", {LATE_SPEECH}"))
+"""The head holds the pose of the first frame, so that only the speech moves the mouth."""
+FOLLOWING: Final = {STILL: (STILL_LATE, STILL_OTHER), SELF: (LATE_SPEECH, OTHER_SPEECH)}
+"""Films with the clip's own speech, and the same with late speech and with another's."""
 LOOP_START, LOOP_END = "looped speech, first seconds", "looped speech, last seconds"
 
 SHORT_FILM_S: Final = 3.0
@@ -70,6 +84,11 @@ class ClipJob:
     weights: tuple[tuple[str, Path | None], ...]
     """Name and path of each; None is the talker in the package."""
     device: Device
+    set_name: str
+    """The set that the clip belongs to."""
+    kind: Kind
+    still_only: bool = False
+    """Makes only the films with a still head."""
     long_s: float = 0.0
     """Duration of the film of looped speech; 0 makes none."""
 
@@ -83,6 +102,8 @@ class ClipInputs(NamedTuple):
     pose_truth: Observation
     """The pose source's video, played forwards and backwards where it is shorter than the clip."""
     other_speech: Waveform
+    late_speech: Waveform
+    """The clip's own, `SHIFT_FRAMES` late, after silence."""
     sound: SoundEmbeddings
     """Of the clip's own speech."""
     other_sound: SoundEmbeddings
@@ -97,10 +118,20 @@ def load_inputs(job: ClipJob, judges: Judges) -> ClipInputs:
     truth = _observe_truth(clip, range(count))
     pose_truth = _observe_truth(pose_source, [bounce_index(t, len(pose_source.faces)) for t in range(count)])
     other_speech = np.resize(load_waveform(clip_path(job.out, job.speech_source)), len(clip.waveform))
+    late_speech = np.roll(clip.waveform, SHIFT_FRAMES * SAMPLES_PER_FRAME)
+    late_speech[: SHIFT_FRAMES * SAMPLES_PER_FRAME] = 0
     sound, other_sound = (embed_sound(frame_windows(w, count), w, judges) for w in (clip.waveform, other_speech))
-    silent = silent_frames(clip.waveform)[:count]
-    own = Reference(truth, truth.angles_deg, sound, silent, reference_identity(truth, judges))
-    return ClipInputs(clip, pose_source, truth, pose_truth, other_speech, sound, other_sound, own)
+    late_sound = SoundEmbeddings(judges.sync.embed_sound(frame_windows(late_speech, count)))
+    own = Reference(
+        truth=truth,
+        phonemes=clip.phonemes,
+        angles_deg=truth.angles_deg,
+        sound=sound,
+        wrong_sounds={"late": late_sound, "other": other_sound},
+        silent=silent_frames(clip.waveform)[:count],
+        identity=reference_identity(truth, judges),
+    )
+    return ClipInputs(clip, pose_source, truth, pose_truth, other_speech, late_speech, sound, other_sound, own)
 
 
 def _observe_truth(clip: EvaluationClip, frames: Sequence[int]) -> Observation:
@@ -118,7 +149,9 @@ def measure_baselines(job: ClipJob, inputs: ClipInputs, judges: Judges) -> dict[
     frozen = observe_landmarks([truth.faces[0]] * count, np.repeat(truth.raw_meshes[:1], count, axis=0))
     still = observe_landmarks(frozen.faces[:_STILL_FRAMES], frozen.raw_meshes[:_STILL_FRAMES])
     own_metrics, still_metrics = measure_without_reference(truth), measure_without_reference(still)
-    as_cross = Reference(None, inputs.pose_truth.angles_deg, inputs.other_sound, None, inputs.own.identity)
+    as_cross = Reference(
+        angles_deg=inputs.pose_truth.angles_deg, sound=inputs.other_sound, identity=inputs.own.identity
+    )
     films = {
         TRUTH: measure(truth, inputs.own, judges, own_metrics),
         # A shifted film has the same frames, so the metrics without a reference are the truth's.
@@ -130,6 +163,8 @@ def measure_baselines(job: ClipJob, inputs: ClipInputs, judges: Judges) -> dict[
     return {
         "key": job.key,
         "person": inputs.clip.person,
+        "set": job.set_name,
+        "kind": job.kind,
         "pose_source": job.pose_source,
         "pose_source_person": inputs.pose_source.person,
         "speech_source": job.speech_source,
@@ -153,17 +188,30 @@ def measure_talker(job: ClipJob, name: str, weights: Path | None, inputs: ClipIn
     talker = cached_talker(weights, job.device)
     films = _make_films(talker, name, inputs, judges, job)
     rows = {f"{name}: {kind}": _measure_protocol(kind, film, inputs, judges) for kind, film in films.items()}
-    rows |= _measure_looped_speech(talker, name, inputs, judges, job)
+    if not job.still_only:
+        rows |= _measure_looped_speech(talker, name, inputs, judges, job)
     write_strip({f"{name}: {protocol}": film.faces for protocol, film in films.items()}, job.out, job.key, name)
+    shown = STILL if job.still_only else SELF
+    other = FOLLOWING[shown][1]
     return {
         "films": rows,
-        "motion_changes": {name: _motion_changes(films)},
-        "mouth_opening": {name: films[SELF].opening.tolist()},
+        "motion_changes": {} if job.still_only else {name: _motion_changes(films)},
+        "mouth_opening": {name: films[shown].opening.tolist()},
         "distance_curves": {
-            name: _shift_curve(films[SELF], inputs.sound, judges),
-            f"{name}: {OTHER_SPEECH}": _shift_curve(films[OTHER_SPEECH], inputs.sound, judges),
+            name: _shift_curve(films[shown], inputs.sound, judges),
+            f"{name}: {other}": _shift_curve(films[other], inputs.sound, judges),
         },
     }
+
+
+def main_film(row: dict[str, Any], name: str) -> str:
+    """Returns the film that stands for the weights `name`: the self-driven one, or else that of a still head."""
+    return next(film for film in (f"{name}: {SELF}", f"{name}: {STILL}") if film in row["films"])
+
+
+def main_film_of_other_speech(row: dict[str, Any], name: str) -> str:
+    """Returns the film like `main_film` with another clip's speech."""
+    return f"{name}: {FOLLOWING[main_film(row, name).removeprefix(f'{name}: ')][1]}"
 
 
 def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, job: ClipJob) -> dict[str, Observation]:
@@ -171,18 +219,27 @@ def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, j
     clip, other = inputs.clip, inputs.pose_source
     face, speech = identity_reference(clip), clip.waveform
     short_speech = speech[: count_samples(round(SHORT_FILM_S * FRAME_RATE))]
+    assert clip.raw_meshes is not None
+    first = clip._replace(faces=clip.faces[:1], raw_meshes=clip.raw_meshes[:1])
     film_inputs = {
-        SELF: FilmInputs(face, speech, clip),
-        CROSS: FilmInputs(face, inputs.other_speech, other),
-        SILENCE: FilmInputs(face, np.zeros_like(short_speech), clip),
-        OTHER_SPEECH: FilmInputs(face, inputs.other_speech, clip),
-        OTHER_POSE: FilmInputs(face, short_speech, other),
-        OTHER_IDENTITY: FilmInputs(identity_reference(other), short_speech, clip),
+        STILL: FilmInputs(face, speech, first),
+        STILL_LATE: FilmInputs(face, inputs.late_speech, first),
+        STILL_OTHER: FilmInputs(face, inputs.other_speech, first),
     }
+    if not job.still_only:
+        film_inputs |= {
+            SELF: FilmInputs(face, speech, clip),
+            CROSS: FilmInputs(face, inputs.other_speech, other),
+            SILENCE: FilmInputs(face, np.zeros_like(short_speech), clip),
+            LATE_SPEECH: FilmInputs(face, inputs.late_speech, clip),
+            OTHER_SPEECH: FilmInputs(face, inputs.other_speech, clip),
+            OTHER_POSE: FilmInputs(face, short_speech, other),
+            OTHER_IDENTITY: FilmInputs(identity_reference(other), short_speech, clip),
+        }
     folder = job.out / "films" / clip.key
     return {
         protocol: observe(
-            list(make_film(talker, film, folder / f"{name}-{protocol.replace(' ', '-')}.mp4")),
+            list(make_film(talker, film, folder / f"{name}-{protocol.replace(',', '').replace(' ', '-')}.mp4")),
             judges,
             f"{clip.key}, {name} {protocol}",
         )
@@ -191,9 +248,15 @@ def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, j
 
 
 def _measure_protocol(protocol: str, film: Observation, inputs: ClipInputs, judges: Judges) -> Row:
-    own, other_angles = inputs.own, inputs.pose_truth.angles_deg
+    own, other_angles = inputs.own._replace(wrong_sounds={}), inputs.pose_truth.angles_deg
+    if protocol in (LATE_SPEECH, STILL_LATE):
+        return measure_following(film, inputs.truth, own.phonemes)
+    if protocol == STILL_OTHER:
+        return measure_following(film, inputs.truth, own.phonemes) | _unused_speech(film, inputs, judges)
     if protocol == SELF:
-        reference = own
+        reference = inputs.own
+    elif protocol == STILL:
+        reference = inputs.own._replace(is_same_head=False, angles_deg=None)
     elif protocol == CROSS:
         reference = own._replace(truth=None, angles_deg=other_angles, sound=inputs.other_sound, silent=None)
     elif protocol == SILENCE:
@@ -206,8 +269,13 @@ def _measure_protocol(protocol: str, film: Observation, inputs: ClipInputs, judg
         reference = own._replace(truth=None, identity=None)
     row = measure(film, reference, judges)
     if protocol == OTHER_SPEECH:
-        row |= {f"unused_{name}": value for name, value in measure_sync(film, inputs.sound, judges).items()}
+        row |= _unused_speech(film, inputs, judges)
     return row
+
+
+def _unused_speech(film: Observation, inputs: ClipInputs, judges: Judges) -> Row:
+    """Scores a film with other speech against the clip's own speech, which it did not hear."""
+    return {f"unused_{name}": value for name, value in measure_sync(film, inputs.sound, judges).items()}
 
 
 def _measure_looped_speech(

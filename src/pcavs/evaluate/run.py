@@ -14,9 +14,12 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
 import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
 from pcavs.evaluate.clips import (
+    MIN_SPEECH_RMS,
     SIDE_PX,
     ClipSource,
     clip_path,
@@ -27,19 +30,22 @@ from pcavs.evaluate.clips import (
     store_clip,
 )
 from pcavs.evaluate.films import ENCODING, cached_talker, read_film, write_film
+from pcavs.evaluate.following import following_markdown, summarise_following
 from pcavs.evaluate.leakage import ClipCodes, audit, encode_clip
 from pcavs.evaluate.observe import judges_folder, load_judges, observe
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.protocols import TRUTH, ClipJob
 from pcavs.evaluate.report import write_report
+from pcavs.evaluate.sets import ClipSet, find_sets
 from pcavs.evaluate.summary import summarise
 from pcavs.evaluate.worker import run_job
-from pcavs.media.files import write_json
+from pcavs.media.files import write_json, write_text
+from pcavs.spec import speech_features
 from pcavs.weights.locate import find_weights
 
 logger = logging.getLogger(__name__)
 
-REPORT_FORMAT: Final = "pcavs-evaluation-1"
+REPORT_FORMAT: Final = "pcavs-evaluation-2"
 
 _MIN_CLIPS: Final = 2
 _MIN_INSIDE_SHARE: Final = 0.9
@@ -54,6 +60,9 @@ _MIN_CONFIDENCE: Final = 0.12
 frames off by mistake (docs/decisions/0020). In units of `pcavs-judge-v2`; another judge needs another limit."""
 
 _Map = Callable[..., Iterator[Any]]
+_Clip = tuple[str, str, ClipSet]
+"""Key, person and set."""
+
 _NamedWeights = tuple[tuple[str, Path | None], ...]
 """Name and path of each; None is the talker in the package."""
 
@@ -75,10 +84,15 @@ def run(options: EvaluateOptions) -> Path:
             parallel_map = _parallel_map(options.workers, stack)
             clips = _prepare(find_clips(options), options, parallel_map)
             rows, excluded = _exclude_unsynced(_measured(_jobs(clips, options, weights), parallel_map), options)
-            leakage = _leakage(rows, options, _named((*evaluated, *options.audit)), parallel_map)
-        summary = summarise(rows, [name for name, _ in weights])
-        report = settings | summary | {"excluded": excluded, "leakage": leakage, "rows": rows}
+            probed = options.audit if options.still_only else (*evaluated, *options.audit)
+            leakage = _leakage(rows, options, _named(probed), parallel_map)
+        names = [name for name, _ in weights]
+        summary = summarise(rows, names) | {"following": summarise_following(rows, names)}
+        heard = {name: speech_features(cached_talker(place, options.device).runtime.spec) for name, place in weights}
+        report = settings | {"speech_features": heard} | summary
+        report |= {"excluded": excluded, "leakage": leakage, "rows": rows}
         write_json(options.out / "report.json", report)
+        write_text(options.out / "following.md", following_markdown(report))
         return write_report(report, options.out)
     except OSError as error:
         raise OutputError(f"cannot write to {options.out} ({error}); choose another folder") from error
@@ -111,11 +125,12 @@ def _settings(options: EvaluateOptions, weights: _NamedWeights) -> dict[str, Any
         "perceptual": {distance.name: distance.facts for distance in judges.perceptual},
         "syncnet": judges.syncnet and judges.syncnet.facts,
         "encoding": ENCODING,
-        "clips_from": options.clips.name,
+        "sets": [clip_set.facts() for clip_set in find_sets(options)],
         "split": options.split,
         "most_clips": options.most_clips,
         "most_s": options.most_s,
         "long_s": options.long_s,
+        "still_only": options.still_only,
         "any_sync": options.any_sync,
         "machine": f"{platform.machine()}, Python {platform.python_version()}",
     }
@@ -146,8 +161,8 @@ def _parallel_map(workers: int, stack: contextlib.ExitStack) -> _Map:
     return stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
 
 
-def _prepare(sources: list[ClipSource], options: EvaluateOptions, parallel_map: _Map) -> list[tuple[str, str]]:
-    """Reads and stores the clips; returns (key, person) of the usable ones.
+def _prepare(sources: list[ClipSource], options: EvaluateOptions, parallel_map: _Map) -> list[_Clip]:
+    """Reads and stores the clips; returns the usable ones.
 
     Raises:
         InputError: Fewer than two clips are usable.
@@ -157,10 +172,11 @@ def _prepare(sources: list[ClipSource], options: EvaluateOptions, parallel_map: 
     for source, reason in zip(sources, reasons, strict=True):
         if reason:
             logger.warning("%s is excluded: %s", source.key, reason)
-        else:
-            usable.append((source.key, source.person))
+        elif source.clip_set:
+            usable.append((source.key, source.person, source.clip_set))
     if len(usable) < _MIN_CLIPS:
-        raise InputError(f"{len(usable)} usable clips in {options.clips}; give at least two, of different people")
+        place = options.clips or options.sets
+        raise InputError(f"{len(usable)} usable clips in {place}; give at least two, of different people")
     return usable
 
 
@@ -172,6 +188,8 @@ def _prepare_clip(source: ClipSource, options: EvaluateOptions) -> str:
     judges = load_judges(judges_folder(options.judges))
     try:
         clip = read_clip(source, options.most_s, judges.landmarker)
+        if np.sqrt(np.mean(np.square(clip.waveform))) < MIN_SPEECH_RMS:
+            return "nobody speaks: its sound is silent"
         truth_path = options.out / "films" / clip.key / "truth.mp4"
         write_film(clip.faces, clip.waveform, truth_path, {"comment": "ground truth of an evaluation, aligned"})
         raw_meshes = observe(list(read_film(truth_path)), judges, f"{clip.key}, truth").raw_meshes
@@ -185,10 +203,13 @@ def _prepare_clip(source: ClipSource, options: EvaluateOptions) -> str:
     return ""
 
 
-def _jobs(clips: list[tuple[str, str]], options: EvaluateOptions, weights: _NamedWeights) -> list[ClipJob]:
+def _jobs(clips: list[_Clip], options: EvaluateOptions, weights: _NamedWeights) -> list[ClipJob]:
     jobs = []
-    for index, (key, _) in enumerate(clips):
-        others = [clips[other][0] for other in other_clips(clips, index)]
+    for index, (key, person, clip_set) in enumerate(clips):
+        # Others come from the same set, so that its figures do not depend on what else is evaluated.
+        own_set = [(name, who) for name, who, other_set in clips if other_set == clip_set]
+        pool = own_set if {who for _, who in own_set} != {person} else [(name, who) for name, who, _ in clips]
+        others = [pool[other][0] for other in other_clips(pool, pool.index((key, person)))]
         jobs.append(
             ClipJob(
                 key=key,
@@ -198,6 +219,9 @@ def _jobs(clips: list[tuple[str, str]], options: EvaluateOptions, weights: _Name
                 judges=judges_folder(options.judges),
                 weights=weights,
                 device=options.device,
+                set_name=clip_set.name,
+                kind=clip_set.kind,
+                still_only=options.still_only,
                 long_s=options.long_s if index < _LOOPED_CLIPS else 0.0,
             )
         )

@@ -6,7 +6,16 @@ from typing import Any, Final
 import numpy as np
 
 from pcavs.evaluate.catalogue import MEDIANS
-from pcavs.evaluate.protocols import COPIED, CROSS, FROZEN, OTHER_SPEECH, SELF, SHIFT_FRAMES, SHIFTED, TRUTH
+from pcavs.evaluate.protocols import (
+    COPIED,
+    CROSS,
+    FROZEN,
+    SHIFT_FRAMES,
+    SHIFTED,
+    TRUTH,
+    main_film,
+    main_film_of_other_speech,
+)
 from pcavs.metrics.curves import MotionChange
 from pcavs.metrics.identity import normalised_similarity
 from pcavs.metrics.statistics import bootstrap
@@ -42,9 +51,11 @@ def summarise(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
         "clips": len(rows),
         "people": len({row["person"] for row in rows}),
         "frames": sum(row["frames"] for row in rows),
-        "films": {film: _aggregate(rows, film) for film in films},
+        "films": {film: aggregate(rows, film) for film in films},
         "differences": _differences(rows, names),
-        "motion_change_shares": {name: _motion_change_shares(rows, name) for name in names},
+        "motion_change_shares": {
+            name: _motion_change_shares(rows, name) for name in names if name in rows[0]["motion_changes"]
+        },
         "checks": sanity_checks(rows, names),
     }
 
@@ -68,15 +79,16 @@ def add_identity(rows: Rows) -> None:
                     film[key.replace("cosine", "identity")] = normalised_similarity(film[key], genuine, impostor)
 
 
-def _aggregate(rows: Rows, film: str) -> dict[str, Any]:
-    """Averages each metric of a film over clips, with intervals over clips and over people."""
+def aggregate(rows: Rows, film: str, keys: Sequence[str] = ()) -> dict[str, Any]:
+    """Averages metrics of a film (all of them by default) over clips, with intervals over clips and over people."""
     found = [(row["person"], row["films"].get(film, {})) for row in rows]
-    keys = sorted({key for _, values in found for key in values})
+    known = {key for _, values in found for key in values}
+    keys = [key for key in keys if key in known] or sorted(known)
     statistics = {key: np.median if key in MEDIANS else np.mean for key in keys}
-    return {key: _intervals([(person, values.get(key)) for person, values in found], statistics[key]) for key in keys}
+    return {key: intervals([(person, values.get(key)) for person, values in found], statistics[key]) for key in keys}
 
 
-def _intervals(
+def intervals(
     values: Iterable[tuple[str, float | None]], statistic: Callable[..., np.ndarray] = np.mean
 ) -> dict[str, Any]:
     """Returns [estimate, low, high] with clips resampled and with people resampled, and the number of each.
@@ -103,19 +115,19 @@ def _rounded(values: Iterable[float]) -> list[float]:
 
 
 def _differences(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
-    """Compares the self-driven film of the evaluated weights with other films of the same clips, pair by pair.
+    """Compares the main film of the evaluated weights with other films of the same clips, pair by pair.
 
     Positive: the evaluated film is better.
     """
-    base = f"{names[0]}: {SELF}"
-    others = [TRUTH, SHIFTED, FROZEN, f"{names[0]}: {OTHER_SPEECH}", *(f"{name}: {SELF}" for name in names[1:])]
+    base, other_speech = main_film(rows[0], names[0]), main_film_of_other_speech(rows[0], names[0])
+    others = [TRUTH, SHIFTED, FROZEN, other_speech, *(main_film(rows[0], name) for name in names[1:])]
     table: dict[str, Any] = {}
     for other in others:
         for key, sign in _PAIRED:
             pairs = [(row["person"], row["films"][base].get(key), row["films"][other].get(key)) for row in rows]
             gaps = [(person, sign * (a - b)) for person, a, b in pairs if a is not None and b is not None]
             if gaps:
-                table.setdefault(other, {})[key] = _intervals(gaps)
+                table.setdefault(other, {})[key] = intervals(gaps)
     return table
 
 
@@ -139,7 +151,7 @@ def sanity_checks(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
     evaluated = names[0]
 
     def mean(film: str, key: str) -> float:
-        values = [row["films"][film][key] for row in rows if key in row["films"][film]]
+        values = [row["films"][film][key] for row in rows if key in row["films"].get(film, {})]
         return float(np.mean(values)) if values else float("nan")
 
     def check(what: str, degenerate: tuple[str, str], honest: tuple[str, str]) -> dict[str, Any]:
@@ -147,7 +159,9 @@ def sanity_checks(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
         result = {"check": what, "metric": honest[1], "degenerate": worse, "compared_with": better}
         return result | {"passed": worse < better}
 
-    made, crossed, other = (f"{evaluated}: {protocol}" for protocol in (SELF, CROSS, OTHER_SPEECH))
+    made, other = main_film(rows[0], evaluated), main_film_of_other_speech(rows[0], evaluated)
+    crossed = f"{evaluated}: {CROSS}"
+    is_crossed = crossed in rows[0]["films"]
     found = [
         check(
             "a frozen picture is less in sync than the truth",
@@ -169,15 +183,13 @@ def sanity_checks(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
             (other, "unused_sync_cosine"),
             (made, "sync_cosine"),
         ),
-        check(
-            "a copy of the pose source fits the driving audio less",
-            (COPIED, "sync_cosine"),
-            (crossed, "sync_cosine"),
-        ),
         check("a late film is less in sync than the truth", (SHIFTED, "sync_cosine"), (TRUTH, "sync_cosine")),
     ]
-    for key in sorted({key for key in rows[0]["films"][TRUTH] if key.startswith("cosine ")}):
-        found.append(check("a copy of the pose source shows another person", (COPIED, key), (crossed, key)))
+    if is_crossed:
+        what = "a copy of the pose source fits the driving audio less"
+        found.append(check(what, (COPIED, "sync_cosine"), (crossed, "sync_cosine")))
+        for key in sorted({key for key in rows[0]["films"][TRUTH] if key.startswith("cosine ")}):
+            found.append(check("a copy of the pose source shows another person", (COPIED, key), (crossed, key)))
     return [*found, _shift_check(rows)]
 
 
@@ -195,5 +207,5 @@ def _shift_check(rows: Rows) -> dict[str, Any]:
 
 
 def worst_first(rows: Rows, name: str) -> Rows:
-    """Sorts clips by the mouth opening correlation of the self-driven film of the weights `name`, lowest first."""
-    return sorted(rows, key=lambda row: row["films"][f"{name}: {SELF}"].get("opening_correlation", 0.0))
+    """Sorts clips by the mouth opening correlation of the main film of the weights `name`, lowest first."""
+    return sorted(rows, key=lambda row: row["films"][main_film(row, name)].get("opening_correlation", 0.0))

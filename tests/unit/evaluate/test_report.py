@@ -9,6 +9,7 @@ import pytest
 
 from pcavs.evaluate.catalogue import GROUPS, HEADLINE, METRICS
 from pcavs.evaluate.figures import line_chart, mean_curve, strip_path
+from pcavs.evaluate.following import summarise_following
 from pcavs.evaluate.report import write_report
 from pcavs.evaluate.summary import summarise
 
@@ -42,7 +43,9 @@ def page(rows, tmp_path):
         "judge": {"name": "pcavs-judge-v1"},
         "embedders": [],
         "encoding": "H.264",
-        "clips_from": "<b>clips</b>",
+        "sets": [{"name": "clips", "clips": "<b>clips</b>", "kind": "real"}],
+        "speech_features": {"A": "mel"},
+        "following": summarise_following(rows, ["A"]),
         "leakage": {name: {"probes": {"person from pose code": probe}} for name in ("A", "no-augmentation-0")},
         "rows": rows,
         **summarise(rows, ["A"]),
@@ -71,6 +74,13 @@ def test_names_are_escaped(page):
 )
 def test_page_states_its_limits(page, said):
     assert said in page
+
+
+def test_page_says_how_lips_follow_and_with_which_speech_features(page):
+    assert "listens with mel" in page
+    table = page[page.index("How lips follow speech") : page.index("Main results")]
+    assert "Real people, 4 clips of 3 people" in table
+    assert "<td>A: still head</td><td>0.62<small>" in table
 
 
 def test_missing_identity_networks_are_reported(page):

@@ -41,6 +41,18 @@ def test_ordinary_films_pass_every_check(rows):
     assert all(each["passed"] for each in sanity_checks(rows, ["A"]))
 
 
+def test_films_of_a_still_head_stand_in_for_self_driven_ones(rows):
+    """With --still-only there are no others."""
+    for row in rows:
+        row["films"] = {film: found for film, found in row["films"].items() if "still" in film or ":" not in film}
+        row["motion_changes"] = {}
+    found = summarise(rows, ["A"])
+    assert found["differences"][FROZEN]["opening_correlation"]["over_clips"][0] == pytest.approx(0.615)
+    assert found["motion_change_shares"] == {}
+    assert all(each["passed"] for each in found["checks"])
+    assert worst_first(rows, "A")[0]["key"] == "clip-0"
+
+
 @pytest.mark.parametrize(
     ("film", "metric", "value"),
     [
