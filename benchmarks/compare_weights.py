@@ -1,4 +1,4 @@
-"""Compares weights by the films that `pcavs animate` makes with them, clip by clip.
+"""Compares weights and articulations by the films that `pcavs animate` makes of whole pictures, clip by clip.
 
     python benchmarks/compare_weights.py CLIPS --weights OLD NEW [--turn network] [--most-s 3] [--out scores.json]
     python benchmarks/compare_weights.py CLIPS --weights WEIGHTS --articulation 1 0.7 1.4
@@ -14,7 +14,8 @@ Film and clip are measured with the face tracker and the sync judge:
 - `confidence`, `sync_cosine`: scores of the sync judge for the film
 - `yaw_deg`: mean difference of yaw
 
-Prints the mean for every weights and the difference from the first weights with its 95 % bootstrap interval over clips.
+Prints the speech features that each of the weights listens with, the mean for every weights, and the difference from
+the first weights with its 95 % bootstrap interval over clips.
 """
 
 import argparse
@@ -36,7 +37,7 @@ from pcavs.media.mel import mel_windows, padded_mel
 from pcavs.media.video import read_frames
 from pcavs.metrics.curves import lagged_correlation
 from pcavs.metrics.statistics import bootstrap
-from pcavs.spec import MelSpec
+from pcavs.spec import MelSpec, speech_features
 
 Row = dict[str, float]
 
@@ -65,8 +66,11 @@ def main() -> None:
     with ProcessPoolExecutor(args.workers, multiprocessing.get_context("spawn")) as pool:
         parts = list(pool.map(measured, shares, [args] * args.workers))
     scores = {name: {k: v for part in parts for k, v in part[name].items()} for name in parts[0]}
+    heard = {str(place): speech_features(load_talker(place, "auto", threads=1).runtime.spec) for place in args.weights}
     if args.out:
-        args.out.write_text(json.dumps({"turn": args.turn, "seconds": args.most_s, "scores": scores}, indent=1))
+        facts = {"turn": args.turn, "seconds": args.most_s, "speech_features": heard, "scores": scores}
+        args.out.write_text(json.dumps(facts, indent=1))
+    print("Speech features: " + ", ".join(f"{Path(place).name} {kind}" for place, kind in heard.items()))
     print(table(scores))
 
 
