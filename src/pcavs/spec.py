@@ -44,6 +44,8 @@ MEL_BINS_PER_FRAME: Final = exact_div(MEL_BINS_PER_SECOND, FRAME_RATE)
 """4."""
 SAMPLES_PER_FRAME: Final = exact_div(SAMPLE_RATE_HZ, FRAME_RATE)
 """640."""
+STATES_PER_FRAME: Final = 2
+"""States of the pretrained speech encoder for each video frame: 50 a second (its second convolution has stride 2)."""
 MEL_WINDOW_FRAMES: Final = 5
 """Frames that the mel window of one frame spans: 0.2 s, as in the published code."""
 MEL_WINDOW_BINS: Final = MEL_WINDOW_FRAMES * MEL_BINS_PER_FRAME
@@ -72,6 +74,69 @@ class MelSpec:
     """Level, after that, which becomes 0; 0 dB becomes 1."""
     loudness_rms: float = 0.1
     """Root mean square to which the whole speech is scaled before the transform; full scale is 1."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FeatureSpec:
+    """Speech features: states of a pretrained speech encoder, and the windows of sound that they are computed from.
+
+    States come 50 a second: state i of a film is centred at sample 320 i of its sound, so state 2 k is centred on frame
+    k (docs/decisions/0002). Frames are heard in groups: group g holds the frames from g `hop_frames` on, and its states
+    are computed from one window, which ends `look_ahead_frames` + 1 frames after the group's last frame is shown.
+
+    Raises:
+        ValueError: The window is not longer than group and look-ahead together, or a length is out of range.
+    """
+
+    model: Literal["tiny.en", "base"] = "base"
+    """Whisper encoder: `tiny.en` has heard English, `base` all languages."""
+    blocks: int = 4
+    """Blocks of it that are run, counted from the input."""
+    final_norm: bool = False
+    """True if the encoder's last layer norm is applied after the last block that is run."""
+    window_frames: int = 32
+    """Video frames that a window of sound lasts."""
+    hop_frames: int = 4
+    """Video frames of a group."""
+    look_ahead_frames: int = 4
+    """Video frames of a window after its group."""
+
+    def __post_init__(self) -> None:
+        if self.hop_frames < 1 or self.look_ahead_frames < 0 or self.blocks < 1:
+            raise ValueError("blocks and hop_frames must be at least 1, look_ahead_frames at least 0")
+        if self.window_frames < self.hop_frames + self.look_ahead_frames:
+            raise ValueError("window_frames must be at least hop_frames + look_ahead_frames")
+
+    @property
+    def dim(self) -> int:
+        """Length of a state."""
+        return {"tiny.en": 384, "base": 512}[self.model]
+
+    @property
+    def mel_channels(self) -> int:
+        """Bands of the encoder's log-mel."""
+        return 80
+
+    @property
+    def window_samples(self) -> int:
+        """Samples of a window."""
+        return self.window_frames * SAMPLES_PER_FRAME
+
+    @property
+    def window_bins(self) -> int:
+        """Log-mel bins of a window."""
+        return self.window_frames * MEL_BINS_PER_FRAME
+
+    @property
+    def window_states(self) -> int:
+        """States of a window."""
+        return self.window_frames * STATES_PER_FRAME
+
+    @property
+    def group_states(self) -> slice:
+        """The states of a window that belong to its group."""
+        stop = (self.window_frames - self.look_ahead_frames) * STATES_PER_FRAME
+        return slice(stop - self.hop_frames * STATES_PER_FRAME, stop)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,10 +1,10 @@
-"""Reads driving audio of any length as mel windows, without holding samples or spectrogram in memory.
+"""Reads driving audio of any length as windows of mel or of sound, without holding samples or spectrogram in memory.
 
 Loudness and the noise gate depend on the whole speech, so `Speech` reads the file once for its statistics; `MelStream`
-reads it again as the windows are requested (docs/decisions/0002).
+and `FeatureStream` read it again as the windows are requested (docs/decisions/0002).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -13,9 +13,10 @@ import numpy as np
 from jaxtyping import Float, Float32, Float64
 
 from pcavs.media.audio import SILENCE_PEAK, check_speech, stream_waveform
+from pcavs.media.buffered import BufferedSamples
 from pcavs.media.mel import LazyMel, bin_samples, loudness_gain, mel_bins
-from pcavs.media.timeline import window_bins
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, SAMPLE_RATE_HZ, MelSpec
+from pcavs.media.timeline import group_samples, window_bins
+from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, SAMPLE_RATE_HZ, FeatureSpec, MelSpec
 from pcavs.types import MelWindows, Waveform
 
 _LEVEL_FRAMES: Final = 64
@@ -101,7 +102,7 @@ class MelStream(LazyMel):
         self.num_frames = num_frames
         self._speech, self._lead = speech, lead_bins
         self._levels = np.zeros(0)
-        self._rewind()
+        self._samples = BufferedSamples(speech.gated)
 
     def windows(self, frames: Sequence[int] | None = None) -> MelWindows:
         """Computes `mel_windows(padded_mel(...), frames)` without the whole spectrogram; None is all frames."""
@@ -132,34 +133,29 @@ class MelStream(LazyMel):
     def _bins(self, padded: range) -> Float64[np.ndarray, "mel bins"]:
         """Computes bins that are numbered as in the padded mel, whose first `lead_bins` are silence."""
         bins = range(padded.start - self._lead, padded.stop - self._lead)
-        return mel_bins(self._read(bin_samples(bins, self._speech.spec)), self._speech.stats.gain, self._speech.spec)
+        return mel_bins(
+            self._samples.read(bin_samples(bins, self._speech.spec)), self._speech.stats.gain, self._speech.spec
+        )
 
-    def _read(self, samples: range) -> Waveform:
-        """Returns a range of samples, with zeros beyond both ends of the speech; drops buffered samples before it."""
-        if max(0, samples.start) < self._first:
-            self._rewind()
-        self._drop(samples.start)
-        known, pieces = self._first + len(self._buffer), [self._buffer]
-        while known < samples.stop and (piece := next(self._pieces, None)) is not None:
-            known += len(piece)
-            pieces.append(piece)
-            if known <= samples.start:
-                self._first, pieces = known, []  # all of it lies before the range
-        self._buffer = np.concatenate([np.zeros(0, np.float32), *pieces])
-        self._drop(samples.start)
-        part = np.zeros(len(samples), np.float32)
-        inside = self._buffer[max(0, samples.start - self._first) : max(0, samples.stop - self._first)]
-        offset = max(0, self._first - samples.start)
-        part[offset : offset + len(inside)] = inside
-        return part
 
-    def _drop(self, before: int) -> None:
-        surplus = min(before - self._first, len(self._buffer))
-        if surplus > 0:
-            self._buffer, self._first = self._buffer[surplus:], self._first + surplus
+class FeatureStream:
+    """Reads the windows of sound that a film's speech features are computed from, when they are requested.
 
-    def _rewind(self) -> None:
-        self._pieces, self._buffer, self._first = self._speech.gated(), np.zeros(0, np.float32), 0
+    Requesting all groups in rising order costs one reading of the file and holds little more than one window.
+
+    Args:
+        speech: The driving audio.
+        spec: The features' windows.
+    """
+
+    def __init__(self, speech: Speech, spec: FeatureSpec) -> None:
+        self._spec = spec
+        self._samples = BufferedSamples(speech.gated)
+
+    def windows(self, groups: Iterable[int]) -> Iterator[Waveform]:
+        """Yields the window of each group of frames, with zeros beyond both ends of the speech."""
+        for group in groups:
+            yield self._samples.read(group_samples(group, self._spec))
 
 
 def gate_gains(level: Float[np.ndarray, " blocks"], gate_db: float) -> Float32[np.ndarray, " blocks"]:

@@ -17,6 +17,7 @@ from pcavs.spec import (
     MEL_WINDOW_BINS,
     SAMPLE_RATE_HZ,
     SAMPLES_PER_FRAME,
+    FeatureSpec,
     exact_div,
 )
 
@@ -75,6 +76,22 @@ def window_bins(frame: int) -> slice:
     """Returns the bins of the padded mel that are the window of a frame."""
     first = frame * MEL_BINS_PER_FRAME
     return slice(first, first + MEL_WINDOW_BINS)
+
+
+def count_groups(num_frames: int, spec: FeatureSpec) -> int:
+    """Returns the number of groups that hold `num_frames` frames; the last one may hold fewer than the others."""
+    return -(-num_frames // spec.hop_frames)
+
+
+def group_samples(group: int, spec: FeatureSpec) -> range:
+    """Returns the samples of the window from which the features of a group of frames are computed.
+
+    Group g holds the frames from g h to (g + 1) h - 1, with h = `spec.hop_frames`. Frame k is centred at sample 640 k.
+    The window ends before sample 640 ((g + 1) h + `look_ahead_frames`), which is `look_ahead_frames` + 1 frames after
+    the group's last frame is shown. It may begin below 0 and end after the sound.
+    """
+    stop = count_samples((group + 1) * spec.hop_frames + spec.look_ahead_frames)
+    return range(stop - spec.window_samples, stop)
 
 
 def nearest_index(time_s: float | Fraction, rate_hz: int | Fraction) -> int:

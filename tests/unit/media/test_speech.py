@@ -15,9 +15,9 @@ from helpers.sounds import write_noise, write_wav
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform, stream_waveform
 from pcavs.media.mel import frame_levels, mel_windows, padded_mel, published_mel
-from pcavs.media.speech import MelStream, Speech
-from pcavs.media.timeline import MEL_LEAD_BINS, count_frames, count_whole_windows
-from pcavs.spec import MelSpec
+from pcavs.media.speech import FeatureStream, MelStream, Speech
+from pcavs.media.timeline import MEL_LEAD_BINS, count_frames, count_groups, count_whole_windows, group_samples
+from pcavs.spec import FeatureSpec, MelSpec
 from unit.media.making import SoundMaker, silence_quiet, tone_with_click
 
 SPEC = MelSpec()
@@ -69,6 +69,47 @@ def test_without_a_lead_it_equals_the_published_mel(spoken: Path):
     np.testing.assert_allclose(mel_windows(stream), mel_windows(mel), atol=2e-6)
 
 
+def test_windows_of_sound_are_those_of_the_whole_in_any_order(spoken: Path):
+    waveform, spec = read_waveform(spoken), FeatureSpec()
+    groups = count_groups(count_frames(len(waveform)), spec)
+    padded = np.concatenate([np.zeros(spec.window_samples), waveform, np.zeros(spec.window_samples)])
+    stream = FeatureStream(Speech(spoken, 0.0, None, MelSpec()), spec)
+    for wanted in (range(groups), [5, 6, 3, 3, groups - 1, 0]):
+        for group, window in zip(wanted, stream.windows(wanted), strict=True):
+            start = group_samples(group, spec).start + spec.window_samples
+            np.testing.assert_array_equal(window, padded[start : start + spec.window_samples])
+
+
+def test_windows_of_sound_do_not_depend_on_the_pieces(spoken: Path, monkeypatch: pytest.MonkeyPatch):
+    waveform, spec = read_waveform(spoken), FeatureSpec()
+    groups = range(count_groups(count_frames(len(waveform)), spec))
+    speech = Speech(spoken, 0.0, None, MelSpec())
+    windows = np.stack(list(FeatureStream(speech, spec).windows(groups)))
+    for length in (1, 997, 50_000):
+        at = [range(first, min(first + length, 9_000)) for first in range(0, 9_000, length)]
+        pieces = [waveform[piece.start : piece.stop] for piece in at] + [waveform[9_000:]]
+        monkeypatch.setattr(speech, "gated", lambda pieces=pieces: iter(pieces))
+        np.testing.assert_array_equal(np.stack(list(FeatureStream(speech, spec).windows(groups))), windows)
+
+
+@pytest.mark.parametrize("spec", [FeatureSpec(), FeatureSpec(window_frames=24, hop_frames=5, look_ahead_frames=3)])
+def test_the_states_of_a_group_are_centred_on_its_frames(tmp_path: Path, spec: FeatureSpec):
+    """Frame k is centred at sample 640 k (docs/decisions/0002), where state 2 k of the film is."""
+    waveform = np.zeros(40 * 640, np.float32)
+    for frame in range(12, 24):
+        click = waveform.copy()
+        click[640 * frame] = 0.9
+        stream = FeatureStream(Speech(write_wav(tmp_path / "click.wav", click), 0.0, None, MelSpec()), spec)
+        group, place = divmod(frame, spec.hop_frames)
+        (window,) = stream.windows([group])
+        state, remainder = divmod(int(window.argmax()), 320)
+        assert remainder == 0
+        assert range(spec.window_states)[spec.group_states][2 * place] == state
+        # The sound ends `look_ahead_frames` + 1 frames after the group's last frame is shown.
+        assert group_samples(group, spec).stop == 640 * ((group + 1) * spec.hop_frames + spec.look_ahead_frames)
+        assert len(window) == spec.window_samples
+
+
 @pytest.mark.parametrize("name", ["speech.wav", "speech.mp3", "speech.m4a", "speech.flac"])
 @pytest.mark.parametrize("rate_hz", [16_000, 44_100])
 def test_pieces_join_to_the_whole(make_sound: SoundMaker, name: str, rate_hz: int):
@@ -89,14 +130,17 @@ def test_too_little_is_refused_and_silence_is_known(tmp_path: Path, caplog: pyte
 
 MEASURE = """
 import json, pathlib, sys
-from pcavs.media.speech import MelStream, Speech
-from pcavs.media.timeline import MEL_LEAD_BINS, count_frames
-from pcavs.spec import MelSpec
+from pcavs.media.speech import FeatureStream, MelStream, Speech
+from pcavs.media.timeline import MEL_LEAD_BINS, count_frames, count_groups
+from pcavs.spec import FeatureSpec, MelSpec
 speech = Speech(pathlib.Path(sys.argv[1]), 0.0, None, MelSpec(), -30.0)
 stream = MelStream(speech, count_frames(speech.stats.num_samples), MEL_LEAD_BINS)
 stream.levels(stream.num_frames)
 total = sum(float(stream.windows(range(at, min(at + 64, stream.num_frames))).sum())
             for at in range(0, stream.num_frames, 64))
+spec = FeatureSpec()
+groups = range(count_groups(stream.num_frames, spec))
+total += sum(float(abs(window).sum()) for window in FeatureStream(speech, spec).windows(groups))
 facts = dict(line.split(":", 1) for line in pathlib.Path("/proc/self/status").read_text().splitlines())
 print(json.dumps([stream.num_frames, int(facts["VmHWM"].split()[0]) / 1024, total]))
 """
