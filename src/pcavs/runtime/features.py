@@ -1,0 +1,94 @@
+"""Computes speech features with the pretrained encoder that the package contains, on the CPU with OpenVINO.
+
+The network is made by `scripts/build_speech.py`. Each window of sound is computed alone, so features depend neither on
+how the sound is cut into pieces nor on how many windows are requested at once.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import openvino as ov
+from jaxtyping import Float32
+
+from pcavs.errors import WeightsError
+from pcavs.media.log_mel import log_mel
+from pcavs.runtime.openvino import Precision, cpu_has_bf16, cpu_settings
+from pcavs.spec import FeatureSpec
+from pcavs.types import Waveform
+
+States = Float32[np.ndarray, "states dim"]
+"""States of the speech encoder, 50 a second."""
+
+NETWORK: Final = "speech.xml"
+"""File name of the network."""
+
+
+class SpeechFeatures:
+    """The pretrained speech encoder; equal windows give equal states on one machine.
+
+    Args:
+        spec: Model and windows, for which the network must have been built.
+        folder: Holds `speech.xml` and `speech.bin`; None is the package's own.
+        precision: Arithmetic of the network.
+        threads: Number of threads; 0 uses all processors.
+
+    Raises:
+        WeightsError: The network is missing, cannot be read, or was built for another spec.
+    """
+
+    def __init__(
+        self, spec: FeatureSpec, folder: Path | None = None, precision: Precision = "auto", threads: int = 0
+    ) -> None:
+        if precision == "auto":
+            precision = "bf16" if cpu_has_bf16() else "f32"
+        self.spec = spec
+        network = _read(folder, spec)
+        self._outputs_window = network.output(0).shape[1] == spec.window_states
+        compiled = ov.Core().compile_model(network, "CPU", cpu_settings(precision, threads))
+        self._request = compiled.create_infer_request()
+
+    def states(self, waveform: Waveform) -> States:
+        """Computes the states of one window of `spec.window_samples` samples; state i is centred at sample 320 i.
+
+        A network built with `--group-only` gives the states of the window's group alone.
+        """
+        if len(waveform) != self.spec.window_samples:
+            raise ValueError(f"{len(waveform)} samples; the features have windows of {self.spec.window_samples}")
+        self._request.set_input_tensor(ov.Tensor(log_mel(waveform)[None]))
+        self._request.infer()
+        return np.array(self._request.get_output_tensor().data[0])
+
+    def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
+        """Yields the states of each window's group, two for each of its frames, one window at a time."""
+        for window in windows:
+            states = self.states(window)
+            yield states[self.spec.group_states] if self._outputs_window else states
+
+
+def _read(folder: Path | None, spec: FeatureSpec) -> ov.Model:
+    """Reads the network and checks that it was built for `spec`."""
+    if folder is None:
+        with resources.as_file(resources.files("pcavs") / "assets" / "speech") as path:
+            return _read(path, spec)
+    path = folder / NETWORK
+    if not path.exists():
+        raise WeightsError(f"{path} is missing; install pcavs again or run scripts/build_speech.py")
+    try:
+        network = ov.Core().read_model(path)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise WeightsError(f"{path} cannot be loaded by OpenVINO ({reason}); build it again") from error
+    wanted = {name: str(value) for name, value in dataclasses.asdict(spec).items()}
+    if network.output(0).shape[1] == spec.window_states:
+        # All states leave the network, so it serves any group within the window.
+        del wanted["hop_frames"], wanted["look_ahead_frames"]
+    for name, value in wanted.items():
+        place = ["features", name]
+        built = network.get_rt_info(place).astype(str) if network.has_rt_info(place) else "unknown"
+        if built != value:
+            raise WeightsError(f"{path} was built for {name} {built} instead of {value}; run scripts/build_speech.py")
+    return network
