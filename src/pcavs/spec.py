@@ -88,9 +88,9 @@ class FeatureSpec:
         ValueError: The window is not longer than group and look-ahead together, or a length is out of range.
     """
 
-    model: Literal["tiny.en", "base"] = "base"
+    model: Literal["tiny.en", "base"] = "tiny.en"
     """Whisper encoder: `tiny.en` has heard English, `base` all languages."""
-    blocks: int = 4
+    blocks: int = 2
     """Blocks of it that are run, counted from the input."""
     final_norm: bool = False
     """True if the encoder's last layer norm is applied after the last block that is run."""
@@ -98,7 +98,7 @@ class FeatureSpec:
     """Video frames that a window of sound lasts."""
     hop_frames: int = 4
     """Video frames of a group."""
-    look_ahead_frames: int = 4
+    look_ahead_frames: int = 1
     """Video frames of a window after its group."""
 
     def __post_init__(self) -> None:
@@ -137,6 +137,22 @@ class FeatureSpec:
         """The states of a window that belong to its group."""
         stop = (self.window_frames - self.look_ahead_frames) * STATES_PER_FRAME
         return slice(stop - self.hop_frames * STATES_PER_FRAME, stop)
+
+    def to_json(self) -> str:
+        """Serialises the spec; equal specs give equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> "FeatureSpec":
+        """Parses the result of `to_json`.
+
+        Raises:
+            WeightsError: The text is not that, or has a field that this version does not know.
+        """
+        try:
+            return _build(cls, json.loads(text))
+        except ValueError as error:
+            raise WeightsError(f"unknown speech features ({error}); update pcavs") from error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -181,10 +197,32 @@ class FlowSpec:
     """Channels of the identity encoder at frame_px/2, /4, ... down to /32."""
     motion_widths: tuple[int, ...] = (32, 48, 96, 128, 160)
     """Channels of the motion encoder at frame_px/2, /4, ... down to /32."""
+    features: FeatureSpec | None = None
+    """Speech features that the speech encoder hears; None is mel windows."""
     speech_widths: tuple[int, ...] = (32, 48, 96, 160)
-    """Channels of the speech encoder's stages."""
+    """Channels of the stages of a speech encoder that hears mel windows."""
+    state_width: int = 160
+    """Channels of a speech encoder that hears states."""
+    state_context: tuple[tuple[int, int], ...] = ((5, 2), (5, 2), (5, 2), (5, 2))
+    """States before and after, that each convolution of a speech encoder that hears states takes: in sum 20 and 8, so
+    content depends on 0.4 s before a frame and 0.16 s after it."""
     generator_widths: tuple[int, ...] = (192, 160, 96, 64)
     """Channels of the generator from frame_px/16 up to frame_px/2."""
+
+    @property
+    def past_states(self) -> int:
+        """States before a frame's own that its content depends on."""
+        return sum(past for past, _ in self.state_context)
+
+    @property
+    def future_states(self) -> int:
+        """States after a frame's own that its content depends on."""
+        return sum(future for _, future in self.state_context)
+
+    @property
+    def states_per_window(self) -> int:
+        """States that the speech encoder takes for one frame."""
+        return self.past_states + 1 + self.future_states
 
 
 TINY_FLOW = FlowSpec(
@@ -199,6 +237,7 @@ TINY_FLOW = FlowSpec(
     identity_widths=(8, 16, 32, 32, 32),
     motion_widths=(8, 16, 32, 32, 32),
     speech_widths=(8, 16, 32, 32),
+    state_width=16,
     generator_widths=(32, 32, 24, 16),
 )
 """Sizes for tests: under a million parameters."""
@@ -340,9 +379,9 @@ class TalkerSpec:
 
 
 def speech_features(spec: TalkerSpec) -> str:
-    """Names the features of speech that a talker listens with, for reports: `mel`, a window of mel bins a frame."""
-    del spec  # Every kind listens with mel windows.
-    return "mel"
+    """Names what a talker's speech encoder hears, for reports: `mel`, or the pretrained encoder and its blocks."""
+    features = spec.flow.features if spec.kind == "flow" else None
+    return "mel" if features is None else f"whisper {features.model}, {features.blocks} blocks"
 
 
 _SIZES: Final[dict[str, type]] = {"flow": FlowSpec, "paper": PaperSpec}
@@ -359,4 +398,11 @@ def _build(cls: type, fields: Any) -> Any:
         raise WeightsError(
             f"the weights' {cls.__name__} has fields that this version does not know ({names}); update pcavs"
         )
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()})
+    return cls(**{name: _parsed(name, value) for name, value in fields.items()})
+
+
+def _parsed(name: str, value: Any) -> Any:
+    """Turns lists into tuples, and the features' object into their spec."""
+    if isinstance(value, list):
+        return tuple(_parsed(name, each) for each in value)
+    return _build(FeatureSpec, value) if name == "features" and value is not None else value

@@ -22,6 +22,12 @@ Mel: TypeAlias = Float32[np.ndarray, "80 bins"]
 MelWindows: TypeAlias = Float32[np.ndarray, "time 1 80 20"]
 """One mel window of 0.2 s for each video frame, with a channel axis of length 1; log-mel in [0, 1]."""
 
+SpeechWindows: TypeAlias = Float32[np.ndarray, "time ..."]
+"""What a speech encoder hears of each video frame: mel windows (1, 80, 20), or states (states, dim)."""
+
+States: TypeAlias = Float32[np.ndarray, "states dim"]
+"""States of the pretrained speech encoder (`spec.FeatureSpec`), 50 a second."""
+
 Mesh: TypeAlias = Float32[np.ndarray, "478 3"]
 """Landmarks of one face: x and y in pixels of the frame that the context names; z in the same unit, smaller is nearer
 to the camera, relative to the head. `face.regions` names groups of the points."""

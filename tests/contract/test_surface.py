@@ -28,8 +28,9 @@ PUBLIC = {
     ],
     "pcavs.errors": ["PcavsError", "InputError", "FaceError", "OutputError", "WeightsError", "DataError"],
 }
-HELP_CPU_S = 0.6
-"""Limit of the processor time of `--help`, which needs 0.2 s; it would take longer if OpenVINO or torch were loaded."""
+HELP_CPU_S = 1.0
+"""Limit of the processor time of `--help`, which needs 0.2 to 0.7 s by processor; OpenVINO alone would add as much, torch
+more."""
 
 
 def record_of(command: str) -> Any:

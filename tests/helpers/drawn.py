@@ -6,10 +6,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pcavs.data.pack import PackedClip, write_packs
+from pcavs.data.pack import STATE_MARGIN_FRAMES, PackedClip, write_packs
 from pcavs.face.pose import canonical_face, pose_code, rotation_from_angles
 from pcavs.face.regions import INNER_LIPS, OUTER_LIPS, lips_shape
-from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS
+from pcavs.spec import MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, STATES_PER_FRAME, FeatureSpec
 
 DRAWN_PX = 192
 """Side of the drawing; packs hold it reduced by area averaging."""
@@ -78,6 +78,15 @@ def speech_mel(opening: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return mel.clip(0, 1).astype(np.float16)
 
 
+def speech_states(opening: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Returns states whose first half rises and second half falls with the opening, two for each frame."""
+    count = (len(opening) + 2 * STATE_MARGIN_FRAMES) * STATES_PER_FRAME
+    times = np.arange(count) / STATES_PER_FRAME - STATE_MARGIN_FRAMES
+    loud = np.interp(times, np.arange(len(opening)), opening)[:, None]
+    sign = np.where(np.arange(FeatureSpec().dim) % 2, 1.0, -1.0)
+    return (loud * sign + rng.normal(0, 0.1, (count, len(sign)))).astype(np.float16)
+
+
 def drawn_clip(key: str, *, frames: int = 12, side_px: int = 64, heard: bool = True, **facts: str) -> PackedClip:
     """Makes a clip of a drawn head that turns, nods and speaks; its key seeds everything."""
     rng = np.random.default_rng(list(key.encode()))
@@ -100,6 +109,7 @@ def drawn_clip(key: str, *, frames: int = 12, side_px: int = 64, heard: bool = T
         lips=lips_shape(meshes).astype(np.float16),
         pose=pose_code(meshes, DRAWN_PX),
         mel=speech_mel(opening, rng) if heard else None,
+        states=speech_states(opening, rng) if heard else None,
     )
 
 
@@ -113,5 +123,5 @@ def write_drawn_packs(folder: Path, *, side_px: int = 64, frames: int = 12) -> P
     clips = [drawn_clip(f"said-{n}", side_px=side_px, frames=frames) for n in range(5)]
     clips += [drawn_clip("still", side_px=side_px, frames=4, heard=False, source="stills")]
     clips += [drawn_clip(f"kept-{n}", side_px=side_px, frames=frames, split="val") for n in range(2)]
-    write_packs(clips, folder, frame_px=side_px)
+    write_packs(clips, folder, frame_px=side_px, features=FeatureSpec())
     return folder

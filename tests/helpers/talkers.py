@@ -76,6 +76,7 @@ class LoudMouth:
     """Fake `flow` runtime: the louder the centre of the mel window, the lower the jaw and the blacker the mouth."""
 
     spec = TalkerSpec(flow=TINY_FLOW)
+    features = None
     description = "loud mouth"
 
     def encode_identity(self, face: np.ndarray) -> IdentityArrays:
@@ -103,6 +104,7 @@ class LoudMouth:
 class LoudFace:
     """Fake `paper` runtime: a white face with a mouth that darkens with the loudness; it records what it is given."""
 
+    features = None
     description = "loud face"
 
     def __init__(self, paper: PaperSpec = TINY_PAPER) -> None:

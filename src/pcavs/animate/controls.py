@@ -6,10 +6,9 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from jaxtyping import Float, Float32
 
+from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
-from pcavs.media.mel import LazyMel, mel_windows
 from pcavs.runtime.base import Runtime
-from pcavs.types import Mel
 
 _CHUNK_FRAMES: Final = 64
 """Frames whose speech is encoded at once, so that memory does not grow with the film."""
@@ -41,7 +40,7 @@ class ControlTrack:
         self,
         runtime: Runtime,
         timing: Timing,
-        mel: Mel | LazyMel,
+        speech: SpeechInput,
         poses: Poses,
         *,
         articulation: float = 1.0,
@@ -53,14 +52,15 @@ class ControlTrack:
         Args:
             runtime: Encodes the speech.
             timing: Maps each frame to one of the poses.
-            mel: Mel spectrogram of the speech; frame k's window begins at bin 4 k.
+            speech: The driving audio as the speech encoder hears it.
             poses: Head poses; if there are fewer of them than frames, they are played forwards and backwards.
             articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
             pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
         """
         self._runtime, self._timing = runtime, timing
-        self.mel, self.poses = mel, poses
+        self._silence: Float32[np.ndarray, "1 content"] | None = None
+        self.speech, self.poses = speech, poses
         self.articulation, self.pauses, self.eyelids = articulation, pauses, eyelids
 
     def of(self, frames: Sequence[int]) -> Iterator[Controls]:
@@ -76,10 +76,11 @@ class ControlTrack:
 
         The factor is articulation x (1 - pause), so in a full pause the content is that of silence.
         """
-        speech = self._runtime.encode_speech(mel_windows(self.mel, frames))
+        speech = self._runtime.encode_speech(self.speech.windows(frames))
         if self.pauses is None and self.articulation == 1:
             return speech
-        silence = self._runtime.encode_speech(np.zeros_like(mel_windows(self.mel, frames[:1])))
+        if self._silence is None:
+            self._silence = self._runtime.encode_speech(self.speech.silence()).mean(axis=0, keepdims=True)
         pauses = np.zeros(len(frames), np.float32) if self.pauses is None else self.pauses[list(frames)]
         share_of_silence = 1 - np.float32(self.articulation) * (1 - pauses)
-        return speech + share_of_silence[:, None] * (silence - speech)
+        return speech + share_of_silence[:, None] * (self._silence - speech)

@@ -14,11 +14,12 @@ from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
 from pcavs.head.background import Segmenter
 from pcavs.head.blink import blink_track
 from pcavs.media.film import FilmWriter
-from pcavs.media.mel import LazyMel, mel_windows
+from pcavs.media.mel import LazyMel
 from pcavs.mouth.pauses import pause_weights
 from pcavs.pose.codes import apply_view
 from pcavs.pose.measure import FaceReport
@@ -60,6 +61,8 @@ class Scene:
     identity: Identity
     mel: Mel | LazyMel
     """Mel spectrogram of the speech; frame k's window begins at bin 4 k."""
+    speech: SpeechInput
+    """The driving audio as the talker's speech encoder hears it."""
     num_frames: int
     """floor(25 x samples / 16000 + 1/2), the samples counted at 16 kHz; with `compat="published"`
     (ceil(samples / 160) + 7) // 4 - 4."""
@@ -163,7 +166,7 @@ class Film:
         `paper` talkers do not encode it; for them it is the content of the first frame's speech.
         """
         content = self.identity.codes.content
-        return content if len(content) else self.runtime.encode_speech(mel_windows(self.scene.mel, range(1)))[0]
+        return content if len(content) else self.runtime.encode_speech(self.scene.speech.windows(range(1)))[0]
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Renders the film and writes it as mp4 with its sound; the file appears complete or not at all.
@@ -203,7 +206,7 @@ def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
     controls = ControlTrack(
         runtime,
         scene.timing,
-        scene.mel,
+        scene.speech,
         scene.motion.poses,
         articulation=look.articulation,
         pauses=pause_weights(scene.mel, scene.num_frames) if look.pauses else None,

@@ -1,6 +1,7 @@
 """The loaded talker: `pcavs.load()` returns one, and `Talker.animate` makes films with it."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,15 +14,17 @@ from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
 from pcavs.animate.identity import FaceReader, read_identities
 from pcavs.animate.options import Compat, Device, FilmOptions, Turn
+from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import Segmenter
-from pcavs.media.speech import MelStream, Speech
+from pcavs.media.speech import FeatureStream, MelStream, Speech
 from pcavs.pose.calibration import PoseMap, find_map
 from pcavs.runtime.base import Runtime
+from pcavs.runtime.features import load_features
 from pcavs.runtime.openvino import OpenVinoRuntime
 from pcavs.spec import Missing
 from pcavs.types import Progress
@@ -164,6 +167,7 @@ class Talker:
         scene = Scene(
             identity=identity,
             mel=mel,
+            speech=speech_input(self.runtime, mel, functools.partial(FeatureStream, speech)),
             num_frames=num_frames,
             motion=motion_reader.read(identity, mel, num_frames, progress),
             timing=timing,
@@ -244,7 +248,7 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
 def _openvino_runtime(weights: Weights, threads: int) -> Runtime:
     assert weights.networks is not None
     folder = read_networks(weights.networks)
-    return OpenVinoRuntime(folder.path, folder.spec, threads=threads)
+    return OpenVinoRuntime(folder.path, folder.spec, threads=threads, features=load_features(folder.spec, threads))
 
 
 def _torch_runtime(weights: Weights, device: Device) -> Runtime:
@@ -262,4 +266,4 @@ def _torch_runtime(weights: Weights, device: Device) -> Runtime:
     bundle = load_bundle(weights.bundle)
     talker = build_model(bundle.spec)
     fill(talker, bundle.tensors, str(weights.bundle))
-    return TorchRuntime(inference_networks(talker), bundle.spec, chosen)
+    return TorchRuntime(inference_networks(talker), bundle.spec, chosen, load_features(bundle.spec))

@@ -55,15 +55,42 @@ class Batch(NamedTuple):
     """Lip shape (`face.regions.lips_shape`) minus its clip's mean, in centimetres."""
     pose: Float[Tensor, "targets 12"]
     """Pose code (`face.pose.pose_code`)."""
-    mel: Float[Tensor, "targets 1 80 20"]
+    speech: Float[Tensor, "targets ..."]
+    """What the speech encoder hears of each target: mel windows (1, 80, 20), or states (states, dim)."""
     heard: Float[Tensor, " targets"]
-    """1 where the clip has speech; 0 where it has none, and `mel` is zero."""
+    """1 where the clip has speech; 0 where it has none, and `speech` is zero."""
     speaker: Int[Tensor, " clips"]
     """Index into `Corpus.speakers`."""
     truth: Float[Tensor, " targets"]
     """1 where the pose is a render's exact one, 0 where it was fitted to landmarks."""
     confidence: Float[Tensor, "targets 1 32 32"]
     """How far the pixels of the targets can be trusted, over their whole area: 1 as photographed, 0 invented."""
+
+
+class SpeechBatch(NamedTuple):
+    """Consecutive frames of some clips, for the training of the speech encoder, and faces of a few of the frames."""
+
+    states: Float[Tensor, "clips states dim"]
+    """States of the frames, with those before and after that the speech encoder hears."""
+    lips: Float[Tensor, "clips frames lip_numbers"]
+    """Lip shape minus its clip's mean, in centimetres."""
+    target: Float[Tensor, "targets 3 side side"]
+    """Faces, RGB in [-1, 1], of `moments` frames of each clip that has faces."""
+    target_clip: Int[Tensor, " targets"]
+    """Which clip of the batch each face belongs to."""
+    target_frame: Int[Tensor, " targets"]
+    """Which of the consecutive frames it shows."""
+    clip: Int[Tensor, " clips"]
+    """Number of each clip in the corpus."""
+
+
+class Hearing(NamedTuple):
+    """How many states the speech encoder hears around a frame; see `spec.FlowSpec`."""
+
+    past: int
+    """States before the frame's own."""
+    future: int
+    """States after it."""
 
 
 class Entry(NamedTuple):
@@ -74,6 +101,8 @@ class Entry(NamedTuple):
     frames: int
     heard: bool
     truth: bool
+    faces: bool = True
+    """False for lip tracks without pictures."""
 
 
 class OpenClip(NamedTuple):
@@ -84,8 +113,8 @@ class OpenClip(NamedTuple):
     lips: Float[np.ndarray, "time lip_numbers"]
     mean_lips: Float32[np.ndarray, " lip_numbers"]
     pose: Float32[np.ndarray, "time 12"]
-    windows: Callable[[Sequence[int]], Float32[np.ndarray, "time 1 80 20"]]
-    """Mel windows of the given frames; zero where the clip has no sound."""
+    windows: Callable[[Sequence[int]], Float32[np.ndarray, "time ..."]]
+    """What the speech encoder hears of the given frames: mel windows, or states; zero where the clip has no sound."""
     faces: Callable[[Sequence[int]], Faces]
     confidence: Confidence | None = None
     """None where every pixel is as it was photographed."""
@@ -100,7 +129,7 @@ class Corpus(abc.ABC):
     Attributes:
         frame_px: Side of the faces in pixels.
         speakers: Names of all speakers, sorted.
-        num_heard: Number of clips with speech.
+        num_heard: Number of clips with speech and faces.
     """
 
     def __init__(self, entries: Iterable[Entry], frame_px: int, weights: Mapping[str, float] | None = None) -> None:
@@ -122,7 +151,7 @@ class Corpus(abc.ABC):
         self._source_probabilities = _source_probabilities(self._sources, weights or {})
         self.speakers = tuple(sorted({entry.speaker for entry in self.entries}))
         self._speaker_index = {name: index for index, name in enumerate(self.speakers)}
-        self.num_heard = sum(entry.heard for entry in self.entries)
+        self.num_heard = sum(entry.heard and entry.faces for entry in self.entries)
         by_speaker: dict[str, dict[str, list[int]]] = {source: {} for source in self._sources}
         for index, entry in enumerate(self.entries):
             by_speaker[entry.source].setdefault(entry.speaker, []).append(index)
@@ -137,6 +166,20 @@ class Corpus(abc.ABC):
     @abc.abstractmethod
     def open_clip(self, clip: int) -> OpenClip:
         """Opens the clip of this number."""
+
+    def stretches(self, rng: np.random.Generator, clips: int, frames: int, moments: int) -> SpeechBatch:
+        """Draws consecutive frames of clips with speech; only corpora with states can.
+
+        Args:
+            rng: The only source of randomness.
+            clips: Number of clips; a clip may be drawn twice.
+            frames: Consecutive frames of each; a shorter clip repeats its last frame, and what is heard there.
+            moments: Frames of each clip with faces whose face is read, one in each of as many equal parts.
+
+        Raises:
+            DataError: The clips have no states, or no clip with speech could be drawn.
+        """
+        raise DataError("stage speech needs packs with speech features; make them with `pcavs pack`")
 
     def batch(
         self, rng: np.random.Generator, clips: int, moments: int, *, joined: int = 1, heard_only: bool = False
@@ -165,30 +208,30 @@ class Corpus(abc.ABC):
         pairs = list(zip(opened, targets, strict=True))
         heard, truth = ([float(getattr(self.entries[c], name)) for c in drawn] for name in ("heard", "truth"))
         return Batch(
-            identity=_pictures([each[:1] for each in faces]),
-            target=_pictures([each[1:] for each in faces]),
+            identity=pictures([each[:1] for each in faces]),
+            target=pictures([each[1:] for each in faces]),
             identity_mesh=_mesh([clip.mesh[[first]] for clip, first in zip(opened, firsts, strict=True)]),
             target_mesh=_mesh([clip.mesh[frames] for clip, frames in pairs]),
             lips=_floats([clip.lips[frames] - clip.mean_lips for clip, frames in pairs]),
             pose=_floats([clip.pose[frames] for clip, frames in pairs]),
-            mel=_floats([clip.windows(frames) for clip, frames in pairs]),
+            speech=_floats([clip.windows(frames) for clip, frames in pairs]),
             heard=torch.tensor(heard).repeat_interleave(moments * joined),
             speaker=torch.tensor([self._speaker_index[self.entries[clip].speaker] for clip in drawn]),
             truth=torch.tensor(truth).repeat_interleave(moments * joined),
             confidence=_confidence([(clip.confidence, frames) for clip, frames in pairs]),
         )
 
-    def _draw_clip(self, rng: np.random.Generator, heard_only: bool) -> int:
-        for _ in range(MAX_DRAWS if self.num_heard or not heard_only else 0):
+    def _draw_clip(self, rng: np.random.Generator, heard_only: bool, with_faces: bool = True) -> int:
+        for _ in range(MAX_DRAWS):
             source = self._sources[int(rng.choice(len(self._sources), p=self._source_probabilities))]
             probabilities = self._speaker_probabilities[source]
             clips = self._clips_of[source][int(rng.choice(len(probabilities), p=probabilities))]
             clip = clips[int(rng.integers(len(clips)))]
-            if not heard_only or self.entries[clip].heard:
+            entry = self.entries[clip]
+            if (entry.heard or not heard_only) and (entry.faces or not with_faces):
                 return clip
-        raise DataError(
-            "stage sync needs clips with speech, and none can be drawn; add some, or raise their source's weight"
-        )
+        wanted = "clips with speech" if heard_only else "clips with faces"
+        raise DataError(f"this stage needs {wanted}, and none can be drawn; add some, or raise their source's weight")
 
 
 def draw_targets(
@@ -239,7 +282,8 @@ def _normalised(values: Float[np.ndarray, " any"]) -> Float[np.ndarray, " any"]:
     return values / values.sum()
 
 
-def _pictures(faces: list[np.ndarray]) -> Tensor:
+def pictures(faces: list[np.ndarray]) -> Float[Tensor, "count 3 side side"]:
+    """Converts lists of faces, uint8 (time, side, side, 3), to one tensor, RGB in [-1, 1]."""
     # Scaled in place: 192 faces of 256 px take 150 MB as float32.
     return torch.from_numpy(np.concatenate(faces)).permute(0, 3, 1, 2).float().div_(127.5).sub_(1)
 

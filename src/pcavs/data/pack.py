@@ -1,7 +1,8 @@
 """Packs: the training data of one or more sets, as a few large safetensors files (docs/formats.md).
 
-`pcavs pack` derives them from shards, at the network's own size: faces are JPEGs, speech is a mel spectrogram, labels
-are arrays. Reading them needs numpy and OpenCV only, so a machine without a video decoder can train on them.
+`pcavs pack` derives them from shards, at the network's own size: faces are JPEGs, speech is a mel spectrogram and the
+states of the pretrained speech encoder, labels are arrays. Reading them needs numpy and OpenCV only, so a machine
+without a video decoder can train on them.
 """
 
 import itertools
@@ -17,7 +18,14 @@ from safetensors import SafetensorError, safe_open
 
 from pcavs.errors import DataError
 from pcavs.media.files import write_tensors
-from pcavs.spec import CONFIDENCE_CELLS, MEL_BINS_PER_FRAME, MEL_WINDOW_BINS, MelSpec
+from pcavs.spec import (
+    CONFIDENCE_CELLS,
+    MEL_BINS_PER_FRAME,
+    MEL_WINDOW_BINS,
+    STATES_PER_FRAME,
+    FeatureSpec,
+    MelSpec,
+)
 from pcavs.types import Confidence, Picture
 
 FORMAT: Final = "pcavs-pack-1"
@@ -37,10 +45,16 @@ _JPEG_END_BYTES: Final = 8
 _ARRAYS: Final = ("jpeg", "jpeg_ends", "mesh", "lips", "pose", "mel")
 _NO_MASKS: Final = np.zeros((0, CONFIDENCE_CELLS, CONFIDENCE_CELLS), np.uint8)
 """The array `confidence` of older packs, which lack it."""
+_NO_STATES: Final = np.zeros((0, 1), np.float16)
+"""The array `states` of packs without speech features."""
+
+STATE_MARGIN_FRAMES: Final = 12
+"""Frames before a clip's first and after its last whose states are stored too (0.48 s): what a speech encoder may hear
+around a frame."""
 
 
 class PackedClip(NamedTuple):
-    """A continuous piece of video of one speaker at 25 fps, or a single picture."""
+    """A continuous piece of video of one speaker at 25 fps, or a single picture; or a lip track without pictures."""
 
     key: str
     """Unique within a set."""
@@ -48,19 +62,27 @@ class PackedClip(NamedTuple):
     source: str
     split: str
     jpegs: list[bytes]
-    """One aligned face per frame, as JPEG; their side is the pack's `frame_px`."""
-    mesh: Float16[np.ndarray, "time 478 3"]
-    """Landmarks as fractions of the crop's side: pixel centre x is (x + 0.5) / side."""
+    """One aligned face per frame, as JPEG; their side is the pack's `frame_px`. None of a lip track."""
+    mesh: Float16[np.ndarray, "faces 478 3"]
+    """Landmarks as fractions of the crop's side: pixel centre x is (x + 0.5) / side. None of a lip track."""
     lips: Float16[np.ndarray, "time lip_numbers"]
     """Lip shape without head pose, in centimetres (`face.regions.lips_shape`)."""
-    pose: Float32[np.ndarray, "time 12"]
-    """Pose code (`face.pose.pose_code`)."""
+    pose: Float32[np.ndarray, "faces 12"]
+    """Pose code (`face.pose.pose_code`). None of a lip track."""
     mel: Float16[np.ndarray, "80 bins"] | None
     """Four bins per frame and 16 of padding; None where the clip has no sound."""
     truth: bool = False
     """Whether the pose is a render's exact one; else it was fitted to landmarks."""
     confidence: Confidence | None = None
     """None where every pixel is as it was photographed."""
+    states: Float16[np.ndarray, "states dim"] | None = None
+    """Speech features (`spec.FeatureSpec`): two states a frame, from `STATE_MARGIN_FRAMES` before the first frame to as
+    many after the last; None where the clip has no sound, or was packed without features."""
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames."""
+        return len(self.lips)
 
 
 def encode_picture(picture: Picture, quality: int) -> bytes:
@@ -83,7 +105,12 @@ def decode_picture(data: bytes) -> Picture:
 
 
 def write_packs(
-    clips: Iterable[PackedClip], folder: Path, *, frame_px: int, limit_bytes: int = PACK_BYTES
+    clips: Iterable[PackedClip],
+    folder: Path,
+    *,
+    frame_px: int,
+    limit_bytes: int = PACK_BYTES,
+    features: FeatureSpec | None = None,
 ) -> list[Path]:
     """Writes clips into numbered packs, each smaller than the limit, whole or not at all.
 
@@ -95,6 +122,7 @@ def write_packs(
         folder: Created if missing.
         frame_px: Side of the clips' faces in pixels.
         limit_bytes: Largest size of a pack.
+        features: What the clips' `states` are; None where they have none.
 
     Returns:
         The packs' paths.
@@ -108,12 +136,12 @@ def write_packs(
     for clip in itertools.chain.from_iterable(_pieces(clip, limit_bytes - _HEADER_BYTES) for clip in clips):
         clip_bytes = _clip_bytes(clip)
         if waiting and size + clip_bytes > limit_bytes:
-            paths.append(_write(waiting, _pack_path(folder, len(paths)), frame_px))
+            paths.append(_write(waiting, _pack_path(folder, len(paths)), frame_px, features))
             waiting, size = [], _HEADER_BYTES
         waiting.append(clip)
         size += clip_bytes
     if waiting:
-        paths.append(_write(waiting, _pack_path(folder, len(paths)), frame_px))
+        paths.append(_write(waiting, _pack_path(folder, len(paths)), frame_px, features))
     for stale in sorted(set(folder.glob(_PACKS)) - set(paths)):
         stale.unlink()
     return paths
@@ -126,7 +154,7 @@ def _pack_path(folder: Path, number: int) -> Path:
 def _clip_bytes(clip: PackedClip) -> int:
     """Estimates, from above, the bytes that a clip adds to a pack."""
     size = sum(map(len, clip.jpegs)) + clip.mesh.nbytes + clip.lips.nbytes + clip.pose.nbytes
-    size += sum(array.nbytes for array in (clip.mel, clip.confidence) if array is not None)
+    size += sum(array.nbytes for array in (clip.mel, clip.confidence, clip.states) if array is not None)
     return size + _ROW_BYTES + len(clip.key) + _JPEG_END_BYTES * len(clip.jpegs)
 
 
@@ -137,9 +165,10 @@ def _pieces(clip: PackedClip, room: int) -> Iterator[PackedClip]:
         yield clip
         return
     # Frames differ in size: with just enough pieces, half of them would exceed the limit. Twice as many fit.
-    edges = np.linspace(0, len(clip.jpegs), min(len(clip.jpegs), 2 * count) + 1).astype(int).tolist()
+    edges = np.linspace(0, clip.num_frames, min(clip.num_frames, 2 * count) + 1).astype(int).tolist()
     for number, (start, stop) in enumerate(itertools.pairwise(edges)):
         bins = slice(start * MEL_BINS_PER_FRAME, stop * MEL_BINS_PER_FRAME + MEL_PADDING_BINS)
+        states = slice(start * STATES_PER_FRAME, (stop + 2 * STATE_MARGIN_FRAMES) * STATES_PER_FRAME)
         yield clip._replace(
             key=f"{clip.key}-{number}",
             jpegs=clip.jpegs[start:stop],
@@ -148,13 +177,15 @@ def _pieces(clip: PackedClip, room: int) -> Iterator[PackedClip]:
             pose=clip.pose[start:stop],
             mel=None if clip.mel is None else clip.mel[:, bins],
             confidence=None if clip.confidence is None else clip.confidence[start:stop],
+            states=None if clip.states is None else clip.states[states],
         )
 
 
-def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
+def _write(clips: list[PackedClip], path: Path, frame_px: int, features: FeatureSpec | None) -> Path:
     jpegs = [jpeg for clip in clips for jpeg in clip.jpegs]
     mels = [clip.mel for clip in clips if clip.mel is not None]
     masks = [clip.confidence for clip in clips if clip.confidence is not None]
+    states = [clip.states for clip in clips if clip.states is not None]
     tensors = {
         "jpeg": np.frombuffer(b"".join(jpegs), np.uint8),
         "jpeg_ends": np.cumsum([len(jpeg) for jpeg in jpegs], dtype=np.int64),
@@ -163,6 +194,7 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
         "pose": np.concatenate([clip.pose for clip in clips]),
         "mel": np.concatenate(mels, axis=1) if mels else np.zeros((MelSpec().mel_channels, 0), np.float16),
         "confidence": np.concatenate([_NO_MASKS, *masks]),
+        "states": np.concatenate(states) if states else _NO_STATES,
     }
     rows = [
         {
@@ -170,16 +202,20 @@ def _write(clips: list[PackedClip], path: Path, frame_px: int) -> Path:
             "speaker": clip.speaker,
             "source": clip.source,
             "split": clip.split,
-            "frames": len(clip.jpegs),
-            "heard": clip.mel is not None,
+            "frames": clip.num_frames,
+            "faces": bool(clip.jpegs),
+            "heard": clip.mel is not None or clip.states is not None,
+            "mel": clip.mel is not None,
+            "states": clip.states is not None,
             "truth": clip.truth,
             "confidence": clip.confidence is not None,
         }
         for clip in clips
     ]
-    write_tensors(
-        path, tensors, {"format": FORMAT, "frame_px": str(frame_px), "clips": json.dumps(rows, sort_keys=True)}
-    )
+    facts = {"format": FORMAT, "frame_px": str(frame_px), "clips": json.dumps(rows, sort_keys=True)}
+    if features is not None:
+        facts["features"] = features.to_json()
+    write_tensors(path, tensors, facts)
     return path
 
 
@@ -208,6 +244,18 @@ def pack_frame_px(path: Path) -> int:
         return int((file.metadata() or {})["frame_px"])
 
 
+def pack_features(path: Path) -> FeatureSpec | None:
+    """Reads what the `states` of a pack's clips are; None where they have none.
+
+    Raises:
+        DataError: The file is not a pack of this format.
+        WeightsError: The pack's features are of a kind that this version does not know.
+    """
+    with _open(path) as file:
+        text = (file.metadata() or {}).get("features")
+    return None if text is None else FeatureSpec.from_json(text)
+
+
 def read_pack(path: Path) -> Iterator[PackedClip]:
     """Reads the clips of a pack in their order.
 
@@ -218,44 +266,61 @@ def read_pack(path: Path) -> Iterator[PackedClip]:
         try:
             arrays = {name: file.get_tensor(name) for name in _ARRAYS}
             names = list(file.keys())
-            arrays["confidence"] = file.get_tensor("confidence") if "confidence" in names else _NO_MASKS
-            rows = json.loads((file.metadata() or {})["clips"])
-        except (SafetensorError, KeyError, ValueError) as error:
+            arrays |= {name: file.get_tensor(name) for name in ("confidence", "states") if name in names}
+            rows = [_filled(row) for row in json.loads((file.metadata() or {})["clips"])]
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise DataError(f"{path} is not a whole pack: {error}; make it again with `pcavs pack`") from error
+    arrays = {"confidence": _NO_MASKS, "states": _NO_STATES, **arrays, "mel": arrays["mel"].T}
     _check_counts(path, arrays, rows)
-    data, ends = arrays["jpeg"].tobytes(), [0, *arrays["jpeg_ends"].tolist()]
-    frame = mel_bin = mask = 0
+    data = arrays["jpeg"].tobytes()
+    ends = [0, *(int(end) for end in arrays["jpeg_ends"])]
+    counted = [name for name in arrays if name != "jpeg"]
+    first = dict.fromkeys(counted, 0)
     for row in rows:
-        stop, bins = frame + row["frames"], row["frames"] * MEL_BINS_PER_FRAME + MEL_PADDING_BINS
-        mel = arrays["mel"][:, mel_bin : mel_bin + bins] if row["heard"] else None
-        masks = row["frames"] if row.get("confidence", False) else 0  # older packs have no such field, and no masks
+        after = {name: first[name] + _num_rows(name, row) for name in counted}
+        part = {name: arrays[name][first[name] : after[name]] for name in counted}
         yield PackedClip(
             row["key"],
             row["speaker"],
             row["source"],
             row["split"],
-            [data[ends[i] : ends[i + 1]] for i in range(frame, stop)],
-            arrays["mesh"][frame:stop],
-            arrays["lips"][frame:stop],
-            arrays["pose"][frame:stop],
-            mel,
-            row.get("truth", False),  # rows of older packs have no such field, and no exact poses
-            arrays["confidence"][mask : mask + masks] if masks else None,
+            [data[ends[i] : ends[i + 1]] for i in range(first["jpeg_ends"], after["jpeg_ends"])],
+            part["mesh"],
+            part["lips"],
+            part["pose"],
+            part["mel"].T if row["mel"] else None,
+            row["truth"],
+            part["confidence"] if row["confidence"] else None,
+            part["states"] if row["states"] else None,
         )
-        frame, mel_bin, mask = stop, mel_bin + (bins if row["heard"] else 0), mask + masks
+        first = after
+
+
+def _filled(row: dict[str, Any]) -> dict[str, Any]:
+    """Adds the fields that rows of older packs lack: these have faces, and neither states, masks nor exact poses."""
+    return {"faces": True, "mel": row["heard"], "states": False, "confidence": False, "truth": False, **row}
+
+
+def _num_rows(name: str, row: dict[str, Any]) -> int:
+    """Returns the number of rows of one array that belong to a clip; `mel` has one for each bin."""
+    frames = row["frames"]
+    if name == "lips":
+        return frames
+    if name == "mel":
+        return frames * MEL_BINS_PER_FRAME + MEL_PADDING_BINS if row["mel"] else 0
+    if name == "states":
+        return (frames + 2 * STATE_MARGIN_FRAMES) * STATES_PER_FRAME if row["states"] else 0
+    if name == "confidence":
+        return frames if row["confidence"] else 0
+    return frames if row["faces"] else 0
 
 
 def _check_counts(path: Path, arrays: dict[str, np.ndarray], rows: list[dict[str, Any]]) -> None:
-    frames = sum(row["frames"] for row in rows)
-    bins = sum(row["frames"] * MEL_BINS_PER_FRAME + MEL_PADDING_BINS for row in rows if row["heard"])
-    found = {name: len(arrays[name]) for name in ("jpeg_ends", "mesh", "lips", "pose")}
-    found |= {"mel": arrays["mel"].shape[1], "confidence": len(arrays["confidence"])}
-    masks = sum(row["frames"] for row in rows if row.get("confidence", False))
-    for name, count in found.items():
-        wanted = {"mel": bins, "confidence": masks}.get(name, frames)
-        if count != wanted:
+    for name, array in arrays.items():
+        wanted = sum(_num_rows(name, row) for row in rows)
+        if name != "jpeg" and len(array) != wanted:
             raise DataError(
-                f"{path}: {name} has {count} rows, its clips need {wanted}; make it again with `pcavs pack`"
+                f"{path}: {name} has {len(array)} rows, its clips need {wanted}; make it again with `pcavs pack`"
             )
 
 

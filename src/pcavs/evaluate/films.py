@@ -13,6 +13,7 @@ from pcavs.animate.head_motion import HeadMotion, depth_motion
 from pcavs.animate.identity import Identity, identity_of
 from pcavs.animate.options import Device
 from pcavs.animate.renderer import turns_by_depth
+from pcavs.animate.speech_input import speech_input
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
@@ -20,6 +21,7 @@ from pcavs.evaluate.clips import SIDE_PX, EvaluationClip, Faces, resized
 from pcavs.face.pose import head_pose
 from pcavs.media.files import write_wav
 from pcavs.media.film import FilmWriter
+from pcavs.media.speech import ArrayWindows
 from pcavs.media.video import read_frames
 from pcavs.pose.codes import PoseCodes
 from pcavs.pose.measure import SMOOTHING_S
@@ -139,9 +141,11 @@ def _film(talker: Talker, inputs: FilmInputs, path: Path) -> Film:
         motion = follow(inputs.pose_source, identity)
     else:
         motion = HeadMotion(timing.smooth(encode_poses(talker, inputs.pose_source.faces)), codes.pose)
+    mel = timing.mel(inputs.waveform, num_frames, spec.mel)
     scene = Scene(
         identity=identity,
-        mel=timing.mel(inputs.waveform, num_frames, spec.mel),
+        mel=mel,
+        speech=speech_input(talker.runtime, mel, functools.partial(ArrayWindows, inputs.waveform)),
         num_frames=num_frames,
         motion=motion,
         timing=timing,

@@ -7,7 +7,7 @@ and `FeatureStream` read it again as the windows are requested (docs/decisions/0
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64
@@ -136,6 +136,37 @@ class MelStream(LazyMel):
         return mel_bins(
             self._samples.read(bin_samples(bins, self._speech.spec)), self._speech.stats.gain, self._speech.spec
         )
+
+
+@runtime_checkable
+class WindowReader(Protocol):
+    """Cuts the windows of sound that speech features are computed from."""
+
+    def windows(self, groups: Iterable[int]) -> Iterator[Waveform]:
+        """Yields the window of each group of frames, with zeros beyond both ends of the sound."""
+        ...
+
+
+class ArrayWindows:
+    """Cuts windows out of a waveform in memory.
+
+    Args:
+        waveform: The sound, at 16 kHz.
+        spec: The features' windows.
+    """
+
+    def __init__(self, waveform: Waveform, spec: FeatureSpec) -> None:
+        self._waveform, self._spec = waveform, spec
+
+    def windows(self, groups: Iterable[int]) -> Iterator[Waveform]:
+        """Yields the window of each group of frames, with zeros beyond both ends of the sound."""
+        for group in groups:
+            samples = group_samples(group, self._spec)
+            window = np.zeros(len(samples), np.float32)
+            inside = self._waveform[max(0, samples.start) : max(0, samples.stop)]
+            offset = max(0, -samples.start)
+            window[offset : offset + len(inside)] = inside
+            yield window
 
 
 class FeatureStream:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from pcavs.models.generator import Fields, FlowGenerator
 from pcavs.models.identity import IdentityEncoder, IdentityFeatures
 from pcavs.models.motion import Codes, MotionEncoder
-from pcavs.models.speech import SpeechEncoder
+from pcavs.models.speech import MelEncoder, StateEncoder, build_speech_encoder
 from pcavs.spec import FlowSpec, MelSpec
 
 
@@ -24,7 +24,7 @@ class FlowModel(nn.Module):
     """Identity, speech content and head pose in; a talking face out.
 
     identity reference -> IdentityEncoder -> identity code --------------+
-    mel window ---------> SpeechEncoder --> content --------------------+-> style -> FlowGenerator -> fields
+    sound of the frame -> speech encoder -> content --------------------+-> style -> FlowGenerator -> fields
     pose source frame --> MotionEncoder --> pose head ----> pose (12) --+
                                  +--------> content head -> content     training only: aligned with speech content
 
@@ -33,7 +33,11 @@ class FlowModel(nn.Module):
     """
 
     def __init__(
-        self, identity: IdentityEncoder, motion: MotionEncoder, speech: SpeechEncoder, generator: FlowGenerator
+        self,
+        identity: IdentityEncoder,
+        motion: MotionEncoder,
+        speech: MelEncoder | StateEncoder,
+        generator: FlowGenerator,
     ) -> None:
         """Takes its four networks already built."""
         super().__init__()
@@ -47,8 +51,8 @@ class FlowModel(nn.Module):
         own: Codes = self.motion(face)
         return IdentityCode(self.identity(face), own)
 
-    def encode_speech(self, windows: Float[Tensor, "batch 1 80 20"]) -> Float[Tensor, "batch content"]:
-        """Encodes mel windows, values in [0, 1], into speech content."""
+    def encode_speech(self, windows: Float[Tensor, "batch ..."]) -> Float[Tensor, "batch content"]:
+        """Encodes windows of speech into content: mel windows (1, 80, 20) in [0, 1], or states (states, dim)."""
         return self.speech(windows)
 
     def encode_pose(self, faces: Float[Tensor, "batch 3 side side"]) -> Float[Tensor, "batch pose"]:
@@ -66,4 +70,5 @@ class FlowModel(nn.Module):
 
 def build_flow(spec: FlowSpec, mel: MelSpec) -> FlowModel:
     """Builds a `flow` model with random weights."""
-    return FlowModel(IdentityEncoder(spec), MotionEncoder(spec), SpeechEncoder(spec, mel), FlowGenerator(spec))
+    speech = build_speech_encoder(spec, mel)
+    return FlowModel(IdentityEncoder(spec), MotionEncoder(spec), speech, FlowGenerator(spec))

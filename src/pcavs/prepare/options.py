@@ -55,3 +55,5 @@ class PackOptions:
     """Keeps one clip in this many, for a smaller pack."""
     quality: int = 92
     """JPEG quality of the faces, 1 to 100."""
+    no_features: bool = False
+    """Leaves out the speech features; then only talkers that hear mel windows can train on the packs."""

@@ -5,16 +5,19 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float16, UInt8
 
-from pcavs.data.pack import PackedClip, encode_picture, write_packs
+from pcavs.data.pack import STATE_MARGIN_FRAMES, PackedClip, encode_picture, write_packs
 from pcavs.data.shard import AlignedClip, read_shard
 from pcavs.errors import DataError
 from pcavs.face.align import Square
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.mel import padded_mel
+from pcavs.media.speech import ArrayWindows
 from pcavs.prepare.options import PackOptions
-from pcavs.spec import MelSpec
+from pcavs.runtime.features import SpeechFeatures
+from pcavs.spec import STATES_PER_FRAME, FeatureSpec, MelSpec
+from pcavs.types import Waveform
 
 
 def run(options: PackOptions) -> list[Path]:
@@ -25,7 +28,10 @@ def run(options: PackOptions) -> list[Path]:
         OutputError: The folder cannot be written.
     """
     shards = [shard for path in options.shards for shard in find_shards(path)]
-    return write_packs(_packed_clips(shards, options), options.out, frame_px=options.frame_px)
+    features = None if options.no_features else SpeechFeatures(FeatureSpec(), threads=1)
+    clips = _packed_clips(shards, options, features)
+    spec = None if features is None else features.spec
+    return write_packs(clips, options.out, frame_px=options.frame_px, features=spec)
 
 
 def find_shards(path: Path) -> list[Path]:
@@ -40,21 +46,33 @@ def find_shards(path: Path) -> list[Path]:
     return found
 
 
-def _packed_clips(shards: list[Path], options: PackOptions) -> Iterator[PackedClip]:
+def clip_states(features: SpeechFeatures, waveform: Waveform, num_frames: int) -> Float16[np.ndarray, "states dim"]:
+    """Computes the states that a pack stores for a clip, `STATE_MARGIN_FRAMES` before and after it included."""
+    first, stop = -STATE_MARGIN_FRAMES, num_frames + STATE_MARGIN_FRAMES
+    hop = features.spec.hop_frames
+    groups = range(first // hop, (stop - 1) // hop + 1)
+    reader = ArrayWindows(waveform, features.spec)
+    states = np.concatenate([each.astype(np.float16) for each in features.groups(reader.windows(groups))])
+    skipped = (first - groups.start * hop) * STATES_PER_FRAME
+    return states[skipped : skipped + (stop - first) * STATES_PER_FRAME]
+
+
+def _packed_clips(shards: list[Path], options: PackOptions, features: SpeechFeatures | None) -> Iterator[PackedClip]:
     clips = (clip for shard in shards for clip in read_shard(shard))
     for index, clip in enumerate(clips):
         if index % options.every == 0:
-            yield _pack_clip(clip, options)
+            yield _pack_clip(clip, options, features)
 
 
-def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
+def _pack_clip(clip: AlignedClip, options: PackOptions, features: SpeechFeatures | None) -> PackedClip:
     # Landmarks become fractions of the side, measured from the picture's edge: pixel centres lie half a pixel inside.
     mesh = clip.mesh.copy()
     mesh[:, :, :2] = (mesh[:, :, :2] + 0.5) / clip.side_px
     mesh[:, :, 2] /= clip.side_px
-    mel = None
+    mel = states = None
     if clip.waveform is not None:
         mel = padded_mel(clip.waveform, len(clip.mesh), MelSpec()).astype(np.float16)
+        states = None if features is None else clip_states(features, clip.waveform, len(clip.mesh))
     faces = decode_pictures(clip.film)
     return PackedClip(
         key=clip.key,
@@ -68,6 +86,7 @@ def _pack_clip(clip: AlignedClip, options: PackOptions) -> PackedClip:
         mel=mel,
         truth=bool(clip.facts.get("truth", False)),
         confidence=clip.confidence,
+        states=states,
     )
 
 

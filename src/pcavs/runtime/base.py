@@ -3,14 +3,14 @@
 A runtime holds the four networks of a talker: identity, motion and speech encoder, and generator.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from pcavs.spec import TalkerSpec
-from pcavs.types import MelWindows
+from pcavs.spec import FeatureSpec, TalkerSpec
+from pcavs.types import SpeechWindows, States, Waveform
 
 Face = UInt8[np.ndarray, "side side 3"]
 """Aligned crop of side `spec.sizes.frame_px`, RGB."""
@@ -94,10 +94,23 @@ GENERATOR_INTERFACES: Final = {
 
 
 @runtime_checkable
+class Features(Protocol):
+    """The pretrained speech encoder; see `runtime.features.SpeechFeatures`."""
+
+    spec: FeatureSpec
+
+    def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
+        """Yields the states of each window's group of frames, two for each frame."""
+        ...
+
+
+@runtime_checkable
 class Runtime(Protocol):
     """The networks of a talker, loaded and ready; not thread-safe."""
 
     spec: TalkerSpec
+    features: Features | None
+    """Computes the states that the speech encoder hears; None if it hears mel windows."""
     description: str
     """Library, device and arithmetic, such as `openvino CPU bf16`."""
 
@@ -113,8 +126,8 @@ class Runtime(Protocol):
         """Encodes the content that each crop's mouth shows."""
         ...
 
-    def encode_speech(self, windows: MelWindows) -> Float32[np.ndarray, "time content"]:
-        """Encodes the content of each mel window."""
+    def encode_speech(self, windows: SpeechWindows) -> Float32[np.ndarray, "time content"]:
+        """Encodes the content of each window of speech; the result for a window does not depend on the others."""
         ...
 
     def render(

@@ -12,16 +12,12 @@ from typing import Final
 
 import numpy as np
 import openvino as ov
-from jaxtyping import Float32
 
 from pcavs.errors import WeightsError
 from pcavs.media.log_mel import log_mel
 from pcavs.runtime.openvino import Precision, cpu_has_bf16, cpu_settings
-from pcavs.spec import FeatureSpec
-from pcavs.types import Waveform
-
-States = Float32[np.ndarray, "states dim"]
-"""States of the speech encoder, 50 a second."""
+from pcavs.spec import FeatureSpec, TalkerSpec
+from pcavs.types import States, Waveform
 
 NETWORK: Final = "speech.xml"
 """File name of the network."""
@@ -67,6 +63,17 @@ class SpeechFeatures:
         for window in windows:
             states = self.states(window)
             yield states[self.spec.group_states] if self._outputs_window else states
+
+
+def load_features(spec: TalkerSpec, threads: int = 0) -> SpeechFeatures | None:
+    """Loads what a talker's speech encoder hears; returns None for talkers that hear mel windows.
+
+    Raises:
+        WeightsError: The package's network is missing, or was built for other features.
+    """
+    if spec.kind != "flow" or spec.flow.features is None:
+        return None
+    return SpeechFeatures(spec.flow.features, threads=threads)
 
 
 def _read(folder: Path | None, spec: FeatureSpec) -> ov.Model:

@@ -11,9 +11,9 @@ import openvino as ov
 from jaxtyping import Float32
 
 from pcavs.errors import WeightsError
-from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, IdentityArrays, Rendered
+from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, Features, IdentityArrays, Rendered
 from pcavs.spec import TalkerSpec
-from pcavs.types import MelWindows
+from pcavs.types import SpeechWindows
 
 Precision = Literal["auto", "f32", "bf16"]
 """Arithmetic; `auto` is bf16 on processors that compute in it, where it is about twice as fast, otherwise f32."""
@@ -44,7 +44,14 @@ def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) ->
 class OpenVinoRuntime:
     """Runs a folder of networks made by `pcavs weights export`; equal input gives equal output on one machine."""
 
-    def __init__(self, folder: Path, spec: TalkerSpec, precision: Precision = "auto", threads: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        spec: TalkerSpec,
+        precision: Precision = "auto",
+        threads: int = 0,
+        features: Features | None = None,
+    ) -> None:
         """Loads and compiles the networks (about a second).
 
         Args:
@@ -52,13 +59,14 @@ class OpenVinoRuntime:
             spec: Spec of these networks.
             precision: Arithmetic of the networks.
             threads: Number of threads; 0 uses all processors.
+            features: Computes the states that the speech encoder hears; None if it hears mel windows.
 
         Raises:
             WeightsError: A network cannot be read.
         """
         if precision == "auto":
             precision = "bf16" if cpu_has_bf16() else "f32"
-        self.spec = spec
+        self.spec, self.features = spec, features
         self.description = f"openvino CPU {precision}"
         settings = cpu_settings(precision, threads)
         core = ov.Core()
@@ -83,9 +91,12 @@ class OpenVinoRuntime:
         """Encodes the content that each crop's mouth shows."""
         return self._encode_motion(faces)[0]
 
-    def encode_speech(self, windows: MelWindows) -> Float32[np.ndarray, "time content"]:
-        """Encodes the content of each mel window."""
-        return np.array(self._speech([windows])[0])
+    def encode_speech(self, windows: SpeechWindows) -> Float32[np.ndarray, "time content"]:
+        """Encodes the content of each window of speech."""
+        if self.features is None:
+            return np.array(self._speech([windows])[0])
+        # One at a time: sums of another batch size may be rounded differently.
+        return np.concatenate([self._speech([window[None]])[0] for window in windows])
 
     def render(
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]

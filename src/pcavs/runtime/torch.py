@@ -9,23 +9,30 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 
 from pcavs.errors import InputError
-from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, IdentityArrays, Rendered
+from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, Features, IdentityArrays, Rendered
 from pcavs.spec import TalkerSpec
-from pcavs.types import MelWindows
+from pcavs.types import SpeechWindows
 
 
 class TorchRuntime:
     """Runs networks that are already built, in float32."""
 
-    def __init__(self, networks: Mapping[str, nn.Module], spec: TalkerSpec, device: torch.device) -> None:
+    def __init__(
+        self,
+        networks: Mapping[str, nn.Module],
+        spec: TalkerSpec,
+        device: torch.device,
+        features: Features | None = None,
+    ) -> None:
         """Moves the networks to the device.
 
         Args:
             networks: `identity`, `motion`, `speech` and `generator`, from `models.inference.inference_networks`.
             spec: Spec of these networks.
             device: Where they run.
+            features: Computes the states that the speech encoder hears; None if it hears mel windows.
         """
-        self.spec = spec
+        self.spec, self.features = spec, features
         self.description = f"torch {device.type} f32"
         self._device = device
         self._networks = {name: network.to(device) for name, network in networks.items()}
@@ -46,8 +53,8 @@ class TorchRuntime:
         """Encodes the content that each crop's mouth shows."""
         return self._run("motion", faces)[0]
 
-    def encode_speech(self, windows: MelWindows) -> Float32[np.ndarray, "time content"]:
-        """Encodes the content of each mel window."""
+    def encode_speech(self, windows: SpeechWindows) -> Float32[np.ndarray, "time content"]:
+        """Encodes the content of each window of speech."""
         return self._run("speech", windows)[0]
 
     def render(

@@ -4,6 +4,7 @@ A checkpoint is a folder, complete once its file `done` exists; folders without 
 """
 
 import json
+import logging
 import math
 import pickle
 import shutil
@@ -20,6 +21,8 @@ from pcavs.models.state import fill, tensors_of
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 
+logger = logging.getLogger(__name__)
+
 LICENCE: Final = "Apache-2.0"
 """Licence of the weights that training writes."""
 
@@ -29,6 +32,8 @@ NUM_KEPT: Final = 2
 OPTIMISERS: Final = "optimizers.pt"
 POSITION: Final = "position.json"
 DONE: Final = "done"
+_SPEECH: Final = "speech."
+"""Beginning of the names of the speech encoder's tensors."""
 
 
 class Position(NamedTuple):
@@ -156,19 +161,39 @@ def load_checkpoint(
     return position, {name: torch.from_numpy(value) for name, value in average.items()}
 
 
-def load_start(start: Path, modules: nn.ModuleDict) -> None:
+def load_start(start: Path, modules: nn.ModuleDict, spec: TalkerSpec) -> None:
     """Loads the talker's averaged weights from a run, a checkpoint or a bundle, and the heads from the first two.
+
+    The speech encoder keeps its random weights where the start hears other features than the run.
+
+    Args:
+        start: Where the weights are.
+        modules: `model` and `heads`.
+        spec: The run's talker.
 
     Raises:
         WeightsError: There are no weights, or they do not fit.
     """
     if start.is_file():
-        fill(modules["model"], load_bundle(start).tensors, str(start))
+        _fill_model(modules["model"], load_bundle(start), spec, start)
         return
     place = _last_checkpoint(start)
     for name, module in modules.items():
         file = place / ("average.safetensors" if name == "model" else f"{name}.safetensors")
-        fill(module, load_bundle(file).tensors, str(file))
+        bundle = load_bundle(file)
+        if name == "model":
+            _fill_model(module, bundle, spec, file)
+        else:
+            fill(module, bundle.tensors, str(file))
+
+
+def _fill_model(model: nn.Module, bundle: Bundle, spec: TalkerSpec, file: Path) -> None:
+    tensors = bundle.tensors
+    if bundle.spec.kind == spec.kind == "flow" and bundle.spec.flow.features != spec.flow.features:
+        own = {name: value for name, value in tensors_of(model).items() if name.startswith(_SPEECH)}
+        tensors = {name: value for name, value in tensors.items() if not name.startswith(_SPEECH)} | own
+        logger.info("%s hears other speech features: the speech encoder starts untrained", file)
+    fill(model, tensors, str(file))
 
 
 def load_discriminators(start: Path, modules: nn.ModuleDict) -> None:

@@ -60,7 +60,7 @@ class ContrastiveLoss:
         """
         batch = inputs.batch
         visual: Codes = self._model.motion(inputs.augmented)
-        speech = self._model.encode_speech(batch.mel)
+        speech = self._model.encode_speech(batch.speech)
         terms = self._contrast(visual, speech, batch)
         if self._supervise_pose:
             weights = torch.tensor(POSE_WEIGHTS, device=batch.pose.device)

@@ -14,6 +14,9 @@ DISCRIMINATOR: Final = {"mouth_discriminator": 1.0, "face_discriminator": 1.0, "
 SYNC: Final = {"across": 0.5, "within": 1.0, "cross_modal": 0.5, "lips_seen": 1.0, "lips_heard": 1.0, "pose": 3.0}
 """Stage `sync`. `within` counts double, because only the other moments of a clip teach timing."""
 
+SPEECH: Final = {"lips_heard": 1.0, "lips_speed": 0.5, "lips_seen": 1.0, "cross_modal": 1.0, "across": 0.1}
+"""Stage `speech`."""
+
 GENERATOR: Final = {
     "across": 0.1,
     "within": 0.3,
@@ -66,6 +69,8 @@ IDENTITY: Final = {"identity": 1.0}
 _TABLES: Final = {
     ("identity", "default"): IDENTITY,
     ("identity", "published"): IDENTITY,
+    ("speech", "default"): SPEECH,
+    ("speech", "published"): SPEECH,
     ("sync", "default"): SYNC,
     ("sync", "published"): PUBLISHED_SYNC,
     ("flow", "default"): FLOW | DISCRIMINATOR,
@@ -79,10 +84,10 @@ def weights_of(stage: str, kind: str, losses: str, changes: Iterable[tuple[str, 
     """Returns the weights of a stage's terms.
 
     Args:
-        stage: `identity`, `sync`, `visual` or `generator`.
+        stage: `identity`, `speech`, `sync`, `visual` or `generator`.
         kind: `flow` or `paper`; it matters to the last two stages.
         losses: `default` or `published`.
         changes: Weights that replace those of the table; names that the stage does not have are ignored.
     """
-    table: Mapping[str, float] = _TABLES[stage if stage in ("identity", "sync") else kind, losses]
+    table: Mapping[str, float] = _TABLES[stage if stage in ("identity", "speech", "sync") else kind, losses]
     return {**table, **{name: weight for name, weight in changes if name in table}}

@@ -23,15 +23,18 @@ class TrainOptions:
     """Packs (`pcavs pack`), or folders of packs; their clips are held in memory."""
     shards: tuple[Path, ...] = ()
     """Folders of shards (`pcavs prepare`), instead of packs; clips are read from disk when they are drawn."""
-    stage: Literal["identity", "visual", "sync", "generator"] = "sync"
-    """`identity` classifies speakers; `visual` reconstructs frames without sound; `sync` ties speech to visual content,
-    and `generator` reconstructs frames from speech, best started from a `sync` run."""
+    stage: Literal["identity", "visual", "speech", "sync", "generator"] = "sync"
+    """`identity` classifies speakers; `visual` reconstructs frames without sound; `speech` trains the speech encoder on
+    lip shapes, `sync` ties speech to visual content, and `generator` reconstructs frames from speech."""
     start: Path | None = None
     """Run, checkpoint or weights file whose weights the run starts from."""
     kind: Literal["flow", "paper"] = "flow"
     """Kind of talker: `flow` warps the photograph, `paper` is the published network."""
     size: Literal["default", "tiny"] = "default"
     """Size of a talker that starts from random weights: the shipped one's, or the tests'."""
+    features: Literal["mel", "whisper"] = "mel"
+    """What the speech encoder of a `flow` talker hears: mel windows, or the states of a pretrained encoder, which the
+    packs must hold."""
     pose_dim: int = POSE_DIM
     """Length of the pose code of a talker that starts from random weights; other than 12 needs a free pose head."""
     steps: int = 3000
@@ -183,6 +186,8 @@ def _verify_stage(options: TrainOptions) -> None:
         raise InputError("stage sync needs moments of at least 2: the other moments of a clip are its negatives")
     if options.losses == "published" and options.clips < 2 and options.stage in ("sync", "generator"):
         raise InputError("the published contrast needs clips of at least 2: the other clips are its negatives")
+    if options.features == "whisper":
+        _verify_whisper(options)
     if options.prior > 0 and options.start is None:
         raise InputError(f"prior {options.prior:g} penalises the distance from the weights of start; give --start")
     if options.discriminators and options.stage not in ("visual", "generator"):
@@ -196,3 +201,12 @@ def _verify_stage(options: TrainOptions) -> None:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else f"its terms are {', '.join(known)}"
             raise InputError(f"stage {options.stage} has no loss term {name}; {hint}")
+
+
+def _verify_whisper(options: TrainOptions) -> None:
+    if options.kind == "paper":
+        raise InputError("a paper talker hears mel windows; leave features out, or use --kind flow")
+    if options.shards:
+        raise InputError("speech features are computed when packs are made; give packs instead of shards")
+    if options.augment_audio:
+        raise InputError("augment-audio changes mel windows; leave it out where features are whisper")

@@ -20,7 +20,8 @@ from pcavs.train.journal import Journal
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.probe import probe_pose
 from pcavs.train.session import Session, start
-from pcavs.train.stage import Model, Stage, StepBatch, torch_seed
+from pcavs.train.stage import Inputs, Model, Stage, torch_seed
+from pcavs.train.validate_lips import validate_lips
 from pcavs.train.validation import SCORES, validate, write_preview
 
 logger = logging.getLogger(__name__)
@@ -106,14 +107,14 @@ def learning_rate(options: TrainOptions, step: int) -> float:
 
 def batches(
     stage: Stage, done: int, options: TrainOptions, device: torch.device
-) -> Iterator[tuple[int, StepBatch, float]]:
+) -> Iterator[tuple[int, Inputs, float]]:
     """Yields the steps after `done`, their batches on the device, and the seconds waited for each.
 
     `readers` threads draw batches ahead. A batch depends on its step alone, so their number changes no result.
     """
     steps = range(done + 1, options.steps + 1)
     with ThreadPoolExecutor(options.readers) as pool:
-        ahead: deque[Future[StepBatch]] = deque(pool.submit(stage.batch, step) for step in steps[: options.readers])
+        ahead: deque[Future[Inputs]] = deque(pool.submit(stage.batch, step) for step in steps[: options.readers])
         try:
             for step in steps:
                 asked = time.monotonic()
@@ -127,7 +128,7 @@ def batches(
                 future.cancel()
 
 
-def train_step(session: Session, inputs: StepBatch, step: int, rate: float) -> dict[str, Tensor] | None:
+def train_step(session: Session, inputs: Inputs, step: int, rate: float) -> dict[str, Tensor] | None:
     """Runs the phases of a step that are due.
 
     Returns:
@@ -177,6 +178,8 @@ def _validate(session: Session, journal: Journal, step: int) -> None:
     model.load_state_dict(session.average, strict=False)
     model.eval()
     scores = validate(model, session.reconstruction, session.held_out)
+    if session.options.stage == "speech":
+        scores |= validate_lips(model, session.modules["heads"], session.held_out)
     facts = {"pose_probe": probe_pose(model, session.held_out).text()}
     write_preview(model, session.reconstruction, session.held_out, folder / "previews" / f"{step:08d}.png")
     model.load_state_dict(own)

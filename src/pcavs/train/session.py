@@ -14,19 +14,26 @@ from pcavs.errors import DataError
 from pcavs.face.regions import LIPS
 from pcavs.models.build import build_model
 from pcavs.models.state import tensors_of
-from pcavs.spec import TINY_FLOW, TINY_PAPER, FlowSpec, PaperSpec, TalkerSpec
+from pcavs.spec import TINY_FLOW, TINY_PAPER, FeatureSpec, FlowSpec, PaperSpec, TalkerSpec
 from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_discriminators, load_start
 from pcavs.train.distributed import Process, begin_training
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.identity import IdentityStage
 from pcavs.train.options import TrainOptions
 from pcavs.train.reconstruction import Reconstruction, make_reconstruction
+from pcavs.train.speech import SpeechStage
 from pcavs.train.stage import Learner, Model, Stage, TrainingHeads, World
 from pcavs.train.sync import SyncStage
 
 logger = logging.getLogger(__name__)
 
-STAGES: Final = {"identity": IdentityStage, "visual": GeneratorStage, "sync": SyncStage, "generator": GeneratorStage}
+STAGES: Final = {
+    "identity": IdentityStage,
+    "visual": GeneratorStage,
+    "speech": SpeechStage,
+    "sync": SyncStage,
+    "generator": GeneratorStage,
+}
 
 
 class Session(NamedTuple):
@@ -65,7 +72,7 @@ def start(options: TrainOptions, process: Process) -> Session:
     heads = TrainingHeads(spec, 2 * len(LIPS))
     if options.start:
         # Before the stage is built, because its perceptual loss copies the identity encoder.
-        load_start(options.start, nn.ModuleDict({"model": model, "heads": heads}))
+        load_start(options.start, nn.ModuleDict({"model": model, "heads": heads}), spec)
     world = World(process.rank, process.gather)
     stage: Stage = STAGES[options.stage](model, heads, corpus, options, world)
     modules = stage.modules
@@ -99,9 +106,10 @@ def spec_of(options: TrainOptions) -> TalkerSpec:
     """Returns the spec of the talker that the options ask for."""
     tiny = options.size == "tiny"
     flow, paper = (TINY_FLOW, TINY_PAPER) if tiny else (FlowSpec(), PaperSpec())
+    features = FeatureSpec() if options.features == "whisper" else None
     return TalkerSpec(
         kind=options.kind,
-        flow=dataclasses.replace(flow, pose_dim=options.pose_dim),
+        flow=dataclasses.replace(flow, pose_dim=options.pose_dim, features=features),
         paper=dataclasses.replace(paper, pose_dim=options.pose_dim),
     )
 
@@ -119,7 +127,8 @@ def open_data(options: TrainOptions, spec: TalkerSpec, split: str) -> Corpus:
         from pcavs.data.shard_corpus import ShardCorpus
 
         return ShardCorpus(options.shards, split, frame_px, weights)
-    corpus = PackCorpus.load(find_packs(options.packs), split, weights)
+    flow = spec.flow if spec.kind == "flow" else None
+    corpus = PackCorpus.load(find_packs(options.packs), split, weights, flow)
     if corpus.frame_px != frame_px:
         raise DataError(
             f"the packs hold faces of {corpus.frame_px} px, and the talker needs {frame_px} px; "

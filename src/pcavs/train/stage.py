@@ -65,6 +65,15 @@ class StepBatch(NamedTuple):
         return StepBatch(batch, augmented, uniform)
 
 
+@runtime_checkable
+class Inputs(Protocol):
+    """The batch of a step; each stage has a type of its own."""
+
+    def to(self, device: torch.device) -> "Inputs":
+        """Copies every tensor to a device."""
+        ...
+
+
 def _identity(tensor: Tensor) -> Tensor:
     return tensor
 
@@ -105,7 +114,7 @@ class Phase(NamedTuple):
 
     name: str
     learner: str
-    loss: Callable[[StepBatch, int, Scratch], tuple[Tensor, Terms]]
+    loss: Callable[[Any, int, Scratch], tuple[Tensor, Terms]]
     """Returns the loss to minimise and the terms for the journal, from batch, step and earlier phases' tensors."""
     due: Callable[[int], bool] = lambda step: True
     """Whether a step has this phase."""
@@ -121,8 +130,8 @@ class Stage(Protocol):
     phases: tuple[Phase, ...]
     """In the order in which a step runs them."""
 
-    def batch(self, step: int) -> StepBatch:
-        """Draws the batch of a step: a function of the run's seed and the step alone."""
+    def batch(self, step: int) -> Inputs:
+        """Draws the batch of a step: a function of the run's seed and the step alone. It is what phases take."""
         ...
 
 
@@ -200,7 +209,7 @@ class BatchSampler(NamedTuple):
         augmented = self.augment(batch.target, frames, generator)
         uniform = torch.rand(2, len(batch.heard), generator=generator)
         if self.augment_audio:
-            batch = batch._replace(mel=augment_audio(batch.mel, frames, generator))
+            batch = batch._replace(speech=augment_audio(batch.speech, frames, generator))
         return StepBatch(batch, augmented, uniform)
 
 

@@ -21,6 +21,7 @@ from pcavs.train.stage import Model, step_rng
 SCORES: Final = {
     "identity": ("recognised", 1),
     "visual": ("mouth_seen", -1),
+    "speech": ("opening_heard", 1),
     "sync": ("found_within", 1),
     "generator": ("mouth_heard", -1),
 }
@@ -43,7 +44,7 @@ class ValidationBatch:
         batch = corpus.batch(step_rng(VALIDATION_SEED, draw), NUM_CLIPS, NUM_MOMENTS, heard_only=True)
         self.batch = Batch(*(tensor.to(device) for tensor in batch))
         self.identity = self.batch.identity.repeat_interleave(NUM_MOMENTS, dim=0)
-        self.speech = model.encode_speech(self.batch.mel)
+        self.speech = model.encode_speech(self.batch.speech)
         self.visual: Codes = model.motion(self.batch.target)
         self._reconstruction = reconstruction
 

@@ -64,6 +64,8 @@ def run(options: ExportOptions) -> NetworkFolder:
 def example_inputs(name: str, spec: TalkerSpec, batch: int = 1) -> tuple[Tensor, ...]:
     """Returns random inputs of the right shapes and types for one of the networks of `inference_networks`."""
     if name == "speech":
+        if spec.kind == "flow" and spec.flow.features is not None:
+            return (torch.randn(batch, spec.flow.states_per_window, spec.flow.features.dim),)
         return (torch.rand(batch, 1, spec.mel.mel_channels, MEL_WINDOW_BINS),)
     if name != "generator":
         side = spec.sizes.frame_px

@@ -28,6 +28,7 @@ class Fields:
     """
 
     spec = TalkerSpec(flow=TINY_FLOW)
+    features = None
     description = "drawn"
 
     def __init__(self, shift=0.0, mask=1.0, bias=0.0):

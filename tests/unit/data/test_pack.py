@@ -16,13 +16,14 @@ from pcavs.data.pack import (
     decode_picture,
     encode_picture,
     find_packs,
+    pack_features,
     pack_frame_px,
     read_pack,
     write_packs,
 )
 from pcavs.errors import DataError, OutputError
 from pcavs.media import files
-from pcavs.spec import MEL_BINS_PER_FRAME
+from pcavs.spec import MEL_BINS_PER_FRAME, STATES_PER_FRAME, FeatureSpec
 
 
 def noise_clip(key: str, frames: int, bytes_a_frame: int = 2000, heard: bool = True) -> PackedClip:
@@ -51,9 +52,25 @@ def assert_same(a: PackedClip, b: PackedClip):
     assert (a.mel is None) == (b.mel is None)
     if a.mel is not None and b.mel is not None:
         np.testing.assert_array_equal(a.mel, b.mel, strict=True)
+    assert (a.states is None) == (b.states is None)
+    if a.states is not None and b.states is not None:
+        np.testing.assert_array_equal(a.states, b.states, strict=True)
     assert (a.confidence is None) == (b.confidence is None)
     if a.confidence is not None and b.confidence is not None:
         np.testing.assert_array_equal(a.confidence, b.confidence, strict=True)
+
+
+def with_states(clip: PackedClip) -> PackedClip:
+    """Adds random states to a clip."""
+    rng = np.random.default_rng(list(clip.key.encode()))
+    count = (clip.num_frames + 2 * packs.STATE_MARGIN_FRAMES) * STATES_PER_FRAME
+    return clip._replace(states=rng.random((count, 6)).astype(np.float16))
+
+
+def track(key: str, frames: int) -> PackedClip:
+    """A lip track: states and lip shapes, without pictures and mel."""
+    clip = with_states(noise_clip(key, frames, heard=False))
+    return clip._replace(jpegs=[], mesh=clip.mesh[:0], pose=clip.pose[:0])
 
 
 def with_masks(clip: PackedClip) -> PackedClip:
@@ -235,3 +252,30 @@ def test_bytes_that_are_not_a_jpeg_are_refused(data: bytes):
     with pytest.raises(DataError, match=r"a stored face of \d+ bytes is not a JPEG") as caught:
         decode_picture(data)
     assert "\n" not in str(caught.value)
+
+
+def test_states_and_lip_tracks_come_back(tmp_path: Path):
+    clips = [noise_clip("silent", 3, heard=False), with_states(noise_clip("a", 5)), track("b", 7), noise_clip("c", 4)]
+    (path,) = write_packs(clips, tmp_path, frame_px=64, features=FeatureSpec(hop_frames=3))
+    for read, written in zip(read_pack(path), clips, strict=True):
+        assert_same(read, written)
+        assert read.num_frames == written.num_frames
+    assert pack_features(path) == FeatureSpec(hop_frames=3)
+
+
+def test_a_pack_without_features_says_so(tmp_path: Path):
+    (path,) = write_packs([noise_clip("a", 5)], tmp_path, frame_px=64)
+    assert pack_features(path) is None
+
+
+def test_pieces_of_a_clip_keep_the_states_around_their_frames(tmp_path: Path):
+    clip = with_states(noise_clip("long", 40))
+    paths = write_packs([clip], tmp_path, frame_px=64, limit_bytes=60_000, features=FeatureSpec())
+    pieces = [piece for path in paths for piece in read_pack(path)]
+    assert len(pieces) > 1
+    first = 0
+    for piece in pieces:
+        count = (piece.num_frames + 2 * packs.STATE_MARGIN_FRAMES) * STATES_PER_FRAME
+        np.testing.assert_array_equal(piece.states, clip.states[first * STATES_PER_FRAME :][:count])
+        first += piece.num_frames
+    assert first == 40

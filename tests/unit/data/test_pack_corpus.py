@@ -56,7 +56,7 @@ def test_a_batch_has_the_documented_shapes_and_ranges(corpus: PackCorpus):
     batch = corpus.batch(step(0), 5, 3)
     assert batch.identity.shape == (5, 3, 64, 64)
     assert batch.target.shape == (15, 3, 64, 64)
-    assert batch.mel.shape == (15, 1, 80, 20)
+    assert batch.speech.shape == (15, 1, 80, 20)
     assert (batch.lips.shape, batch.pose.shape, batch.heard.shape) == ((15, 80), (15, 12), (15,))
     assert (batch.speaker.shape, batch.truth.shape) == ((5,), (15,))
     assert batch.speaker.dtype == torch.int64
@@ -102,7 +102,7 @@ def test_joined_targets_follow_each_other():
     assert torch.equal(frames[:, :, 1], frames[:, :, 0] + 1)
     assert int(frames.max()) == 5
     assert len(set(frames[:, :, 0].flatten().tolist())) > 2
-    assert batch.mel.shape[0] == batch.heard.shape[0] == batch.truth.shape[0] == 32
+    assert batch.speech.shape[0] == batch.heard.shape[0] == batch.truth.shape[0] == 32
 
 
 def test_joined_targets_of_a_short_clip_repeat_its_last():
@@ -143,8 +143,8 @@ def test_silent_clips_have_zero_windows_and_are_marked():
     bright = batch.target.mean(dim=(1, 2, 3)) > 0
     assert torch.equal(batch.heard, (~bright).float())
     assert 0 < batch.heard.mean() < 1
-    assert float(batch.mel[bright].abs().max()) == 0
-    assert float(batch.mel[~bright].min()) == 0.5
+    assert float(batch.speech[bright].abs().max()) == 0
+    assert float(batch.speech[~bright].min()) == 0.5
 
 
 def test_speakers_are_numbered_in_the_order_of_their_names():

@@ -161,7 +161,7 @@ def test_a_network_for_other_features_is_refused(folder: Path, tmp_path: Path, f
 
 def test_a_spec_whose_window_is_too_short_is_refused():
     with pytest.raises(ValueError, match="window_frames must be at least"):
-        FeatureSpec(window_frames=7)
+        FeatureSpec(window_frames=4)
     with pytest.raises(ValueError, match="must be at least 1"):
         FeatureSpec(hop_frames=0)
 
@@ -210,5 +210,5 @@ def test_more_blocks_than_the_model_has_are_refused(capsys: pytest.CaptureFixtur
         main(["--model", "tiny.en", "--blocks", "5"])
     assert "--blocks must be 1 to 4 for tiny.en" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        main(["--window-frames", "7"])
+        main(["--window-frames", "4"])
     assert "window_frames must be at least" in capsys.readouterr().err

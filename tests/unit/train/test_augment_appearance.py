@@ -58,7 +58,7 @@ def clips(count: int) -> Batch:
         target_mesh=flat,
         lips=torch.from_numpy(lips_shape(meshes)),
         pose=torch.from_numpy(pose_code(meshes, SIDE)),
-        mel=torch.rand(count * MOMENTS, 1, 80, 20, generator=seeded(1)),
+        speech=torch.rand(count * MOMENTS, 1, 80, 20, generator=seeded(1)),
         heard=torch.ones(count * MOMENTS),
         speaker=torch.arange(count),
         truth=torch.ones(count * MOMENTS),
@@ -123,7 +123,7 @@ def test_width_changes_lips_and_landmarks_equally(monkeypatch: pytest.MonkeyPatc
 def test_speech_and_labels_stay():
     before = clips(3)
     after = augment_appearance(before, seeded(5))
-    for name in ("mel", "heard", "speaker", "truth"):
+    for name in ("speech", "heard", "speaker", "truth"):
         assert getattr(after, name) is getattr(before, name)
 
 

@@ -140,7 +140,7 @@ def test_a_start_is_a_run_a_checkpoint_or_a_bundle(parts: Parts, tiny_spec: Talk
     place = parts.save(tmp_path, 20)
     for start in (tmp_path, place, place / "average.safetensors"):
         other = Parts(tiny_spec, seed=1)
-        load_start(start, other.modules)
+        load_start(start, other.modules, tiny_spec)
         for name, value in tensors_of(other.model).items():
             assert torch.equal(torch.from_numpy(value), parts.average[name]), name
         assert torch.equal(other.heads.lips.weight, parts.heads.lips.weight) == start.is_dir()
@@ -148,14 +148,14 @@ def test_a_start_is_a_run_a_checkpoint_or_a_bundle(parts: Parts, tiny_spec: Talk
 
 def test_a_start_without_weights_is_one_line(parts: Parts, tmp_path: Path):
     with pytest.raises(WeightsError, match="no weights and no complete checkpoint in .*; give a run, a checkpoint"):
-        load_start(tmp_path / "none", parts.modules)
+        load_start(tmp_path / "none", parts.modules, parts.spec)
 
 
 def test_a_start_of_another_size_is_one_line(parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
     large = build_model(TalkerSpec())
     with pytest.raises(WeightsError, match=r"average\.safetensors") as caught:
-        load_start(place, nn.ModuleDict({"model": large}))
+        load_start(place, nn.ModuleDict({"model": large}), TalkerSpec())
     assert "\n" not in str(caught.value)
 
 

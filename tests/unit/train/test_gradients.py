@@ -153,11 +153,11 @@ def test_the_frames_of_a_moment_are_contrasted_as_one_vector(make_stage):
     """Untrained codes cost the logarithm of the number of moments, however many frames are joined."""
     stage = make_stage(stage="sync", clips=3, moments=4, joined_frames=3)
     inputs = stage.batch(1)
-    assert inputs.augmented.shape[0] == inputs.batch.mel.shape[0] == 36
+    assert inputs.augmented.shape[0] == inputs.batch.speech.shape[0] == 36
     with torch.no_grad():
         _, terms = stage.loss(inputs, 1, Scratch())
         motion, speech = (stage.modules.get_submodule(f"model.{name}") for name in ("motion", "speech"))
-        codes = [motion(inputs.augmented).content, speech(inputs.batch.mel)]
+        codes = [motion(inputs.augmented).content, speech(inputs.batch.speech)]
     rows = [torch.stack([code[0::3], code[1::3], code[2::3]], dim=1).flatten(1) for code in codes]
     scale = stage.modules.get_submodule("heads").scale
     torch.testing.assert_close(terms["across"], contrast_across(rows[0], rows[1], scale)[0])

@@ -33,7 +33,7 @@ def test_audio_augmentation_changes_mel_windows_only(corpus: PackCorpus):
     plain, changed = draw(corpus), draw(corpus, augment_audio=True)
     pairs = zip(plain.batch._fields, plain.batch, changed.batch, strict=True)
     different = [name for name, before, after in pairs if not torch.equal(before, after)]
-    assert different == ["mel"]
+    assert different == ["speech"]
     assert torch.equal(plain.augmented, changed.augmented)
     assert torch.equal(plain.uniform, changed.uniform)
 
@@ -41,7 +41,7 @@ def test_audio_augmentation_changes_mel_windows_only(corpus: PackCorpus):
 def test_appearance_augmentation_keeps_speech_and_the_other_draws(corpus: PackCorpus):
     plain, changed = draw(corpus), draw(corpus, augment_appearance=True)
     assert not torch.equal(plain.batch.target, changed.batch.target)
-    assert torch.equal(plain.batch.mel, changed.batch.mel)
+    assert torch.equal(plain.batch.speech, changed.batch.speech)
     assert torch.equal(plain.uniform, changed.uniform)
 
 

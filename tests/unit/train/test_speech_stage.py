@@ -1,0 +1,148 @@
+"""Stage `speech` learns lip shapes from states, of lip tracks and faces, and leaves the other networks as they are."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.drawn import drawn_clip
+from pcavs.data.corpus import Hearing
+from pcavs.data.pack import find_packs
+from pcavs.data.pack_corpus import PackCorpus
+from pcavs.errors import DataError, InputError
+from pcavs.models.build import build_model
+from pcavs.models.state import tensors_of
+from pcavs.spec import STATES_PER_FRAME, TINY_FLOW, FeatureSpec, TalkerSpec
+from pcavs.train import run
+from pcavs.train.options import TrainOptions, verify
+from pcavs.train.speech import STRETCH_FRAMES, SpeechStage
+from pcavs.train.stage import TrainingHeads
+from pcavs.train.validate_lips import opening, validate_lips
+from pcavs.weights.bundle import load_bundle
+
+FLOW = dataclasses.replace(TINY_FLOW, features=FeatureSpec())
+FRAMES = 48
+
+
+def track_of(key: str, **facts: str):
+    clip = drawn_clip(key, frames=FRAMES, **facts)
+    return clip._replace(jpegs=[], mesh=clip.mesh[:0], pose=clip.pose[:0], mel=None)
+
+
+def corpus_of(*clips) -> PackCorpus:
+    return PackCorpus(clips, 64, None, Hearing(FLOW.past_states, FLOW.future_states))
+
+
+@pytest.fixture(scope="module")
+def corpus() -> PackCorpus:
+    tracks = [track_of(f"track-{number}", source="tracks") for number in range(3)]
+    return corpus_of(*(drawn_clip(f"face-{number}", frames=FRAMES) for number in range(3)), *tracks)
+
+
+def options_of(folder: Path, **changes) -> TrainOptions:
+    settings = {"stage": "speech", "features": "whisper", "size": "tiny", "clips": 4, "moments": 2, "lr": 3e-3}
+    return TrainOptions(run=folder, precision="32-true", **({"packs": (folder,)} | settings | changes))
+
+
+def stage_of(corpus: PackCorpus, folder: Path):
+    torch.manual_seed(0)
+    model = build_model(TalkerSpec(flow=FLOW))
+    heads = TrainingHeads(TalkerSpec(flow=FLOW), 80)
+    return model, heads, SpeechStage(model, heads, corpus, options_of(folder))
+
+
+def test_stretches_hold_the_states_and_lips_of_the_same_frames(corpus: PackCorpus):
+    drawn = corpus.stretches(np.random.default_rng(1), 8, 20, 2)
+    assert drawn.states.shape == (8, FLOW.past_states + 2 * 19 + 1 + FLOW.future_states, FLOW.features.dim)
+    middle = drawn.states[:, FLOW.past_states :: STATES_PER_FRAME, 1][:, :20].numpy()
+    for states, lips in zip(middle, drawn.lips.numpy(), strict=True):
+        assert np.corrcoef(states, opening(lips))[0, 1] > 0.9
+
+
+def test_faces_are_those_of_the_named_frames(corpus: PackCorpus):
+    drawn = corpus.stretches(np.random.default_rng(2), 8, 20, 2)
+    clips = [corpus.clips[number] for number in drawn.clip.tolist()]
+    assert len(drawn.target) == 2 * sum(bool(clip.jpegs) for clip in clips)
+    assert {row for row, clip in enumerate(clips) if clip.jpegs} == set(drawn.target_clip.tolist())
+
+
+def test_a_stretch_longer_than_its_clip_repeats_the_last_frame(corpus: PackCorpus):
+    drawn = corpus.stretches(np.random.default_rng(3), 2, STRETCH_FRAMES, 1)
+    assert torch.equal(drawn.lips[:, FRAMES - 1 : -1], drawn.lips[:, FRAMES:])
+
+
+def test_other_stages_draw_no_lip_tracks(corpus: PackCorpus):
+    batch = corpus.batch(np.random.default_rng(4), 12, 2)
+    assert {corpus.speakers[index] for index in batch.speaker.tolist()} <= {f"face-{n}" for n in range(3)}
+
+
+def test_only_the_speech_encoder_and_the_heads_learn(corpus: PackCorpus, tmp_path: Path):
+    model, heads, stage = stage_of(corpus, tmp_path)
+    before = {name: value.copy() for name, value in tensors_of(model).items()}
+    optimizer = torch.optim.AdamW(stage.learners["model"].modules.parameters(), 3e-3)
+    losses = []
+    for step in range(1, 161):
+        loss, terms = stage.loss(stage.batch(step), step, {})
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(float(terms["lips_heard"].detach()))
+    assert {"lips_heard", "lips_speed", "lips_seen", "cross_modal", "across"} <= set(terms)
+    changed = {name for name, value in tensors_of(model).items() if not np.array_equal(value, before[name])}
+    assert changed
+    assert all(name.startswith("speech.") for name in changed)
+    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
+    model.eval()
+    scores = validate_lips(model, heads, corpus)
+    assert scores["opening_heard"] > 0.8 > scores["opening_shifted"] + 0.2
+
+
+def test_a_talker_that_hears_mel_is_refused(corpus: PackCorpus, tmp_path: Path):
+    model = build_model(TalkerSpec(flow=TINY_FLOW))
+    with pytest.raises(InputError, match="add --features whisper"):
+        SpeechStage(model, TrainingHeads(TalkerSpec(), 80), corpus, options_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"kind": "paper"}, "a paper talker hears mel windows"),
+        ({"packs": (), "shards": (Path("shards"),)}, "give packs instead of shards"),
+        ({"augment_audio": True}, "augment-audio changes mel windows"),
+    ],
+)
+def test_settings_that_do_not_fit_speech_features_are_refused(changes: dict, message: str, tmp_path: Path):
+    with pytest.raises(InputError, match=message):
+        verify(dataclasses.replace(options_of(tmp_path), **changes))
+
+
+def test_a_corpus_that_hears_mel_has_no_stretches():
+    corpus = PackCorpus([drawn_clip("a")], 64)
+    with pytest.raises(DataError, match="speech features"):
+        corpus.stretches(np.random.default_rng(0), 1, 4, 1)
+
+
+def test_packs_of_other_features_are_refused(drawn_packs: Path):
+    other = dataclasses.replace(FLOW, features=FeatureSpec(blocks=3))
+    with pytest.raises(DataError, match="other speech features"):
+        PackCorpus.load(find_packs([drawn_packs]), "train", None, other)
+
+
+def test_a_run_of_the_stage_starts_from_a_talker_that_hears_mel(drawn_packs: Path, tmp_path: Path):
+    """Its speech encoder starts anew, the rest is taken over; then the `generator` stage goes on with all of it."""
+    mel = TrainOptions(
+        run=tmp_path / "mel", packs=(drawn_packs,), size="tiny", steps=1, warmup_steps=0, decay_steps=0, clips=2
+    )
+    run.run(mel)
+    speech = options_of(tmp_path / "speech", packs=(drawn_packs,), start=mel.run, steps=2, warmup_steps=0)
+    run.run(dataclasses.replace(speech, decay_steps=0))
+    before, after = (load_bundle(folder / "latest.safetensors") for folder in (mel.run, speech.run))
+    assert after.spec.flow.features == FeatureSpec()
+    for name, value in before.tensors.items():
+        if not name.startswith("speech."):
+            np.testing.assert_array_equal(after.tensors[name], value, err_msg=name)
+    rest = dataclasses.replace(speech, run=tmp_path / "rest", stage="generator", start=speech.run, steps=1)
+    path = run.run(dataclasses.replace(rest, decay_steps=0))
+    assert load_bundle(path / "average.safetensors").spec == after.spec
