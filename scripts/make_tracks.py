@@ -2,6 +2,7 @@
 
     python scripts/make_tracks.py speak --voices voices.csv --split train --count 500 --out SAID/train
     python scripts/make_tracks.py write --maps lip_maps.npz --said SAID/train --split train --hours 3 --out TRACKS/train
+    python scripts/make_tracks.py pack --tracks TRACKS/train --split train --out PACKS/train
 
 `speak` keeps utterances of the table's voices (recordings, Piper, Kokoro), which take about as long as the speech.
 `write` cuts clips of 4 to 8 s from them at several speeds, and from eSpeak NG's speech, which it makes on the way. Both
@@ -15,11 +16,13 @@ from typing import Final
 
 import numpy as np
 
-from pcavs.spec import FRAME_RATE
+from pcavs.data.pack import write_packs
+from pcavs.runtime.features import SpeechFeatures
+from pcavs.spec import FRAME_RATE, FeatureSpec, FlowSpec
 from pcavs.synth import lip_maps
 from pcavs.synth.script import compose_script
 from pcavs.synth.speech import change_speed
-from pcavs.synth.tracks import draw_track, load_speech, save_speech, write_tracks
+from pcavs.synth.tracks import draw_track, load_speech, packed, read_tracks, save_speech, write_tracks
 from pcavs.synth.voices import ClipSpeech, espeak_speech, read_voices, table_speech
 
 CLIPS_A_FILE: Final = 50
@@ -46,7 +49,9 @@ def main() -> None:
     write.add_argument("--said", type=Path, help="folder of kept utterances; without it eSpeak NG says everything")
     write.add_argument("--said-share", type=float, default=0.6, help="share of the clips that are cut from them")
     write.add_argument("--hours", type=float, required=True)
-    for command in (speak, write):
+    pack = commands.add_parser("pack", help="turn tracks into packs with speech features, which pcavs train reads")
+    pack.add_argument("--tracks", type=Path, required=True, help="folder of files that `write` made")
+    for command in (speak, write, pack):
         command.add_argument("--split", choices=("train", "val"), required=True)
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--out", type=Path, required=True)
@@ -54,6 +59,8 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     if arguments.command == "speak":
         keep_speech(arguments)
+    elif arguments.command == "pack":
+        pack_tracks(arguments)
     else:
         write_files(arguments)
 
@@ -91,6 +98,18 @@ def write_files(arguments: argparse.Namespace) -> None:
             write_tracks(tracks, path)
         written_s, number = written_s + float(seconds.sum()), number + 1
         print(f"{path.name}: {written_s / 3600:.2f} hours", flush=True)
+
+
+def pack_tracks(arguments: argparse.Namespace) -> None:
+    """Writes packs of all tracks in a folder; a minute of speech takes about 4 s of one core."""
+    features = SpeechFeatures(FeatureSpec(), threads=1)
+    clips = (
+        packed(track, f"{path.stem}-{number:02d}", arguments.split, features)
+        for path in sorted(arguments.tracks.glob("*[0-9].npz"))
+        for number, track in enumerate(read_tracks(path))
+    )
+    for path in write_packs(clips, arguments.out, frame_px=FlowSpec().frame_px, features=features.spec):
+        print(path.name, flush=True)
 
 
 def at_another_speed(speech: ClipSpeech, random: np.random.Generator) -> ClipSpeech:

@@ -29,8 +29,8 @@ PUBLIC = {
     "pcavs.errors": ["PcavsError", "InputError", "FaceError", "OutputError", "WeightsError", "DataError"],
 }
 HELP_CPU_S = 1.0
-"""Limit of the processor time of `--help`, which needs 0.2 to 0.7 s by processor; OpenVINO alone would add as much, torch
-more."""
+"""Limit of the processor time of `--help`, which needs 0.2 to 0.7 s by processor; importing OpenVINO would add as much,
+torch more."""
 
 
 def record_of(command: str) -> Any:

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from jaxtyping import Float16, UInt8
+from jaxtyping import UInt8
 
-from pcavs.data.pack import STATE_MARGIN_FRAMES, PackedClip, encode_picture, write_packs
+from pcavs.data.pack import PackedClip, encode_picture, write_packs
 from pcavs.data.shard import AlignedClip, read_shard
+from pcavs.data.states import clip_states
 from pcavs.errors import DataError
 from pcavs.face.align import Square
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.mel import padded_mel
-from pcavs.media.speech import ArrayWindows
 from pcavs.prepare.options import PackOptions
 from pcavs.runtime.features import SpeechFeatures
-from pcavs.spec import STATES_PER_FRAME, FeatureSpec, MelSpec
-from pcavs.types import Waveform
+from pcavs.spec import FeatureSpec, MelSpec
 
 
 def run(options: PackOptions) -> list[Path]:
@@ -44,17 +43,6 @@ def find_shards(path: Path) -> list[Path]:
     if not found:
         raise DataError(f"no shards in {path}; `pcavs prepare` makes them")
     return found
-
-
-def clip_states(features: SpeechFeatures, waveform: Waveform, num_frames: int) -> Float16[np.ndarray, "states dim"]:
-    """Computes the states that a pack stores for a clip, `STATE_MARGIN_FRAMES` before and after it included."""
-    first, stop = -STATE_MARGIN_FRAMES, num_frames + STATE_MARGIN_FRAMES
-    hop = features.spec.hop_frames
-    groups = range(first // hop, (stop - 1) // hop + 1)
-    reader = ArrayWindows(waveform, features.spec)
-    states = np.concatenate([each.astype(np.float16) for each in features.groups(reader.windows(groups))])
-    skipped = (first - groups.start * hop) * STATES_PER_FRAME
-    return states[skipped : skipped + (stop - first) * STATES_PER_FRAME]
 
 
 def _packed_clips(shards: list[Path], options: PackOptions, features: SpeechFeatures | None) -> Iterator[PackedClip]:

@@ -13,12 +13,19 @@ from typing import Any, Final
 import numpy as np
 from jaxtyping import Float32
 
+from pcavs.data.pack import PackedClip
+from pcavs.data.states import clip_states
 from pcavs.errors import InputError
+from pcavs.runtime.base import Features
+from pcavs.spec import MESH_POINTS, POSE_DIM
 from pcavs.synth.lip_maps import LipMaps, script_morphs
 from pcavs.synth.script import ClipScript
 from pcavs.synth.speech import Phoneme, Utterance
 from pcavs.synth.voices import ClipSpeech
 from pcavs.types import Waveform
+
+SOURCE: Final = "tracks"
+"""Source of the clips in packs."""
 
 _FULL_SCALE: Final = 32767
 
@@ -63,6 +70,29 @@ def draw_track(script: ClipScript, maps: LipMaps, held_out: bool, random: np.ran
         "phonemes": [[p.ipa, round(p.start_s, 4), round(p.end_s, 4)] for p in script.phonemes],
     }
     return Track(waveform=script.waveform, lips=first * (1 - share) + second * share, facts=facts)
+
+
+def packed(track: Track, key: str, split: str, features: Features) -> PackedClip:
+    """Makes a clip of a pack: the states of the speech, and the lip shapes.
+
+    Args:
+        track: The clip.
+        key: Its name, unique within a set.
+        split: Split of the pack's clip.
+        features: Computes the states.
+    """
+    return PackedClip(
+        key=key,
+        speaker=f"{track.facts['kind']} {track.facts['voice']} {track.facts['language']}",
+        source=SOURCE,
+        split=split,
+        jpegs=[],
+        mesh=np.zeros((0, MESH_POINTS, 3), np.float16),
+        lips=track.lips.astype(np.float16),
+        pose=np.zeros((0, POSE_DIM), np.float32),
+        mel=None,
+        states=clip_states(features, track.waveform, len(track.lips)),
+    )
 
 
 def write_tracks(tracks: Sequence[Track], path: Path) -> None:
