@@ -59,7 +59,7 @@ class ControlTrack:
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
         """
         self._runtime, self._timing = runtime, timing
-        self._silence: Float32[np.ndarray, "1 content"] | None = None
+        self._silence: Content | None = None
         self.speech, self.poses = speech, poses
         self.articulation, self.pauses, self.eyelids = articulation, pauses, eyelids
 
@@ -71,6 +71,13 @@ class ControlTrack:
                 pose = self.poses[self._timing.pose_index(t, len(self.poses))]
                 yield Controls(content, pose, 0.0 if self.eyelids is None else float(self.eyelids[t]))
 
+    def silence(self) -> Content:
+        """Returns the content of silence."""
+        silence = self._silence
+        if silence is None:
+            silence = self._silence = np.asarray(self._runtime.encode_speech(self.speech.silence()).mean(axis=0))
+        return silence
+
     def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
         """Encodes the speech of some frames, and scales the distance of their content from that of silence.
 
@@ -79,8 +86,6 @@ class ControlTrack:
         speech = self._runtime.encode_speech(self.speech.windows(frames))
         if self.pauses is None and self.articulation == 1:
             return speech
-        if self._silence is None:
-            self._silence = self._runtime.encode_speech(self.speech.silence()).mean(axis=0, keepdims=True)
         pauses = np.zeros(len(frames), np.float32) if self.pauses is None else self.pauses[list(frames)]
         share_of_silence = 1 - np.float32(self.articulation) * (1 - pauses)
-        return speech + share_of_silence[:, None] * (self._silence - speech)
+        return speech + share_of_silence[:, None] * (self.silence() - speech)

@@ -13,7 +13,7 @@ from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
-from pcavs.animate.renderer import Renderer, make_renderer
+from pcavs.animate.renderer import Renderer, make_renderer, turns_by_depth
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
 from pcavs.head.background import Segmenter
@@ -152,7 +152,14 @@ class Film:
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""
-        return make_renderer(self.runtime, self.identity, self.look.turn, wide=wide, segmenter=self.segmenter)
+        return make_renderer(
+            self.runtime,
+            self.identity,
+            self.look.turn,
+            wide=wide,
+            segmenter=self.segmenter,
+            silence=self.controls.silence() if turns_by_depth(self.runtime, self.look.turn) else None,
+        )
 
     def _head_paster(self, renderer: Renderer) -> HeadPaster:
         source = self.identity.source_crop

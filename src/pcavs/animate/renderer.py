@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from pcavs.animate.controls import Controls
+from pcavs.animate.controls import Content, Controls
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.face.align import crop_picture
@@ -21,7 +21,8 @@ from pcavs.head.grid import MARGIN, Places, margin_px, photo_px_maps, px_per_cel
 from pcavs.head.occlusion import inpaint_folds
 from pcavs.head.padding import blur_padding, photograph_mask
 from pcavs.head.warp import DepthHead
-from pcavs.mouth.motion import MouthMotion
+from pcavs.mouth.closure import LipClosure
+from pcavs.mouth.motion import Displacement, MouthMotion
 from pcavs.mouth.render import Mouth, PaddedPhoto, SpeechFrame
 from pcavs.runtime.base import FaceArrays, FieldArrays, Rendered, Runtime
 from pcavs.types import Picture
@@ -48,7 +49,13 @@ def turns_by_depth(runtime: Runtime, turn: Turn) -> bool:
 
 
 def make_renderer(
-    runtime: Runtime, identity: Identity, turn: Turn, *, wide: bool = False, segmenter: Segmenter | None = None
+    runtime: Runtime,
+    identity: Identity,
+    turn: Turn,
+    *,
+    wide: bool = False,
+    segmenter: Segmenter | None = None,
+    silence: Content | None = None,
 ) -> Renderer:
     """Chooses the renderer of a film.
 
@@ -59,9 +66,10 @@ def make_renderer(
         wide: Frames include a margin around the crop, if the renderer can.
         segmenter: Segments the person, so that the background holds still; None lets the background near the head move
             with it.
+        silence: Content of silence, for which lips meet; without it, open smiles hardly close in speech.
     """
     if turns_by_depth(runtime, turn):
-        return DepthRenderer(runtime, identity, wide=wide, segmenter=segmenter)
+        return DepthRenderer(runtime, identity, wide=wide, segmenter=segmenter, silence=silence)
     return NetworkRenderer(runtime, identity)
 
 
@@ -142,7 +150,15 @@ class DepthRenderer:
     the photograph is sampled, so it is resampled once.
     """
 
-    def __init__(self, runtime: Runtime, identity: Identity, *, wide: bool, segmenter: Segmenter | None) -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        identity: Identity,
+        *,
+        wide: bool,
+        segmenter: Segmenter | None,
+        silence: Content | None = None,
+    ) -> None:
         """Prepares the head and the background behind it; takes half a second."""
         self._runtime, self._codes = runtime, identity.codes
         self._side_px = identity.picture.shape[0]
@@ -157,17 +173,27 @@ class DepthRenderer:
         assert isinstance(at_rest, FieldArrays)
         self._mouth_motion = MouthMotion(identity.mesh, self._side_px, at_rest)
         self._mouth = Mouth(identity.mesh, identity.picture)
+        at_silence = self._displacement_of(silence) if self._mouth.lips.open_at_rest > 0 else None
+        self._closure = LipClosure(identity.mesh, self._side_px, self._mouth.lips, at_silence)
 
     def frame(self, controls: Controls) -> Picture:
         """Renders one frame; `controls.pose` is a row of a head track."""
         fields = self._runtime.render(self._codes, controls.content, self._codes.pose)
         assert isinstance(fields, FieldArrays)
         places = self._head.sources(controls.pose, self._margin)
-        displacement = self._mouth_motion.displacement(fields)
+        displacement, closing = self._closure.close(self._mouth_motion.displacement(fields))
         photo = self._eyelids.close(controls.eyelids)
         frame = self._warped(photo, places + sampled(displacement, places))
         frame = inpaint_folds(frame, places, self._head.outside_face(places))
-        return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places))
+        return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places, closing))
+
+    def _displacement_of(self, content: Content | None) -> Displacement | None:
+        """Returns the displacement that a content causes; None without one."""
+        if content is None:
+            return None
+        fields = self._runtime.render(self._codes, content, self._codes.pose)
+        assert isinstance(fields, FieldArrays)
+        return self._mouth_motion.displacement(fields)
 
     def _warped(self, photo: PaddedPhoto, places: Places) -> Picture:
         """Warps the photograph to one frame, and holds its background still if it was found."""

@@ -65,6 +65,13 @@ class SplitDisplacement(NamedTuple):
     lower: Float32[np.ndarray, "rows columns 2"]
 
 
+class LipMotion(NamedTuple):
+    """How the lips are displaced, in each column of the box, in cells."""
+
+    upper: Float[np.ndarray, "columns 2"]
+    lower: Float[np.ndarray, "columns 2"]
+
+
 class Lips:
     """The inner edges of a photograph's lips, along which they part."""
 
@@ -85,26 +92,43 @@ class Lips:
         last[1] += round(float(np.ptp(outer[:, 0])) / 2)  # room for a wide open jaw: half the mouth's width
         (x0, y0), (x1, y1) = first.clip(0, CELLS - 2), last.clip(2, CELLS)
         self.box = (slice(y0, y1), slice(x0, x1))
-        """Rows and columns of the crop in which displacements are split."""
-        self._rows, self._columns = np.arange(y0, y1, dtype=np.float64), np.arange(x0, x1, dtype=np.float64)
+        """Rows and columns of the crop in which displacements are split; `columns` are those of it."""
+        self._rows, self.columns = np.arange(y0, y1, dtype=np.float64), np.arange(x0, x1, dtype=np.float64)
         self.top, self.bottom = self._inner_edges(inner)
         """Rows of the upper and the lower lip's inner edge, for each column of the box."""
-        outer_top, outer_bottom = (_line(half, self._columns) for half in _halves(outer))
-        self._upper_anchor = self.top - (_ANCHOR_SHARE * (self.top - outer_top)).clip(_MIN_UPPER_ANCHOR_CELLS)
-        self._lower_anchor = self.bottom + (_ANCHOR_SHARE * (outer_bottom - self.bottom)).clip(_MIN_LOWER_ANCHOR_CELLS)
+        self.outer_top, self.outer_bottom = (_line(half, self.columns) for half in _halves(outer))
+        """Rows of the outer edges, likewise."""
+        self._upper_anchor = self.top - (_ANCHOR_SHARE * (self.top - self.outer_top)).clip(_MIN_UPPER_ANCHOR_CELLS)
+        self._lower_anchor = self.bottom + (_ANCHOR_SHARE * (self.outer_bottom - self.bottom)).clip(
+            _MIN_LOWER_ANCHOR_CELLS
+        )
         left, right = inner[[_LEFT_CORNER, _RIGHT_CORNER], 0]
-        from_corner = (np.minimum(self._columns - left, right - self._columns) / _TAPER_CELLS).clip(0, 1)
+        from_corner = (np.minimum(self.columns - left, right - self.columns) / _TAPER_CELLS).clip(0, 1)
         self._taper = from_corner * (2 - from_corner)
 
     def _inner_edges(self, inner: Float[np.ndarray, "20 2"]) -> tuple[Line, Line]:
         """Returns the rows of both inner edges; in a closed mouth they are one line."""
-        top, bottom = (_line(half, self._columns) for half in _halves(inner))
+        top, bottom = (_line(half, self.columns) for half in _halves(inner))
         middle, half = (top + bottom) / 2, (bottom - top).clip(0) / 2 * self.open_at_rest
         half += np.minimum(half, _LANDMARK_INSET_CELLS * self.open_at_rest)
         return middle - half, middle + half
 
     def split(self, displacement: Displacement) -> SplitDisplacement:
         """Extrapolates the displacement of each lip over the opening."""
+        part, top, bottom, (upper_lip, lower_lip) = self._read(displacement)
+        rows = np.arange(len(part))[:, None]
+        beneath_top = ((rows - top) / _BLEND_CELLS).clip(0, 1)
+        above_bottom = ((bottom - rows) / _BLEND_CELLS).clip(0, 1)
+        upper = part + (self._taper * beneath_top)[..., None] * (upper_lip - part)
+        lower = part + (self._taper * above_bottom)[..., None] * (lower_lip - part)
+        return SplitDisplacement(upper.astype(np.float32), lower.astype(np.float32))
+
+    def motion(self, displacement: Displacement) -> LipMotion:
+        """Reads the displacement of each lip."""
+        return self._read(displacement)[-1]
+
+    def _read(self, displacement: Displacement) -> tuple[np.ndarray, Line, Line, LipMotion]:
+        """Returns the displacement over the box, the rows of it where each lip's is read, and what is read there."""
         part = displacement[self.box].astype(np.float64)
         source_rows = self._rows[:, None] + part[..., 1]
         # In each column, the row before each anchor is passed; the middle row if an anchor is outside the box.
@@ -115,12 +139,7 @@ class Lips:
         below = below.clip(0, len(part) - 2)
         top, upper_lip = self._at_anchor(part, source_rows, above, self._upper_anchor)
         bottom, lower_lip = self._at_anchor(part, source_rows, below, self._lower_anchor)
-        rows = np.arange(len(part))[:, None]
-        beneath_top = ((rows - top) / _BLEND_CELLS).clip(0, 1)
-        above_bottom = ((bottom - rows) / _BLEND_CELLS).clip(0, 1)
-        upper = part + (self._taper * beneath_top)[..., None] * (upper_lip - part)
-        lower = part + (self._taper * above_bottom)[..., None] * (lower_lip - part)
-        return SplitDisplacement(upper.astype(np.float32), lower.astype(np.float32))
+        return part, top, bottom, LipMotion(upper_lip, lower_lip)
 
     def _at_anchor(
         self, part: np.ndarray, source_rows: np.ndarray, row: np.ndarray, anchor: Line
@@ -158,17 +177,17 @@ class Lips:
 
     def above_upper_edge(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
         """Computes how far places of the photograph lie above the upper lip's inner edge, in cells; below 0 beneath."""
-        edge = np.interp(places[..., 0] - MARGIN, self._columns, self.top)
+        edge = np.interp(places[..., 0] - MARGIN, self.columns, self.top)
         return (edge - (places[..., 1] - MARGIN)).astype(np.float32)
 
     def below_lower_edge(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
         """Computes how far places of the photograph lie below the lower lip's inner edge, in cells; below 0 above."""
-        edge = np.interp(places[..., 0] - MARGIN, self._columns, self.bottom)
+        edge = np.interp(places[..., 0] - MARGIN, self.columns, self.bottom)
         return (places[..., 1] - MARGIN - edge).astype(np.float32)
 
     def edges(self, column: float) -> tuple[float, float]:
         """Returns the rows of the upper and the lower lip's inner edge in a column, in crop coordinates."""
-        return float(np.interp(column, self._columns, self.top)), float(np.interp(column, self._columns, self.bottom))
+        return float(np.interp(column, self.columns, self.top)), float(np.interp(column, self.columns, self.bottom))
 
 
 def _halves(outline: Float[np.ndarray, "20 2"]) -> tuple[np.ndarray, np.ndarray]:

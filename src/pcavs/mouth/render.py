@@ -27,6 +27,9 @@ _MIN_OPENING_CELLS: Final = 0.02
 _FADE_IN_CELLS: Final = 0.3
 """Further distance over which the parted mouth is faded in, so that it does not appear from one frame to the next.
 Tuned by hand; not measured."""
+_FULL_CLOSING: Final = 0.1
+"""Share of the gap closed from which the mouth is drawn even where the generator paints nothing. Tuned by hand; not
+measured."""
 _MIN_SPLIT_CELLS: Final = 1e-3
 """Difference between the displacements of the two lips above which a cell counts as split."""
 _SPLIT_DILATION: Final = np.ones((5, 5), np.uint8)
@@ -64,6 +67,8 @@ class SpeechFrame(NamedTuple):
     """Displacement that speech causes (`MouthMotion`)."""
     places: Places
     """The warp of the turned head, without speech."""
+    closing: float = 0.0
+    """Share of the gap between the lips that `mouth.closure` has closed; 0 where it did nothing."""
 
 
 class _LipPlaces(NamedTuple):
@@ -93,9 +98,10 @@ class Mouth:
         """
         self._side_px = picture.shape[0]
         self._px_per_cell = np.float32(px_per_cell(self._side_px))
-        self._lips = Lips(mesh, self._side_px)
+        self.lips = Lips(mesh, self._side_px)
+        """The photograph's lips."""
         self._palette = MouthPalette(mesh, picture)
-        self._interior = MouthInterior(mesh, self._side_px, self._palette, self._lips.edges)
+        self._interior = MouthInterior(mesh, self._side_px, self._palette, self.lips.edges)
 
     def composite(self, frame: Picture, photo: PaddedPhoto, speech: SpeechFrame) -> Picture:
         """Draws the parted mouth over a frame, in place, and returns it; a closed mouth changes nothing.
@@ -108,9 +114,9 @@ class Mouth:
         window, places = self._split_places(speech)
         if window is None or places is None:
             return frame
-        above, below = self._lips.above_upper_edge(places.upper), self._lips.below_lower_edge(places.lower)
+        above, below = self.lips.above_upper_edge(places.upper), self.lips.below_lower_edge(places.lower)
         opening_cells = 2 * float(np.minimum(-above, -below).max())
-        if opening_cells <= _MIN_OPENING_CELLS:
+        if opening_cells <= _MIN_OPENING_CELLS and speech.closing <= 0:
             return frame
         block = pixel_block(window, len(speech.places), frame.shape[0], self._side_px)
         edges = block.enlarge(above, below, self._opening_mask(speech.fields, places.head))
@@ -121,9 +127,7 @@ class Mouth:
         inner = extent(alpha > 0)
         if inner is not None:
             inner_block = block.crop(inner)
-            rest = inner_block.enlarge(
-                self._lips.above_upper_edge(places.head), self._lips.below_lower_edge(places.head)
-            )
+            rest = inner_block.enlarge(self.lips.above_upper_edge(places.head), self.lips.below_lower_edge(places.head))
             distances = np.concatenate([-edges[inner][..., :2], -rest], axis=-1)
             opening = Opening(
                 inner_block.enlarge(places.head), lip_places[inner][..., 2:], *np.moveaxis(distances, -1, 0)
@@ -132,19 +136,20 @@ class Mouth:
             interior = self._blend_own_teeth(self._interior.shade(opening, painted), photo, opening)
             mouth[inner] += alpha[inner][..., None] * (interior - mouth[inner])
         background = frame[block.rows, block.columns]
-        weight = edges[..., 2:].clip(0, min((opening_cells - _MIN_OPENING_CELLS) / _FADE_IN_CELLS, 1.0))
+        weight = edges[..., 2:].clip(0, min(max((opening_cells - _MIN_OPENING_CELLS) / _FADE_IN_CELLS, 0.0), 1.0))
+        weight = np.maximum(weight, np.float32(min(speech.closing / _FULL_CLOSING, 1.0)))
         blended = background + weight * (mouth - background)
         frame[block.rows, block.columns] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
     def _split_places(self, speech: SpeechFrame) -> tuple[Window | None, _LipPlaces | None]:
         """Finds the cells of the frame where the displacements of both lips differ, and the warp of each lip there."""
-        window = self._lips.near(speech.places)
+        window = self.lips.near(speech.places)
         if window is None:
             return None, None
         head = speech.places[window]
-        split = self._lips.split(speech.displacement)
-        upper, lower = (head + self._lips.sample(each, head) for each in split)
+        split = self.lips.split(speech.displacement)
+        upper, lower = (head + self.lips.sample(each, head) for each in split)
         differs = (np.abs(upper - lower).max(axis=-1) > _MIN_SPLIT_CELLS).astype(np.uint8)
         part = extent(cv2.dilate(differs, _SPLIT_DILATION) > 0)
         if part is None:
@@ -167,13 +172,13 @@ class Mouth:
         They move with the head and not with speech. Where the upper lip rises above its place in the photograph, the
         upper ends of the teeth are stretched up to it.
         """
-        if self._lips.open_at_rest <= 0:
+        if self.lips.open_at_rest <= 0:
             return interior
         lip_sunk = opening.above_lower - opening.above_rest_lower
         above_rim = opening.above_rest_lower - _LIP_RIM_CELLS * (lip_sunk / _LIP_SUNK_CELLS).clip(0, 1)
         height_px = (opening.below_rest_upper + above_rim) * self._px_per_cell
         fade = np.minimum(1 + above_rim * (self._px_per_cell / _EDGE_PX), height_px).clip(0, 1)
-        weight = self._lips.open_at_rest * fade
+        weight = self.lips.open_at_rest * fade
         risen = (opening.below_upper - opening.below_rest_upper).clip(0)
         shrink = _TEETH_STRETCH_CELLS / (_TEETH_STRETCH_CELLS + risen)
         stretch = opening.below_upper * shrink - opening.below_rest_upper

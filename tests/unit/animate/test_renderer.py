@@ -199,3 +199,21 @@ def test_lips_keep_their_red():
 def test_nearly_black_colours_are_reddish():
     red, green, _ = lit_face(200, (170, 100, 95))(np.array([[[30.0, 34, 34]]], np.float32))[0, 0]
     assert red > 1.15 * green
+
+
+def test_lips_that_are_apart_meet_over_the_teeth_in_silence():
+    teeth = (250, 250, 250)
+    identity = person()
+    picture = identity.picture.copy()
+    inner = np.rint(identity.mesh[list(INNER_LIPS), :2]).astype(np.int32)
+    outer = np.rint(identity.mesh[list(OUTER_LIPS), :2]).astype(np.int32)
+    cv2.fillPoly(picture, [outer], (170, 90, 95))
+    cv2.fillPoly(picture, [inner], teeth)
+    identity = identity._replace(picture=picture, source_crop=None)
+
+    def teeth_shown(silence):
+        renderer = make_renderer(Fields(), identity, "depth", silence=silence)
+        frame = renderer.frame(Controls(CONTENT, AHEAD))
+        return int((frame[inner[:, 1].min() - 4 : inner[:, 1].max() + 5].min(axis=-1) > 225).sum())
+
+    assert teeth_shown(CONTENT) < 0.1 * teeth_shown(None)
