@@ -39,6 +39,11 @@ _UPPER_TEETH_BELOW_CM: Final = 0.25
 _LOWER_TEETH_ABOVE_CM: Final = 0.14
 """How far the lower teeth reach above the lower lip. Chosen by eye: 0.4 cm fits the luma of real mouths better, and
 looks like dentures."""
+_SMILE_SHOWS_CM: Final = 0.12
+"""How much farther the lower teeth reach where the photograph shows teeth: a smile pulls the lower lip down. Chosen by
+eye."""
+_SMILE_WIDENS_CM: Final = 0.5
+"""How much wider half of tongue and lower teeth is visible there. Chosen by eye."""
 _TEETH_SCALE: Final = 0.92
 """Size of the teeth relative to the drawing, which is a little large. Chosen by eye."""
 _MIDLINE: Final = (0, 13, 14, 17)
@@ -72,6 +77,8 @@ _PAINTED_LIGHT_LIMITS: Final = (0.7, 1.1)
 """Smallest and largest such factor. Tuned by hand; not measured."""
 _LOWER_TEETH_LIGHT: Final = 0.7
 """Share of the light that reaches the lower teeth. Chosen by eye."""
+_SMILE_LIGHT: Final = 0.25
+"""Share that is added to it where the photograph shows teeth. Chosen by eye, beside the upper teeth that it shows."""
 _LIP_SHADOW: Final = 0.6
 """Share of the light that reaches the upper teeth right under the upper lip. Chosen by eye."""
 _LIP_SHADOW_CM: Final = 0.3
@@ -122,7 +129,9 @@ class Opening(NamedTuple):
 class MouthInterior:
     """The interior of one photograph's mouth."""
 
-    def __init__(self, mesh: Mesh, side_px: int, palette: MouthPalette, edges: LipEdges) -> None:
+    def __init__(
+        self, mesh: Mesh, side_px: int, palette: MouthPalette, edges: LipEdges, open_at_rest: float = 0.0
+    ) -> None:
         """Places and colours the teeth.
 
         Args:
@@ -130,6 +139,7 @@ class MouthInterior:
             side_px: Side of the crop.
             palette: Light and hues of the photograph.
             edges: Inner edges of the photograph's lips.
+            open_at_rest: How far the photograph's own mouth counts as open: 0 closed, 1 open.
         """
         pose = head_pose(mesh[None])
         self._cells_per_cm = np.float32(cells_per_cm(pose.scale_px_per_cm[0], side_px))
@@ -137,7 +147,9 @@ class MouthInterior:
         middle = float(crop_cells(mesh[list(_MIDLINE), :2], side_px)[:, 0].mean())
         top, bottom = edges(middle)
         upper_row = top + _UPPER_TEETH_BELOW_CM * self._cells_per_cm
-        lower_row = bottom - _LOWER_TEETH_ABOVE_CM * self._cells_per_cm
+        lower_row = bottom - (_LOWER_TEETH_ABOVE_CM + _SMILE_SHOWS_CM * open_at_rest) * self._cells_per_cm
+        self._lower_teeth_light = np.float32(_LOWER_TEETH_LIGHT + _SMILE_LIGHT * open_at_rest)
+        self._lower_half_width_cm = _LOWER_HALF_WIDTH_CM + _SMILE_WIDENS_CM * open_at_rest
         self._upper_edge = np.array([middle, upper_row], np.float32) + MARGIN
         self._lower_edge = np.array([middle, lower_row], np.float32) + MARGIN
         self._white = np.float32(palette.white)
@@ -157,7 +169,7 @@ class MouthInterior:
         unit = self._cells_per_cm
         luma = painted @ LUMA_WEIGHTS
         admitted = smoothstep((opening.below_upper + opening.above_lower) / (_FULL_LIGHT_CM * unit))
-        aside = (opening.jaw_places[..., 0] - self._lower_edge[0]) / (_LOWER_HALF_WIDTH_CM * unit)
+        aside = (opening.jaw_places[..., 0] - self._lower_edge[0]) / (self._lower_half_width_cm * unit)
         central = smoothstep(1 - aside * aside)
 
         darkest = _CAVITY_BRIGHTNESS * self._white
@@ -172,7 +184,7 @@ class MouthInterior:
         below_lip = smoothstep(opening.below_upper / (_LIP_SHADOW_CM * unit))
         lower = self._sample_teeth(self._lower_teeth, opening.jaw_places - self._lower_edge)
         upper = self._sample_teeth(self._upper_teeth, opening.head_places - self._upper_edge)
-        colours = _composite(colours, lower, light * central * _LOWER_TEETH_LIGHT)
+        colours = _composite(colours, lower, light * central * self._lower_teeth_light)
         colours = _composite(colours, upper, light * (_LIP_SHADOW + (1 - _LIP_SHADOW) * below_lip))
         # In hazy or coarse photographs even the pupils are grey: their luma is the darkest that the mouth may have.
         return self._haze + (1 - self._black) * colours

@@ -48,7 +48,7 @@ opening is taken from them, no detail. Chosen by eye."""
 
 _TEETH_STRETCH_CELLS: Final = 2.0
 """Length of the photograph's own teeth, from the upper lip, that is stretched where that lip rises. Chosen by eye."""
-_LIP_RIM_CELLS: Final = 0.9
+_LIP_RIM_CELLS: Final = 1.5
 """Width of the lower lip's rim that is left out of the photograph's own teeth, to which it would stick. Chosen by
 eye."""
 _LIP_SUNK_CELLS: Final = 0.7
@@ -101,7 +101,7 @@ class Mouth:
         self.lips = Lips(mesh, self._side_px)
         """The photograph's lips."""
         self._palette = MouthPalette(mesh, picture)
-        self._interior = MouthInterior(mesh, self._side_px, self._palette, self.lips.edges)
+        self._interior = MouthInterior(mesh, self._side_px, self._palette, self.lips.edges, self.lips.open_at_rest)
 
     def composite(self, frame: Picture, photo: PaddedPhoto, speech: SpeechFrame) -> Picture:
         """Draws the parted mouth over a frame, in place, and returns it; a closed mouth changes nothing.

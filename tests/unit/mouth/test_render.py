@@ -110,6 +110,18 @@ def test_the_photographs_own_teeth_stay_while_the_lip_sinks():
     assert below.max() < 150, "the photograph shows nothing here, so it is dark"
 
 
+def test_the_lower_lip_leaves_no_rim_on_the_photographs_teeth():
+    """Landmarks of an open mouth may lie a cell inside the lower lip."""
+    side, inside = 256, (240, 235, 225)
+    mesh = average_mesh(side)
+    picture = portrait(side, mesh, inside)
+    bottom, x = round(float(mesh[14, 1])), column(side)
+    picture[bottom - 2 : bottom + 1, x - 6 : x + 7] = LIPS
+    made, _ = frame(side, 5.0, mesh=mesh, picture=picture)
+    opening = made[round(float(mesh[13, 1])) + 2 : bottom + 5, x]
+    assert not is_lip(opening).any()
+
+
 def test_around_the_mouth_nothing_changes():
     made, _ = frame(256, 6.0)
     stretched, _ = frame(256, 6.0, mask=1.0)
