@@ -2,6 +2,7 @@
 
     python scripts/make_tracks.py speak --voices voices.csv --split train --count 500 --out SAID/train
     python scripts/make_tracks.py write --maps lip_maps.npz --said SAID/train --split train --hours 3 --out TRACKS/train
+    python scripts/make_tracks.py vary --shards SHARDS/grid --split train --out TRACKS/grid
     python scripts/make_tracks.py pack --tracks TRACKS/train --split train --out PACKS/train
 
 `speak` keeps utterances of the table's voices (recordings, Piper, Kokoro), which take about as long as the speech.
@@ -17,12 +18,13 @@ from typing import Final
 import numpy as np
 
 from pcavs.data.pack import write_packs
+from pcavs.data.shard import read_shard
 from pcavs.runtime.features import SpeechFeatures
 from pcavs.spec import FRAME_RATE, FeatureSpec, FlowSpec
 from pcavs.synth import lip_maps
 from pcavs.synth.script import compose_script
 from pcavs.synth.speech import change_speed
-from pcavs.synth.tracks import draw_track, load_speech, packed, read_tracks, save_speech, write_tracks
+from pcavs.synth.tracks import Track, draw_track, load_speech, packed, read_tracks, save_speech, varied, write_tracks
 from pcavs.synth.voices import ClipSpeech, espeak_speech, read_voices, table_speech
 
 CLIPS_A_FILE: Final = 50
@@ -32,6 +34,8 @@ SAID_SECONDS: Final = 9.0
 """Least length of kept utterances where the recordings suffice."""
 SPEED: Final = (0.88, 1.14)
 """Range of the factor on the speed and pitch of an utterance."""
+PITCH: Final = (0.8, 1.25)
+"""Range of the factor on the speed and pitch of a recorded clip: from a man's voice to a woman's, and back."""
 FRESH_SHARE: Final = 1 / 3
 """Share of eSpeak NG's clips for which it speaks anew; the others are cut from what it said last, because starting it
 takes most of a clip's time."""
@@ -49,9 +53,12 @@ def main() -> None:
     write.add_argument("--said", type=Path, help="folder of kept utterances; without it eSpeak NG says everything")
     write.add_argument("--said-share", type=float, default=0.6, help="share of the clips that are cut from them")
     write.add_argument("--hours", type=float, required=True)
+    vary = commands.add_parser("vary", help="write tracks of recorded clips at other speeds and pitches")
+    vary.add_argument("--shards", type=Path, required=True, help="folder of shards of people who speak")
+    vary.add_argument("--copies", type=int, default=2, help="tracks of each clip")
     pack = commands.add_parser("pack", help="turn tracks into packs with speech features, which pcavs train reads")
     pack.add_argument("--tracks", type=Path, required=True, help="folder of files that `write` made")
-    for command in (speak, write, pack):
+    for command in (speak, write, vary, pack):
         command.add_argument("--split", choices=("train", "val"), required=True)
         command.add_argument("--seed", type=int, default=0)
         command.add_argument("--out", type=Path, required=True)
@@ -61,6 +68,8 @@ def main() -> None:
         keep_speech(arguments)
     elif arguments.command == "pack":
         pack_tracks(arguments)
+    elif arguments.command == "vary":
+        vary_clips(arguments)
     else:
         write_files(arguments)
 
@@ -98,6 +107,22 @@ def write_files(arguments: argparse.Namespace) -> None:
             write_tracks(tracks, path)
         written_s, number = written_s + float(seconds.sum()), number + 1
         print(f"{path.name}: {written_s / 3600:.2f} hours", flush=True)
+
+
+def vary_clips(arguments: argparse.Namespace) -> None:
+    """Writes one file for each shard."""
+    for number, shard in enumerate(sorted(arguments.shards.glob("shard-*.tar"))):
+        path = arguments.out / f"{arguments.seed}_{number:04d}.npz"
+        random = np.random.default_rng([arguments.seed, number, 3])
+        tracks = []
+        for clip in read_shard(shard):
+            if clip.waveform is None or clip.facts["split"] != arguments.split:
+                continue
+            facts = {"kind": "recording", "voice": clip.facts["speaker"], "language": "", "split": arguments.split}
+            original = Track(waveform=clip.waveform, lips=clip.lips, facts=facts)
+            tracks += [varied(original, float(random.uniform(*PITCH)), random) for _ in range(arguments.copies)]
+        write_tracks(tracks, path)
+        print(f"{path.name}: {len(tracks)} clips", flush=True)
 
 
 def pack_tracks(arguments: argparse.Namespace) -> None:

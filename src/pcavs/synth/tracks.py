@@ -16,11 +16,13 @@ from jaxtyping import Float32
 from pcavs.data.pack import PackedClip
 from pcavs.data.states import clip_states
 from pcavs.errors import InputError
+from pcavs.media.timeline import count_frames
 from pcavs.runtime.base import Features
 from pcavs.spec import MESH_POINTS, POSE_DIM
+from pcavs.synth.acoustics import simulate_recording
 from pcavs.synth.lip_maps import LipMaps, script_morphs
 from pcavs.synth.script import ClipScript
-from pcavs.synth.speech import Phoneme, Utterance
+from pcavs.synth.speech import Phoneme, Utterance, change_speed
 from pcavs.synth.voices import ClipSpeech
 from pcavs.types import Waveform
 
@@ -70,6 +72,24 @@ def draw_track(script: ClipScript, maps: LipMaps, held_out: bool, random: np.ran
         "phonemes": [[p.ipa, round(p.start_s, 4), round(p.end_s, 4)] for p in script.phonemes],
     }
     return Track(waveform=script.waveform, lips=first * (1 - share) + second * share, facts=facts)
+
+
+def varied(track: Track, factor: float, random: np.random.Generator) -> Track:
+    """Plays a recorded clip faster (above 1) or slower, its lips too, and records it with another microphone and room.
+
+    Pitch and formants change by the same factor, so that one speaker's lips are seen with several voices.
+
+    Args:
+        track: A clip of a real person.
+        factor: Factor on speed and pitch.
+        random: Draws microphone, room and noise.
+    """
+    spoken = change_speed(Utterance(waveform=track.waveform, phonemes=()), factor).waveform
+    places = np.arange(count_frames(len(spoken))) * factor
+    frames = np.arange(len(track.lips))
+    lips = np.stack([np.interp(places, frames, numbers) for numbers in track.lips.T], axis=1)
+    facts = track.facts | {"speed": round(factor, 3)}
+    return Track(waveform=simulate_recording(spoken, random), lips=lips.astype(np.float32), facts=facts)
 
 
 def packed(track: Track, key: str, split: str, features: Features) -> PackedClip:
