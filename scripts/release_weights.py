@@ -2,7 +2,9 @@
 
     python scripts/release_weights.py CHECKPOINT/average.safetensors ... --out NAME.safetensors --fact recipe=...
 
-Several files are averaged. `pcavs weights export NAME.safetensors --out NAME` then makes the OpenVINO networks.
+Several files are averaged. `--speech FILE` takes the speech encoder from another file, since stage `speech` trains it
+apart from the generator, in the same space of content. `pcavs weights export NAME.safetensors --out NAME` then makes the
+OpenVINO networks.
 
 Reference: Wortsman et al., "Model soups", ICML 2022: averages of fine-tuned weights can be better than each of them.
 """
@@ -22,8 +24,11 @@ def main() -> None:
     parser.add_argument("averages", type=Path, nargs="+")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--fact", action="append", default=[], help="name=value, added to the bundle's provenance")
+    parser.add_argument("--speech", type=Path, help="weights whose speech encoder replaces the others'")
     arguments = parser.parse_args()
     bundle = mean_of([load_bundle(average) for average in arguments.averages])
+    if arguments.speech:
+        bundle = with_speech_of(bundle, load_bundle(arguments.speech))
     facts = dict(fact.split("=", 1) for fact in arguments.fact)
     released = dataclasses.replace(bundle, provenance=bundle.provenance | {"name": arguments.out.stem} | facts)
     save_bundle(released, arguments.out, half=True)
@@ -41,6 +46,14 @@ def mean_of(bundles: list[Bundle]) -> Bundle:
         for name, own in first.tensors.items()
     }
     return dataclasses.replace(first, tensors=tensors)
+
+
+def with_speech_of(bundle: Bundle, other: Bundle) -> Bundle:
+    """Returns a bundle with the speech encoder of another one, whose spec must be equal."""
+    if other.spec != bundle.spec:
+        raise SystemExit("the weights of --speech have another spec")
+    speech = {name: value for name, value in other.tensors.items() if name.startswith("speech.")}
+    return dataclasses.replace(bundle, tensors=bundle.tensors | speech)
 
 
 if __name__ == "__main__":
