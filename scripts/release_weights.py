@@ -2,8 +2,8 @@
 
     python scripts/release_weights.py CHECKPOINT/average.safetensors ... --out NAME.safetensors --fact recipe=...
 
-Several files are averaged. `--speech FILE` takes the speech encoder from another file, since stage `speech` trains it
-apart from the generator, in the same space of content. `pcavs weights export NAME.safetensors --out NAME` then makes the
+Several files are averaged. `--speech FILE` takes the speech encoder from another file: stage `speech` trains it apart
+from the generator, in the same space of content. `pcavs weights export NAME.safetensors --out NAME` then makes the
 OpenVINO networks.
 
 Reference: Wortsman et al., "Model soups", ICML 2022: averages of fine-tuned weights can be better than each of them.
