@@ -20,7 +20,7 @@ from pcavs.head.background import Segmenter
 from pcavs.head.blink import blink_track
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel
-from pcavs.mouth.pauses import pause_weights
+from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weights
 from pcavs.pose.codes import apply_view
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
@@ -210,13 +210,14 @@ def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
         segmenter: Segments the person, so that the background holds still; None lets the background near the head move
             with it.
     """
+    reach = MEL_REACH_FRAMES if runtime.features is None else STATE_REACH_FRAMES
     controls = ControlTrack(
         runtime,
         scene.timing,
         scene.speech,
         scene.motion.poses,
         articulation=look.articulation,
-        pauses=pause_weights(scene.mel, scene.num_frames) if look.pauses else None,
+        pauses=pause_weights(scene.mel, scene.num_frames, reach) if look.pauses else None,
         eyelids=blink_track(scene.num_frames, look.seed) if look.blinks else None,
     )
     notes = (*notes, *scene.identity.notes, *scene.motion.notes)

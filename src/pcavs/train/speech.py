@@ -93,7 +93,9 @@ class SpeechStage:
         """
         batch = inputs.batch
         content = self._speech.sequence(batch.states)
-        read = self._heads.read_lips(content.flatten(0, 1)).unflatten(0, content.shape[:2])
+        # The readout learns from visual content alone: else speech content could say the lips in directions of its own,
+        # which the generator does not know.
+        read = self._heads.read_lips(content.flatten(0, 1), trained=False).unflatten(0, content.shape[:2])
         terms: Terms = {
             "lips_heard": _error(read, batch.lips),
             "lips_speed": _error(read.diff(dim=1) * SPEED_SCALE, batch.lips.diff(dim=1) * SPEED_SCALE),

@@ -154,12 +154,16 @@ class TrainingHeads(nn.Module):
         """Inverse temperature of the contrast, 1 to `MAX_SCALE`."""
         return self.log_scale.exp().clamp(1.0, MAX_SCALE)
 
-    def read_lips(self, content: Tensor) -> Tensor:
+    def read_lips(self, content: Tensor, *, trained: bool = True) -> Tensor:
         """Reads the lip shape minus its clip's mean, in centimetres, from visual or speech content.
 
-        Content is normalised to unit mean square first, because only its direction matters to the contrast.
+        Content is normalised to unit mean square first, because only its direction matters to the contrast. Without
+        `trained` the loss on the result does not train the readout.
         """
-        return self.lips(functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5)
+        direction = functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5
+        if trained:
+            return self.lips(direction)
+        return functional.linear(direction, self.lips.weight.detach(), self.lips.bias.detach())
 
 
 def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from helpers.drawn import drawn_clip
 from pcavs.data.corpus import Hearing
@@ -13,6 +14,7 @@ from pcavs.data.pack import find_packs
 from pcavs.data.pack_corpus import PackCorpus
 from pcavs.errors import DataError, InputError
 from pcavs.models.build import build_model
+from pcavs.models.motion import Codes
 from pcavs.models.state import tensors_of
 from pcavs.spec import STATES_PER_FRAME, TINY_FLOW, FeatureSpec, TalkerSpec
 from pcavs.train import run
@@ -46,9 +48,24 @@ def options_of(folder: Path, **changes) -> TrainOptions:
     return TrainOptions(run=folder, precision="32-true", **({"packs": (folder,)} | settings | changes))
 
 
+class MouthReader(nn.Module):
+    """Stands for a trained motion encoder: content turns with the darkness of the mouth's area."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        base, turn = torch.randn(2, FLOW.content_dim, generator=torch.Generator().manual_seed(3))
+        self.register_buffer("base", base)
+        self.register_buffer("turn", turn)
+
+    def forward(self, face: torch.Tensor) -> Codes:
+        darkness = -face[:, :, 34:52, 24:40].mean(dim=(1, 2, 3))[:, None]
+        return Codes(0.3 * self.base + 40 * (darkness - 0.03) * self.turn, torch.zeros(len(face), 12))
+
+
 def stage_of(corpus: PackCorpus, folder: Path):
     torch.manual_seed(0)
     model = build_model(TalkerSpec(flow=FLOW))
+    model.motion = MouthReader()
     heads = TrainingHeads(TalkerSpec(flow=FLOW), 80)
     return model, heads, SpeechStage(model, heads, corpus, options_of(folder))
 
@@ -81,9 +98,9 @@ def test_other_stages_draw_no_lip_tracks(corpus: PackCorpus):
 def test_only_the_speech_encoder_and_the_heads_learn(corpus: PackCorpus, tmp_path: Path):
     model, heads, stage = stage_of(corpus, tmp_path)
     before = {name: value.copy() for name, value in tensors_of(model).items()}
-    optimizer = torch.optim.AdamW(stage.learners["model"].modules.parameters(), 3e-3)
+    optimizer = torch.optim.AdamW(stage.learners["model"].modules.parameters(), 1e-3)
     losses = []
-    for step in range(1, 161):
+    for step in range(1, 301):
         loss, terms = stage.loss(stage.batch(step), step, {})
         optimizer.zero_grad()
         loss.backward()
@@ -96,7 +113,7 @@ def test_only_the_speech_encoder_and_the_heads_learn(corpus: PackCorpus, tmp_pat
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
     model.eval()
     scores = validate_lips(model, heads, corpus)
-    assert scores["opening_heard"] > 0.8 > scores["opening_shifted"] + 0.2
+    assert scores["opening_heard"] > scores["opening_shifted"] + 0.3
 
 
 def test_a_talker_that_hears_mel_is_refused(corpus: PackCorpus, tmp_path: Path):
