@@ -8,7 +8,7 @@ from pcavs.errors import WeightsError
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import file_digest, is_network_folder, read_manifest
 
-DEFAULT: Final = "pcavs-flow-128-v1"
+DEFAULT: Final = "pcavs-flow-128-v2"
 """Name of the talker that ships."""
 
 BUNDLE_ENDING: Final = ".safetensors"
