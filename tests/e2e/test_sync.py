@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from helpers.clicks import HALF_FRAME_S, measured_lead_s
+from pcavs.animate.speech_input import MelInput
 from pcavs.spec import FRAME_RATE, MEL_BINS_PER_FRAME
 
 SIDE_PX = 96
@@ -30,7 +31,7 @@ def test_one_frame_of_planted_shift_is_seen(talker, face, clicks, tmp_path, shif
     film = talker.animate(face, clicks, size=SIDE_PX)
     mel = np.concatenate([film.scene.mel.windows([t])[0, 0, :, 8:12] for t in range(film.num_frames)], axis=1)
     controls = copy.copy(film.controls)
-    controls.mel = np.roll(np.pad(mel, ((0, 0), (8, 8))), shift * MEL_BINS_PER_FRAME, axis=1)
+    controls.speech = MelInput(np.roll(np.pad(mel, ((0, 0), (8, 8))), shift * MEL_BINS_PER_FRAME, axis=1))
     shifted = dataclasses.replace(film, controls=controls)
     lead = measured_lead_s(shifted.save(tmp_path / "film.mp4"))
     assert abs(lead) > HALF_FRAME_S

@@ -203,7 +203,7 @@ def test_a_batch_that_is_not_finite_is_skipped(stage: str, drawn_packs: Path, tm
         if step != 2:
             return good
         nan = float("nan")
-        return good._replace(augmented=good.augmented * nan, batch=good.batch._replace(mel=good.batch.mel * nan))
+        return good._replace(augmented=good.augmented * nan, batch=good.batch._replace(speech=good.batch.speech * nan))
 
     monkeypatch.setattr(kind, "batch", poisoned)
     with caplog.at_level(logging.WARNING):
