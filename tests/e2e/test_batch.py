@@ -91,3 +91,33 @@ def test_a_missing_list_is_refused(run, tmp_path):
     code, said, loads = run(tmp_path / "none.csv")
     assert (code, loads) == (1, 0)
     assert "none.csv cannot be opened" in said.err
+
+
+def test_a_batch_replaces_no_input_of_its_rows(run, tmp_path, face, make_wav):
+    make_wav(0.3)
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(face.read_bytes())
+    row = {"identity": "photo.jpg", "audio": "speech.wav", "size": 32, "overwrite": True}
+    rows = [row | {"out": name} for name in ("one.mp4", "./one.mp4", "photo.jpg", "jobs.jsonl")]
+    rows += [row | {"identity": str(face), "out": "photo.jpg"}]
+    jobs = tmp_path / "jobs.jsonl"
+    jobs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = jobs.read_bytes()
+    lines = run(jobs)[1].out.splitlines()
+    assert [line.partition("is ")[2] for line in lines[:4]] == [
+        "the film of row 1 itself; choose another name",
+        "the picture of the person of row 1 itself; choose another name",
+        "the list of jobs itself; choose another name",
+        "the picture of the person of row 1 itself; choose another name",
+    ]
+    assert (photo.read_bytes(), jobs.read_bytes()) == (face.read_bytes(), text)
+
+
+def test_a_film_that_a_later_row_uses_may_be_made_again(run, tmp_path, face, make_wav):
+    make_wav(0.3)
+    row = {"identity": str(face), "audio": "speech.wav", "size": 256}
+    jobs = tmp_path / "jobs.jsonl"
+    rows = [row | {"out": "a.mp4"}, row | {"out": "b.mp4", "pose": "a.mp4"}]
+    jobs.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for _ in range(2):
+        assert "2 films made, 0 finished earlier, 0 failed" in run(jobs, "--again")[1].out

@@ -4,6 +4,7 @@ A row that fails does not stop the others. A journal (JSON lines) records the ou
 skips finished ones. Lists may come from untrusted users: a malformed row or file is an `InputError`.
 """
 
+import contextlib
 import csv
 import dataclasses
 import hashlib
@@ -14,12 +15,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args
 
+from pcavs.animate.inputs import input_files
 from pcavs.animate.options import AnimateOptions, BatchOptions
 from pcavs.animate.run import make_film
 from pcavs.animate.say import with_driving_audio
 from pcavs.animate.talker import Talker, load_talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
-from pcavs.media.files import path_exists
+from pcavs.media.files import path_exists, refuse_replacing
 
 logger = logging.getLogger(__name__)
 
@@ -71,9 +73,13 @@ def run(options: BatchOptions) -> Report:
     """
     jobs = list(read_jobs(options.jobs))
     journal = options.journal or options.jobs.with_name(options.jobs.name + ".journal.jsonl")
-    finished = set() if options.again else _finished(journal)
+    earlier = _finished(journal)
+    finished = set() if options.again else earlier
     talker: Talker | None = None
+    refuse_replacing([journal], [("the list of jobs", options.jobs)])
+    lists = [("the list of jobs", options.jobs), ("the journal", journal)]
     made = skipped = 0
+    films: list[tuple[str, Path]] = []
     lines: list[str] = []
     for job in jobs:
         digest = _digest(job)
@@ -82,10 +88,14 @@ def run(options: BatchOptions) -> Report:
             if digest in finished and path_exists(film.out):
                 skipped += 1
                 continue
+            refuse_replacing([film.out, film.report], [*lists, *films])
+            if path_exists(film.out) and digest not in earlier:
+                refuse_replacing([film.out], _inputs_of_rows(jobs, options.jobs.parent))
             talker = talker or load_talker(options.weights, options.device)
             with with_driving_audio(dataclasses.replace(film, overwrite=film.overwrite or options.again)) as resolved:
                 summary = make_film(talker, resolved, no_progress)
             made += 1
+            films.append((f"the film of row {job.number}", film.out))
             _append(journal, {"row": job.number, "digest": digest, "done": True, "film": dataclasses.asdict(summary)})
         except PcavsError as error:
             lines.append(f"row {job.number}: {' '.join(str(error).split())}")
@@ -93,6 +103,15 @@ def run(options: BatchOptions) -> Report:
             _append(journal, {"row": job.number, "digest": digest, "done": False, "error": str(error)})
     total = f"{made} films made, {skipped} finished earlier, {len(lines)} failed, of {len(jobs)}; see {journal}"
     return Report(made, skipped, len(lines), [*lines, total])
+
+
+def _inputs_of_rows(jobs: list[Job], folder: Path) -> list[tuple[str, Path]]:
+    """Lists the files that the rows read; leaves rows out that cannot be used."""
+    files: list[tuple[str, Path]] = []
+    for job in jobs:
+        with contextlib.suppress(PcavsError):
+            files += [(f"{name} of row {job.number}", path) for name, path in input_files(film_options(job, folder))]
+    return files
 
 
 def read_jobs(path: Path) -> Iterator[Job]:

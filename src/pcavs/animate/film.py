@@ -18,6 +18,7 @@ from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
 from pcavs.head.background import Segmenter
 from pcavs.head.blink import blink_track
+from pcavs.media.files import refuse_replacing
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel
 from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weights
@@ -89,6 +90,8 @@ class Film:
     """Messages for the user, one line each."""
     segmenter: Segmenter | None = None
     """Separates the person from the background."""
+    inputs: tuple[tuple[str, Path], ...] = ()
+    """Files that the film is made from, each with what it is; `save` replaces none of them."""
 
     @property
     def num_frames(self) -> int:
@@ -179,9 +182,10 @@ class Film:
         """Renders the film and writes it as mp4 with its sound; the file appears complete or not at all.
 
         Raises:
-            OutputError: The film exists already, or cannot be written.
+            OutputError: The film exists already, is one of the inputs, or cannot be written.
         """
         path = Path(path)
+        refuse_replacing([path], self.inputs)
         with open_writer(path, self.size_px, self.sound, self.tags, overwrite) as writer:
             for frame in self.frames:
                 writer.write(frame)

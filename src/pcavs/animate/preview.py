@@ -42,7 +42,7 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
     Raises:
         OutputError: They cannot be written.
     """
-    clip, sheet = out.with_suffix(".preview.mp4"), out.with_suffix(".preview.png")
+    clip, sheet = preview_files(out)
     with open_writer(clip, film.size_px, film.sound, film.tags, overwrite=True) as writer:
         for frame in itertools.islice(film.frames, FRAME_RATE):
             writer.write(frame)
@@ -50,6 +50,11 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
     with atomic_file(sheet) as part:
         part.write_bytes(data.tobytes())
     return clip, sheet
+
+
+def preview_files(out: Path) -> tuple[Path, Path]:
+    """Returns the paths of a film's preview: its first second, and the contact sheet."""
+    return out.with_suffix(".preview.mp4"), out.with_suffix(".preview.png")
 
 
 def contact_sheet(film: Film) -> Picture:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from pcavs.animate.film import Film, open_writer
+from pcavs.animate.inputs import input_files
 from pcavs.animate.options import AnimateOptions
-from pcavs.animate.preview import write_preview
+from pcavs.animate.preview import preview_files, write_preview
 from pcavs.animate.say import with_driving_audio
 from pcavs.animate.talker import Talker, load_talker, sound_track
-from pcavs.media.files import write_json
+from pcavs.media.files import output_place, refuse_replacing, write_json
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Progress
+from pcavs.weights.locate import weight_files
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +86,7 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
         PcavsError: A file or a setting cannot be used, or the film cannot be written.
     """
     started = time.monotonic()
+    _check_outputs(options)
     sound, tags = sound_track(options), talker.tags(options)
     with open_writer(options.out, None, sound, tags, options.overwrite) as writer:
         film = talker.film(options, progress)
@@ -113,6 +116,22 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
         digest=talker.digest,
         notes=film.notes,
     )
+
+
+def _check_outputs(options: AnimateOptions) -> None:
+    """Refuses places that cannot be written, and outputs that are inputs.
+
+    Raises:
+        PcavsError: There is such an output, or a timeline cannot be read.
+    """
+    places = [options.out, *([] if options.report is None else [options.report])]
+    for place in places:
+        output_place(place)
+    previews = preview_files(options.out) if options.preview else ()
+    weights = (
+        [] if options.weights is None else [("a file of the weights", path) for path in weight_files(options.weights)]
+    )
+    refuse_replacing([*places, *previews], [*input_files(options), *weights])
 
 
 def write_report(film: Film, path: Path) -> None:

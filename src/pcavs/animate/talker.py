@@ -13,6 +13,7 @@ from pcavs.animate.face_choice import read_choice
 from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
 from pcavs.animate.identity import FaceReader, read_identities
+from pcavs.animate.inputs import input_files
 from pcavs.animate.options import Compat, Device, FilmOptions, Turn
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
@@ -181,7 +182,8 @@ class Talker:
             blinks=not options.no_blinks,
             seed=options.seed,
         )
-        return build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
+        film = build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
+        return dataclasses.replace(film, inputs=tuple(input_files(options)))
 
     def face_reader(self, options: FilmOptions) -> FaceReader:
         """Returns the face reader for the settings of a film."""

@@ -5,8 +5,11 @@ import errno
 import io
 import json
 import os
+import secrets
+import shutil
+import stat
 import wave
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +23,8 @@ from pcavs.spec import SAMPLE_RATE_HZ
 
 _INT16_FULL_SCALE: Final = 32767
 """Sample value of 16-bit PCM that stands for 1.0."""
+_MAX_NAME_BYTES: Final = 255
+"""Longest file name of usual file systems."""
 
 
 def path_exists(path: Path) -> bool:
@@ -44,12 +49,89 @@ def output_error(path: Path, error: Exception) -> OutputError:
     )
 
 
+def output_place(path: Path) -> Path:
+    """Returns the file that writing to `path` creates or replaces; symbolic links are followed.
+
+    Args:
+        path: Where a result is to be written; the file need not exist, its folder must.
+
+    Raises:
+        OutputError: No file can be written there: it is a folder, a device, a pipe, or no name at all.
+    """
+    if "\0" in str(path):
+        raise OutputError(f"{str(path)!r} is not a valid file name; choose another")
+    if str(path) == "-":
+        raise OutputError("- is no file, and results are not written to standard output; give a file name")
+    try:
+        mode = _mode(path)
+        if mode is not None and stat.S_ISDIR(mode):
+            raise OutputError(f"{path} is a folder; give a file name, such as {path / 'talk.mp4'}")
+        if mode is not None and not stat.S_ISREG(mode):
+            raise OutputError(f"{path} is a device or pipe, not a file; give a file name")
+        place = path.resolve() if path.is_symlink() else path
+        if not place.parent.is_dir():
+            raise OutputError(f"{path} cannot be written: {place.parent} is not a folder; make it or choose another")
+    except (OSError, RuntimeError) as error:  # RuntimeError: a symbolic link that points to itself
+        raise output_error(path, error) from error
+    return place
+
+
+def _mode(path: Path) -> int | None:
+    """Returns type and permissions of a file, None if there is none."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def refuse_replacing(outputs: Iterable[Path | None], inputs: Iterable[tuple[str, Path | None]]) -> None:
+    """Refuses outputs that would replace an input or each other, however their paths are spelled.
+
+    Files are compared by device and number, so links and other spellings of a name count as the same file.
+
+    Args:
+        outputs: Files that a command writes; None is left out.
+        inputs: Files that it reads, each with what it is, such as "the driving audio"; None is left out.
+
+    Raises:
+        OutputError: An output is an input, or another output.
+    """
+    taken: dict[tuple[int, int] | Path, str] = {}
+    for name, path in inputs:
+        if path is not None:
+            taken.setdefault(_identity(path), name)
+    for path in outputs:
+        if path is None:
+            continue
+        found = taken.get(_identity(path))
+        if found is not None:
+            raise OutputError(f"{path} is {found} itself; choose another name")
+        taken[_identity(path)] = "another output"
+
+
+def _identity(path: Path) -> tuple[int, int] | Path:
+    """Returns what two paths of one file have in common: device and number, or the full path if there is no file."""
+    try:
+        facts = path.stat()
+    except (OSError, ValueError):
+        return _absolute(path)
+    return facts.st_dev, facts.st_ino
+
+
+def _absolute(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path
+
+
 @contextlib.contextmanager
 def atomic_file(path: Path, *, overwrite: bool = True) -> Generator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` when the block ends, removes it if the block fails.
 
-    The temporary name ends in the process id and `.part`, so two processes may write the same file. The data are
-    flushed to disk before the file is renamed.
+    The temporary name is used by this call only, and ends in `.part`: of two runs that write the same file, each leaves
+    a complete one, and the last to finish wins. With `overwrite` off, the second to finish is refused. The data are
+    flushed to disk before the file is renamed. A symbolic link stays, and the file that it points to is replaced.
 
     Args:
         path: The file to write.
@@ -58,19 +140,79 @@ def atomic_file(path: Path, *, overwrite: bool = True) -> Generator[Path]:
     Raises:
         OutputError: The file exists and must not be replaced, or it cannot be written.
     """
-    if not overwrite and path_exists(path):
+    place = output_place(path)
+    if not overwrite and path_exists(place):
         raise OutputError(f"{path} exists already; choose another name or add --overwrite")
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = temporary_place(place)
     try:
         yield part
-        with part.open("rb+") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        _flush(part)
+        if overwrite:
+            part.replace(place)
+        else:
+            _rename_new(part, place)
     except (OSError, SafetensorError) as error:
         raise output_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):  # it was renamed or never created, or its folder does not exist
             part.unlink()
+
+
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Generator[Path]:
+    """Yields a new, empty folder beside `path`; it takes the place of `path` when the block ends.
+
+    If the block fails, the new folder is removed and the old one stays.
+
+    Args:
+        path: The folder to write; missing parents are made.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    place = path.resolve() if path.is_symlink() else path
+    part, old = temporary_place(place), temporary_place(place)
+    try:
+        part.mkdir(parents=True)
+        yield part
+        if place.exists():
+            place.replace(old)
+        part.replace(place)
+    except OSError as error:
+        raise output_error(path, error) from error
+    finally:
+        if old.exists() and not place.exists():
+            old.replace(place)
+        for folder in (part, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_place(path: Path) -> Path:
+    """Returns a name beside `path` that no other process and no other call uses; it ends in `.part`."""
+    ending = f".{os.getpid()}-{secrets.token_hex(4)}.part"
+    name = path.name.encode()[: _MAX_NAME_BYTES - len(ending)].decode(errors="ignore")
+    return path.with_name(name + ending)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _rename_new(part: Path, place: Path) -> None:
+    """Renames a file, and fails if the new name exists, also if another process created it just now.
+
+    Raises:
+        OutputError: The new name exists.
+    """
+    try:
+        os.link(part, place)
+    except OSError as error:
+        if place.exists():
+            raise OutputError(
+                f"{place} was written by another run in the meantime; choose another name or add --overwrite"
+            ) from error
+        part.replace(place)  # a file system without hard links
 
 
 def write_text(path: Path, text: str, *, overwrite: bool = True) -> None:

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from pcavs.errors import InputError, OutputError, PcavsError
 from pcavs.media.audio import AudioReader, Block, to_audio_frame
 from pcavs.media.colour import BT709, LIMITED_RANGE
-from pcavs.media.files import atomic_file, output_error
+from pcavs.media.files import atomic_file, output_error, refuse_replacing
 from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
@@ -94,8 +94,7 @@ class FilmWriter:
 
     def __enter__(self) -> "FilmWriter":
         """Checks the output path by creating the part file, and opens the driving audio."""
-        with self._output_errors():
-            self._check_path()
+        refuse_replacing([self._path], [("the driving audio", self._audio_path)])
         with ExitStack() as stack:
             self._part = stack.enter_context(atomic_file(self._path, overwrite=self._overwrite))
             with self._output_errors():
@@ -148,18 +147,6 @@ class FilmWriter:
             self._container.mux(self._video.encode(frame))
             if self._sound is not None:
                 self._sound.write_until(self._num_frames * FRAME_S)
-
-    def _check_path(self) -> None:
-        folder = self._path.parent
-        if "\0" in str(self._path):
-            raise OutputError(f"{str(self._path)!r} is not a valid file name; choose another")
-        if not folder.is_dir():
-            raise OutputError(f"{self._path} cannot be written: {folder} is not a folder; make it or choose another")
-        if self._path.is_dir():
-            raise OutputError(f"{self._path} is a folder; give a file name, such as {self._path / 'talk.mp4'}")
-        audio = self._audio_path
-        if audio is not None and self._path.exists() and audio.exists() and audio.samefile(self._path):
-            raise OutputError(f"{self._path} is the driving audio itself; choose another name")
 
     def _open(self, width: int, height: int) -> None:
         """Opens the container and its streams, once the frame size is known."""

@@ -12,7 +12,7 @@ from pcavs.face.choice import FaceChoice, parse_choice
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import canonical_face, rotation_from_angles
 from pcavs.face.track import TrackPolicy
-from pcavs.media.files import atomic_file, path_exists, write_json
+from pcavs.media.files import atomic_file, output_place, path_exists, refuse_replacing, write_json
 from pcavs.media.film import FilmWriter
 from pcavs.media.speech import MelStream, Speech
 from pcavs.media.timeline import FRAME_S, MEL_LEAD_BINS, count_frames, frame_time_s, nearest_index
@@ -21,7 +21,7 @@ from pcavs.pose.compile import compile_timeline
 from pcavs.pose.measure import measure_video
 from pcavs.pose.options import DrawOptions, ExtractOptions, PlotOptions, PreviewOptions
 from pcavs.pose.presets import Rhythm, rhythm_of
-from pcavs.pose.source import SegmentReader, read_pose, video_timeline
+from pcavs.pose.source import SegmentReader, pose_files, read_pose, video_timeline
 from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack, relative_to, save_track
 from pcavs.spec import FRAME_RATE, MelSpec
 from pcavs.types import Picture
@@ -69,6 +69,7 @@ def extract(options: ExtractOptions) -> str:
         PcavsError: The video shows no face, or a file cannot be used.
     """
     _refuse_existing(options.out, overwrite=options.overwrite)
+    refuse_replacing([options.out, options.report], [("the video", options.video)])
     policy = TrackPolicy(missing=options.missing, choice=_read_choice(options.face))
     span_s = (options.start, options.end)
     measured = measure_video(options.video, span_s, FaceLandmarker(), policy, lambda *_: None)
@@ -92,6 +93,7 @@ def plot(options: PlotOptions) -> Path:
         PcavsError: The pose source cannot be read, or the picture not written.
     """
     _refuse_existing(options.out, overwrite=options.overwrite)
+    refuse_replacing([options.out], _inputs(options))
     picture = draw_curves({"": _track_of(options)[:, :3]})
     with atomic_file(options.out, overwrite=options.overwrite) as part:
         part.write_bytes(cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes())
@@ -104,11 +106,17 @@ def preview(options: PreviewOptions) -> Path:
     Raises:
         PcavsError: The pose source cannot be read, or the film not written.
     """
+    refuse_replacing([options.out], _inputs(options))
     track = _track_of(options)
     with FilmWriter(options.out, (_HEAD_PX, _HEAD_PX), audio=options.audio, overwrite=options.overwrite) as writer:
         for row in track:
             writer.write(wire_head(row))
     return options.out
+
+
+def _inputs(options: DrawOptions) -> list[tuple[str, Path | None]]:
+    """Lists the files that a plot or preview reads, each with what it is."""
+    return [*pose_files(options.pose), ("the audio", options.audio)]
 
 
 def _track_of(options: DrawOptions) -> HeadTrack:
@@ -195,7 +203,8 @@ def _read_choice(text: str) -> FaceChoice:
 
 
 def _refuse_existing(path: Path, *, overwrite: bool) -> None:
-    """Refuses a file that exists before anything is computed."""
+    """Refuses a place that cannot be written, or a file that exists, before anything is computed."""
+    output_place(path)
     if path_exists(path) and not overwrite:
         raise OutputError(f"{path} exists already; choose another name or add --overwrite")
 

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,9 @@ from pcavs.pose.measure import FaceReport, measure_video
 from pcavs.pose.presets import PRESETS
 from pcavs.pose.timeline import (
     FORMAT,
+    MixSegment,
     PresetSegment,
+    Segment,
     Timeline,
     TrackSegment,
     VideoSegment,
@@ -68,6 +71,30 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
 def video_timeline(path: Path) -> Timeline:
     """Returns the timeline of one video; if it is shorter than the speech, it is played backwards and forwards."""
     return Timeline(segments=(VideoSegment(path=path),), extrapolation="bounce")
+
+
+def pose_files(pose: Path) -> list[tuple[str, Path]]:
+    """Lists the files that `--pose` reads, those that a timeline names included, each with what it is.
+
+    Raises:
+        InputError: A timeline cannot be read.
+    """
+    if not path_exists(pose):
+        return []
+    timeline = read_pose(pose, relative=False)
+    named = [] if timeline is None else segment_files(timeline.segments)
+    return [("the pose source", pose), *((f"{path}, which the pose source reads,", path) for path in named)]
+
+
+def segment_files(segments: Iterable[Segment]) -> list[Path]:
+    """Lists the videos and tracks that segments read."""
+    files: list[Path] = []
+    for segment in segments:
+        if isinstance(segment, VideoSegment | TrackSegment):
+            files.append(segment.path)
+        elif isinstance(segment, MixSegment):
+            files.extend(segment_files(segment.parts))
+    return files
 
 
 class SegmentReader:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pcavs.data.table import read_table
 from pcavs.errors import InputError, OutputError
-from pcavs.media.files import write_text, write_wav
+from pcavs.media.files import refuse_replacing, write_text, write_wav
 from pcavs.media.film import FilmWriter
 from pcavs.spec import FRAME_RATE
 from pcavs.synth.avatars import Avatar, blend_avatars, load_avatar
@@ -65,6 +65,8 @@ def run(options: SynthOptions) -> Path:
             number of frames.
         OutputError: The folder cannot be written.
     """
+    tables = [("the table of heads", options.index), ("the table of voices", options.voices)]
+    refuse_replacing([options.out / "index.csv", options.out / "KEY.json"], tables)
     frames = options.seconds * FRAME_RATE
     if abs(frames - round(frames)) > _FRAME_TOLERANCE or frames < 1:
         raise InputError(f"a clip of {options.seconds} s is not a whole number of frames of 0.04 s; try 4.0")

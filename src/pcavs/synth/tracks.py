@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from pcavs.data.pack import PackedClip
 from pcavs.data.states import clip_states
 from pcavs.errors import InputError
+from pcavs.media.files import atomic_file
 from pcavs.media.timeline import count_frames
 from pcavs.runtime.base import Features
 from pcavs.spec import MESH_POINTS, POSE_DIM
@@ -117,16 +118,15 @@ def packed(track: Track, key: str, split: str, features: Features) -> PackedClip
 
 def write_tracks(tracks: Sequence[Track], path: Path) -> None:
     """Writes clips: 16-bit samples and 16-bit floats, end to end, with the index at which each clip ends."""
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part,
-        waveform=np.concatenate([_as_int16(track.waveform) for track in tracks]),
-        waveform_ends=np.cumsum([len(track.waveform) for track in tracks]),
-        lips=np.concatenate([track.lips for track in tracks]).astype(np.float16),
-        lips_ends=np.cumsum([len(track.lips) for track in tracks]),
-        facts=np.array(json.dumps([track.facts for track in tracks], ensure_ascii=False)),
-    )
-    part.replace(path)
+    with atomic_file(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            waveform=np.concatenate([_as_int16(track.waveform) for track in tracks]),
+            waveform_ends=np.cumsum([len(track.waveform) for track in tracks]),
+            lips=np.concatenate([track.lips for track in tracks]).astype(np.float16),
+            lips_ends=np.cumsum([len(track.lips) for track in tracks]),
+            facts=np.array(json.dumps([track.facts for track in tracks], ensure_ascii=False)),
+        )
 
 
 def read_tracks(path: Path) -> list[Track]:
@@ -148,16 +148,15 @@ def read_tracks(path: Path) -> list[Track]:
 def save_speech(speech: ClipSpeech, path: Path) -> None:
     """Keeps an utterance, so that many clips can be cut from it."""
     phonemes = speech.utterance.phonemes
-    part = path.with_suffix(".part.npz")
-    np.savez(
-        part,
-        waveform=_as_int16(speech.utterance.waveform),
-        ipa=np.array([phoneme.ipa for phoneme in phonemes]),
-        start=np.array([phoneme.start_s for phoneme in phonemes]),
-        end=np.array([phoneme.end_s for phoneme in phonemes]),
-        facts=np.array([speech.kind, speech.voice, speech.language, speech.text]),
-    )
-    part.replace(path)
+    with atomic_file(path) as part, part.open("wb") as file:
+        np.savez(
+            file,
+            waveform=_as_int16(speech.utterance.waveform),
+            ipa=np.array([phoneme.ipa for phoneme in phonemes]),
+            start=np.array([phoneme.start_s for phoneme in phonemes]),
+            end=np.array([phoneme.end_s for phoneme in phonemes]),
+            facts=np.array([speech.kind, speech.voice, speech.language, speech.text]),
+        )
 
 
 def load_speech(path: Path) -> ClipSpeech:

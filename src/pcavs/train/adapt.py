@@ -8,7 +8,7 @@ from typing import Final
 
 from pcavs.data.shard import read_ledger
 from pcavs.errors import DataError, InputError, OutputError, WeightsError
-from pcavs.media.files import atomic_file, write_text
+from pcavs.media.files import atomic_file, refuse_replacing, write_text
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.run import run as prepare
 from pcavs.train.options import AdaptOptions, TrainOptions
@@ -44,7 +44,9 @@ def run(options: AdaptOptions) -> Path:
         raise InputError(f"no video at {options.video}; give a video of the person speaking")
     if options.out.exists() and not options.overwrite:
         raise InputError(f"{options.out} exists; choose another --out or add --overwrite")
-    start = find_weights(None if options.weights == "default" else Path(options.weights)).bundle
+    given = None if options.weights == "default" else Path(options.weights)
+    refuse_replacing([options.out], [("the video", options.video), ("the bundle to train from", given)])
+    start = find_weights(given).bundle
     if start is None:
         raise WeightsError(f"{options.weights} has no bundle to train from; give a .safetensors file")
     bundle = load_bundle(start)

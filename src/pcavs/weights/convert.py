@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from pcavs.errors import OutputError, WeightsError
+from pcavs.media.files import refuse_replacing
 from pcavs.models.build import model_shapes
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import Bundle, save_bundle
@@ -146,5 +147,6 @@ def _first_sentence(error: BaseException) -> str:
 def _check_target(options: ConvertOptions) -> None:
     if options.out.suffix != BUNDLE_ENDING:
         raise OutputError(f"{options.out} does not end with {BUNDLE_ENDING}; name it NAME{BUNDLE_ENDING}")
+    refuse_replacing([options.out], [(f"the checkpoint {name}", options.checkpoints / name) for name in FILES.values()])
     if options.out.exists() and not options.overwrite:
         raise OutputError(f"{options.out} exists already; choose another name or add --overwrite")

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import shutil
 import warnings
 from collections.abc import Generator
 from typing import Final
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.errors import OutputError
+from pcavs.media.files import atomic_folder
 from pcavs.models.build import build_model
 from pcavs.models.fast_paper import FastFaceNetwork
 from pcavs.models.inference import FaceNetwork, inference_networks
@@ -36,28 +36,19 @@ def run(options: ExportOptions) -> NetworkFolder:
     _check_target(options)
     model = build_model(bundle.spec)
     fill(model, bundle.tensors, str(options.bundle))
-    part = options.out.with_name(options.out.name + ".part")
-    folder = NetworkFolder(
-        path=part,
-        spec=bundle.spec,
-        digest=file_digest(options.bundle),
-        provenance=bundle.provenance,
-        licence=bundle.licence,
-    )
-    try:
-        part.mkdir(parents=True, exist_ok=True)
+    with atomic_folder(options.out) as part:
+        folder = NetworkFolder(
+            path=part,
+            spec=bundle.spec,
+            digest=file_digest(options.bundle),
+            provenance=bundle.provenance,
+            licence=bundle.licence,
+        )
         networks = inference_networks(model)
         for name in NETWORKS:
             network = convert(networks[name], example_inputs(name, bundle.spec))
             ov.save_model(network, part / f"{name}.xml", compress_to_fp16=options.precision == "fp16")
         write_manifest(folder)
-        if options.out.exists():
-            shutil.rmtree(options.out)
-        part.replace(options.out)
-    except OSError as error:
-        raise OutputError(f"{options.out} cannot be written ({error.strerror}); choose another folder") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return dataclasses.replace(folder, path=options.out)
 
 
@@ -139,5 +130,7 @@ def _check_target(options: ExportOptions) -> None:
         return
     if not out.is_dir() or (any(out.iterdir()) and not is_network_folder(out)):
         raise OutputError(f"{out} holds other files than exported networks; choose another folder")
+    if out.resolve() in options.bundle.resolve().parents:
+        raise OutputError(f"{out} holds the bundle {options.bundle.name}, and would be replaced; choose another folder")
     if is_network_folder(out) and not options.overwrite:
         raise OutputError(f"{out} exists already; choose another folder or add --overwrite")

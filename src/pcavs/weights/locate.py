@@ -66,5 +66,11 @@ def find_weights(path: Path | None = None) -> Weights:
     return Weights(path, networks if fits else None, digest)
 
 
+def weight_files(path: Path) -> list[Path]:
+    """Lists the files of given weights in both forms, without checking them."""
+    folder = path if path.is_dir() else path.with_suffix("")
+    return [path, _bundle_beside(folder), *(sorted(folder.iterdir()) if folder.is_dir() else ())]
+
+
 def _bundle_beside(folder: Path) -> Path:
     return folder.with_name(folder.name + BUNDLE_ENDING)

@@ -1,3 +1,4 @@
+import os
 import resource
 import tracemalloc
 from fractions import Fraction
@@ -214,7 +215,7 @@ def test_an_interruption_while_finishing_leaves_nothing(tmp_path: Path, monkeypa
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", interrupt)
+    monkeypatch.setattr(os, "link", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write(tmp_path / "film.mp4")
     assert list(tmp_path.iterdir()) == []

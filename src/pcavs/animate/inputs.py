@@ -1,0 +1,26 @@
+"""Lists the files that a film is made from, so that no output replaces one of them."""
+
+from pathlib import Path
+
+from pcavs.animate.options import FilmOptions
+from pcavs.face.choice import parse_choice
+from pcavs.pose.source import pose_files
+
+
+def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
+    """Lists the files that a film reads, each with what it is, weights excluded.
+
+    Raises:
+        InputError: A timeline cannot be read.
+    """
+    return [
+        ("the picture of the person", options.identity),
+        *([] if options.audio is None else [("the driving audio", options.audio)]),
+        *([] if options.pose is None else pose_files(options.pose)),
+        *(("one of the references", path) for path in options.references),
+        *(
+            ("the picture that chooses a face", Path(words))
+            for words in (options.face, options.pose_face)
+            if parse_choice(words) is None
+        ),
+    ]
