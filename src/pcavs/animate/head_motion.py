@@ -14,8 +14,8 @@ from pcavs.animate.renderer import turns_by_depth
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
 from pcavs.head.warp import REACH_DEG
-from pcavs.media.image_header import read_header
 from pcavs.media.mel import LazyMel
+from pcavs.media.still import is_still
 from pcavs.pose.calibration import PoseMap, plain_map
 from pcavs.pose.codes import codes_of, fit_track, track_of, view_of
 from pcavs.pose.compile import compile_timeline
@@ -168,4 +168,4 @@ class HeadMotionReader:
 
 def is_own_video(options: FilmOptions) -> bool:
     """Tells whether the identity is a video of the person, into which head or mouth are pasted."""
-    return options.full_frame and read_header(options.identity) is None
+    return options.full_frame and not is_still(options.identity)

@@ -31,7 +31,7 @@ class FilmOptions:
     """
 
     identity: Path
-    """Picture of the person (PNG, JPEG, WebP), or a video, of which the first frame is taken."""
+    """Picture of the person (JPEG, PNG, HEIC, ...), or a video, of which the first frame is taken."""
     audio: Path | None = None
     """Driving audio: any file with sound. The film carries it, with its own rate and channels."""
     pose: Path | None = None

@@ -15,14 +15,20 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
 
 from pcavs.errors import InputError
+from pcavs.media.colour import ColourTags, to_srgb
 from pcavs.media.orientation import UPRIGHT, Orientation, from_display_matrix, turn_upright
+from pcavs.media.side_data import display_matrix
 from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
+from pcavs.media.still import is_still, read_still
 from pcavs.media.timeline import check_range, count_frames_between, nearest_index, resample_nearest
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
 MAX_PIXELS: Final = 100_000_000
 """Pixels of the largest frame that is decoded; a larger one would take gigabytes. Tuned by hand."""
+
+MAX_STILL_PX: Final = 8192
+"""Longer side to which photographs are reduced at most, which bounds the memory that they take. Tuned by hand."""
 
 _SEEK_FROM_S: Final = 5
 """Start time from which the reader seeks; for an earlier one it decodes from the beginning, which cannot miss a frame.
@@ -34,6 +40,8 @@ _UNSPECIFIED_COLOUR: Final = 2
 """FFmpeg's code of a colour space that the file does not state."""
 _STANDARD_DEFINITION_LINES: Final = 576
 """Height up to which such a video is taken as BT.601, a higher one as BT.709, as players do."""
+_DOLBY_COLOURS: Final = {14: "ICtCp", 15: "IPT (Dolby Vision profile 5)"}
+"""FFmpeg's codes of colour spaces that cannot be converted to RGB here."""
 _MAX_PIXEL_ASPECT: Final = 4
 """Pixel aspect ratios beyond this, or below its inverse, are taken as damaged and replaced by 1. Tuned by hand."""
 
@@ -101,8 +109,9 @@ def read_frames(
     """Streams a video's frames as RGB at exactly 25 a second; each output frame is the one nearest in time.
 
     Second 0 is where the file's picture or sound begins, whichever is earlier, so frames are in sync with
-    `read_waveform`. Rotation and mirroring are applied, and oblong pixels become square. Each array is contiguous and
-    may be changed by the caller. Errors are raised when the first frame is requested, not by the call.
+    `read_waveform`. Rotation and mirroring are applied, and oblong pixels become square. BT.2020 and P3 become sRGB,
+    and high dynamic range (PQ, HLG) is mapped to it (`pcavs.media.colour`). Each array is contiguous and may be changed
+    by the caller. Errors are raised when the first frame is requested, not by the call.
 
     Args:
         path: A video; a still image counts as a video of one frame.
@@ -115,6 +124,11 @@ def read_frames(
             than ten minutes.
     """
     check_range(start_s, end_s)
+    if is_still(path):
+        if start_s >= 1 / FRAME_RATE:
+            raise InputError(f"{path} has no picture at {start_s:g} s; it is a photograph")
+        yield read_still(path, MAX_STILL_PX if max_side_px is None else max_side_px)
+        return
     start, end = Fraction(start_s), None if end_s is None else Fraction(end_s)
     last: tuple[_StoredFrame, Picture] | None = None
     # One reformatter for the whole video: `VideoFrame.reformat` would set up a scaler and its threads every time.
@@ -139,6 +153,8 @@ def count_pictures(path: Path, start_s: float = 0.0, end_s: float | None = None)
         InputError: The file cannot be read or has no video stream.
     """
     check_range(start_s, end_s)
+    if is_still(path):
+        return 1
     with open_media(path) as container:
         stream = _video_stream(container, path)
         origin, usual = time_origin(container), _frame_duration(stream)
@@ -211,6 +227,9 @@ def _decode_from(path: Path, seek: Fraction | None, stack: ExitStack) -> Iterato
     for frame in decode_frames(container, stream, path):
         if not isinstance(frame, VideoFrame):
             continue
+        if frame.colorspace in _DOLBY_COLOURS:
+            name = _DOLBY_COLOURS[frame.colorspace]
+            raise InputError(f"{path} has colours in {name}, which cannot be read; convert it to HDR10 or to SDR")
         if frame.pts is not None:
             shown = frame.pts * Fraction(frame.time_base or 0) - origin
         elif seek is None:
@@ -232,8 +251,8 @@ def _pixel_aspect(stream: Any) -> Fraction:
 
 
 def _orientation(frame: VideoFrame) -> Orientation:
-    matrix = frame.side_data.get("DISPLAYMATRIX")
-    return UPRIGHT if matrix is None else from_display_matrix(bytes(matrix))
+    matrix = display_matrix(frame)
+    return UPRIGHT if matrix is None else from_display_matrix(matrix)
 
 
 def _shown_size(stored: _StoredFrame, max_side_px: int | None) -> tuple[int, int]:
@@ -246,15 +265,17 @@ def _shown_size(stored: _StoredFrame, max_side_px: int | None) -> tuple[int, int
 def _to_picture(stored: _StoredFrame, max_side_px: int | None, reformatter: VideoReformatter) -> Picture:
     frame = stored.frame
     width, height = _shown_size(stored, max_side_px)
+    tags = ColourTags(int(frame.color_primaries), int(frame.color_trc))
     is_untagged_hd = frame.colorspace == _UNSPECIFIED_COLOUR and frame.height > _STANDARD_DEFINITION_LINES
     pixels = reformatter.reformat(
         frame,
         width=width,
         height=height,
-        format="rgb24",
+        # Sixteen bits keep the shadows of HDR, whose codes are far apart in 8 bits.
+        format="rgb24" if tags.is_srgb else "rgb48le",
         # None lets FFmpeg choose: the stated colour space, or BT.601.
         src_colorspace=Colorspace.ITU709 if is_untagged_hd else None,
         interpolation=Interpolation.AREA if width < frame.width else Interpolation.BICUBIC,
         threads=1,
     )
-    return turn_upright(pixels.to_ndarray(), _orientation(frame))
+    return turn_upright(to_srgb(pixels.to_ndarray(), tags), _orientation(frame))

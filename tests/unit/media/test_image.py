@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pcavs.errors import InputError
-from pcavs.media import image
+from pcavs.media import still
 from pcavs.media.image import read_picture
 from pcavs.media.image_header import read_header
 from unit.media.making import FilmMaker, numbered
@@ -149,7 +149,7 @@ def test_jpeg_size_is_read_from_the_header(tmp_path: Path, progressive: bool):
 
 
 def test_a_huge_png_is_refused_before_it_is_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(image, "_decode", None)
+    monkeypatch.setattr(still, "_decode", None)
     path = tmp_path / "huge.png"
     path.write_bytes(_png(20_000, 20_000, 8, 2, b""))
     with pytest.raises(InputError, match=r"huge.png is 20000 x 20000 pixels and would take 1\.2 GB to decode; save it"):
@@ -165,12 +165,12 @@ def test_transparent_colours_do_not_bleed_when_reduced(tmp_path: Path):
 
 
 def test_a_huge_jpeg_is_decoded_small():
-    header = image.ImageHeader(kind="JPEG", width=20_000, height=20_000, bytes_per_pixel=3)
-    assert image._choose_reduction(header, 2048) == 8
-    image._check_size(Path("huge.jpg"), header, 8)
-    progressive = image.ImageHeader(kind="JPEG", width=20_000, height=20_000, bytes_per_pixel=6, is_progressive=True)
+    header = still.ImageHeader(kind="JPEG", width=20_000, height=20_000, bytes_per_pixel=3)
+    assert still._choose_reduction(header, 2048) == 8
+    still._check_size(Path("huge.jpg"), header, 8)
+    progressive = still.ImageHeader(kind="JPEG", width=20_000, height=20_000, bytes_per_pixel=6, is_progressive=True)
     with pytest.raises(InputError, match=r"huge.jpg .* would take 2\.4 GB"):
-        image._check_size(Path("huge.jpg"), progressive, 8)
+        still._check_size(Path("huge.jpg"), progressive, 8)
 
 
 def test_a_huge_picture_of_another_format_is_refused(tmp_path: Path):

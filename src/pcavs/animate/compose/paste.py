@@ -15,7 +15,7 @@ from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import FilmOptions
 from pcavs.errors import InputError
 from pcavs.face.align import Square, covered_box, invert
-from pcavs.media.image_header import read_header
+from pcavs.media.still import is_still
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
 from pcavs.numeric import smoothstep
@@ -143,7 +143,7 @@ def open_paste_target(options: FilmOptions, identity: Identity, num_frames: int)
         return None
     assert identity.source_crop is not None
     picture = identity.source_crop.picture
-    if read_header(options.identity) is not None or count_pictures(options.identity, 0.0, None) < 2:
+    if is_still(options.identity) or count_pictures(options.identity, 0.0, None) < 2:
         return PhotographTarget(picture)
     video = VideoTarget(options.identity, max(picture.shape[:2]))
     video.check(num_frames)
