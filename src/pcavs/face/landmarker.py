@@ -18,7 +18,7 @@ import openvino as ov
 from jaxtyping import Float, Float32
 
 from pcavs.face.align import Square, crop_picture, invert
-from pcavs.runtime.openvino import cpu_settings
+from pcavs.runtime.openvino import Network, cpu_settings
 from pcavs.spec import MESH_POINTS
 from pcavs.types import Box, Mesh, Picture
 
@@ -187,12 +187,12 @@ def overlap(first: Box, second: Box) -> float:
     return float(shared / max(areas - shared, _MIN_AREA_PX2))  # 0 for two boxes without area
 
 
-def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "bf16"]) -> ov.CompiledModel:
+def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "bf16"]) -> Network:
     core = ov.Core()
     with resources.as_file(resources.files("pcavs") / "assets" / "face" / name) as path:
         model = core.read_model(path)
     model.reshape([1, side_px, side_px, 3])
-    return core.compile_model(model, "CPU", cpu_settings(precision, threads))
+    return Network(core.compile_model(model, "CPU", cpu_settings(precision, threads)))
 
 
 @functools.cache

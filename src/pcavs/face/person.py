@@ -8,7 +8,7 @@ import numpy as np
 import openvino as ov
 from jaxtyping import Float32
 
-from pcavs.runtime.openvino import cpu_settings
+from pcavs.runtime.openvino import Network, cpu_settings
 from pcavs.types import Picture
 
 PERSON_PX: Final = 256
@@ -31,7 +31,7 @@ class PersonSegmenter:
         """Loads and compiles the network (about 0.1 s)."""
         core, assets = ov.Core(), resources.files("pcavs") / "assets" / "face"
         with resources.as_file(assets / _NETWORK) as path:
-            self._network = core.compile_model(core.read_model(path), "CPU", cpu_settings("f32", threads))
+            self._network = Network(core.compile_model(core.read_model(path), "CPU", cpu_settings("f32", threads)))
         with resources.as_file(assets / _LAST_LAYER) as path, np.load(path, allow_pickle=False) as last:
             self._weight = last["weight"].astype(np.float32)
             self._bias = float(last["bias"])

@@ -4,19 +4,21 @@
 at their own rate and with their own channels, which `pcavs.media.film` needs.
 """
 
+import itertools
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
-from jaxtyping import Float32
+from av.error import FFmpegError
 
 from pcavs.errors import InputError
+from pcavs.media.mixing import Channels, mixed
 from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
 from pcavs.media.timeline import (
     MIN_SPEECH_S,
@@ -30,7 +32,7 @@ from pcavs.types import Waveform
 
 logger = logging.getLogger(__name__)
 
-Block = Float32[np.ndarray, "channels samples"]
+Block = Channels
 """Consecutive samples of all channels; full scale is 1."""
 
 SILENCE_PEAK: Final = 1e-4
@@ -39,8 +41,10 @@ SILENCE_PEAK: Final = 1e-4
 _PLAIN_LAYOUTS: Final = {"1 channels": "mono", "2 channels": "stereo"}
 """FFmpeg's names for the channel layouts of WAV files that state only a number of channels."""
 
+_MAX_PLANES: Final = 7
+"""Channels that PyAV can address in a planar frame; for more it reads memory outside of the frame."""
 _MAX_CHANNELS: Final = 8
-"""Planes that PyAV can address in a planar frame; for more channels it reads memory outside of the frame."""
+"""Most channels that are kept; more are mixed into one."""
 
 _MIN_RATE_HZ: Final = 1000
 """Smallest sampling rate that is accepted."""
@@ -50,6 +54,9 @@ _MAX_RATE_HZ: Final = 1_000_000
 _MAX_GAP_S: Final = 3600
 """Longest gap between timestamps that is filled with silence; a longer one is a damaged clock. Tuned by hand."""
 
+_MAX_OVERLAP_S: Final = 1.0
+"""Longest overlap of timestamps that is dropped; with a longer one they began again. Tuned by hand."""
+
 _MIN_JUMP_S: Final = 0.02
 """Timestamp jump from which samples are inserted or dropped: half a frame. Below it lie Matroska's rounding to
 milliseconds and the jitter of recorders."""
@@ -58,9 +65,10 @@ milliseconds and the jitter of recorders."""
 def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Waveform:
     """Reads the sound of an audio or video file as mono at 16 kHz.
 
-    Channels are averaged, as librosa does for the published code. Codec delay and end padding are removed where the
-    file states them, so wav, flac, ogg, mp3 with a LAME header, mp4 and m4a give the same number of samples. Gaps
-    between timestamps become silence. Silence is accepted with a logged warning.
+    Channels are averaged, as librosa does for the published code, unless they cancel each other (`mixing`). Codec delay
+    and end padding are removed where the file states them, so wav, flac, ogg, mp3 with a LAME header, mp4 and m4a give
+    the same number of samples. Gaps between timestamps become silence; files that were joined end to end are read
+    whole. Silence is accepted with a logged warning.
     Memory: the result, plus a few blocks.
 
     Args:
@@ -92,12 +100,11 @@ def stream_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None
     with AudioReader(path) as reader:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ)
         num_native = num_output = 0
-        for block in reader.blocks(start_s, end_s):
-            mono = block.mean(axis=0, keepdims=True, dtype=np.float32)
+        for mono in mixed(reader.blocks(start_s, end_s), reader.rate_hz):
             for frame in resampler.resample(to_audio_frame(mono, reader.rate_hz, "mono", num_native)):
                 num_output += frame.samples
                 yield frame.to_ndarray()[0]
-            num_native += block.shape[1]
+            num_native += mono.shape[1]
         if not num_native:
             return
         # The resampler delays its output and pads its end; the exact count is known, so the end is cut or padded to it.
@@ -132,11 +139,23 @@ def check_speech(path: Path, num_samples: int, peak: float, start_s: float) -> N
 
 def to_audio_frame(block: Block, rate_hz: int, layout: str, first_sample: int) -> AudioFrame:
     """Converts samples to a PyAV frame whose timestamp is the index of its first sample."""
-    frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=layout)
+    sample_format = _sample_format(len(block))
+    values = block if sample_format == "fltp" else block.T.reshape(1, -1)
+    frame = AudioFrame.from_ndarray(np.ascontiguousarray(values), format=sample_format, layout=layout)
     frame.sample_rate = rate_hz
     frame.time_base = Fraction(1, rate_hz)
     frame.pts = first_sample
     return frame
+
+
+class _TimedBlock(NamedTuple):
+    """Samples of the decoder."""
+
+    samples: Block
+    time_s: Fraction | None
+    """Of the first sample, on the file's clock; None where the file does not state it."""
+    is_usual: bool
+    """Whether the samples have the kind of the file's first frame; times of others cannot be trusted."""
 
 
 class AudioReader:
@@ -144,8 +163,7 @@ class AudioReader:
 
     Attributes:
         rate_hz: Sampling rate.
-        layout: FFmpeg's name of the channel layout, such as "stereo". More than eight channels are averaged into
-            "mono".
+        layout: FFmpeg's name of the channel layout, such as "stereo". More than eight channels are mixed into "mono".
 
     Raises:
         InputError: On entering: the file cannot be read, has no sound, or states an implausible sampling rate.
@@ -154,7 +172,7 @@ class AudioReader:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._stack = ExitStack()
-        self.rate_hz = 0
+        self.rate_hz = self._num_channels = 0
         self.layout = self._stored_layout = ""
 
     def __enter__(self) -> "AudioReader":
@@ -177,8 +195,9 @@ class AudioReader:
                 )
             self._first = first
             self.rate_hz, self._stored_layout = first.sample_rate, first.layout.name
+            self._num_channels = len(first.layout.channels)
             self.layout = _PLAIN_LAYOUTS.get(self._stored_layout) or self._stored_layout
-            if len(first.layout.channels) > _MAX_CHANNELS:
+            if self._num_channels > _MAX_CHANNELS:
                 self.layout = "mono"
             self._stack = stack.pop_all()
         return self
@@ -193,7 +212,8 @@ class AudioReader:
         stop = None if end_s is None else nearest_index(end_s, self.rate_hz)
         stop = _smaller(stop, self._declared_samples())
         position = 0
-        for block in self._placed_blocks():
+        placed = self._placed_blocks()
+        for block in mixed(placed, self.rate_hz) if self._num_channels > _MAX_CHANNELS else placed:
             begin, end = position, position + block.shape[1]
             position = end
             kept = block[:, max(0, first - begin) : None if stop is None else max(0, stop - begin)]
@@ -216,18 +236,24 @@ class AudioReader:
         return lead + nearest_index(self._stream.duration * self._stream.time_base, self.rate_hz)
 
     def _placed_blocks(self) -> Iterator[Block]:
-        """Streams the decoded samples, placed by their timestamps: gaps become silence, overlaps are dropped."""
+        """Streams the decoded samples, placed by their timestamps: gaps become silence, overlaps are dropped.
+
+        Where timestamps begin again (files that were joined end to end), or cannot be trusted because the sampling rate
+        changed, the sound continues without a gap.
+        """
         origin = (self._first.pts or 0) * Fraction(self._first.time_base)
         if decodable_streams(self._container, "video"):
             # Second 0 is shared with the picture: sound that begins later than the picture must stay later.
             origin = time_origin(self._container)
-        position = 0
-        for frame in self._converted():
+        position, was_usual = 0, True
+        for samples, time, is_usual in self._converted():
+            block = np.nan_to_num(samples, posinf=0.0, neginf=0.0)
             jump = 0
-            if frame.pts is not None:
-                time = frame.pts * Fraction(frame.time_base or 0)
+            if is_usual and time is not None:
                 jump = nearest_index(time - origin, self.rate_hz) - position
-            block = np.nan_to_num(self._samples(frame), posinf=0.0, neginf=0.0)
+                if not was_usual or jump < -self._longest_overlap(time):
+                    origin, jump = time - Fraction(position, self.rate_hz), 0
+            was_usual = is_usual
             if self._is_plausible_gap(jump, position):
                 yield from _silence(block.shape[0], jump, self.rate_hz)
                 position += jump
@@ -236,13 +262,48 @@ class AudioReader:
             position += block.shape[1]
             yield block
 
+    def _longest_overlap(self, time_s: Fraction) -> float:
+        """Returns how many samples a frame at a time may overlap; with a longer overlap, timestamps began again."""
+        first_s = (self._first.pts or 0) * Fraction(self._first.time_base or 0)
+        return (_MIN_JUMP_S if abs(time_s - first_s) < _MIN_JUMP_S else _MAX_OVERLAP_S) * self.rate_hz
+
+    def _converted(self) -> Iterator[_TimedBlock]:
+        """Converts the decoded frames to float samples of the first frame's rate and channels."""
+        resampler: av.AudioResampler | None = None
+        usual = kind = _kind(self._first)
+        left_out = 0
+        for frame in itertools.chain([self._first], self._frames):
+            if _kind(frame) != kind or resampler is None:
+                if resampler is not None:
+                    yield from self._rest(resampler, is_usual=kind == usual)
+                resampler, kind = self._resampler(), _kind(frame)
+            time = None if frame.pts is None else frame.pts * Fraction(frame.time_base or 0)
+            try:
+                if not _MIN_RATE_HZ <= frame.sample_rate <= _MAX_RATE_HZ:
+                    raise ValueError(frame.sample_rate)
+                for converted in resampler.resample(frame):
+                    yield _TimedBlock(self._samples(converted), time, is_usual=kind == usual)
+            except (FFmpegError, ValueError):
+                left_out, resampler = left_out + 1, None
+        if resampler is not None:
+            yield from self._rest(resampler, is_usual=kind == usual)
+        if left_out:
+            logger.warning("%s: left out %d blocks of sound that cannot be converted", self._path, left_out)
+
+    def _rest(self, resampler: av.AudioResampler, *, is_usual: bool) -> Iterator[_TimedBlock]:
+        """Yields what a resampler that changed the rate still holds."""
+        if not is_usual:
+            for frame in resampler.resample(None):
+                yield _TimedBlock(self._samples(frame), None, is_usual=False)
+
+    def _resampler(self) -> av.AudioResampler:
+        layout = self._stored_layout if self._num_channels > _MAX_CHANNELS else self.layout
+        return av.AudioResampler(format=_sample_format(self._num_channels), layout=layout, rate=self.rate_hz)
+
     def _samples(self, frame: AudioFrame) -> Block:
-        """Converts a frame to an array; interleaved samples, used for more than eight channels, are averaged."""
+        """Converts a frame to an array of channels and samples."""
         values = frame.to_ndarray()
-        if frame.format.is_planar:
-            return values
-        channels = len(frame.layout.channels)
-        return values.reshape(-1, channels).mean(axis=1, dtype=np.float32)[None]
+        return values if frame.format.is_planar else values.reshape(-1, self._num_channels).T
 
     def _is_plausible_gap(self, jump: int, position: int) -> bool:
         """Tells a gap in the sound, `jump` samples after `position`, from jitter and from a damaged clock."""
@@ -252,16 +313,14 @@ class AudioReader:
         length_s = Fraction(self._container.duration or 0, av.time_base) + 1
         return position + jump <= length_s * self.rate_hz
 
-    def _converted(self) -> Iterator[AudioFrame]:
-        """Converts the decoded frames to float samples."""
-        planar = len(self._first.layout.channels) <= _MAX_CHANNELS
-        layout = self.layout if planar else self._stored_layout
-        resampler = av.AudioResampler(format="fltp" if planar else "flt", layout=layout, rate=self.rate_hz)
-        yield from resampler.resample(self._first)
-        for frame in self._frames:
-            # A damaged stream may change its rate or channels; the resampler cannot, so such frames are dropped.
-            if (frame.sample_rate, frame.layout.name) == (self.rate_hz, self._stored_layout):
-                yield from resampler.resample(frame)
+
+def _kind(frame: AudioFrame) -> tuple[int, str, str]:
+    return frame.sample_rate, frame.layout.name, frame.format.name
+
+
+def _sample_format(num_channels: int) -> str:
+    """Returns FFmpeg's name of float samples: one plane for each channel, interleaved where PyAV cannot read planes."""
+    return "fltp" if num_channels <= _MAX_PLANES else "flt"
 
 
 def _smaller(one: int | None, other: int | None) -> int | None:

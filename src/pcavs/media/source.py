@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError, InvalidDataError
+from av.error import FFmpegError, InvalidDataError, PatchWelcomeError
 from av.stream import Disposition
 
 from pcavs.errors import InputError
@@ -112,6 +112,8 @@ def decode_frames(container: InputContainer, stream: Any, path: Path) -> Generat
 
 
 def _unreadable(path: Path, error: FFmpegError) -> InputError:
+    if isinstance(error, PatchWelcomeError):
+        return InputError(f"{path} changes its format in the middle and cannot be read as a whole; convert it to wav")
     return InputError(
         f"{path} cannot be read as audio or video ({error.strerror}); check that it plays, or convert it to mp4 or wav"
     )

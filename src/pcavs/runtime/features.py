@@ -15,7 +15,7 @@ import openvino as ov
 
 from pcavs.errors import WeightsError
 from pcavs.media.log_mel import log_mel
-from pcavs.runtime.openvino import Precision, cpu_has_bf16, cpu_settings
+from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings
 from pcavs.spec import FeatureSpec, TalkerSpec
 from pcavs.types import States, Waveform
 
@@ -45,7 +45,7 @@ class SpeechFeatures:
         network = _read(folder, spec)
         self._outputs_window = network.output(0).shape[1] == spec.window_states
         compiled = ov.Core().compile_model(network, "CPU", cpu_settings(precision, threads))
-        self._request = compiled.create_infer_request()
+        self._network = Network(compiled)
 
     def states(self, waveform: Waveform) -> States:
         """Computes the states of one window of `spec.window_samples` samples; state i is centred at sample 320 i.
@@ -54,9 +54,10 @@ class SpeechFeatures:
         """
         if len(waveform) != self.spec.window_samples:
             raise ValueError(f"{len(waveform)} samples; the features have windows of {self.spec.window_samples}")
-        self._request.set_input_tensor(ov.Tensor(log_mel(waveform)[None]))
-        self._request.infer()
-        return np.array(self._request.get_output_tensor().data[0])
+        request = self._network.request
+        request.set_input_tensor(ov.Tensor(log_mel(waveform)[None]))
+        request.infer()
+        return np.array(request.get_output_tensor().data[0])
 
     def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
         """Yields the states of each window's group, two for each of its frames, one window at a time."""

@@ -3,8 +3,10 @@
 `cpu_settings` serves every network of the package that OpenVINO runs, those of `face` and `metrics` included.
 """
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import openvino as ov
@@ -41,8 +43,33 @@ def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) ->
     return settings
 
 
+class Network:
+    """A compiled network that several threads may call at the same time: each has an inference request of its own.
+
+    OpenVINO's compiled models share one request between all callers, and fail while it is busy.
+    """
+
+    def __init__(self, compiled: ov.CompiledModel) -> None:
+        """Takes the compiled network."""
+        self._compiled, self._local = compiled, threading.local()
+
+    @property
+    def request(self) -> ov.InferRequest:
+        """The inference request of the calling thread."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self._compiled.create_infer_request()
+        return self._local.request
+
+    def __call__(self, inputs: Sequence[np.ndarray]) -> Any:
+        """Computes the outputs, by number and in order; the arrays belong to the caller."""
+        return self.request.infer(inputs, share_inputs=True)
+
+
 class OpenVinoRuntime:
-    """Runs a folder of networks made by `pcavs weights export`; equal input gives equal output on one machine."""
+    """Runs a folder of networks made by `pcavs weights export`; equal input gives equal output on one machine.
+
+    Several threads may use it at the same time.
+    """
 
     def __init__(
         self,
@@ -70,12 +97,11 @@ class OpenVinoRuntime:
         self.description = f"openvino CPU {precision}"
         settings = cpu_settings(precision, threads)
         core = ov.Core()
-        self._identity, self._motion, self._speech, generator = (
+        self._identity, self._motion, self._speech, self._generator = (
             _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech", "generator")
         )
-        self._generator = generator.create_infer_request()
         self._interface = GENERATOR_INTERFACES[spec.kind]
-        self._current: IdentityArrays | None = None
+        self._current = threading.local()
 
     def encode_identity(self, face: Face) -> IdentityArrays:
         """Encodes the identity reference."""
@@ -102,29 +128,30 @@ class OpenVinoRuntime:
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
     ) -> Rendered:
         """Runs the generator for one frame; the arrays belong to the caller."""
-        self._set_identity(identity)
-        self._generator.set_input_tensor(0, ov.Tensor(content[None]))
-        self._generator.set_input_tensor(1, ov.Tensor(pose[None]))
-        self._generator.infer()
-        return self._interface.read_outputs([np.array(tensor.data) for tensor in self._generator.output_tensors])
+        request = self._generator.request
+        self._set_identity(request, identity)
+        request.set_input_tensor(0, ov.Tensor(content[None]))
+        request.set_input_tensor(1, ov.Tensor(pose[None]))
+        request.infer()
+        return self._interface.read_outputs([np.array(tensor.data) for tensor in request.output_tensors])
 
     def _encode_motion(self, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
         """Returns contents and pose codes."""
         results = self._motion([faces])
         return np.array(results[0]), np.array(results[1])
 
-    def _set_identity(self, identity: IdentityArrays) -> None:
-        """Sets the generator's identity inputs, unless they are set already: a film has one identity."""
-        if self._current is identity:
+    def _set_identity(self, request: ov.InferRequest, identity: IdentityArrays) -> None:
+        """Sets the identity inputs of this thread's request, unless they are set already: a film has one identity."""
+        if getattr(self._current, "identity", None) is identity:
             return
         for index, value in enumerate(self._interface.identity_inputs(identity), start=2):
-            self._generator.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value)))
-        self._current = identity
+            request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value)))
+        self._current.identity = identity
 
 
-def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> ov.CompiledModel:
+def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> Network:
     try:
-        return core.compile_model(core.read_model(path), "CPU", settings)
+        return Network(core.compile_model(core.read_model(path), "CPU", settings))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{path} cannot be loaded by OpenVINO ({reason}); export the weights again") from error

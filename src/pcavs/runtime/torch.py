@@ -62,9 +62,11 @@ class TorchRuntime:
     ) -> Rendered:
         """Runs the generator for one frame; the arrays belong to the caller."""
         # The identity's tensors are moved to the device once: a film has one identity.
-        if self._current is None or self._current[0] is not identity:
-            self._current = identity, tuple(self._tensor(value) for value in self._interface.identity_inputs(identity))
-        return self._interface.read_outputs(self._run("generator", content[None], pose[None], *self._current[1]))
+        current = self._current  # another thread may replace it at any time
+        if current is None or current[0] is not identity:
+            current = identity, tuple(self._tensor(value) for value in self._interface.identity_inputs(identity))
+            self._current = current
+        return self._interface.read_outputs(self._run("generator", content[None], pose[None], *current[1]))
 
     @torch.inference_mode()
     def _run(self, name: str, *values: np.ndarray | Tensor) -> tuple[np.ndarray, ...]:

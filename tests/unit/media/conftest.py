@@ -9,6 +9,7 @@ import av
 import numpy as np
 import pytest
 
+from pcavs.media.audio import to_audio_frame
 from unit.media.making import FilmMaker, SoundMaker
 
 CODECS = {
@@ -25,11 +26,11 @@ def make_sound(tmp_path: Path) -> SoundMaker:
     def make(name: str, sound: np.ndarray, rate_hz: int, codec: str = "") -> Path:
         path = tmp_path / name
         default, container_format = CODECS[path.suffix]
-        layout = {1: "mono", 2: "stereo", 6: "5.1"}[len(sound)]
+        layout = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}[len(sound)]
         with av.open(str(path), "w", format=container_format) as container:
             stream: Any = container.add_stream(codec or default, rate=rate_hz, layout=layout)
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(sound), format="fltp", layout=layout)
-            frame.sample_rate, frame.pts = rate_hz, 0
+            frame = to_audio_frame(sound, rate_hz, layout, 0)
+
             context = stream.codec_context
             fit = av.AudioResampler(context.format, layout, rate_hz, frame_size=context.frame_size or None)
             for part in [*fit.resample(frame), *fit.resample(None)]:

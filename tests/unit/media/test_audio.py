@@ -1,3 +1,4 @@
+import io
 import logging
 from fractions import Fraction
 from pathlib import Path
@@ -6,8 +7,9 @@ import av
 import numpy as np
 import pytest
 
+from helpers.sounds import write_wav
 from pcavs.errors import InputError
-from pcavs.media.audio import AudioReader, read_waveform
+from pcavs.media.audio import AudioReader, read_waveform, to_audio_frame
 from pcavs.media.timeline import count_frames
 from unit.media.making import FilmMaker, SoundMaker, click_time, numbered, tone_with_click
 
@@ -184,3 +186,99 @@ def _delay_sound(source_path: Path, target_path: Path, seconds: float) -> None:
                 packet.dts += round(seconds / packet.time_base)
             packet.stream = streams[packet.stream_index]
             target.mux(packet)
+
+
+@pytest.mark.parametrize("channels", [*range(1, 10), 16])
+def test_any_number_of_channels_is_read(tmp_path: Path, channels: int):
+    sound = tone_with_click(1.0, 16_000, channels=channels)
+    sound[1:] = 0
+    path = tmp_path / "speech.wav"
+    write_wav(path, sound)
+    waveform = read_waveform(path)
+    assert click_time(waveform) == pytest.approx(0.5, abs=0.001)
+    np.testing.assert_allclose(waveform, sound[0] / channels, atol=2e-3)
+    with AudioReader(path) as reader:
+        blocks = np.concatenate(list(reader.blocks()), axis=1)
+    if channels <= 8:
+        np.testing.assert_allclose(blocks, sound, atol=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["flac", "aac", "libopus", "pcm_s16le"])
+def test_eight_channels_of_every_codec(tmp_path: Path, codec: str):
+    sound = tone_with_click(1.0, 48_000, channels=8)
+    path = tmp_path / "speech.mka"
+    with av.open(str(path), "w", format="matroska") as container:
+        stream = container.add_stream(codec, rate=48_000, layout="7.1")
+        frame = to_audio_frame(sound, 48_000, "7.1", 0)
+        context = stream.codec_context
+        fit = av.AudioResampler(context.format, "7.1", 48_000, frame_size=context.frame_size or None)
+        for part in [*fit.resample(frame), *fit.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    waveform = read_waveform(path)
+    assert len(waveform) == pytest.approx(16_000, abs=700)
+    assert click_time(waveform) == pytest.approx(0.5, abs=0.025)
+
+
+@pytest.mark.parametrize("part", ["all", "second half"])
+@pytest.mark.parametrize("channels", [2, 10])
+def test_channels_of_opposite_phase_are_heard(tmp_path: Path, channels: int, part: str):
+    sound = tone_with_click(4.0, 16_000, click_s=3.0, channels=channels)
+    sound[1::2, 0 if part == "all" else 32_000 :] *= -1
+    waveform = read_waveform(write_wav(tmp_path / "speech.wav", sound))
+    assert click_time(waveform) == pytest.approx(3.0, abs=0.001)
+    np.testing.assert_allclose(np.abs(waveform)[32_200:], np.abs(sound[0])[32_200:], atol=1e-3)
+    np.testing.assert_allclose(waveform[:32_000], sound[0, :32_000], atol=1e-3)
+    assert np.abs(np.diff(waveform))[20_000:40_000].max() < 0.03  # no click where the mix changes
+
+
+def test_channels_that_do_not_cancel_are_averaged_to_the_bit(tmp_path: Path):
+    rng = np.random.default_rng(0)
+    sound = 0.2 * rng.standard_normal((2, 40_000)).astype(np.float32)
+    path = write_wav(tmp_path / "speech.wav", np.stack([sound[0], -0.5 * sound[0] + 0.5 * sound[1]]).clip(-1, 1))
+    with AudioReader(path) as reader:
+        mean = np.concatenate([block.mean(axis=0, dtype=np.float32) for block in reader.blocks()])
+    np.testing.assert_array_equal(read_waveform(path), mean)
+
+
+def _sound_bytes(kind: str, codec: str, rate_hz: int, click_s: float, channels: int = 1) -> bytes:
+    data, layout = io.BytesIO(), {1: "mono", 2: "stereo"}[channels]
+    with av.open(data, "w", format=kind) as container:
+        stream = container.add_stream(codec, rate=rate_hz, layout=layout)
+        frame = to_audio_frame(tone_with_click(1.0, rate_hz, click_s, channels), rate_hz, layout, 0)
+        context = stream.codec_context
+        fit = av.AudioResampler(context.format, layout, rate_hz, frame_size=context.frame_size or None)
+        for part in [*fit.resample(frame), *fit.resample(None)]:
+            container.mux(stream.encode(part))
+        container.mux(stream.encode(None))
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "rates", "channels"),
+    [
+        ("ogg", "flac", (44_100, 22_050, 44_100), (1, 1, 1)),
+        ("ogg", "flac", (16_000, 16_000, 16_000), (1, 1, 1)),
+        ("ogg", "libopus", (48_000, 48_000, 48_000), (1, 1, 1)),
+        ("adts", "aac", (44_100, 22_050, 48_000), (1, 1, 1)),
+        ("adts", "aac", (44_100, 44_100, 44_100), (1, 2, 1)),
+        ("adts", "aac", (16_000, 48_000, 16_000), (2, 1, 2)),
+        ("mp3", "libmp3lame", (16_000, 16_000, 16_000), (1, 1, 1)),
+    ],
+)
+def test_files_joined_end_to_end_are_read_whole(tmp_path: Path, kind: str, codec: str, rates: tuple, channels: tuple):
+    path = tmp_path / f"speech.{kind}"
+    parts = zip(rates, (0.2, 0.5, 0.8), channels, strict=True)
+    path.write_bytes(b"".join(_sound_bytes(kind, codec, *part) for part in parts))
+    waveform = np.abs(read_waveform(path))
+    assert len(waveform) / 16_000 == pytest.approx(3.0, abs=0.3)  # AAC and mp3 pad each part
+    for part, click_s in enumerate((0.2, 0.5, 0.8)):
+        piece = waveform[round(part * len(waveform) / 3) :][: len(waveform) // 3]
+        assert click_time(piece) == pytest.approx(click_s, abs=0.12)
+
+
+def test_a_stream_whose_new_format_ffmpeg_cannot_follow_is_refused(tmp_path: Path):
+    path = tmp_path / "speech.ogg"
+    path.write_bytes(_sound_bytes("ogg", "libopus", 48_000, 0.5) + _sound_bytes("ogg", "libopus", 48_000, 0.5, 2))
+    with pytest.raises(InputError, match="speech.ogg changes its format in the middle and cannot be read as a whole"):
+        read_waveform(path)

@@ -135,7 +135,13 @@ def test_a_range_of_the_audio_starts_with_the_picture(make_sound: SoundMaker, tm
 
 @pytest.mark.parametrize(
     ("rate_hz", "channels", "kept_hz", "layout"),
-    [(16_000, 1, 16_000, "mono"), (44_100, 2, 44_100, "stereo"), (48_000, 6, 48_000, "5.1"), (8_000, 1, 8_000, "mono")],
+    [
+        (16_000, 1, 16_000, "mono"),
+        (44_100, 2, 44_100, "stereo"),
+        (48_000, 6, 48_000, "5.1"),
+        (48_000, 8, 48_000, "7.1"),
+        (8_000, 1, 8_000, "mono"),
+    ],
 )
 def test_the_audio_keeps_its_rate_and_channels(
     make_sound: SoundMaker, tmp_path: Path, rate_hz: int, channels: int, kept_hz: int, layout: str

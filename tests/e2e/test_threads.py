@@ -1,0 +1,37 @@
+"""One loaded talker makes several films at the same time, in threads or taking turns in one."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from pcavs.animate.talker import load_talker
+
+
+@pytest.fixture(scope="module")
+def talker(tiny_networks):
+    return load_talker(tiny_networks, "cpu")
+
+
+def test_films_made_in_several_threads_equal_those_made_alone(talker, face, make_wav):
+    speech = make_wav(0.4)
+
+    def make(pose):
+        return np.stack(list(talker.animate(face, speech, pose, size=64).frames))
+
+    poses = ["yaw=0", "yaw=10", "lively", "yaw=-10"]
+    alone = [make(pose) for pose in poses]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(make, poses))
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_two_films_may_take_turns(talker, face, drift, make_wav):
+    speech = make_wav(0.4)
+    films = [talker.animate(identity, speech, turn="network", size=64) for identity in (face, drift)]
+    alone = [np.stack(list(film.frames)) for film in films]
+    pairs = zip(*(film.frames for film in films), strict=True)
+    for together, one in zip(zip(*pairs, strict=True), alone, strict=True):
+        np.testing.assert_array_equal(np.stack(together), one)
+    assert np.abs(alone[0].astype(int) - alone[1]).max() > 5
