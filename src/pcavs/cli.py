@@ -12,13 +12,13 @@ import itertools
 import json
 import logging
 import re
-import signal
 import sys
 from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple
 
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import PcavsError, unknown_setting
+from pcavs.terminal import standard_streams, stop_once
 
 EXIT_ERROR: Final = 1
 """After an error that the message explains."""
@@ -26,8 +26,6 @@ EXIT_USAGE: Final = 2
 """After wrong arguments."""
 EXIT_INTERRUPTED: Final = 130
 """After Ctrl-C: 128 + SIGINT, as shells count."""
-EXIT_TERMINATED: Final = 143
-"""After SIGTERM: 128 + SIGTERM."""
 
 _EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train"}
 """The extra of `pip install pcavs[EXTRA]` that installs an import package."""
@@ -93,22 +91,28 @@ class UsageError(Exception):
 def main(arguments: list[str] | None = None) -> None:
     """Runs `pcavs` and exits.
 
-    The exit code is 0, 1 after an error that the message explains, 2 after wrong arguments, 130 after Ctrl-C, or 143
-    after SIGTERM. A bug ends with a traceback.
+    The exit code is 0, 1 after an error that the message explains, 2 after wrong arguments, 129 after a lost terminal,
+    130 after Ctrl-C, or 143 after SIGTERM. A bug ends with a traceback.
 
     Args:
         arguments: Without the name of the program; None takes those of the process.
     """
-    # SIGTERM raises SystemExit, which unwinds as Ctrl-C does, so that no unfinished output file remains.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
-    try:
-        code = _run(sys.argv[1:] if arguments is None else arguments)
-    except UsageError as error:
-        code = _report_error(error, EXIT_USAGE)
-    except PcavsError as error:
-        code = _report_error(error, EXIT_ERROR)
-    except KeyboardInterrupt:
-        code = _report_error("stopped", EXIT_INTERRUPTED)
+    stop_once()
+    with standard_streams() as stdout:
+        try:
+            code = _run(sys.argv[1:] if arguments is None else arguments)
+        except UsageError as error:
+            code = _report_error(error, EXIT_USAGE)
+        except PcavsError as error:
+            code = _report_error(error, EXIT_ERROR)
+        except KeyboardInterrupt:
+            code = _report_error("stopped", EXIT_INTERRUPTED)
+        except SystemExit as end:
+            code = end.code
+        stdout.flush()
+        if stdout.error is not None and not isinstance(stdout.error, BrokenPipeError):
+            reason = stdout.error.strerror
+            code = _report_error(f"standard output cannot be written ({reason}); redirect it elsewhere", EXIT_ERROR)
     sys.exit(code)
 
 

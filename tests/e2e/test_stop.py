@@ -24,7 +24,7 @@ def long_film(tiny_networks, face, tmp_path):
         stderr=subprocess.PIPE,
         text=True,
         # A shell's background jobs ignore Ctrl-C and hand that down: the film must not inherit it from the test run.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=lambda: [signal.signal(each, signal.SIG_DFL) for each in (signal.SIGINT, signal.SIGHUP)],
     )
     until = time.monotonic() + 120
     while time.monotonic() < until and process.poll() is None:
@@ -37,12 +37,14 @@ def long_film(tiny_networks, face, tmp_path):
     process.communicate()
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_stopped_film_leaves_nothing(long_film, sent, code):
     process, out = long_film
     assert process.poll() is None, process.communicate()
     assert [file.suffix for file in out.iterdir()] == [".part"]
-    process.send_signal(sent)
+    for _ in range(3 if sent == signal.SIGINT else 1):  # an impatient user
+        process.send_signal(sent)
+        time.sleep(0.02)
     assert process.wait(60) == code
     assert list(out.iterdir()) == []
     if sent == signal.SIGINT:

@@ -105,7 +105,7 @@ class AnimateOptions(FilmOptions):
     """Makes a picture speak: takes a photograph and speech, writes a film."""
 
     out: Path
-    """The film to write, an .mp4."""
+    """The film to write: .mp4, .mov, .mkv (H.264), .webm (VP9), or a silent animation, .gif or .webp."""
     say: str | None = None
     """Text to speak instead of driving audio; needs eSpeak NG."""
     voice: str = "en-us"

@@ -5,6 +5,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -294,3 +295,58 @@ def test_memory_does_not_grow_with_the_sound(make_sound: SoundMaker, tmp_path: P
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 3e6
+
+
+@pytest.mark.parametrize(
+    ("ending", "container", "codec", "sound"),
+    [
+        ("mp4", "mp4", "h264", "aac"),
+        ("MOV", "mov", "h264", "aac"),
+        ("m4v", "mp4", "h264", "aac"),
+        ("mkv", "matroska", "h264", "aac"),
+        ("webm", "webm", "vp9", "opus"),
+        ("gif", "gif", "gif", None),
+        ("webp", "webp", "webp", None),
+    ],
+)
+def test_the_ending_chooses_the_format(
+    make_sound: SoundMaker, tmp_path: Path, ending: str, container: str, codec: str, sound: str | None
+):
+    audio = make_sound("speech.wav", tone_with_click(1.2, 44_100), 44_100)
+    path = write(tmp_path / f"film.{ending}", 30, audio=audio, metadata={"title": "Talk", "comment": "made & marked"})
+    data = path.read_bytes()
+    assert b"made & marked" in data or b"made &amp; marked" in data
+    with av.open(str(path)) as film:
+        assert container in film.format.name
+        assert {stream.type: stream.codec_context.name for stream in film.streams} == (
+            {"video": codec} if sound is None else {"video": codec, "audio": sound}
+        )
+    numbers = [number_of(picture) for picture in read_frames(path)]
+    assert numbers[:30] == list(range(30)) or (container == "webp" and numbers[0] == 0)
+    if sound is not None:
+        assert click_time(read_waveform(path)) == pytest.approx(0.5, abs=0.003)
+    marks = {"mp4": b"ftypisom", "m4v": b"ftypisom", "MOV": b"ftypqt  ", "mkv": b"matroska", "webm": b"webm"}
+    assert marks.get(ending, {"gif": b"GIF89a", "webp": b"WEBPVP8X"}.get(ending, b"?")) in data[:64]
+
+
+def test_animations_keep_colours_times_and_tags(tmp_path: Path):
+    y, x = np.mgrid[0:64, 0:128]
+    pictures = [np.stack([x * 2, y * 4, np.full_like(x, 20 * k)], axis=2).astype(np.uint8) for k in range(10)]
+    for name in ("a.gif", "a.webp"):
+        with FilmWriter(tmp_path / name, metadata={"title": "T", "comment": "c" * 600}) as film:
+            for picture in pictures:
+                film.write(picture)
+        found, animation = cv2.imreadanimation(str(tmp_path / name))
+        assert found
+        assert set(animation.durations) == {40}
+        assert (tmp_path / name).read_bytes().count(b"c" * 100) >= 4
+        for frame, picture in zip(animation.frames, pictures, strict=True):
+            assert np.abs(frame[:, :, 2::-1].astype(int) - picture).mean() < 6
+
+
+@pytest.mark.parametrize("name", ["film.avi", "film.jpg", "film.wav", "film.txt"])
+def test_other_endings_are_refused(tmp_path: Path, name: str):
+    with pytest.raises(OutputError, match=f"{name} has no known film format; let its name end in .mp4, .m4v, .mov"):
+        write(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+    assert write(tmp_path / "film").read_bytes()[4:8] == b"ftyp"

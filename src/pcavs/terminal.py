@@ -1,0 +1,98 @@
+"""What a terminal does to a program: closed streams, pipes whose reader ends, and signals that ask it to stop."""
+
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Generator
+from types import FrameType
+from typing import Any, Final
+
+EXIT_HANGUP: Final = 129
+"""After the terminal is closed: 128 + SIGHUP, as shells count."""
+EXIT_TERMINATED: Final = 143
+"""After SIGTERM: 128 + SIGTERM."""
+
+_GRACE_S: Final = 5.0
+"""Time after a signal in which further ones are ignored, so that an impatient user does not interrupt the removal of
+unfinished files. Later ones count again."""
+
+
+class Stream:
+    """A standard stream whose reader may end (`pcavs --help | head -1`): what cannot be written is discarded."""
+
+    def __init__(self, stream: Any) -> None:
+        """Takes the text stream to write to."""
+        self._stream = stream
+        self.error: OSError | None = None
+        """The first error; None as long as everything was written."""
+
+    def write(self, text: str) -> int:
+        """Writes a text, or discards it after an error."""
+        with self._caught():
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Passes on what the stream holds."""
+        with self._caught():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _caught(self) -> Generator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.error = self.error or error
+            with contextlib.suppress(OSError, ValueError):
+                # What the stream still holds goes to the null device; Python would report it when the program ends.
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self._stream.fileno())
+                os.close(null)
+
+
+@contextlib.contextmanager
+def standard_streams() -> Generator[Stream]:
+    """Makes standard output and error safe to write to, and yields standard output.
+
+    Closed streams are replaced by the null device, so that no output file takes their place.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(number)
+    before = sys.stdout, sys.stderr
+    streams = [Stream(stream or open(os.devnull, "w")) for stream in before]  # noqa: PTH123, SIM115
+    sys.stdout, sys.stderr = streams
+    try:
+        yield streams[0]
+    finally:
+        for stream in streams:
+            stream.flush()
+        sys.stdout, sys.stderr = before
+
+
+def stop_once() -> None:
+    """Makes Ctrl-C, SIGTERM and SIGHUP end the program once, through all `finally` blocks.
+
+    Ctrl-C raises `KeyboardInterrupt`, the others `SystemExit`. A signal that is ignored already, as by nohup, stays
+    ignored.
+    """
+    stopped_s = -_GRACE_S
+
+    def stop(number: int, _: FrameType | None) -> None:
+        nonlocal stopped_s
+        now_s = time.monotonic()
+        if now_s - stopped_s < _GRACE_S:
+            return
+        stopped_s = now_s
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        sys.exit(EXIT_TERMINATED if number == signal.SIGTERM else EXIT_HANGUP)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, stop)
