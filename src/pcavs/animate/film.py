@@ -12,7 +12,7 @@ from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarge
 from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
-from pcavs.animate.options import Turn
+from pcavs.animate.options import Marks, Turn
 from pcavs.animate.renderer import Renderer, make_renderer, turns_by_depth
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
@@ -25,6 +25,7 @@ from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weigh
 from pcavs.pose.codes import apply_view
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
+from pcavs.provenance.audio_mark import mark_blocks
 from pcavs.runtime.base import Runtime
 from pcavs.types import Mel, Picture
 
@@ -92,6 +93,8 @@ class Film:
     """Separates the person from the background."""
     inputs: tuple[tuple[str, Path], ...] = ()
     """Files that the film is made from, each with what it is; `save` replaces none of them."""
+    marks: Marks = "all"
+    """Which marks say in the film itself that it is synthetic."""
 
     @property
     def num_frames(self) -> int:
@@ -186,7 +189,7 @@ class Film:
         """
         path = Path(path)
         refuse_replacing([path], self.inputs)
-        with open_writer(path, self.size_px, self.sound, self.tags, overwrite) as writer:
+        with open_writer(path, self.size_px, self.sound, self.tags, self.marks, overwrite) as writer:
             for frame in self.frames:
                 writer.write(frame)
         return path
@@ -238,7 +241,12 @@ def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
 
 
 def open_writer(
-    path: Path, size_px: tuple[int, int] | None, sound: SoundTrack, tags: dict[str, str], overwrite: bool
+    path: Path,
+    size_px: tuple[int, int] | None,
+    sound: SoundTrack,
+    tags: dict[str, str],
+    marks: Marks,
+    overwrite: bool,
 ) -> FilmWriter:
     """Returns the writer of a film; without a size, it takes that of the first frame."""
     return FilmWriter(
@@ -247,6 +255,7 @@ def open_writer(
         audio=sound.path,
         audio_start_s=sound.start_s,
         audio_end_s=sound.end_s,
+        sound_filter=None if marks == "none" else mark_blocks,
         metadata=tags,
         overwrite=overwrite,
     )

@@ -11,6 +11,8 @@ Device = Literal["auto", "cpu", "cuda"]
 """Where the networks run; `AnimateOptions.device` describes the values."""
 Compat = Literal["published"]
 """Whose behaviour is reproduced; `FilmOptions.compat` describes it."""
+Marks = Literal["none", "audio", "all"]
+"""Which marks a film carries; `FilmOptions.marks` describes the values."""
 Turn = Literal["depth", "network"]
 """What turns the head; `FilmOptions.turn` describes the values."""
 
@@ -73,6 +75,9 @@ class FilmOptions:
     compat: Compat | None = None
     """`published` reproduces the timing and alignment of the published code, defects included: the picture is 80 ms
     early and frames are missing. For `paper` talkers only."""
+    marks: Marks = "all"
+    """Inaudible marks that say that the film is synthetic and survive re-encoding: `all`, those in `audio`, or
+    `none` (docs/provenance.md)."""
 
     def __post_init__(self) -> None:
         """Checks every setting."""
@@ -94,6 +99,7 @@ class FilmOptions:
             raise InputError("compat published has no articulation; leave articulation out")
         _check_choice("missing", self.missing, get_args(Missing))
         _check_choice("turn", self.turn, get_args(Turn))
+        _check_choice("marks", self.marks, get_args(Marks))
         if self.compat not in (None, *get_args(Compat)):
             raise InputError(f"a compat of {self.compat} cannot be used; give published, or leave it out")
         if self.seed < 0:

@@ -14,7 +14,7 @@ from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
 from pcavs.animate.identity import FaceReader, read_identities
 from pcavs.animate.inputs import input_files
-from pcavs.animate.options import Compat, Device, FilmOptions, Turn
+from pcavs.animate.options import Compat, Device, FilmOptions, Marks, Turn
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
@@ -89,6 +89,7 @@ class Talker:
         no_blinks: bool = False,
         seed: int = 0,
         compat: Compat | None = None,
+        marks: Marks = "all",
     ) -> Film:
         """Makes a picture speak: reads and encodes all inputs; frames are rendered when they are iterated over.
 
@@ -116,6 +117,7 @@ class Talker:
             no_blinks: Keeps the eyes open.
             seed: Seed of the blinks.
             compat: "published" reproduces the timing and alignment of the published code; `paper` talkers only.
+            marks: Inaudible marks that say that the film is synthetic: "all", "audio" or "none".
 
         Raises:
             InputError: A file or a setting cannot be used.
@@ -140,6 +142,7 @@ class Talker:
                 no_blinks=no_blinks,
                 seed=seed,
                 compat=compat,
+                marks=marks,
             )
         )
 
@@ -183,7 +186,7 @@ class Talker:
             seed=options.seed,
         )
         film = build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
-        return dataclasses.replace(film, inputs=tuple(input_files(options)))
+        return dataclasses.replace(film, inputs=tuple(input_files(options)), marks=options.marks)
 
     def face_reader(self, options: FilmOptions) -> FaceReader:
         """Returns the face reader for the settings of a film."""

@@ -5,7 +5,7 @@ Formats: `pcavs.media.film_format`.
 
 import contextlib
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +32,9 @@ _STANDARD_TAGS: Final = {"title", "artist", "album", "comment", "date", "genre",
 
 logger = logging.getLogger(__name__)
 
+SoundFilter = Callable[[Iterable[Block], int], Iterator[Block]]
+"""Changes sound, such as `provenance.audio_mark`: takes blocks and their rate in Hz, gives equally many samples."""
+
 
 class _DiscardedError(Exception):
     """Raised inside the exit stack of a `FilmWriter` to make `atomic_file` remove the part file."""
@@ -56,6 +59,7 @@ class FilmWriter:
         audio: The driving audio: any file with sound; None writes a silent video.
         audio_start_s: Start of the part of the driving audio to use, in seconds.
         audio_end_s: End of that part, in seconds; None is the end of the file.
+        sound_filter: Changes the driving audio before it is encoded; None keeps it.
         metadata: Tags such as title or comment; other names are stored as custom tags.
         overwrite: Replace an existing file.
 
@@ -72,6 +76,7 @@ class FilmWriter:
         audio: Path | None = None,
         audio_start_s: float = 0.0,
         audio_end_s: float | None = None,
+        sound_filter: SoundFilter | None = None,
         metadata: dict[str, str] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -79,6 +84,7 @@ class FilmWriter:
             _check_even(size)
         self._path, self._size = path, size
         self._audio_path, self._range = audio, (audio_start_s, audio_end_s)
+        self._sound_filter = sound_filter
         self._metadata = metadata or {}
         self._overwrite = overwrite
         self._num_frames = 0
@@ -153,9 +159,10 @@ class FilmWriter:
             self._container.metadata.update(self._metadata)
             self._video = self._add_video(width, height)
             if self._audio is not None and self._format.sound is not None:
-                self._sound = _SoundEncoder(
-                    self._container, self._format.sound, self._audio, self._audio.blocks(*self._range)
-                )
+                blocks = self._audio.blocks(*self._range)
+                if self._sound_filter is not None:
+                    blocks = self._sound_filter(blocks, self._audio.rate_hz)
+                self._sound = _SoundEncoder(self._container, self._format.sound, self._audio, blocks)
             # Without this call PyAV writes the header only when x264 returns its first packet, dozens of frames later.
             self._container.start_encoding()
 

@@ -92,6 +92,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "end": 2.0,
         "no_blinks": True,
         "seed": 3,
+        "marks": "none",
     }
     Talker.animate(Talker.__new__(Talker), "a", "b", **others)
     Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True)
@@ -122,4 +123,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 28
+    assert len(dataclasses.fields(AnimateOptions)) == 29
