@@ -4,15 +4,11 @@
 same on the command line.
 """
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pcavs.animate.talker import Talker
-
-# OpenVINO reports each import to a telemetry service if its telemetry package can be imported; None prevents that.
-sys.modules.setdefault("openvino_telemetry", None)  # pyright: ignore[reportArgumentType]
 
 __version__ = "0.1.0"
 

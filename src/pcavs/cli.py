@@ -27,6 +27,8 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """After Ctrl-C: 128 + SIGINT, as shells count."""
 
+_TIMES: Final = ("--start", "--end")
+"""Settings that are times, in seconds or as 1:02.5."""
 _EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train"}
 """The extra of `pip install pcavs[EXTRA]` that installs an import package."""
 
@@ -178,6 +180,7 @@ def _parse(name: str, arguments: list[str]) -> Any:
     leading = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
     named = list(zip(command.positional, leading, strict=False))
     arguments = [*(each for key, value in named for each in (f"--{key}", value)), *arguments[len(named) :]]
+    arguments = _with_seconds(arguments)
     if not {"-h", "--help"} & set(arguments):
         _check_settings(record, arguments, name)
     import tyro
@@ -190,6 +193,23 @@ def _parse(name: str, arguments: list[str]) -> Any:
         if end.code != EXIT_USAGE:
             raise
     raise UsageError(f"{_tyro_message(stderr.getvalue())}; see pcavs {name} --help")
+
+
+def _with_seconds(arguments: list[str]) -> list[str]:
+    """Replaces times such as 1:02.5, given to --start or --end, by seconds."""
+    replaced: list[str] = []
+    for argument in arguments:
+        name, equals, value = argument.rpartition("=")
+        setting = name if equals else (replaced[-1] if replaced else "")
+        if setting in _TIMES and ":" in value:
+            from pcavs.media.timeline import parse_time
+
+            try:
+                argument = f"{name}{equals}{parse_time(value)!r}"
+            except ValueError as error:
+                raise UsageError(f"{setting} {value} is no time; give seconds, or minutes as in 1:02.5") from error
+        replaced.append(argument)
+    return replaced
 
 
 def _check_settings(record: Any, arguments: list[str], name: str) -> None:

@@ -84,7 +84,7 @@ def _version(name: str) -> str | None:
 
 
 def _openvino() -> dict[str, Any]:
-    import openvino as ov
+    from pcavs.vino import ov
 
     core = ov.Core()
     return {

@@ -21,14 +21,17 @@ from pcavs.animate.run import make_film
 from pcavs.animate.say import with_driving_audio
 from pcavs.animate.talker import Talker, load_talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
-from pcavs.media.files import path_exists, refuse_replacing
+from pcavs.media.files import path_below, path_exists, refuse_replacing
+from pcavs.media.timeline import parse_time
 
 logger = logging.getLogger(__name__)
 
 _MAX_BYTES: Final = 64_000_000
 """Size of the largest list that is read."""
-_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json"}
+_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json", "outside"}
 """Settings of `pcavs animate` that a row cannot have: they apply to the whole batch, or to single films only."""
+_DELIMITERS: Final = (",", ";", "\t")
+"""Characters between the columns of a .csv; the first line shows which, because no setting's name has one."""
 _TRUE_WORDS: Final = ("true", "yes", "1")
 _FALSE_WORDS: Final = ("false", "no", "0")
 """Accepted values of a switch, in lower case."""
@@ -84,13 +87,13 @@ def run(options: BatchOptions) -> Report:
     for job in jobs:
         digest = _digest(job)
         try:
-            film = film_options(job, options.jobs.parent)
+            film = film_options(job, options.jobs.parent, outside=options.outside)
             if digest in finished and path_exists(film.out):
                 skipped += 1
                 continue
             refuse_replacing([film.out, film.report], [*lists, *films])
             if path_exists(film.out) and digest not in earlier:
-                refuse_replacing([film.out], _inputs_of_rows(jobs, options.jobs.parent))
+                refuse_replacing([film.out], _inputs_of_rows(jobs, options))
             talker = talker or load_talker(options.weights, options.device)
             with with_driving_audio(dataclasses.replace(film, overwrite=film.overwrite or options.again)) as resolved:
                 summary = make_film(talker, resolved, no_progress)
@@ -105,12 +108,13 @@ def run(options: BatchOptions) -> Report:
     return Report(made, skipped, len(lines), [*lines, total])
 
 
-def _inputs_of_rows(jobs: list[Job], folder: Path) -> list[tuple[str, Path]]:
+def _inputs_of_rows(jobs: list[Job], options: BatchOptions) -> list[tuple[str, Path]]:
     """Lists the files that the rows read; leaves rows out that cannot be used."""
     files: list[tuple[str, Path]] = []
     for job in jobs:
         with contextlib.suppress(PcavsError):
-            files += [(f"{name} of row {job.number}", path) for name, path in input_files(film_options(job, folder))]
+            film = film_options(job, options.jobs.parent, outside=options.outside)
+            files += [(f"{name} of row {job.number}", path) for name, path in input_files(film)]
     return files
 
 
@@ -118,7 +122,8 @@ def read_jobs(path: Path) -> Iterator[Job]:
     """Reads the rows of a list without checking their settings.
 
     Args:
-        path: A .csv file, whose first line names the settings, or a .jsonl file with one object a line.
+        path: A .csv file (with commas, semicolons or tabs), whose first line names the settings, or a .jsonl file with
+            one object a line.
 
     Raises:
         InputError: The list cannot be read.
@@ -139,12 +144,13 @@ def read_jobs(path: Path) -> Iterator[Job]:
     return (Job(number, fields) for number, fields in enumerate(rows, start=1))
 
 
-def film_options(job: Job, folder: Path) -> AnimateOptions:
+def film_options(job: Job, folder: Path, *, outside: bool = False) -> AnimateOptions:
     """Converts a row into the options of its film.
 
     Args:
         job: The row.
         folder: Folder of the list, to which file names are relative.
+        outside: Files may lie outside of it.
 
     Raises:
         InputError: A setting is unknown, missing, or of the wrong kind.
@@ -156,48 +162,72 @@ def film_options(job: Job, folder: Path) -> AnimateOptions:
             hint = "; it is the same for all rows: give it on the command line" if name in _BATCH_SETTINGS else ""
             raise InputError(unknown_setting(str(name)[:_QUOTED_CHARACTERS], known) + hint)
         if value not in (None, ""):
-            values[name] = _converted(name, known[name].type, value, folder)
+            values[name] = _converted(name, known[name].type, value, _Files(folder, outside))
     for name in ("identity", "out"):
         if name not in values:
             raise InputError(f"the setting {name} is missing; give it in every row")
-    return AnimateOptions(**values)
+    return AnimateOptions(outside=outside, **values)
 
 
-def _converted(name: str, kind: Any, value: Any, folder: Path) -> Any:
+def _converted(name: str, kind: Any, value: Any, files: "_Files") -> Any:
     """Converts a value to the type of its setting.
 
     Args:
         name: The setting.
         kind: Its type in `AnimateOptions`.
         value: The value in the row; JSON values need not have the right type.
-        folder: Folder of the list, to which paths are relative.
+        files: Makes paths of file names.
 
     Raises:
-        InputError: The value cannot be converted.
+        InputError: The value cannot be converted, or names a file that a row must not name.
     """
     if name in ("pose", "face", "pose_face"):
         # These take words as well as files; a file of that name takes precedence.
-        path = folder / str(value)
-        word = str(path) if path_exists(path) and path.is_file() else str(value)
+        word = files.file_or_word(str(value), name)
         return Path(word) if name == "pose" else word
     if name == "references":
         words = value if isinstance(value, list) else str(value).split(";")
-        return tuple(folder / str(word).strip() for word in words)
+        return tuple(files.path(str(word).strip(), name) for word in words)
     kinds = {each for each in (get_args(kind) or (kind,)) if each is not type(None)}
     try:
         if Path in kinds:
-            return folder / str(value)
+            return files.path(str(value), name)
         if bool in kinds:
             return _boolean(value)
         if int in kinds:
             return int(str(value))
         if float in kinds:
-            return float(str(value))
+            number = str(value).replace(",", ".")  # as spreadsheets of many countries write it
+            return parse_time(number) if name in ("start", "end") else float(number)
     except ValueError as error:
         raise InputError(
             f"{name} is {str(value)[:_QUOTED_CHARACTERS]!r}; give a number, or true or false for a switch"
         ) from error
     return str(value)
+
+
+class _Files(NamedTuple):
+    """Makes paths of the file names in a row."""
+
+    folder: Path
+    """Folder of the list, to which names are relative."""
+    outside: bool
+    """Whether files may lie outside of the folder."""
+
+    def path(self, name: str, setting: str) -> Path:
+        return path_below(self.folder, name, setting, outside=self.outside)
+
+    def file_or_word(self, value: str, setting: str) -> str:
+        """Returns a path if there is such a file, otherwise the value: a preset, degrees, or a choice of face."""
+        if _is_file(self.folder / value):
+            return str(self.path(value, setting))
+        if _is_file(Path(value)):  # of the folder that the command runs in
+            path_below(self.folder, str(Path(value).absolute()), setting, outside=self.outside)
+        return value
+
+
+def _is_file(path: Path) -> bool:
+    return path_exists(path) and path.is_file()
 
 
 def _boolean(value: Any) -> bool:
@@ -222,7 +252,9 @@ def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
 
 def _csv_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:
     try:
-        lines = [row for row in csv.reader(text.splitlines(), strict=True) if row]
+        table = text.splitlines()
+        delimiter = max(_DELIMITERS, key=table[0].count) if table else ","
+        lines = [row for row in csv.reader(table, strict=True, delimiter=delimiter) if row]
     except csv.Error as error:
         raise InputError(f"{path} is not CSV ({error}); check its quotes and commas") from error
     if not lines:

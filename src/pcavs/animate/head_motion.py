@@ -114,7 +114,7 @@ class HeadMotionReader:
         options = self._options
         if options.pose is not None:
             # Landmarks give degrees more exactly than the motion encoder, so a depth turn follows them.
-            return read_pose(options.pose, relative=options.relative, measured=self._by_depth)
+            return read_pose(options.pose, relative=options.relative, measured=self._by_depth, outside=options.outside)
         if not is_own_video(options) or not self._by_depth:
             return None
         # The identity is the first frame of a video of the person: the head follows the rest of that video.

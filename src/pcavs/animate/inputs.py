@@ -16,7 +16,7 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
     return [
         ("the picture of the person", options.identity),
         *([] if options.audio is None else [("the driving audio", options.audio)]),
-        *([] if options.pose is None else pose_files(options.pose)),
+        *([] if options.pose is None else pose_files(options.pose, outside=options.outside)),
         *(("one of the references", path) for path in options.references),
         *(
             ("the picture that chooses a face", Path(words))

@@ -35,7 +35,8 @@ class FilmOptions:
     identity: Path
     """Picture of the person (JPEG, PNG, HEIC, ...), or a video, of which the first frame is taken."""
     audio: Path | None = None
-    """Driving audio: any file with sound. The film carries it, with its own rate and channels."""
+    """Driving audio: any file with sound, or a pipe (- is standard input). The film carries it, with its own rate and
+    channels."""
     pose: Path | None = None
     """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod,
     lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
@@ -50,6 +51,8 @@ class FilmOptions:
     face: str = "largest"
     """Which face to animate if the picture shows several: largest, left, right, a number counted from the left (the
     first is 0), or a picture of the person."""
+    outside: bool = False
+    """Lets a timeline name files outside of its own folder."""
     pose_face: str = "largest"
     """Which face to follow if a pose video shows several; values as for `face`."""
     missing: Missing = "interpolate"
@@ -57,6 +60,8 @@ class FilmOptions:
     fail."""
     full_frame: bool = False
     """Pastes the talking head into the whole picture. If the identity is a video, that video is dubbed."""
+    loop: bool = False
+    """Repeats a video that is dubbed if it is shorter than the speech."""
     gate: float | None = None
     """Level in dB, against the speech's own, below which sound counts as silence and does not move the mouth; -90
     to -10, such as -30. Without it all sound counts."""
@@ -65,9 +70,9 @@ class FilmOptions:
     size: int | None = None
     """Side of the film in pixels, even, 32 to 2048. Without it, the size that the weights were made for."""
     start: float = 0.0
-    """Start of the part of the driving audio to use, in seconds."""
+    """Start of the part of the driving audio to use, in seconds or as 1:02.5."""
     end: float | None = None
-    """End of the part of the driving audio to use, in seconds. Without it, the end of the audio."""
+    """End of the part of the driving audio to use, in seconds or as 1:02.5. Without it, the end of the audio."""
     no_blinks: bool = False
     """Keeps the eyes open. Otherwise they blink, if the head turns by depth."""
     seed: int = 0
@@ -88,6 +93,8 @@ class FilmOptions:
         if self.full_frame and (self.size is not None or self.compat):
             other = "compat" if self.compat else "size"
             raise InputError(f"full_frame takes size and place from the picture; leave {other} out")
+        if self.loop and not self.full_frame:
+            raise InputError("loop repeats a video that is dubbed; add full_frame, or leave loop out")
         if self.full_frame and self.references:
             raise InputError("full_frame pastes the head into one picture; leave the references out")
         if self.gate is not None and not GATE_DB[0] <= self.gate <= GATE_DB[1]:
@@ -138,7 +145,7 @@ class BatchOptions:
 
     jobs: Path
     """List of films, one per row. Columns or keys are the settings of `pcavs animate`, with _ for -; `out` and
-    `identity` are required. File names are relative to the list."""
+    `identity` are required. File names are relative to the list, and lie below its folder unless `outside` is set."""
     weights: Path | None = None
     """As in `pcavs animate`; the same for all rows."""
     device: Device = "auto"
@@ -146,6 +153,8 @@ class BatchOptions:
     journal: Path | None = None
     """JSON lines file with the outcome of each row; without it, beside the list. Rows that it records as done, and
     whose film exists, are skipped."""
+    outside: bool = False
+    """Lets rows name files outside of the list's folder, and their timelines outside of theirs."""
     again: bool = False
     """Makes all films again, finished ones included."""
 

@@ -2,18 +2,47 @@
 
 import contextlib
 import dataclasses
+import sys
 import tempfile
 from collections.abc import Generator
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import InputError
 from pcavs.media.espeak import synthesise
-from pcavs.media.files import write_wav
+from pcavs.media.files import is_pipe, write_wav
 
+_BLOCK_BYTES: Final = 2**20
+"""Bytes that are read from a pipe at once."""
+_MAX_BYTES: Final = 2 * 10**9
+"""Most bytes that are read from a pipe: three hours of WAV."""
 _MAX_CHARACTERS: Final = 20_000
 """Longest text that is spoken: about 20 minutes. Tuned by hand; not measured."""
+
+
+def _spooled(pipe: Path, folder: Path) -> Path:
+    """Copies what a pipe delivers into a file, because sound is read more than once.
+
+    Raises:
+        InputError: The pipe cannot be read, is empty, or delivers more than 2 GB.
+    """
+    spool = folder / "sound"
+    try:
+        with spool.open("wb") as file, _opened(pipe) as source:
+            while block := source.read(_BLOCK_BYTES):
+                file.write(block)
+                if file.tell() > _MAX_BYTES:
+                    raise InputError(f"{pipe} delivers more than {_MAX_BYTES // 10**9} GB; save it as a file")
+    except OSError as error:
+        raise InputError(f"{pipe} cannot be read ({error.strerror}); save the sound as a file") from error
+    if not spool.stat().st_size:
+        raise InputError(f"{pipe} delivers nothing; check the program that writes into it")
+    return spool
+
+
+def _opened(pipe: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
+    return contextlib.nullcontext(sys.stdin.buffer) if str(pipe) == "-" else pipe.open("rb")
 
 
 @contextlib.contextmanager
@@ -29,7 +58,12 @@ def with_driving_audio(options: AnimateOptions) -> Generator[AnimateOptions]:
         given = "neither audio nor a text to say" if options.say is None else "both audio and a text to say"
         raise InputError(f"there is {given}; give --audio FILE or --say TEXT")
     if options.say is None:
-        yield options
+        assert options.audio is not None
+        if str(options.audio) != "-" and not is_pipe(options.audio):
+            yield options
+            return
+        with tempfile.TemporaryDirectory(prefix="pcavs-") as folder:
+            yield dataclasses.replace(options, audio=_spooled(options.audio, Path(folder)))
         return
     text = options.say.strip()
     if not text or len(text) > _MAX_CHARACTERS or "\0" in text:

@@ -22,6 +22,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import Segmenter
+from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
 from pcavs.pose.calibration import PoseMap, find_map
 from pcavs.runtime.base import Runtime
@@ -78,9 +79,11 @@ class Talker:
         references: Sequence[str | Path] = (),
         turn: Turn = "depth",
         face: str = "largest",
+        outside: bool = False,
         pose_face: str = "largest",
         missing: Missing = "interpolate",
         full_frame: bool = False,
+        loop: bool = False,
         gate: float | None = None,
         articulation: float = 1.0,
         size: int | None = None,
@@ -105,9 +108,11 @@ class Talker:
             turn: "depth" turns the photograph by the depth of its landmarks, "network" by the talker's network.
             face: Which face to animate if the picture shows several: "largest", "left", "right", a number from the
                 left, or the path of a picture of the person.
+            outside: Lets a timeline name files outside of its own folder.
             pose_face: Which face to follow if a pose video shows several.
             missing: Frames of a pose video without a face: "interpolate", "hold", "skip" or "fail".
             full_frame: Pastes the head into the whole picture; a video of the person is dubbed.
+            loop: Repeats a video that is dubbed if it is shorter than the speech.
             gate: Level in dB against the speech's own, -90 to -10, below which sound counts as silence; None removes
                 nothing.
             articulation: How far speech moves the lips, 0.4 to 1.6.
@@ -131,9 +136,11 @@ class Talker:
                 references=tuple(Path(each) for each in references),
                 turn=turn,
                 face=face,
+                outside=outside,
                 pose_face=pose_face,
                 missing=missing,
                 full_frame=full_frame,
+                loop=loop,
                 gate=gate,
                 articulation=articulation,
                 size=size,
@@ -156,6 +163,8 @@ class Talker:
         Raises:
             InputError: A file or a setting cannot be used.
         """
+        for _, path in input_files(options):
+            check_readable(path)
         spec, reader = self.runtime.spec, self.face_reader(options)
         timing = reader.timing
         motion_reader = HeadMotionReader(options, reader, self._calibration)
@@ -168,6 +177,8 @@ class Talker:
         side_px = None if options.full_frame else options.size or spec.sizes.picture_px
         identity = read_identities((options.identity, *options.references), side_px, reader._replace(policy=policy))
         paste_target = open_paste_target(options, identity, num_frames)
+        if isinstance(paste_target, VideoTarget):
+            notes += paste_target.notes
         scene = Scene(
             identity=identity,
             mel=mel,

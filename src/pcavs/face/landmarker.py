@@ -14,13 +14,13 @@ from typing import Final, Literal, NamedTuple
 
 import cv2
 import numpy as np
-import openvino as ov
 from jaxtyping import Float, Float32
 
 from pcavs.face.align import Square, crop_picture, invert
 from pcavs.runtime.openvino import Network, cpu_settings
 from pcavs.spec import MESH_POINTS
 from pcavs.types import Box, Mesh, Picture
+from pcavs.vino import ov
 
 _DETECTOR_PX: Final = 128
 """Side of the detector's input."""

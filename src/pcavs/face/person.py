@@ -5,11 +5,11 @@ from typing import Final
 
 import cv2
 import numpy as np
-import openvino as ov
 from jaxtyping import Float32
 
 from pcavs.runtime.openvino import Network, cpu_settings
 from pcavs.types import Picture
+from pcavs.vino import ov
 
 PERSON_PX: Final = 256
 """Side of the network's input, and of the mask."""

@@ -37,22 +37,36 @@ def run_worker(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         The worker's header, and the samples as little-endian 16-bit PCM.
 
     Raises:
-        InputError: eSpeak NG is not installed, or does not know the voice.
+        InputError: eSpeak NG is not installed, does not know the voice, takes too long, or crashes.
     """
-    finished = subprocess.run(
-        [sys.executable, "-I", str(_WORKER)],
-        input=json.dumps(request).encode(),
-        capture_output=True,
-        timeout=_TIMEOUT_S,
-        check=True,
-    )
-    line, _, sound = finished.stdout.partition(b"\n")
-    header = json.loads(line)
+    try:
+        finished = subprocess.run(
+            [sys.executable, "-I", str(_WORKER)],
+            input=json.dumps(request).encode(),
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+        )
+        line, _, sound = finished.stdout.partition(b"\n")
+        header = json.loads(line)
+    except subprocess.TimeoutExpired as error:
+        raise InputError(f"eSpeak NG did not finish within {_TIMEOUT_S} s; give a shorter text") from error
+    except (subprocess.CalledProcessError, ValueError) as error:
+        raise InputError(f"eSpeak NG failed ({_last_line(error)}); try another voice or text") from error
+    except OSError as error:
+        raise InputError(f"eSpeak NG cannot be started ({error.strerror}); free some memory") from error
     if header.get("error") == "missing":
         raise InputError("synthetic speech needs eSpeak NG; on Debian: apt install espeak-ng")
     if "error" in header:
         raise InputError(f"eSpeak NG cannot speak: {header['error']}; `espeak-ng --voices` lists what it knows")
     return header, sound
+
+
+def _last_line(error: Exception) -> str:
+    """Returns the last line that a failed worker wrote, or else the error itself."""
+    said = getattr(error, "stderr", None) or b""
+    lines = said.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else str(error)
 
 
 def synthesise(text: str, voice: str) -> tuple[Int16[np.ndarray, " samples"], int]:

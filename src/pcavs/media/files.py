@@ -5,6 +5,7 @@ import errno
 import io
 import json
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -18,11 +19,13 @@ from jaxtyping import Float, Int16
 from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
-from pcavs.errors import OutputError
+from pcavs.errors import InputError, OutputError
 from pcavs.spec import SAMPLE_RATE_HZ
 
 _INT16_FULL_SCALE: Final = 32767
 """Sample value of 16-bit PCM that stands for 1.0."""
+_URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+"""Beginning of a URL; `Path` turns two slashes into one."""
 _MAX_NAME_BYTES: Final = 255
 """Longest file name of usual file systems."""
 
@@ -33,6 +36,54 @@ def path_exists(path: Path) -> bool:
         return path.exists()
     except OSError:
         return False
+
+
+def path_below(folder: Path, name: str, where: str, *, outside: bool = False) -> Path:
+    """Returns the path of a file that another file names, such as a list or a timeline.
+
+    Lists and timelines may come from others: they name no files outside of their folder unless the user allows it.
+
+    Args:
+        folder: Folder of the naming file, to which the name is relative.
+        name: The name.
+        where: The place of the name, for the message.
+        outside: The path may leave the folder.
+
+    Raises:
+        InputError: It leaves the folder, also by a symbolic link, and must not.
+    """
+    path = folder / name
+    try:
+        is_below = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError, ValueError):  # no path at all; whoever opens it says so
+        is_below = ".." not in Path(name).parts and not Path(name).is_absolute()
+    if not (outside or is_below):
+        raise InputError(f"{where}: {name} lies outside of the folder {folder}; move it there or add --outside")
+    return path
+
+
+def is_pipe(path: Path) -> bool:
+    """Tells whether a path is a pipe or socket, whose bytes can be read once only."""
+    mode = _mode(path)
+    return mode is not None and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode))
+
+
+def check_readable(path: Path) -> None:
+    """Refuses what is no file and would block the reader or never end, and URLs.
+
+    A file that does not exist is accepted; whoever opens it says so.
+
+    Raises:
+        InputError: It is a pipe, a device or a URL.
+    """
+    try:
+        mode = _mode(path)
+    except (OSError, ValueError):
+        return
+    if mode is None and _URL.match(str(path)):
+        raise InputError(f"{path} is a URL, and nothing is downloaded; download it and give the file")
+    if mode is not None and not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path} is a pipe or device, and is read more than once; save it as a file and give that")
 
 
 def output_error(path: Path, error: Exception) -> OutputError:

@@ -16,6 +16,7 @@ from av.error import FFmpegError, InvalidDataError, PatchWelcomeError
 from av.stream import Disposition
 
 from pcavs.errors import InputError
+from pcavs.media.files import check_readable
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ def open_media(path: Path) -> Generator[InputContainer]:
 
 
 def _check_file(path: Path) -> None:
+    check_readable(path)
     try:
         if path.is_dir():
             raise InputError(f"{path} is a folder; give a file")

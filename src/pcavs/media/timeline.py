@@ -135,6 +135,27 @@ def doubling_bounce_index(t: int, n: int) -> int:
     return min(phase, 2 * n - 1 - phase)
 
 
+def parse_time(text: str) -> float:
+    """Reads a time as seconds (62.5) or with minutes and hours (1:02.5, 1:01:02.5).
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ValueError: It is neither; minutes and seconds after a colon are below 60.
+    """
+    *larger, last = text.strip().split(":")
+    seconds = float(last)
+    if not larger:
+        return seconds
+    numbers = [int(each) for each in larger]
+    if len(numbers) > 2 or min(numbers) < 0 or not 0 <= seconds < 60 or max(numbers[1:], default=0) >= 60:
+        raise ValueError(text)
+    for power, number in enumerate(reversed(numbers), start=1):
+        seconds += number * 60**power
+    return seconds
+
+
 def check_range(start_s: float, end_s: float | None) -> None:
     """Checks a time range.
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
-import openvino as ov
 from jaxtyping import Float, Float32, UInt8
 
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import CropSpec
+from pcavs.vino import ov
 
 Embedding: TypeAlias = Float32[np.ndarray, " dim"]
 """A vector of unit length."""

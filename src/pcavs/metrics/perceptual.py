@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import openvino as ov
 
 from pcavs.errors import WeightsError
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Picture
+from pcavs.vino import ov
 
 LPIPS: Final = ("lpips-alex", "lpips-vgg")
 """File names, without ending, of the networks that `find_distances` looks for."""

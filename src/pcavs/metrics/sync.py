@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import openvino as ov
 from jaxtyping import Float, Float32
 
 from pcavs.errors import InputError, WeightsError
@@ -22,6 +21,7 @@ from pcavs.metrics.crops import MouthCrops, standardised
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import MEL_WINDOW_FRAMES
 from pcavs.types import MelWindows
+from pcavs.vino import ov
 
 MAX_SHIFT_FRAMES: Final = 15
 """Shifts tried in each direction (0.6 s), as in SyncNet's published evaluation."""

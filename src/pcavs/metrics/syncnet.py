@@ -11,7 +11,6 @@ from typing import Final
 
 import cv2
 import numpy as np
-import openvino as ov
 from jaxtyping import Float, Float32, Float64, UInt8
 
 from pcavs.errors import InputError, WeightsError
@@ -19,6 +18,7 @@ from pcavs.metrics.sync import MAX_SHIFT_FRAMES, SyncScore
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Picture, Waveform
+from pcavs.vino import ov
 
 SYNCNET: Final = "syncnet-v2"
 """Name of the published weights, and the prefix of the converted files."""

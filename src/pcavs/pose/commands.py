@@ -116,7 +116,7 @@ def preview(options: PreviewOptions) -> Path:
 
 def _inputs(options: DrawOptions) -> list[tuple[str, Path | None]]:
     """Lists the files that a plot or preview reads, each with what it is."""
-    return [*pose_files(options.pose), ("the audio", options.audio)]
+    return [*pose_files(options.pose, outside=options.outside), ("the audio", options.audio)]
 
 
 def _track_of(options: DrawOptions) -> HeadTrack:
@@ -125,7 +125,7 @@ def _track_of(options: DrawOptions) -> HeadTrack:
     Raises:
         InputError: The pose source or the audio cannot be read.
     """
-    timeline = read_pose(options.pose, relative=False) or video_timeline(options.pose)
+    timeline = read_pose(options.pose, relative=False, outside=options.outside) or video_timeline(options.pose)
     rhythm = _rhythm(options)
     sources = SegmentReader(FaceLandmarker(), TrackPolicy(), lambda *_: None)
     track = compile_timeline(timeline, len(rhythm), rhythm, sources)

@@ -41,6 +41,8 @@ class DrawOptions:
     """Speech that gives the length, and presets their rhythm. Without it, a steady rhythm."""
     seconds: float = 8.0
     """Length in seconds, without audio."""
+    outside: bool = False
+    """Lets a timeline name files outside of its own folder."""
     overwrite: bool = False
     """Replaces a file that exists."""
 

@@ -33,13 +33,14 @@ _POSE_SETTINGS: Final = ("yaw", "pitch", "roll", "x", "y", "scale")
 """Settings of a pose that is given as text, such as `yaw=20,pitch=-5`; they are those of `timeline.Key`."""
 
 
-def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline | None:
+def read_pose(pose: Path, *, relative: bool, measured: bool = False, outside: bool = False) -> Timeline | None:
     """Reads the value of `--pose` as a timeline; videos and tracks are not opened yet.
 
     Args:
         pose: A file; or, if there is no such file, a preset's name or angles such as `yaw=20,pitch=-5`.
         relative: The head starts with the photograph's own pose, also if the timeline's mode is absolute.
         measured: Head motion in videos is measured from landmarks, in degrees, and not by the motion encoder.
+        outside: A timeline may name files outside of its folder.
 
     Returns:
         A timeline; None for a video whose motion is to be read by the talker's motion encoder, because neither
@@ -54,7 +55,7 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False) -> Timeline
     if not exists and "=" in text:
         timeline = _held_pose(text)
     elif pose.suffix == ".json":
-        timeline = read_timeline(pose)
+        timeline = read_timeline(pose, outside=outside)
     elif pose.suffix == ".npz":
         timeline = Timeline(segments=(TrackSegment(path=pose),), extrapolation="bounce")
     elif not exists and not pose.suffix and len(pose.parts) == 1:
@@ -73,7 +74,7 @@ def video_timeline(path: Path) -> Timeline:
     return Timeline(segments=(VideoSegment(path=path),), extrapolation="bounce")
 
 
-def pose_files(pose: Path) -> list[tuple[str, Path]]:
+def pose_files(pose: Path, *, outside: bool = False) -> list[tuple[str, Path]]:
     """Lists the files that `--pose` reads, those that a timeline names included, each with what it is.
 
     Raises:
@@ -81,7 +82,7 @@ def pose_files(pose: Path) -> list[tuple[str, Path]]:
     """
     if not path_exists(pose):
         return []
-    timeline = read_pose(pose, relative=False)
+    timeline = read_pose(pose, relative=False, outside=outside)
     named = [] if timeline is None else segment_files(timeline.segments)
     return [("the pose source", pose), *((f"{path}, which the pose source reads,", path) for path in named)]
 

@@ -13,6 +13,7 @@ from types import UnionType
 from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from pcavs.errors import InputError, unknown_setting
+from pcavs.media.files import path_below
 from pcavs.pose.presets import PRESETS
 from pcavs.pose.track import Extrapolation
 
@@ -160,8 +161,12 @@ class Timeline:
     """Factor on all angles, positions and logarithms of size."""
 
 
-def read_timeline(path: Path) -> Timeline:
+def read_timeline(path: Path, *, outside: bool = False) -> Timeline:
     """Reads a timeline; paths in it are relative to its folder.
+
+    Args:
+        path: A .json file.
+        outside: It may name files outside of its folder.
 
     Raises:
         InputError: The file cannot be read, or a setting cannot be used; the message names the segment and the setting.
@@ -175,16 +180,17 @@ def read_timeline(path: Path) -> Timeline:
         raise InputError(f"{path} cannot be opened ({error.strerror}); check its name and permissions") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}); docs/formats.md describes the format") from error
-    return timeline_from(fields, str(path), path.parent)
+    return timeline_from(fields, str(path), path.parent, outside=outside)
 
 
-def timeline_from(fields: Any, where: str, folder: Path) -> Timeline:
+def timeline_from(fields: Any, where: str, folder: Path, *, outside: bool = False) -> Timeline:
     """Builds a timeline from parsed JSON.
 
     Args:
         fields: The parsed JSON, unchecked.
         where: Name of its source in messages.
         folder: Folder that paths are relative to.
+        outside: Paths may leave it.
 
     Raises:
         InputError: A setting cannot be used; the message names the segment and the setting.
@@ -193,15 +199,15 @@ def timeline_from(fields: Any, where: str, folder: Path) -> Timeline:
         found = fields.get("format") if isinstance(fields, dict) else type(fields).__name__
         raise InputError(f'{where} has format {_short(found)}; give "format": "{FORMAT}"')
     rest = {name: value for name, value in fields.items() if name not in ("format", "$schema")}
-    return _Reader(folder).record(Timeline, rest, where)
+    return _Reader(folder, outside=outside).record(Timeline, rest, where)
 
 
 class _Reader:
     """Converts parsed JSON into the records of this module; messages name the segment, part or key that is wrong."""
 
-    def __init__(self, folder: Path) -> None:
-        """Takes the folder that paths are relative to."""
-        self._folder = folder
+    def __init__(self, folder: Path, *, outside: bool) -> None:
+        """Takes the folder that paths are relative to, and whether they may leave it."""
+        self._folder, self._outside = folder, outside
         self._num_records = 0
 
     def record(self, cls: type, fields: Any, where: str, depth: int = 0) -> Any:
@@ -247,7 +253,7 @@ class _Reader:
             return value
         if not isinstance(value, str) or not value or "\0" in value:
             raise InputError(f"{where}: {name} is {_short(value)}; give text in quotes")
-        return self._folder / value if kind is Path else value
+        return path_below(self._folder, value, where, outside=self._outside) if kind is Path else value
 
     def _list(self, name: str, value: Any, where: str, depth: int) -> tuple[Any, ...]:
         if not isinstance(value, list) or not 0 < len(value) <= MOST_SEGMENTS:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import openvino as ov
 
 from pcavs.errors import WeightsError
 from pcavs.media.log_mel import log_mel
 from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings
 from pcavs.spec import FeatureSpec, TalkerSpec
 from pcavs.types import States, Waveform
+from pcavs.vino import ov
 
 NETWORK: Final = "speech.xml"
 """File name of the network."""

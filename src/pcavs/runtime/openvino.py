@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import openvino as ov
 from jaxtyping import Float32
 
 from pcavs.errors import WeightsError
 from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, Features, IdentityArrays, Rendered
 from pcavs.spec import TalkerSpec
 from pcavs.types import SpeechWindows
+from pcavs.vino import ov
 
 Precision = Literal["auto", "f32", "bf16"]
 """Arithmetic; `auto` is bf16 on processors that compute in it, where it is about twice as fast, otherwise f32."""
@@ -154,4 +154,6 @@ def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> Network:
         return Network(core.compile_model(core.read_model(path), "CPU", settings))
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{path} cannot be loaded by OpenVINO ({reason}); export the weights again") from error
+        raise WeightsError(
+            f"{path} cannot be loaded by OpenVINO ({reason}); download or export the weights again"
+        ) from error

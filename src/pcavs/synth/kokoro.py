@@ -177,7 +177,7 @@ def _styles(path: Path) -> Float32[np.ndarray, "lengths 256"]:
 
 @functools.lru_cache(maxsize=1)
 def _load(folder: Path) -> _Network:
-    import openvino as ov
+    from pcavs.vino import ov
 
     core = ov.Core()
     try:

@@ -123,7 +123,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=2)
 def _load(path: Path) -> _Voice:
-    import openvino as ov
+    from pcavs.vino import ov
 
     config = _config(path)
     core = ov.Core()

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Generator
 from typing import Final
 
-import openvino as ov
 import torch
 from torch import Tensor, nn
 
@@ -17,6 +16,7 @@ from pcavs.models.fast_paper import FastFaceNetwork
 from pcavs.models.inference import FaceNetwork, inference_networks
 from pcavs.models.state import fill
 from pcavs.spec import MEL_WINDOW_BINS, FlowSpec, PaperSpec, TalkerSpec
+from pcavs.vino import ov
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import NETWORKS, NetworkFolder, file_digest, is_network_folder, write_manifest
 from pcavs.weights.options import ExportOptions

@@ -21,6 +21,14 @@ NETWORKS: Final = ("identity", "motion", "speech", "generator")
 
 MANIFEST: Final = "spec.json"
 
+AGAIN: Final = "download the folder again, or export its bundle again"
+"""What to do about a damaged folder, which its user may not have exported."""
+
+_FILES: Final = tuple(f"{name}.{ending}" for name in NETWORKS for ending in ("xml", "bin"))
+"""Files of the networks; the manifest lists exactly these, and no path outside of its folder."""
+_QUOTED_CHARACTERS: Final = 80
+"""Characters of wrong names that an error message repeats."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NetworkFolder:
@@ -63,12 +71,16 @@ def read_networks(path: Path) -> NetworkFolder:
         WeightsError: As `read_manifest`; or a file is missing or damaged.
     """
     folder = read_manifest(path)
-    for name, digest in _manifest_fields(path)["files"].items():
+    digests = _manifest_fields(path)["files"]
+    if set(digests) != set(_FILES):
+        named = ", ".join(sorted(str(name) for name in set(_FILES) ^ set(digests)))[:_QUOTED_CHARACTERS]
+        raise WeightsError(f"{path / MANIFEST} does not list the networks' files exactly ({named}); {AGAIN}")
+    for name, digest in digests.items():
         file = path / name
         if not file.is_file():
-            raise WeightsError(f"{path} has no {name}; export the weights again")
+            raise WeightsError(f"{path} has no {name}; {AGAIN}")
         if file_digest(file) != digest:
-            raise WeightsError(f"{file} is damaged: its SHA-256 differs from {MANIFEST}; export the weights again")
+            raise WeightsError(f"{file} is damaged: its SHA-256 differs from {MANIFEST}; {AGAIN}")
     return folder
 
 
@@ -78,9 +90,8 @@ def write_manifest(folder: NetworkFolder) -> None:
     Raises:
         OutputError: The folder cannot be written.
     """
-    names = [f"{name}.{ending}" for name in NETWORKS for ending in ("xml", "bin")]
     try:
-        digests = {name: file_digest(folder.path / name) for name in names}
+        digests = {name: file_digest(folder.path / name) for name in _FILES}
     except OSError as error:
         raise OutputError(f"cannot read {folder.path} ({error.strerror}); choose another folder") from error
     fields = {
@@ -107,11 +118,11 @@ def _manifest_fields(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise WeightsError(f"no weights at {path}; `pcavs weights list` shows those in the package") from error
     except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{manifest} is not JSON ({error}); export the weights again") from error
+        raise WeightsError(f"{manifest} is not JSON ({error}); {AGAIN}") from error
     found = fields.get("format") if isinstance(fields, dict) else None
     if found != FORMAT:
         raise WeightsError(f"{manifest} has format {found}, but {FORMAT} is needed; export the weights again")
     missing = sorted({"spec", "digest", "provenance", "licence", "files"} - set(fields))
     if missing or not isinstance(fields["files"], dict):
-        raise WeightsError(f"{manifest} has no {', '.join(missing) or 'files'}; export the weights again")
+        raise WeightsError(f"{manifest} has no {', '.join(missing) or 'files'}; {AGAIN}")
     return fields

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
-import openvino as ov
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +22,7 @@ from pcavs.models.paper import FaceGenerator, PaperModel
 from pcavs.models.resnet import PaperIdentity
 from pcavs.models.state import fill
 from pcavs.spec import MEL_WINDOW_BINS, TalkerSpec
+from pcavs.vino import ov
 from pcavs.weights.convert import PAPER, read_release
 from pcavs.weights.export import convert
 from pcavs.weights.options import ParityOptions

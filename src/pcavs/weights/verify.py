@@ -13,7 +13,15 @@ import numpy as np
 from pcavs.errors import WeightsError
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import load_bundle
-from pcavs.weights.networks import MANIFEST, NETWORKS, file_digest, is_network_folder, read_manifest, read_networks
+from pcavs.weights.networks import (
+    AGAIN,
+    MANIFEST,
+    NETWORKS,
+    file_digest,
+    is_network_folder,
+    read_manifest,
+    read_networks,
+)
 from pcavs.weights.options import VerifyOptions
 
 _MESSAGE_CHARACTERS: Final = 120
@@ -105,16 +113,16 @@ def _check_folder(path: Path) -> Iterator[_Finding]:
 
 
 def _check_network(path: Path) -> Iterator[_Finding]:
-    import openvino as ov
+    from pcavs.vino import ov
 
     if not (path.is_file() and path.with_suffix(".bin").is_file()):
-        yield _Finding(f"no {path.name} or {path.stem}.bin; export the weights again", ok=False)
+        yield _Finding(f"no {path.name} or {path.stem}.bin; {AGAIN}", ok=False)
         return
     try:
         model = ov.Core().read_model(path)
     except RuntimeError as error:
         reason = str(error).splitlines()[0][:_MESSAGE_CHARACTERS]
-        yield _Finding(f"{path.name} cannot be read as a network ({reason}); export the weights again", ok=False)
+        yield _Finding(f"{path.name} cannot be read as a network ({reason}); {AGAIN}", ok=False)
         return
     constants = [each for each in model.get_ops() if each.get_type_name() == "Constant"]
     arrays = ((f"{path.name}: {each.get_friendly_name()}", each.data) for each in constants)

@@ -108,3 +108,55 @@ def test_no_bytes_crash_the_reader(tmp_path, data, ending):
         for job in read_jobs(path):
             with contextlib.suppress(InputError):
                 film_options(job, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"identity": "../a.jpg"},
+        {"audio": "/etc/passwd"},
+        {"out": "sub/../../c.mp4"},
+        {"out": "link/c.mp4"},
+        {"pose": "../secret.json"},
+        {"face": "../secret.json"},
+        {"references": "d.jpg;../e.jpg"},
+        {"report": "/tmp/f.json"},
+    ],
+)
+def test_rows_name_no_files_outside_of_the_folder_of_their_list(tmp_path, monkeypatch, fields):
+    folder = tmp_path / "jobs"
+    folder.mkdir()
+    (folder / "link").symlink_to(tmp_path)
+    (tmp_path / "secret.json").touch()
+    with pytest.raises(InputError, match="lies outside of the folder .*jobs; move it there or add --outside"):
+        options(folder, **fields)
+    row = Job(1, {"identity": "a.jpg", "audio": "b.wav", "out": "c.mp4", **fields})
+    assert film_options(row, folder, outside=True).outside
+
+
+def test_a_row_cannot_allow_itself_more(tmp_path):
+    with pytest.raises(InputError, match="no such setting: outside.*it is the same for all rows"):
+        options(tmp_path, outside="true")
+
+
+def test_words_are_not_read_as_files_of_the_working_folder(tmp_path, monkeypatch):
+    (tmp_path / "jobs").mkdir()
+    (tmp_path / "lively").touch()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="lies outside of the folder jobs"):
+        options(pose="lively")
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_csv_of_every_country_is_read(tmp_path, delimiter):
+    rows = [["identity", "audio", "out", "end"], ["a.jpg", "b.wav", "c.mp4", "0,5" if delimiter != "," else "0.5"]]
+    path = tmp_path / "jobs.csv"
+    path.write_text("\n".join(delimiter.join(row) for row in rows) + "\n")
+    (job,) = read_jobs(path)
+    assert film_options(job, tmp_path).end == 0.5
+
+
+def test_times_may_have_minutes():
+    assert (options(start="0:01", end="1:02.5").start, options(end="1:02.5").end) == (1.0, 62.5)
+    with pytest.raises(InputError, match="end is '1:99'; give a number"):
+        options(end="1:99")

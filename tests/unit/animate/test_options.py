@@ -83,6 +83,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "references": ("c",),
         "turn": "network",
         "face": "left",
+        "outside": True,
         "pose_face": "right",
         "missing": "hold",
         "gate": -30.0,
@@ -95,7 +96,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "marks": "none",
     }
     Talker.animate(Talker.__new__(Talker), "a", "b", **others)
-    Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True)
+    Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True, loop=True)
     Talker.animate(Talker.__new__(Talker), "a", "b", compat="published")
     defaults = FilmOptions(identity=Path("a"), audio=Path("b"))
     names = [field.name for field in dataclasses.fields(FilmOptions) if field.name not in ("identity", "audio")]
@@ -123,4 +124,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 29
+    assert len(dataclasses.fields(AnimateOptions)) == 31

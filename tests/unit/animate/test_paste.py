@@ -86,3 +86,20 @@ def test_a_video_of_the_person_must_be_long_enough(tmp_path):
     levels = [float(frame.mean()) for frame in video.frames(7)]
     assert len(levels) == 7
     assert levels[4] == levels[6] > levels[3] > levels[0]
+
+
+def test_a_video_of_another_length_than_the_speech(tmp_path):
+    path = tmp_path / "person.mp4"
+    with FilmWriter(path) as writer:
+        for k in range(10):
+            writer.write(np.full((64, 64, 3), 20 * k, np.uint8))
+    target = VideoTarget(path, 64)
+    target.check(6)
+    assert target.notes == (f"{path} lasts 0.40 s and the speech 0.24 s; the film ends with the speech",)
+    with pytest.raises(InputError, match=r"lasts 0.40 s and the speech 1.00 s; give a longer video .*, or --loop"):
+        target.check(25)
+    looped = VideoTarget(path, 64, loop=True)
+    looped.check(25)
+    assert looped.notes == (f"{path} lasts 0.40 s and the speech 1.00 s; the video is repeated",)
+    levels = [round(frame.mean() / 20) for frame in looped.frames(25)]
+    assert levels == [*range(10), *range(10), *range(5)]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from pcavs.errors import InputError
 from pcavs.media import timeline
+from pcavs.media.timeline import parse_time
 
 PTS = st.lists(st.integers(0, 4000), min_size=1, max_size=60, unique=True).map(sorted)
 
@@ -97,3 +98,19 @@ def test_window_bins_meet_the_padded_mel():
 def test_a_backward_range_is_refused(start: float, end: float | None):
     with pytest.raises(InputError, match="give"):
         timeline.check_range(start, end)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("62.5", 62.5), ("0:01", 1), ("1:02.5", 62.5), ("01:00:02", 3602), (" 2:00 ", 120), ("-1", -1)],
+)
+def test_times_with_minutes_and_hours(text, seconds):
+    assert parse_time(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", ":", "1:", "1:60", "1:99:00", "1:2:3:4", "-1:00", "1:-1", "a:00", "1.5:00", "1:nan"]
+)
+def test_other_spellings_of_times_are_refused(text):
+    with pytest.raises(ValueError, match="^"):
+        parse_time(text)

@@ -254,3 +254,14 @@ def test_the_rhythm_is_the_loudness_of_each_frame():
     rhythm = rhythm_of(mel, 50)
     assert rhythm[22:29].min() > 0.9
     assert rhythm[:18].max() == 0
+
+
+@pytest.mark.parametrize("name", ["../a.mp4", "/etc/passwd", "sub/../../a.npz"])
+def test_paths_stay_below_the_folder_of_the_timeline(tmp_path, name):
+    file = tmp_path / "poses" / "poses.json"
+    file.parent.mkdir()
+    mix = {"kind": "mix", "parts": [{"kind": "track", "path": name}]}
+    file.write_text(json.dumps({"format": FORMAT, "segments": [mix]}))
+    with pytest.raises(InputError, match=r"segment 1, part 1: .* lies outside of the folder .*poses; .* add --outside"):
+        read_timeline(file)
+    assert read_timeline(file, outside=True).segments[0].parts[0].path == file.parent / name

@@ -86,7 +86,7 @@ def test_a_folder_of_another_format(place):
     with pytest.raises(WeightsError, match="has format pcavs-networks-9, but pcavs-networks-1 is needed"):
         read_manifest(place / "tiny")
     (place / "tiny" / MANIFEST).write_text('{"format": "pcavs-networks-1", "spec": {}, "digest": ""}')
-    with pytest.raises(WeightsError, match="has no files, licence, provenance; export"):
+    with pytest.raises(WeightsError, match="has no files, licence, provenance; download"):
         read_manifest(place / "tiny")
     (place / "tiny" / MANIFEST).write_text("[")
     with pytest.raises(WeightsError, match="is not JSON"):
@@ -120,3 +120,14 @@ def test_export_refuses_a_bundle_that_does_not_fit_its_spec(place):
     with pytest.raises(WeightsError, match=r"has no tensor identity\.head\.bias"):
         export(ExportOptions(bundle=place / "torn.safetensors", out=place / "torn"))
     assert not list(place.glob("torn*/")) + list(place.glob("*.part"))
+
+
+@pytest.mark.parametrize("change", [{}, {"../secret": "0"}, {"generator.bin": None}])
+def test_networks_are_checked_even_if_the_manifest_does_not_list_them(place, change):
+    folder = place / "tiny"
+    fields = json.loads((folder / MANIFEST).read_text())
+    files = fields["files"] | change if change else {}
+    fields["files"] = {name: digest for name, digest in files.items() if digest is not None}
+    (folder / MANIFEST).write_text(json.dumps(fields))
+    with pytest.raises(WeightsError, match="does not list the networks' files exactly"):
+        read_networks(folder)

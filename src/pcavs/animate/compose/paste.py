@@ -57,37 +57,43 @@ class PhotographTarget:
 class VideoTarget:
     """A video of the person, from its beginning."""
 
-    def __init__(self, path: Path, largest_side_px: int) -> None:
+    def __init__(self, path: Path, largest_side_px: int, *, loop: bool = False) -> None:
         """Takes the video.
 
         Args:
             path: The video.
             largest_side_px: Larger side to which its frames are reduced: that of its first frame as it was read for the
                 identity.
+            loop: Plays the video again from its beginning if it is shorter than the speech.
         """
-        self._path, self._largest_side_px = path, largest_side_px
+        self._path, self._largest_side_px, self._loop = path, largest_side_px, loop
+        self.notes: tuple[str, ...] = ()
+        """What `check` found, for the user."""
 
     def check(self, num_frames: int) -> None:
-        """Checks that the video is not shorter than the speech.
+        """Compares the lengths of video and speech.
 
         Raises:
-            InputError: It is shorter.
+            InputError: The video is shorter and must not be repeated.
         """
         available = count_pictures(self._path, 0.0, None)
+        lengths = f"{self._path} lasts {frame_time_s(available):.2f} s and the speech {frame_time_s(num_frames):.2f} s"
         if available < num_frames:
-            raise InputError(
-                f"{self._path} lasts {frame_time_s(available):.2f} s and the speech {frame_time_s(num_frames):.2f} s; "
-                "give a longer video of the person, or an --end"
-            )
+            if not self._loop:
+                raise InputError(f"{lengths}; give a longer video of the person, an --end, or --loop")
+            self.notes = (f"{lengths}; the video is repeated",)
+        elif available > num_frames:
+            self.notes = (f"{lengths}; the film ends with the speech",)
 
     def frames(self, num_frames: int) -> Iterator[Picture]:
-        """Reads the video's frames; repeats the last one if the stream has fewer than its header says."""
+        """Reads the frames; without `loop`, the last one is repeated if there are fewer than the header says."""
         picture: Picture | None = None
         num_read = 0
-        for picture in read_frames(self._path, 0.0, frame_time_s(num_frames), self._largest_side_px):
-            num_read += 1
-            yield crop_to_even(picture)
-        assert picture is not None
+        while picture is None or (self._loop and num_read < num_frames):
+            length_s = frame_time_s(num_frames - num_read)
+            for picture in read_frames(self._path, 0.0, length_s, self._largest_side_px):
+                num_read += 1
+                yield crop_to_even(picture)
         for _ in range(num_frames - num_read):
             yield crop_to_even(picture)
 
@@ -145,7 +151,7 @@ def open_paste_target(options: FilmOptions, identity: Identity, num_frames: int)
     picture = identity.source_crop.picture
     if is_still(options.identity) or count_pictures(options.identity, 0.0, None) < 2:
         return PhotographTarget(picture)
-    video = VideoTarget(options.identity, max(picture.shape[:2]))
+    video = VideoTarget(options.identity, max(picture.shape[:2]), loop=options.loop)
     video.check(num_frames)
     return video
 
