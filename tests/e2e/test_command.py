@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from pcavs import cli
-from pcavs.animate import identity
+from pcavs.animate import portrait
 from pcavs.face.landmarker import FaceLandmarker
 
 
@@ -55,8 +55,8 @@ def test_a_terminal_gets_a_bar(words, capsys, monkeypatch):
 def test_the_photograph_is_read_and_its_face_found_once(words, capsys, monkeypatch, full_frame):
     """Whole pictures used to be decoded four times and searched for a face twice."""
     reads, searches = [], []
-    read, search = identity.read_picture, FaceLandmarker.search
-    monkeypatch.setattr(identity, "read_picture", lambda path: reads.append(path) or read(path))
+    read, search = portrait.read_picture, FaceLandmarker.search
+    monkeypatch.setattr(portrait, "read_picture", lambda *given: reads.append(given) or read(*given))
     monkeypatch.setattr(FaceLandmarker, "search", lambda *given: searches.append(given) or search(*given))
     run([*words, *full_frame], capsys)
     assert (len(reads), len(searches)) == (1, 1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, crop_to_even
+from pcavs.animate.compose.shots import Shot
 from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
@@ -74,6 +75,8 @@ class Scene:
     """The photograph or video that the head is pasted into; None where the film shows the crop."""
     mouth_paster: Callable[[], MouthPaster] | None = None
     """Makes the paster of a dubbed video, which pastes only mouth and chin; None pastes the whole head."""
+    shots: tuple[Shot, ...] = ()
+    """Shots of that video; those without the person are left as they are. Empty for photographs."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,8 +150,13 @@ class Film:
         make_paster = self.scene.mouth_paster
         paster = self._head_paster(renderer) if make_paster is None else make_paster()
         controls = self.controls.of(range(self.num_frames))
-        for control, frame in zip(controls, target.frames(self.num_frames), strict=True):
-            yield paster.paste(renderer.frame(control), frame)
+        shown = [shot.has_person for shot in self.scene.shots for _ in range(shot.first, shot.last + 1)]
+        for k, (control, frame) in enumerate(zip(controls, target.frames(self.num_frames), strict=True)):
+            if k < len(shown) and not shown[k]:
+                paster.skip(frame)
+                yield frame
+            else:
+                yield paster.paste(renderer.frame(control), frame)
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
         """Renders the crop of some frames, not pasted into photograph or video."""

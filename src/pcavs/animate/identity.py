@@ -13,12 +13,14 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from pcavs.animate.portrait import find_portrait
 from pcavs.animate.timing import Timing
-from pcavs.face.align import Square, apply_transform, clip_transform
+from pcavs.face.align import Square, apply_transform, clip_transform, covered_box, invert
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, head_pose
-from pcavs.face.track import TrackPolicy, track_picture
-from pcavs.media.image import read_picture
+from pcavs.face.track import TrackPolicy
+from pcavs.media.image import longer_side_px
+from pcavs.media.still import MAX_STILL_PX
 from pcavs.pose.codes import Angles
 from pcavs.runtime.base import IdentityArrays, Runtime
 from pcavs.types import CropTransform, Mesh, Picture
@@ -32,6 +34,8 @@ _SIDE_MULTIPLE_PX: Final = 4
 """The side is a multiple of this, because the margin around a crop is a quarter of its side (`head.grid.MARGIN`)."""
 _NOTED_ENLARGEMENT: Final = 1.5
 """Crops that enlarge the photograph by more than this factor are noted. Chosen by eye."""
+_KEPT_PX: Final = 8
+"""Pixels that a trimmed photograph keeps around what is shown, which interpolation and averaging reach."""
 _COMPARABLE_QUALITY: Final = 0.9
 """Share of the best reference's quality from which another one is considered as good: sharpness differs by a tenth by
 chance. Chosen by its effect on the likeness of films to true frames (dev/LOG.md)."""
@@ -55,6 +59,8 @@ class FaceReader(NamedTuple):
     timing: Timing
     policy: TrackPolicy | None = None
     """How a face is chosen and followed; None takes the policy of `timing`."""
+    max_side_px: int = MAX_STILL_PX
+    """Longer side to which pictures are reduced before the face is cropped."""
 
 
 class SourceCrop(NamedTuple):
@@ -63,6 +69,14 @@ class SourceCrop(NamedTuple):
     picture: Picture
     transform: CropTransform
     """From pixels of the photograph to pixels of the crop at the film's size."""
+
+    def trimmed(self, side_px: int, margin_px: int) -> "SourceCrop":
+        """Returns a copy of the part of the photograph that a crop with a margin shows, which frees the rest."""
+        to_picture = invert(self.widened(margin_px).transform)
+        x0, y0, x1, y1 = covered_box(to_picture, side_px + 2 * margin_px, self.picture, _KEPT_PX)
+        transform = self.transform.copy()
+        transform[:, 2] += transform[:, :2] @ (x0, y0)
+        return SourceCrop(self.picture[y0:y1, x0:x1].copy(), transform)
 
     def widened(self, margin_px: int) -> "SourceCrop":
         """Returns the same photograph with the transform to the crop with a margin around it."""
@@ -103,7 +117,9 @@ def identity_of(
 
 
 def read_identity(path: Path, side_px: int | None, reader: FaceReader) -> Identity:
-    """Reads, aligns and encodes a picture, or the first frame of a video.
+    """Reads, aligns and encodes a picture, or the first frame of a video that shows a face.
+
+    The face is cropped from the picture at its own resolution, up to `reader.max_side_px`.
 
     Args:
         path: The picture or video.
@@ -114,22 +130,23 @@ def read_identity(path: Path, side_px: int | None, reader: FaceReader) -> Identi
         FaceError: The picture shows no face.
         InputError: It cannot be read.
     """
-    picture = read_picture(path)
     timing, spec = reader.timing, reader.runtime.spec
-    track = track_picture(picture, reader.landmarker, path.name, reader.policy or timing.policy)
+    portrait = find_portrait(path, reader.landmarker, reader.policy or timing.policy, reader.max_side_px)
+    picture, meshes, notes = portrait.picture, portrait.mesh[None], [*portrait.notes]
     if side_px is None:
-        side_px = own_side_px(clip_transform(track.meshes, spec.crop, spec.sizes.picture_px), spec.sizes.picture_px)
+        own = clip_transform(meshes, spec.crop, spec.sizes.picture_px)
+        side_px = own_side_px(own, spec.sizes.picture_px)
+        notes += _reduction_notes(path, _source_side_px(own, spec.sizes.picture_px), reader.max_side_px)
 
     def crop(px: int) -> Square:
-        transform = next(timing.crop_transforms(track.meshes, spec.crop, px))
+        transform = next(timing.crop_transforms(meshes, spec.crop, px))
         return timing.crop(picture, transform, px)
 
-    notes = [*track.notes]
-    transform = clip_transform(track.meshes, spec.crop, side_px)
+    transform = clip_transform(meshes, spec.crop, side_px)
     enlarged = float(np.sqrt(np.linalg.det(transform[:, :2])))
     if enlarged > _NOTED_ENLARGEMENT:
         notes.append(f"{path.name} holds {side_px / enlarged:.0f} px of what the film shows in {side_px}: enlarged")
-    mesh = apply_transform(transform, track.meshes)[0]
+    mesh = apply_transform(transform, meshes)[0]
     identity = identity_of(reader.runtime.encode_identity(crop(spec.sizes.frame_px)), crop(side_px), mesh, notes)
     return identity._replace(source_crop=SourceCrop(picture, transform))
 
@@ -141,8 +158,29 @@ def own_side_px(transform: CropTransform, side_px: int) -> int:
         transform: From pixels of the picture to pixels of a crop.
         side_px: Side of that crop.
     """
-    source_side_px = side_px / float(np.sqrt(np.linalg.det(transform[:, :2])))
+    source_side_px = _source_side_px(transform, side_px)
     return _SIDE_MULTIPLE_PX * round(min(max(source_side_px, MIN_SIDE_PX), MAX_SIDE_PX) / _SIDE_MULTIPLE_PX)
+
+
+def _source_side_px(transform: CropTransform, side_px: int) -> float:
+    """Returns the side of a crop in pixels of the picture."""
+    return side_px / float(np.sqrt(np.linalg.det(transform[:, :2])))
+
+
+def _reduction_notes(path: Path, head_px: float, max_side_px: int) -> list[str]:
+    """Returns notes on what a whole picture loses: pixels of the picture, and of the head."""
+    notes: list[str] = []
+    side_px = longer_side_px(path)
+    if side_px > max_side_px:
+        notes.append(
+            f"{path.name} has a side of {side_px} px; the film is reduced to {max_side_px} px (--max-side, up to 8192)"
+        )
+    if head_px > _NOTED_ENLARGEMENT * MAX_SIDE_PX:
+        notes.append(
+            f"the head in {path.name} fills {head_px:.0f} px; it is rendered in {MAX_SIDE_PX} px and enlarged, so it "
+            f"is softer than the picture (--max-side {round(max_side_px * MAX_SIDE_PX / head_px)} makes both equal)"
+        )
+    return notes
 
 
 def read_identities(paths: Sequence[Path], side_px: int | None, reader: FaceReader) -> Identity:

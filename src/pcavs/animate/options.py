@@ -20,6 +20,8 @@ GATE_DB: Final = (-90.0, -10.0)
 """Lowest and highest gate, in dB relative to the level of the speech. Tuned by hand; not measured."""
 ARTICULATION: Final = (0.4, 1.6)
 """Smallest and largest articulation. From about 1.6 on lips no longer meet (docs/decisions/0011)."""
+MAX_SIDE_PX: Final = (256, 8192)
+"""Smallest and largest limit of the longer side of whole pictures, in pixels."""
 SIDE_PX: Final = (32, 2048)
 """Smallest and largest side of a film, in pixels. Tuned by hand; not measured."""
 
@@ -62,6 +64,9 @@ class FilmOptions:
     """Pastes the talking head into the whole picture. If the identity is a video, that video is dubbed."""
     loop: bool = False
     """Repeats a video that is dubbed if it is shorter than the speech."""
+    max_side: int = 4096
+    """With full_frame, the longer side of the film in pixels, 256 to 8192, to which larger pictures are reduced. Many
+    players show no more than 4096."""
     gate: float | None = None
     """Level in dB, against the speech's own, below which sound counts as silence and does not move the mouth; -90
     to -10, such as -30. Without it all sound counts."""
@@ -95,6 +100,9 @@ class FilmOptions:
             raise InputError(f"full_frame takes size and place from the picture; leave {other} out")
         if self.loop and not self.full_frame:
             raise InputError("loop repeats a video that is dubbed; add full_frame, or leave loop out")
+        if not MAX_SIDE_PX[0] <= self.max_side <= MAX_SIDE_PX[1]:
+            limits = f"{MAX_SIDE_PX[0]} to {MAX_SIDE_PX[1]}"
+            raise InputError(f"a max_side of {self.max_side} cannot be used; give {limits}")
         if self.full_frame and self.references:
             raise InputError("full_frame pastes the head into one picture; leave the references out")
         if self.gate is not None and not GATE_DB[0] <= self.gate <= GATE_DB[1]:

@@ -9,10 +9,11 @@ from typing import Final
 import pcavs
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.paste import PasteTarget, VideoTarget, open_paste_target
+from pcavs.animate.compose.shots import SHOT_SIDE_PX, ShotFinder, ShotFollower, shot_note
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
-from pcavs.animate.identity import FaceReader, read_identities
+from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
 from pcavs.animate.options import Compat, Device, FilmOptions, Marks, Turn
 from pcavs.animate.speech_input import speech_input
@@ -22,6 +23,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import Segmenter
+from pcavs.head.grid import margin_px
 from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
 from pcavs.pose.calibration import PoseMap, find_map
@@ -34,6 +36,8 @@ from pcavs.weights.bundle import load_bundle
 from pcavs.weights.locate import Weights, find_weights
 from pcavs.weights.networks import read_networks
 
+_KEPT_SIDE_PX: Final = 2048
+"""Photographs up to this side are kept whole: the memory for larger ones is freed but for what the film shows."""
 _NEEDS_TORCH: Final = 'needs torch; pip install "pcavs[train]"'
 """End of the message about weights or a device that only torch can run."""
 
@@ -84,6 +88,7 @@ class Talker:
         missing: Missing = "interpolate",
         full_frame: bool = False,
         loop: bool = False,
+        max_side: int = 4096,
         gate: float | None = None,
         articulation: float = 1.0,
         size: int | None = None,
@@ -113,6 +118,7 @@ class Talker:
             missing: Frames of a pose video without a face: "interpolate", "hold", "skip" or "fail".
             full_frame: Pastes the head into the whole picture; a video of the person is dubbed.
             loop: Repeats a video that is dubbed if it is shorter than the speech.
+            max_side: Longer side of such a film, 256 to 8192; larger pictures are reduced.
             gate: Level in dB against the speech's own, -90 to -10, below which sound counts as silence; None removes
                 nothing.
             articulation: How far speech moves the lips, 0.4 to 1.6.
@@ -141,6 +147,7 @@ class Talker:
                 missing=missing,
                 full_frame=full_frame,
                 loop=loop,
+                max_side=max_side,
                 gate=gate,
                 articulation=articulation,
                 size=size,
@@ -174,11 +181,12 @@ class Talker:
         notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.stats.is_silent else []
         mel = MelStream(speech, num_frames, timing.lead_bins)
         policy = dataclasses.replace(timing.policy, choice=read_choice(options.face, reader))
-        side_px = None if options.full_frame else options.size or spec.sizes.picture_px
-        identity = read_identities((options.identity, *options.references), side_px, reader._replace(policy=policy))
+        identity = self._identity(options, reader._replace(policy=policy))
         paste_target = open_paste_target(options, identity, num_frames)
         if isinstance(paste_target, VideoTarget):
             notes += paste_target.notes
+        shots = self._shots(options, policy, paste_target, num_frames, progress)
+        notes += [] if shots is None else shot_note(shots.shots(), options.identity.name)
         scene = Scene(
             identity=identity,
             mel=mel,
@@ -187,7 +195,8 @@ class Talker:
             motion=motion_reader.read(identity, mel, num_frames, progress),
             timing=timing,
             paste_target=paste_target,
-            mouth_paster=self._mouth_paster(options, policy, paste_target),
+            mouth_paster=self._mouth_paster(options, shots, paste_target),
+            shots=() if shots is None else tuple(shots.shots()),
         )
         look = Look(
             turn=options.turn,
@@ -203,16 +212,47 @@ class Talker:
         """Returns the face reader for the settings of a film."""
         return FaceReader(self.runtime, self._landmarker, choose_timing(options.compat, self.runtime.spec))
 
+    def _identity(self, options: FilmOptions, reader: FaceReader) -> Identity:
+        """Reads the photographs of the person; only whole pictures keep what lies around the crop."""
+        paths = (options.identity, *options.references)
+        if options.full_frame:
+            return read_identities(paths, None, reader._replace(max_side_px=options.max_side))
+        side_px = options.size or self.runtime.spec.sizes.picture_px
+        identity = read_identities(paths, side_px, reader)
+        source = identity.source_crop
+        if source is None or max(source.picture.shape) <= _KEPT_SIDE_PX:
+            return identity
+        return identity._replace(source_crop=source.trimmed(side_px, margin_px(side_px)))
+
+    def _shots(
+        self,
+        options: FilmOptions,
+        policy: TrackPolicy,
+        target: PasteTarget | None,
+        num_frames: int,
+        progress: Progress,
+    ) -> ShotFinder | None:
+        """Finds the shots of a video of the person; None for photographs."""
+        if not isinstance(target, VideoTarget):
+            return None
+        finder = ShotFinder(self._landmarker, self.runtime.spec.crop, TrackPolicy(choice=policy.choice))
+        for number, frame in enumerate(target.small_frames(num_frames, SHOT_SIDE_PX), start=1):
+            finder.step(frame)
+            progress("finding the person", min(number, num_frames), num_frames)
+        return finder
+
     def _mouth_paster(
-        self, options: FilmOptions, policy: TrackPolicy, paste_target: PasteTarget | None
+        self, options: FilmOptions, shots: ShotFinder | None, paste_target: PasteTarget | None
     ) -> Callable[[], MouthPaster] | None:
         """Returns a function that makes a mouth paster if a video of the person is dubbed, None otherwise."""
-        if options.pose is not None or not isinstance(paste_target, VideoTarget):
+        if options.pose is not None or shots is None or not isinstance(paste_target, VideoTarget):
             return None
-        choice = TrackPolicy(choice=policy.choice)
+
+        def follow() -> FaceFollower:
+            return FaceFollower(self._landmarker, TrackPolicy(choice=shots.person), options.identity.name)
 
         def make() -> MouthPaster:
-            video = FaceFollower(self._landmarker, choice, options.identity.name)
+            video = ShotFollower(shots.shots(), follow)
             return MouthPaster(video, FaceFollower(self._landmarker, TrackPolicy(), "a rendered head"))
 
         return make

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from pcavs.face.choice import FaceChoice, Largest
 from pcavs.face.choice import prominence as prominence
 from pcavs.face.cuts import CutFinder
 from pcavs.face.landmarker import MIN_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
+from pcavs.face.quarter_turns import search_turned, upright_detection
 from pcavs.face.smooth import smooth_meshes
 from pcavs.media.timeline import frame_time_s
 from pcavs.spec import FRAME_RATE, MESH_POINTS, Missing
@@ -31,6 +32,8 @@ _REACH: Final = 0.5
 """Distance from its last position within which a lost face is searched, in face sizes. Tuned by hand."""
 _REACH_PER_FRAME: Final = 0.1
 """Increase of that distance for each frame without the face: the fastest motion of a head. Tuned by hand."""
+_NOTED_ROLL_DEG: Final = 100.0
+"""Roll of a face from which on it is noted: the picture is probably upside down."""
 _SIZE_RATIO: Final = 2.0
 """A face larger or smaller than the lost one by this factor is another face. Tuned by hand; not measured."""
 
@@ -209,19 +212,26 @@ class FaceFollower:
     def _choose_face(self, frame: Picture) -> Mesh | None:
         """Searches the whole frame and chooses a face by the policy; every few frames also among small faces."""
         thorough = self._num_frames % self._policy.search_every == 0
-        for candidates in self._landmarker.search(frame, _REPORTED_SCORE):
+        for candidates in self._rounds(frame):
             self.best_score = max([self.best_score, *(candidate.score for candidate in candidates)])
             good = [candidate for candidate in candidates if candidate.score >= self._policy.min_score]
             ranked = self._policy.choice.rank(frame, good)
             self._num_rejected = max(self._num_rejected, 0 if ranked else len(good))
             for choice in ranked:
-                landmarks = self._locate(frame, Region.of_detection(choice))
+                upright = upright_detection(frame, choice, self._landmarker)
+                landmarks = self._locate(frame, Region.of_detection(upright))
                 if landmarks is not None:
-                    self._announce(len(good))
+                    self._announce(len(good), Region.of_mesh(landmarks.mesh).angle_rad)
                     return landmarks.mesh
             if not thorough:
                 break
         return None
+
+    def _rounds(self, frame: Picture) -> Iterator[list[Detection]]:
+        """Yields faces of the frame, round by round; of a video's first frame, turned ones at last."""
+        yield from self._landmarker.search(frame, _REPORTED_SCORE)
+        if self._num_frames == 0:
+            yield from search_turned(frame, self._landmarker, self._policy.min_score)
 
     def _locate(self, frame: Picture, region: Region) -> Landmarks | None:
         """Locates a newly detected face, first in its region, then in the square of its mesh; None if it is no face."""
@@ -264,11 +274,15 @@ class FaceFollower:
                 return landmarks.mesh
         return None
 
-    def _announce(self, num_candidates: int) -> None:
-        """Records the number of faces, and notes which of several was chosen; only for the first choice."""
+    def _announce(self, num_candidates: int, angle_rad: float) -> None:
+        """Records the number of faces; notes which was chosen, and a large roll; only for the first choice."""
         if self.last is not None:
             return
         self.num_candidates = num_candidates
+        if abs(angle_rad) > np.radians(_NOTED_ROLL_DEG):
+            self.notes.append(
+                f"the face in {self._source} is turned by {abs(np.degrees(angle_rad)):.0f} degrees; it is read upright"
+            )
         if num_candidates > 1:
             note = f"{self._source} shows {num_candidates} faces; {self._policy.choice.name} is taken"
             self.notes.append(note)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from pcavs.media.still import is_still, read_still
-from pcavs.media.video import read_frames
+from pcavs.media.still import is_still, read_still, still_size
+from pcavs.media.video import probe_video, read_frames
 from pcavs.types import Picture
 
 
@@ -25,3 +25,15 @@ def read_picture(path: Path, max_side_px: int = 2048) -> Picture:
         return next(frames)
     finally:
         frames.close()
+
+
+def longer_side_px(path: Path) -> int:
+    """Returns the longer side of a photograph or video, from its header.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    if is_still(path):
+        return max(still_size(path))
+    info = probe_video(path)
+    return max(info.width_px, info.height_px)

@@ -27,6 +27,8 @@ from pcavs.types import Picture
 MAX_DECODED_BYTES: Final = 400_000_000
 """Memory that decoding an image may take; larger images are refused. 130 million RGB pixels fit. Tuned by hand."""
 
+MAX_STILL_PX: Final = 8192
+"""Longer side to which photographs are reduced at most, which bounds the memory that they take. Tuned by hand."""
 MID_GREY: Final = 128
 """Grey level of the background onto which transparent pixels are composited."""
 
@@ -137,6 +139,23 @@ def read_still(path: Path, max_side_px: int = 2048) -> Picture:
         profile, tags = (None, ColourTags()) if image is None else _colours_of(path, image)
         stored = _Pixels(_decode(path, header, reduction), header.orientation, profile, tags)
     return _finish(stored, max_side_px)
+
+
+@_without_warnings
+def still_size(path: Path) -> tuple[int, int]:
+    """Returns width and height of a photograph as stored, from its header.
+
+    Raises:
+        InputError: The file cannot be read.
+    """
+    header = _header(path)
+    if header is not None:
+        return header.width, header.height
+    image = _open_image(path, _PILLOW_FORMATS)
+    if image is None:
+        raise _damaged(path)
+    with image:
+        return image.size
 
 
 def _header(path: Path) -> ImageHeader | None:

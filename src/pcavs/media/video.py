@@ -19,16 +19,13 @@ from pcavs.media.colour import ColourTags, to_srgb
 from pcavs.media.orientation import UPRIGHT, Orientation, from_display_matrix, turn_upright
 from pcavs.media.side_data import display_matrix
 from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
-from pcavs.media.still import is_still, read_still
+from pcavs.media.still import MAX_STILL_PX, is_still, read_still
 from pcavs.media.timeline import check_range, count_frames_between, nearest_index, resample_nearest
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
 
 MAX_PIXELS: Final = 100_000_000
 """Pixels of the largest frame that is decoded; a larger one would take gigabytes. Tuned by hand."""
-
-MAX_STILL_PX: Final = 8192
-"""Longer side to which photographs are reduced at most, which bounds the memory that they take. Tuned by hand."""
 
 _SEEK_FROM_S: Final = 5
 """Start time from which the reader seeks; for an earlier one it decodes from the beginning, which cannot miss a frame.

@@ -96,7 +96,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "marks": "none",
     }
     Talker.animate(Talker.__new__(Talker), "a", "b", **others)
-    Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True, loop=True)
+    Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True, loop=True, max_side=1024)
     Talker.animate(Talker.__new__(Talker), "a", "b", compat="published")
     defaults = FilmOptions(identity=Path("a"), audio=Path("b"))
     names = [field.name for field in dataclasses.fields(FilmOptions) if field.name not in ("identity", "audio")]

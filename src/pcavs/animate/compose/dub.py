@@ -84,6 +84,11 @@ class MouthPaster:
         frame[window] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
+    def skip(self, target: Picture) -> None:
+        """Takes the next frame of the video without changing it; the next shot has its own light."""
+        self._video.step(target)
+        self._offset = None
+
     def _update_offset(self, difference: Float32[np.ndarray, "rows columns 3"], alpha: np.ndarray) -> ColourOffset:
         """Returns the smoothed median of the colour difference along the seam, target minus rendered head."""
         seam = (alpha > _SEAM[0]) & (alpha < _SEAM[1])

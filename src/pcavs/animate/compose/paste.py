@@ -87,11 +87,15 @@ class VideoTarget:
 
     def frames(self, num_frames: int) -> Iterator[Picture]:
         """Reads the frames; without `loop`, the last one is repeated if there are fewer than the header says."""
+        return self.small_frames(num_frames, self._largest_side_px)
+
+    def small_frames(self, num_frames: int, largest_side_px: int) -> Iterator[Picture]:
+        """Reads the same frames, reduced to another larger side."""
         picture: Picture | None = None
         num_read = 0
         while picture is None or (self._loop and num_read < num_frames):
             length_s = frame_time_s(num_frames - num_read)
-            for picture in read_frames(self._path, 0.0, length_s, self._largest_side_px):
+            for picture in read_frames(self._path, 0.0, length_s, largest_side_px):
                 num_read += 1
                 yield crop_to_even(picture)
         for _ in range(num_frames - num_read):
@@ -128,6 +132,9 @@ class HeadPaster:
         blended = background + self._mask * (foreground - background)
         frame[y0:y1, x0:x1] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
+
+    def skip(self, target: Picture) -> None:
+        """Leaves a frame as it is; a head is pasted without regard to the frames before."""
 
     def _warp(self, crop: np.ndarray) -> Float32[np.ndarray, "rows columns *channels"]:
         """Warps a crop, or its mask, into the box of the photograph that it covers; 0 outside the crop."""
