@@ -173,8 +173,7 @@ class DepthRenderer:
         assert isinstance(at_rest, FieldArrays)
         self._mouth_motion = MouthMotion(identity.mesh, self._side_px, at_rest)
         self._mouth = Mouth(identity.mesh, identity.picture)
-        at_silence = self._displacement_of(silence) if self._mouth.lips.open_at_rest > 0 else None
-        self._closure = LipClosure(identity.mesh, self._side_px, self._mouth.lips, at_silence)
+        self._closure = LipClosure(identity.mesh, self._side_px, self._mouth.lips, self._displacement_of(silence))
 
     def frame(self, controls: Controls) -> Picture:
         """Renders one frame; `controls.pose` is a row of a head track."""

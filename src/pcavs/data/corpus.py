@@ -68,20 +68,18 @@ class Batch(NamedTuple):
 
 
 class SpeechBatch(NamedTuple):
-    """Consecutive frames of some clips, for the training of the speech encoder, and faces of a few of the frames."""
+    """Consecutive frames of some clips, for the training of the speech encoder."""
 
     states: Float[Tensor, "clips states dim"]
     """States of the frames, with those before and after that the speech encoder hears."""
     lips: Float[Tensor, "clips frames lip_numbers"]
     """Lip shape minus its clip's mean, in centimetres."""
-    target: Float[Tensor, "targets 3 side side"]
-    """Faces, RGB in [-1, 1], of `moments` frames of each clip that has faces."""
-    target_clip: Int[Tensor, " targets"]
-    """Which clip of the batch each face belongs to."""
-    target_frame: Int[Tensor, " targets"]
-    """Which of the consecutive frames it shows."""
     clip: Int[Tensor, " clips"]
     """Number of each clip in the corpus."""
+    shown: Int[Tensor, "clips frames"]
+    """Number of each frame in its clip."""
+    moments: Int[Tensor, "clips moments"]
+    """Some of the frames, counted from the first of the stretch, one in each of as many equal parts."""
 
 
 class Hearing(NamedTuple):
@@ -174,7 +172,7 @@ class Corpus(abc.ABC):
             rng: The only source of randomness.
             clips: Number of clips; a clip may be drawn twice.
             frames: Consecutive frames of each; a shorter clip repeats its last frame, and what is heard there.
-            moments: Frames of each clip with faces whose face is read, one in each of as many equal parts.
+            moments: Frames of each clip that are drawn from these, one in each of as many equal parts.
 
         Raises:
             DataError: The clips have no states, or no clip with speech could be drawn.

@@ -1,7 +1,6 @@
 """Draws batches from packs that are held in memory."""
 
 import functools
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
-from pcavs.data.corpus import Corpus, Entry, Faces, Hearing, OpenClip, SpeechBatch, pictures, silent_windows
+from pcavs.data.corpus import Corpus, Entry, Faces, Hearing, OpenClip, SpeechBatch, silent_windows
 from pcavs.data.pack import (
     STATE_MARGIN_FRAMES,
     PackedClip,
@@ -115,29 +114,23 @@ class PackCorpus(Corpus):
         """Draws consecutive frames of clips with speech; see `Corpus.stretches`."""
         if self.hearing is None:
             return super().stretches(rng, clips, frames, moments)
-        states, lips, faces, target_clip, target_frame, numbers = [], [], [], [], [], []
-        for row in range(clips):
+        states, lips, numbers, shown, chosen = [], [], [], [], []
+        edges = np.linspace(0, frames, moments + 1).astype(int)
+        for _ in range(clips):
             number = self._draw_clip(rng, heard_only=True, with_faces=False)
             clip = self.clips[number]
-            numbers.append(number)
             first = int(rng.integers(max(1, clip.num_frames - frames + 1)))
-            shown = np.minimum(np.arange(first, first + frames), clip.num_frames - 1)
+            numbers.append(number)
+            shown.append(np.minimum(np.arange(first, first + frames), clip.num_frames - 1))
             states.append(self._states(number, first, frames))
-            lips.append(np.asarray(clip.lips[shown], np.float32) - self._mean_lips[number])
-            if clip.jpegs and moments:
-                edges = np.linspace(0, frames, moments + 1).astype(int)
-                chosen = [int(rng.integers(a, b)) for a, b in itertools.pairwise(edges)]
-                faces.append(self.faces(number, shown[chosen].tolist()))
-                target_clip += [row] * moments
-                target_frame += chosen
-        empty = np.zeros((0, self.frame_px, self.frame_px, 3), np.uint8)
+            lips.append(np.asarray(clip.lips[shown[-1]], np.float32) - self._mean_lips[number])
+            chosen.append(rng.integers(edges[:-1], edges[1:]))
         return SpeechBatch(
             states=torch.from_numpy(np.stack(states)),
             lips=torch.from_numpy(np.stack(lips)),
-            target=pictures([empty, *faces]),
-            target_clip=torch.tensor(target_clip, dtype=torch.long),
-            target_frame=torch.tensor(target_frame, dtype=torch.long),
             clip=torch.tensor(numbers, dtype=torch.long),
+            shown=torch.from_numpy(np.stack(shown)),
+            moments=torch.from_numpy(np.stack(chosen)),
         )
 
     def _state_windows(self, clip: int, frames: Sequence[int]) -> Float32[np.ndarray, "time states dim"]:

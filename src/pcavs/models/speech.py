@@ -16,7 +16,7 @@ from pcavs.spec import MEL_WINDOW_BINS, STATES_PER_FRAME, FlowSpec, MelSpec, exa
 _STRIDES: Final = ((2, 1), (2, 2), (2, 2), (2, 1))
 """Strides of the four stages, (frequency, time)."""
 
-_STATE_DROPOUT: Final = 0.3
+_STATE_DROPOUT: Final = 0.4
 """Share of the values before each layer that training sets to 0: few people speak in the data. Tuned by hand."""
 
 

@@ -1,8 +1,9 @@
-"""Closes the lips of photographs that show teeth, where speech closes them.
+"""Closes the lips where speech closes them.
 
 The generator moves lips by about as much in every face, whatever gap the photograph shows: a broad smile hardly narrows
-in m, b and p. So the gap that is left in silence, in which lips meet, is measured once for the photograph, and taken
-off each frame's gap: fully where that is as small, less the wider it is, and not at all from about twice that gap on.
+in m, b and p, and some shut mouths stay apart by a pixel of 128. So the gap that is left in silence, in which lips
+meet, is measured once for the photograph, and taken off each frame's gap: fully where that is as small, less the wider
+it is, and not at all from about twice that gap on.
 See docs/decisions/0012.
 """
 
@@ -58,8 +59,7 @@ class Closed(NamedTuple):
 class LipClosure:
     """Brings the lips of one photograph together where the generator's displacement leaves about silence's gap.
 
-    The result is a continuous function of the displacement. For photographs of closed mouths, and where silence's own
-    gap is 0, the displacement stays as it is, to the bit.
+    The result is a continuous function of the displacement.
     """
 
     def __init__(self, mesh: Mesh, side_px: int, lips: Lips, silence: Displacement | None) -> None:
@@ -84,9 +84,9 @@ class LipClosure:
         self._area = (rows, lips.box[1])
         self.closed_gap = 0.0
         """Gap between the lips, in cells, up to which they are brought together."""
-        if silence is not None and lips.open_at_rest > 0:
+        if silence is not None:
             gap = float(self._gaps(silence)[0][self._central].mean())
-            self.closed_gap = lips.open_at_rest * max(gap + _MARGIN * eyes, 0.0)
+            self.closed_gap = max(gap + _MARGIN * eyes, 0.0)
 
     def close(self, displacement: Displacement) -> Closed:
         """Brings the lips together as far as the generator's gap asks for."""

@@ -14,7 +14,7 @@ DISCRIMINATOR: Final = {"mouth_discriminator": 1.0, "face_discriminator": 1.0, "
 SYNC: Final = {"across": 0.5, "within": 1.0, "cross_modal": 0.5, "lips_seen": 1.0, "lips_heard": 1.0, "pose": 3.0}
 """Stage `sync`. `within` counts double, because only the other moments of a clip teach timing."""
 
-SPEECH: Final = {"lips_heard": 1.0, "lips_speed": 0.5, "lips_seen": 1.0, "cross_modal": 2.0, "across": 0.1}
+SPEECH: Final = {"lips_heard": 1.0, "lips_speed": 0.5, "cross_modal": 2.0, "across": 0.1}
 """Stage `speech`."""
 
 GENERATOR: Final = {

@@ -160,10 +160,14 @@ class TrainingHeads(nn.Module):
         Content is normalised to unit mean square first, because only its direction matters to the contrast. Without
         `trained` the loss on the result does not train the readout.
         """
-        direction = functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5
+        direction = self.direction(content)
         if trained:
             return self.lips(direction)
         return functional.linear(direction, self.lips.weight.detach(), self.lips.bias.detach())
+
+    def direction(self, content: Float[Tensor, "batch content"]) -> Float[Tensor, "batch content"]:
+        """Normalises content to unit mean square."""
+        return functional.normalize(content.float(), dim=1) * content.shape[1] ** 0.5
 
 
 def step_rng(seed: int, step: int, rank: int = 0) -> np.random.Generator:

@@ -37,7 +37,7 @@ def validate_lips(model: Model, heads: nn.Module, corpus: Corpus) -> dict[str, f
     assert isinstance(model.speech, StateEncoder)
     assert isinstance(heads, TrainingHeads)
     encoder, device = model.speech, next(model.parameters()).device
-    drawn = corpus.stretches(step_rng(VALIDATION_SEED, 0), NUM_CLIPS, NUM_FRAMES, 0)
+    drawn = corpus.stretches(step_rng(VALIDATION_SEED, 0), NUM_CLIPS, NUM_FRAMES, 1)
     content = encoder.sequence(drawn.states.to(device))
     read = heads.read_lips(content.flatten(0, 1)).unflatten(0, content.shape[:2]).float().cpu().numpy()
     true, late = drawn.lips.numpy(), np.roll(read, NUM_FRAMES // 6, axis=1)

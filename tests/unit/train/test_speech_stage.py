@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from helpers.drawn import drawn_clip
-from pcavs.data.corpus import Hearing
+from pcavs.data.corpus import Hearing, pictures
 from pcavs.data.pack import find_packs
 from pcavs.data.pack_corpus import PackCorpus
 from pcavs.errors import DataError, InputError
@@ -22,6 +22,7 @@ from pcavs.train.options import TrainOptions, verify
 from pcavs.train.speech import STRETCH_FRAMES, SpeechStage
 from pcavs.train.stage import TrainingHeads
 from pcavs.train.validate_lips import opening, validate_lips
+from pcavs.train.visual_content import VisualContents
 from pcavs.weights.bundle import load_bundle
 
 FLOW = dataclasses.replace(TINY_FLOW, features=FeatureSpec())
@@ -59,7 +60,17 @@ class MouthReader(nn.Module):
 
     def forward(self, face: torch.Tensor) -> Codes:
         darkness = -face[:, :, 34:52, 24:40].mean(dim=(1, 2, 3))[:, None]
-        return Codes(0.3 * self.base + 40 * (darkness - 0.03) * self.turn, torch.zeros(len(face), 12))
+        return Codes(1.0 * self.base + 10 * (darkness - 0.03) * self.turn, torch.zeros(len(face), 12))
+
+
+class CountingReader(MouthReader):
+    """Counts the faces that it reads."""
+
+    faces = 0
+
+    def forward(self, face: torch.Tensor) -> Codes:
+        self.faces += len(face)
+        return super().forward(face)
 
 
 def stage_of(corpus: PackCorpus, folder: Path):
@@ -78,11 +89,23 @@ def test_stretches_hold_the_states_and_lips_of_the_same_frames(corpus: PackCorpu
         assert np.corrcoef(states, opening(lips))[0, 1] > 0.9
 
 
-def test_faces_are_those_of_the_named_frames(corpus: PackCorpus):
+def test_moments_are_in_equal_parts_of_the_stretch(corpus: PackCorpus):
     drawn = corpus.stretches(np.random.default_rng(2), 8, 20, 2)
-    clips = [corpus.clips[number] for number in drawn.clip.tolist()]
-    assert len(drawn.target) == 2 * sum(bool(clip.jpegs) for clip in clips)
-    assert {row for row, clip in enumerate(clips) if clip.jpegs} == set(drawn.target_clip.tolist())
+    assert drawn.moments.shape == (8, 2)
+    assert (drawn.moments // 10).tolist() == [[0, 1]] * 8
+    assert torch.equal(drawn.shown.diff(dim=1), torch.ones(8, 19, dtype=torch.long))
+
+
+def test_visual_content_is_that_of_each_frame_s_face_and_is_read_once(corpus: PackCorpus):
+    motion = CountingReader()
+    visual = VisualContents(motion, corpus)
+    content = visual.of(0)
+    face = pictures([corpus.faces(0, [17])])
+    assert content.shape == (FRAMES, FLOW.content_dim)
+    torch.testing.assert_close(content[17], MouthReader()(face).content[0])
+    assert visual.of(0) is content
+    assert motion.faces == FRAMES
+    assert motion.training
 
 
 def test_a_stretch_longer_than_its_clip_repeats_the_last_frame(corpus: PackCorpus):
@@ -114,6 +137,19 @@ def test_only_the_speech_encoder_and_the_heads_learn(corpus: PackCorpus, tmp_pat
     model.eval()
     scores = validate_lips(model, heads, corpus)
     assert scores["opening_heard"] > scores["opening_shifted"] + 0.3
+
+
+def test_the_readout_reads_lips_from_visual_content_from_the_start(corpus: PackCorpus, tmp_path: Path):
+    faces = corpus_of(*(clip for clip in corpus.clips if clip.jpegs))
+    _, heads, stage = stage_of(faces, tmp_path)
+    _, terms = stage.loss(stage.batch(1), 1, {})
+    assert float(terms["lips_seen"]) < 0.3 * float(terms["lips_heard"].detach())
+    assert heads.lips.weight.grad is None
+
+
+def test_lip_tracks_alone_are_refused(tmp_path: Path):
+    with pytest.raises(InputError, match="clips with faces"):
+        stage_of(corpus_of(track_of("only")), tmp_path)
 
 
 def test_a_talker_that_hears_mel_is_refused(corpus: PackCorpus, tmp_path: Path):
