@@ -20,6 +20,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--repin", action="store_true", help="write tests/contract/pinned.txt again")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps the keys of tests, and of commands that they start, out of the user's own folder."""
+    os.environ["PCAVS_DATA"] = str(tmp_path_factory.mktemp("data"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The root of the repository."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from pcavs.animate.talker import Talker
+    from pcavs.provenance.verify import Verification
 
 __version__ = "0.1.0"
 
@@ -29,3 +30,18 @@ def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda
     from pcavs.animate.talker import load_talker
 
     return load_talker(None if weights is None else Path(weights), device)
+
+
+def verify(path: str | Path, *, anchor: str | Path | None = None) -> "Verification":
+    """Says where a film or sound comes from: signed credentials, the mark in its sound, and its tag.
+
+    Args:
+        path: Any film or sound, also of other software.
+        anchor: Root certificate in PEM to trust besides the user's own.
+
+    Raises:
+        InputError: The file cannot be read, or is neither a film nor a sound.
+    """
+    from pcavs.provenance.verify import verify as verify_file
+
+    return verify_file(path, anchor=anchor)

@@ -66,6 +66,14 @@ _GROUPS: Final = {
         ),
         "weights parity": Command("pcavs.weights.options:ParityOptions", "pcavs.weights.parity:run"),
     },
+    "Say where films come from": {
+        "verify": Command("pcavs.provenance.options:VerifyOptions", "pcavs.provenance.verify:run", ("file",)),
+        "keys show": Command("pcavs.provenance.options:ShowKeysOptions", "pcavs.provenance.commands:show_keys"),
+        "keys new": Command("pcavs.provenance.options:NewKeysOptions", "pcavs.provenance.commands:new_keys"),
+        "keys export": Command(
+            "pcavs.provenance.options:ExportKeysOptions", "pcavs.provenance.commands:export_keys", ("out",)
+        ),
+    },
     "Measure quality": {
         "evaluate": Command("pcavs.evaluate.options:EvaluateOptions", "pcavs.evaluate.run:run"),
         "compare": Command("pcavs.evaluate.options:CompareOptions", "pcavs.evaluate.compare:run", ("films",)),
@@ -93,8 +101,8 @@ class UsageError(Exception):
 def main(arguments: list[str] | None = None) -> None:
     """Runs `pcavs` and exits.
 
-    The exit code is 0, 1 after an error that the message explains, 2 after wrong arguments, 129 after a lost terminal,
-    130 after Ctrl-C, or 143 after SIGTERM. A bug ends with a traceback.
+    The exit code is 0 (`verify` also has 3 and 4), 1 after an error that the message explains, 2 after wrong arguments,
+    129 after a lost terminal, 130 after Ctrl-C, or 143 after SIGTERM. A bug ends with a traceback.
 
     Args:
         arguments: Without the name of the program; None takes those of the process.
@@ -295,10 +303,19 @@ def _check(options: Any, command: Command) -> int:
     return 0 if report.ok else EXIT_ERROR
 
 
+def _verify(options: Any, command: Command) -> int:
+    """Runs `verify` and prints its result; the exit code says what was found."""
+    result = _load_run(command)(options)
+    text = json.dumps(result.to_json(), indent=1) if options.json else "\n".join(result.lines())
+    sys.stdout.write(text + "\n")
+    return result.exit_code
+
+
 _RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
     "animate": _animate,
     "batch": _check,
     "doctor": _doctor,
+    "verify": _verify,
     "weights parity": _check,
     "weights verify": _check,
 }

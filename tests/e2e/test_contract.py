@@ -80,6 +80,12 @@ def test_frames_are_lazy_and_can_be_had_again(loud_mouth, face, make_wav):
     assert np.array_equal(first, second[0])
 
 
+def packets(film):
+    """The packets of a film: all but its signed credentials, which hold the time and random numbers."""
+    with av.open(str(film)) as container:
+        return [bytes(packet) for packet in container.demux() if packet.size]
+
+
 def test_the_same_command_gives_the_same_frames(tiny_networks, face, make_wav, examples, tmp_path):
     audio = make_wav(0.6)
     films = [
@@ -92,7 +98,7 @@ def test_the_same_command_gives_the_same_frames(tiny_networks, face, make_wav, e
     first, second = (np.stack(list(read_frames(film))) for film in films)
     assert np.array_equal(first, second)
     assert first.std(axis=0).max() > 2, "nothing moves, so equality says nothing"
-    assert films[0].read_bytes() == films[1].read_bytes()
+    assert packets(films[0]) == packets(films[1])
 
 
 def test_the_file_says_that_it_is_synthetic(loud_mouth, face, make_wav, tmp_path):

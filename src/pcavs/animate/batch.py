@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 
 _MAX_BYTES: Final = 64_000_000
 """Size of the largest list that is read."""
-_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json", "outside"}
+_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json", "outside", "sign_with", "tsa"}
 """Settings of `pcavs animate` that a row cannot have: they apply to the whole batch, or to single films only."""
 _DELIMITERS: Final = (",", ";", "\t")
 """Characters between the columns of a .csv; the first line shows which, because no setting's name has one."""

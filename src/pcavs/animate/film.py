@@ -13,7 +13,8 @@ from pcavs.animate.compose.shots import Shot
 from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
-from pcavs.animate.options import Marks, Turn
+from pcavs.animate.options import Turn
+from pcavs.animate.origin import Origin
 from pcavs.animate.renderer import Renderer, make_renderer, turns_by_depth
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
@@ -26,7 +27,6 @@ from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weigh
 from pcavs.pose.codes import apply_view
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
-from pcavs.provenance.audio_mark import mark_blocks
 from pcavs.runtime.base import Runtime
 from pcavs.types import Mel, Picture
 
@@ -96,8 +96,8 @@ class Film:
     """Separates the person from the background."""
     inputs: tuple[tuple[str, Path], ...] = ()
     """Files that the film is made from, each with what it is; `save` replaces none of them."""
-    marks: Marks = "all"
-    """Which marks say in the film itself that it is synthetic."""
+    origin: Origin | None = None
+    """What the file says about its origin, in marks and signed credentials; None leaves it unmarked."""
 
     @property
     def num_frames(self) -> int:
@@ -197,7 +197,7 @@ class Film:
         """
         path = Path(path)
         refuse_replacing([path], self.inputs)
-        with open_writer(path, self.size_px, self.sound, self.tags, self.marks, overwrite) as writer:
+        with open_writer(path, self.size_px, self.sound, self.tags, self.origin, overwrite) as writer:
             for frame in self.frames:
                 writer.write(frame)
         return path
@@ -253,7 +253,7 @@ def open_writer(
     size_px: tuple[int, int] | None,
     sound: SoundTrack,
     tags: dict[str, str],
-    marks: Marks,
+    origin: Origin | None,
     overwrite: bool,
 ) -> FilmWriter:
     """Returns the writer of a film; without a size, it takes that of the first frame."""
@@ -263,7 +263,8 @@ def open_writer(
         audio=sound.path,
         audio_start_s=sound.start_s,
         audio_end_s=sound.end_s,
-        sound_filter=None if marks == "none" else mark_blocks,
+        sound_filter=None if origin is None else origin.sound_filter,
+        finish=None if origin is None else origin.signer(path),
         metadata=tags,
         overwrite=overwrite,
     )

@@ -88,6 +88,13 @@ class FilmOptions:
     marks: Marks = "all"
     """Inaudible marks that say that the film is synthetic and survive re-encoding: `all`, those in `audio`, or
     `none` (docs/provenance.md)."""
+    sign_with: tuple[Path, Path] | None = None
+    """Certificate chain and private key, both PEM, to sign the film with. Without them, your own key signs, which is
+    made at first use."""
+    tsa: str | None = None
+    """Address of a time stamp authority, which confirms when the film was signed. Without it, no network is used."""
+    consent: Path | None = None
+    """Record of the person's consent, as text or JSON, whose digest goes into the signed credentials."""
 
     def __post_init__(self) -> None:
         """Checks every setting."""

@@ -43,7 +43,7 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
         OutputError: They cannot be written.
     """
     clip, sheet = preview_files(out)
-    with open_writer(clip, film.size_px, film.sound, film.tags, film.marks, overwrite=True) as writer:
+    with open_writer(clip, film.size_px, film.sound, film.tags, film.origin, overwrite=True) as writer:
         for frame in itertools.islice(film.frames, FRAME_RATE):
             writer.write(frame)
     data = cv2.imencode(".png", contact_sheet(film)[:, :, ::-1])[1]

@@ -88,7 +88,7 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
     started = time.monotonic()
     _check_outputs(options)
     sound, tags = sound_track(options), talker.tags(options)
-    with open_writer(options.out, None, sound, tags, options.marks, options.overwrite) as writer:
+    with open_writer(options.out, None, sound, tags, talker.origin(options), options.overwrite) as writer:
         film = talker.film(options, progress)
         for note in film.notes:
             logger.warning("%s", note)

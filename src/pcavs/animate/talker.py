@@ -16,6 +16,7 @@ from pcavs.animate.head_motion import HeadMotionReader
 from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
 from pcavs.animate.options import Compat, Device, FilmOptions, Marks, Turn
+from pcavs.animate.origin import Origin, film_origin
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
@@ -98,6 +99,9 @@ class Talker:
         seed: int = 0,
         compat: Compat | None = None,
         marks: Marks = "all",
+        sign_with: tuple[Path, Path] | None = None,
+        tsa: str | None = None,
+        consent: str | Path | None = None,
     ) -> Film:
         """Makes a picture speak: reads and encodes all inputs; frames are rendered when they are iterated over.
 
@@ -129,6 +133,9 @@ class Talker:
             seed: Seed of the blinks.
             compat: "published" reproduces the timing and alignment of the published code; `paper` talkers only.
             marks: Inaudible marks that say that the film is synthetic: "all", "audio" or "none".
+            sign_with: Certificate chain and private key, both PEM, to sign the film with; None takes the user's own.
+            tsa: Address of a time stamp authority; None uses no network.
+            consent: Record of the person's consent, whose digest goes into the credentials.
 
         Raises:
             InputError: A file or a setting cannot be used.
@@ -157,6 +164,9 @@ class Talker:
                 seed=seed,
                 compat=compat,
                 marks=marks,
+                sign_with=sign_with,
+                tsa=tsa,
+                consent=None if consent is None else Path(consent),
             )
         )
 
@@ -206,7 +216,15 @@ class Talker:
             seed=options.seed,
         )
         film = build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
-        return dataclasses.replace(film, inputs=tuple(input_files(options)), marks=options.marks)
+        return dataclasses.replace(film, inputs=tuple(input_files(options)), origin=self.origin(options))
+
+    def origin(self, options: FilmOptions) -> Origin:
+        """Returns what a film of these settings says about its origin, in marks and credentials.
+
+        Raises:
+            InputError: The consent record cannot be used.
+        """
+        return film_origin(options, self.name, self.digest, self.tags(options)["title"])
 
     def face_reader(self, options: FilmOptions) -> FaceReader:
         """Returns the face reader for the settings of a film."""

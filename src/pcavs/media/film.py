@@ -64,6 +64,7 @@ class FilmWriter:
         audio_end_s: End of that part, in seconds; None is the end of the file.
         sound_filter: Changes the driving audio before it is encoded; None keeps it.
         metadata: Tags such as title or comment; other names are stored as custom tags.
+        finish: Called with the complete file under its temporary name, just before it is renamed; may replace it.
         overwrite: Replace an existing file.
 
     Raises:
@@ -81,6 +82,7 @@ class FilmWriter:
         audio_end_s: float | None = None,
         sound_filter: SoundFilter | None = None,
         metadata: dict[str, str] | None = None,
+        finish: Callable[[Path], None] | None = None,
         overwrite: bool = False,
     ) -> None:
         if size is not None:
@@ -89,6 +91,7 @@ class FilmWriter:
         self._audio_path, self._range = audio, (audio_start_s, audio_end_s)
         self._sound_filter = sound_filter
         self._metadata = metadata or {}
+        self._finish_file = finish
         self._overwrite = overwrite
         self._num_frames = 0
         self._audio: AudioReader | None = None
@@ -194,6 +197,8 @@ class FilmWriter:
             self._container.close()
             if self._format.tag is not None:
                 self._format.tag(self._part, self._metadata)
+            if self._finish_file is not None:
+                self._finish_file(self._part)
 
     def _discard(self) -> None:
         """Closes everything and removes the part file; errors while closing do not matter any more."""

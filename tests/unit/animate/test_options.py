@@ -94,6 +94,9 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "no_blinks": True,
         "seed": 3,
         "marks": "none",
+        "sign_with": (Path("d"), Path("e")),
+        "tsa": "http://127.0.0.1",
+        "consent": "f",
     }
     Talker.animate(Talker.__new__(Talker), "a", "b", **others)
     Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True, loop=True, max_side=1024)
@@ -124,4 +127,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 32
+    assert len(dataclasses.fields(AnimateOptions)) == 35
