@@ -39,6 +39,8 @@ class SoundTrack:
     start_s: float = 0.0
     end_s: float | None = None
     """None is the end of the file."""
+    stream: int | None = None
+    """Number of the audio stream, from 0; None is the one that is marked default, or else the first."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -263,6 +265,7 @@ def open_writer(
         audio=sound.path,
         audio_start_s=sound.start_s,
         audio_end_s=sound.end_s,
+        audio_stream=sound.stream,
         sound_filter=None if origin is None else origin.sound_filter,
         finish=None if origin is None else origin.signer(path),
         metadata=tags,

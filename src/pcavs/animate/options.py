@@ -78,6 +78,9 @@ class FilmOptions:
     """Start of the part of the driving audio to use, in seconds or as 1:02.5."""
     end: float | None = None
     """End of the part of the driving audio to use, in seconds or as 1:02.5. Without it, the end of the audio."""
+    audio_stream: int | None = None
+    """Which stream of the driving audio is heard if the file has several, counted from 0. Without it, the one that is
+    marked default, or else the first."""
     no_blinks: bool = False
     """Keeps the eyes open. Otherwise they blink, if the head turns by depth."""
     seed: int = 0

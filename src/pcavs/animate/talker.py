@@ -25,6 +25,7 @@ from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import Segmenter
 from pcavs.head.grid import margin_px
+from pcavs.media.audio import stream_notes
 from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
 from pcavs.pose.calibration import PoseMap, find_map
@@ -95,6 +96,7 @@ class Talker:
         size: int | None = None,
         start: float = 0.0,
         end: float | None = None,
+        audio_stream: int | None = None,
         no_blinks: bool = False,
         seed: int = 0,
         compat: Compat | None = None,
@@ -129,6 +131,8 @@ class Talker:
             size: Side of the film in pixels, even, 32 to 2048; None is the size that the weights were made for.
             start: Start of the part of the audio to use, in seconds.
             end: End of that part, in seconds; None is the end of the audio.
+            audio_stream: Which stream of the audio is heard if it has several, counted from 0; None is the one that is
+                marked default, or else the first.
             no_blinks: Keeps the eyes open.
             seed: Seed of the blinks.
             compat: "published" reproduces the timing and alignment of the published code; `paper` talkers only.
@@ -160,6 +164,7 @@ class Talker:
                 size=size,
                 start=start,
                 end=end,
+                audio_stream=audio_stream,
                 no_blinks=no_blinks,
                 seed=seed,
                 compat=compat,
@@ -186,9 +191,10 @@ class Talker:
         timing = reader.timing
         motion_reader = HeadMotionReader(options, reader, self._calibration)
         sound = sound_track(options)
-        speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate)
+        speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate, sound.stream)
         num_frames = timing.count_frames(speech.stats.num_samples, spec.mel)
         notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.stats.is_silent else []
+        notes += stream_notes(sound.path, sound.stream)
         mel = MelStream(speech, num_frames, timing.lead_bins)
         policy = dataclasses.replace(timing.policy, choice=read_choice(options.face, reader))
         identity = self._identity(options, reader._replace(policy=policy))
@@ -298,7 +304,7 @@ def sound_track(options: FilmOptions) -> SoundTrack:
     """
     if options.audio is None:
         raise InputError("there is no driving audio; give a file with sound")
-    return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end)
+    return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end, stream=options.audio_stream)
 
 
 def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:

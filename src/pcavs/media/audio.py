@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import av
 import numpy as np
@@ -19,7 +19,7 @@ from av.error import FFmpegError
 
 from pcavs.errors import InputError
 from pcavs.media.mixing import Channels, mixed
-from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
+from pcavs.media.source import decodable_streams, decode_frames, default_stream, open_media, time_origin
 from pcavs.media.timeline import (
     MIN_SPEECH_S,
     MIN_SPEECH_SAMPLES,
@@ -88,16 +88,18 @@ def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) 
     return waveform
 
 
-def stream_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) -> Iterator[Waveform]:
+def stream_waveform(
+    path: Path, start_s: float = 0.0, end_s: float | None = None, stream: int | None = None
+) -> Iterator[Waveform]:
     """Streams the samples of `read_waveform` in pieces of any length; memory does not grow with the duration.
 
-    It does not check that there is enough sound: `check_speech` does.
+    It does not check that there is enough sound: `check_speech` does. `stream` is that of `AudioReader`.
 
     Raises:
         InputError: The file cannot be read or has no sound.
     """
     check_range(start_s, end_s)
-    with AudioReader(path) as reader:
+    with AudioReader(path, stream) as reader:
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ)
         num_native = num_output = 0
         for mono in mixed(reader.blocks(start_s, end_s), reader.rate_hz):
@@ -148,6 +150,39 @@ def to_audio_frame(block: Block, rate_hz: int, layout: str, first_sample: int) -
     return frame
 
 
+def stream_notes(path: Path, stream: int | None) -> list[str]:
+    """Returns a note that says which of several audio streams is heard; none for a file with one.
+
+    Raises:
+        InputError: There is no such stream, or the file cannot be read.
+    """
+    with open_media(path) as container:
+        streams = decodable_streams(container, "audio")
+        if len(streams) < 2:
+            return []
+        chosen = _choose_stream(streams, stream, path)
+        facts = [streams[chosen].metadata.get(tag, "") for tag in ("language", "title")]
+        named = ", ".join(fact for fact in facts if fact and fact != "und")
+        heard = f"number {chosen}{f' ({named})' if named else ''}"
+        choices = f"--audio-stream 0 to {len(streams) - 1} chooses another"
+        return [f"{path.name} has {len(streams)} audio streams; {heard} is heard ({choices})"]
+
+
+def _choose_stream(streams: list[Any], stream: int | None, path: Path) -> int:
+    """Returns the index of the audio stream to read.
+
+    Raises:
+        InputError: There is no stream of this number.
+    """
+    if stream is None:
+        return default_stream(streams)
+    if not 0 <= stream < len(streams):
+        number = "one audio stream" if len(streams) == 1 else f"{len(streams)} audio streams"
+        known = "0" if len(streams) == 1 else f"0 to {len(streams) - 1}"
+        raise InputError(f"{path} has {number}, so there is no number {stream}; give {known}")
+    return stream
+
+
 class _TimedBlock(NamedTuple):
     """Samples of the decoder."""
 
@@ -159,18 +194,23 @@ class _TimedBlock(NamedTuple):
 
 
 class AudioReader:
-    """Decodes the first audio stream of a file at its own rate and with its own channels; a context manager.
+    """Decodes an audio stream of a file at its own rate and with its own channels; a context manager.
+
+    Args:
+        path: Any file with an audio stream.
+        stream: Number of the audio stream, from 0; None is the one that is marked default, or else the first.
 
     Attributes:
         rate_hz: Sampling rate.
         layout: FFmpeg's name of the channel layout, such as "stereo". More than eight channels are mixed into "mono".
 
     Raises:
-        InputError: On entering: the file cannot be read, has no sound, or states an implausible sampling rate.
+        InputError: On entering: the file cannot be read, has no sound, or states an implausible sampling rate;
+            or it has no such stream.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, stream: int | None = None) -> None:
+        self._path, self._number = path, stream
         self._stack = ExitStack()
         self.rate_hz = self._num_channels = 0
         self.layout = self._stored_layout = ""
@@ -182,7 +222,8 @@ class AudioReader:
             streams = decodable_streams(container, "audio")
             if not streams:
                 raise InputError(f"{self._path} has no audio stream; give a file with sound")
-            self._container, self._stream = container, streams[0]
+            self._container = container
+            self._stream = streams[_choose_stream(streams, self._number, self._path)]
             self._frames = decode_frames(container, self._stream, self._path)
             stack.callback(self._frames.close)
             first = next(self._frames, None)

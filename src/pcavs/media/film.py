@@ -62,6 +62,7 @@ class FilmWriter:
         audio: The driving audio: any file with sound; None writes a silent video.
         audio_start_s: Start of the part of the driving audio to use, in seconds.
         audio_end_s: End of that part, in seconds; None is the end of the file.
+        audio_stream: Number of the audio stream, from 0; None is the one that is marked default, or else the first.
         sound_filter: Changes the driving audio before it is encoded; None keeps it.
         metadata: Tags such as title or comment; other names are stored as custom tags.
         finish: Called with the complete file under its temporary name, just before it is renamed; may replace it.
@@ -80,6 +81,7 @@ class FilmWriter:
         audio: Path | None = None,
         audio_start_s: float = 0.0,
         audio_end_s: float | None = None,
+        audio_stream: int | None = None,
         sound_filter: SoundFilter | None = None,
         metadata: dict[str, str] | None = None,
         finish: Callable[[Path], None] | None = None,
@@ -88,7 +90,7 @@ class FilmWriter:
         if size is not None:
             _check_even(size)
         self._path, self._size = path, size
-        self._audio_path, self._range = audio, (audio_start_s, audio_end_s)
+        self._audio_path, self._range, self._audio_stream = audio, (audio_start_s, audio_end_s), audio_stream
         self._sound_filter = sound_filter
         self._metadata = metadata or {}
         self._finish_file = finish
@@ -109,7 +111,7 @@ class FilmWriter:
             with self._output_errors():
                 self._part.touch()
             if self._audio_path is not None:
-                self._audio = stack.enter_context(AudioReader(self._audio_path))
+                self._audio = stack.enter_context(AudioReader(self._audio_path, self._audio_stream))
             self._stack = stack.pop_all()
         return self
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import av
+from av.codec.context import CodecContext
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError, PatchWelcomeError
 from av.stream import Disposition
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 _REFUSED_FORMATS: Final = {"tty", "hls", "dash", "concat", "sdp", "rtsp", "ffmetadata"}
 """FFmpeg demuxers that open further files or URLs, or that decode any text file as "video" (`tty`)."""
 
+_ALPHA_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+"""Decoders that keep the alpha channel of WebM, by the names of those that do not."""
 _MAX_DAMAGED_PACKETS: Final = 1000
 """Packets that fail to decode before reading stops: some demuxers fail at the same place for ever. Tuned by hand."""
 
@@ -74,6 +77,11 @@ def decodable_streams(container: InputContainer, kind: str) -> list[Any]:
     ]
 
 
+def default_stream(streams: list[Any]) -> int:
+    """Returns the index of the stream that players choose: the first that is marked default, or else the first."""
+    return next((index for index, stream in enumerate(streams) if stream.disposition & Disposition.default), 0)
+
+
 def time_origin(container: InputContainer) -> Fraction:
     """Returns the timestamp, in seconds on the file's clock, that counts as second 0 for both picture and sound."""
     start: int | None = container.start_time
@@ -84,11 +92,14 @@ def time_origin(container: InputContainer) -> Fraction:
 def decode_frames(container: InputContainer, stream: Any, path: Path) -> Generator[Any]:
     """Decodes the frames of one stream, skipping damaged packets; logs one warning with their number.
 
+    VP8 and VP9 are decoded with their alpha channel if the file states that they have one.
+
     Raises:
         InputError: The file cannot be read any further.
     """
     # The kind is read now: the file may be closed before this generator ends.
     damaged, kind = 0, stream.type
+    alpha_decoder = _alpha_decoder(stream)
     packets = container.demux(stream)
     try:
         while damaged < _MAX_DAMAGED_PACKETS:
@@ -102,7 +113,7 @@ def decode_frames(container: InputContainer, stream: Any, path: Path) -> Generat
             if packet is None:
                 return
             try:
-                frames = packet.decode()
+                frames = packet.decode() if alpha_decoder is None else alpha_decoder.decode(packet)
             except FFmpegError:
                 # Decoders report damage by various error codes, so any of them counts as damage here.
                 damaged += 1
@@ -111,6 +122,15 @@ def decode_frames(container: InputContainer, stream: Any, path: Path) -> Generat
     finally:
         if damaged:
             logger.warning("%s: skipped %d damaged packets of its %s stream", path, damaged, kind)
+
+
+def _alpha_decoder(stream: Any) -> Any:
+    """Returns a decoder that keeps the alpha channel, where FFmpeg's own drops it; None for other streams."""
+    name = _ALPHA_DECODERS.get(stream.codec_context.name)
+    has_alpha = any(tag.lower() == "alpha_mode" and value == "1" for tag, value in stream.metadata.items())
+    if name is None or not has_alpha:
+        return None
+    return CodecContext.create(name, "r")
 
 
 def _unreadable(path: Path, error: FFmpegError) -> InputError:

@@ -58,15 +58,22 @@ class Speech:
         spec: The talker's mel spectrogram.
         gate_db: Level, relative to that of the speech and below 0, under which sound is replaced by silence; None keeps
             all sound.
+        stream: Number of the audio stream, from 0; None is the one that is marked default, or else the first.
 
     Raises:
         InputError: The file cannot be read, has no sound, or the range holds less than 0.2 s.
     """
 
     def __init__(
-        self, path: Path, start_s: float, end_s: float | None, spec: MelSpec, gate_db: float | None = None
+        self,
+        path: Path,
+        start_s: float,
+        end_s: float | None,
+        spec: MelSpec,
+        gate_db: float | None = None,
+        stream: int | None = None,
     ) -> None:
-        self.spec, self._path, self._range = spec, path, (start_s, end_s)
+        self.spec, self._path, self._range, self._stream = spec, path, (start_s, end_s), stream
         self.stats, peak = _measure(self._pieces(), spec, gate_db)
         check_speech(path, self.stats.num_samples, peak, start_s)
 
@@ -82,7 +89,7 @@ class Speech:
             yield piece
 
     def _pieces(self) -> Iterator[Waveform]:
-        return stream_waveform(self._path, *self._range)
+        return stream_waveform(self._path, *self._range, self._stream)
 
 
 class MelStream(LazyMel):

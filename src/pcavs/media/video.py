@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import av
+import cv2
+import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 from av.video.reformatter import Colorspace, Interpolation, VideoReformatter
+from jaxtyping import UInt8
 
 from pcavs.errors import InputError
 from pcavs.media.colour import ColourTags, to_srgb
 from pcavs.media.orientation import UPRIGHT, Orientation, from_display_matrix, turn_upright
 from pcavs.media.side_data import display_matrix
-from pcavs.media.source import decodable_streams, decode_frames, open_media, time_origin
-from pcavs.media.still import MAX_STILL_PX, is_still, read_still
+from pcavs.media.source import decodable_streams, decode_frames, default_stream, open_media, time_origin
+from pcavs.media.still import MAX_STILL_PX, is_still, over_grey, read_still
 from pcavs.media.timeline import check_range, count_frames_between, nearest_index, resample_nearest
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Picture
@@ -39,6 +42,13 @@ _STANDARD_DEFINITION_LINES: Final = 576
 """Height up to which such a video is taken as BT.601, a higher one as BT.709, as players do."""
 _DOLBY_COLOURS: Final = {14: "ICtCp", 15: "IPT (Dolby Vision profile 5)"}
 """FFmpeg's codes of colour spaces that cannot be converted to RGB here."""
+_RGB_FORMATS: Final = {
+    (False, True): "rgb24",
+    (False, False): "rgb48le",
+    (True, True): "rgba",
+    (True, False): "rgba64le",
+}
+"""Formats that frames are converted to: with an alpha channel or not, of sRGB or other colours."""
 _MAX_PIXEL_ASPECT: Final = 4
 """Pixel aspect ratios beyond this, or below its inverse, are taken as damaged and replaced by 1. Tuned by hand."""
 
@@ -107,7 +117,8 @@ def read_frames(
 
     Second 0 is where the file's picture or sound begins, whichever is earlier, so frames are in sync with
     `read_waveform`. Rotation and mirroring are applied, and oblong pixels become square. BT.2020 and P3 become sRGB,
-    and high dynamic range (PQ, HLG) is mapped to it (`pcavs.media.colour`). Each array is contiguous and may be changed
+    and high dynamic range (PQ, HLG) is mapped to it (`pcavs.media.colour`). Transparent pixels are composited onto mid
+    grey, as those of photographs are. Each array is contiguous and may be changed
     by the caller. Errors are raised when the first frame is requested, not by the call.
 
     Args:
@@ -171,7 +182,7 @@ def _video_stream(container: InputContainer, path: Path) -> Any:
     streams = decodable_streams(container, "video")
     if not streams:
         raise InputError(f"{path} has no picture; give a video or a photo")
-    stream = streams[0]
+    stream = streams[default_stream(streams)]
     if stream.width * stream.height > MAX_PIXELS:
         raise InputError(
             f"{path} is {stream.width} x {stream.height}, over {MAX_PIXELS // 1_000_000} million pixels; "
@@ -261,7 +272,10 @@ def _shown_size(stored: _StoredFrame, max_side_px: int | None) -> tuple[int, int
 
 def _to_picture(stored: _StoredFrame, max_side_px: int | None, reformatter: VideoReformatter) -> Picture:
     frame = stored.frame
-    width, height = _shown_size(stored, max_side_px)
+    size = _shown_size(stored, max_side_px)
+    has_alpha = any(component.is_alpha for component in frame.format.components)
+    # Transparent pixels are composited before they are averaged, because their hidden colours would bleed.
+    width, height = (frame.width, frame.height) if has_alpha else size
     tags = ColourTags(int(frame.color_primaries), int(frame.color_trc))
     is_untagged_hd = frame.colorspace == _UNSPECIFIED_COLOUR and frame.height > _STANDARD_DEFINITION_LINES
     pixels = reformatter.reformat(
@@ -269,10 +283,24 @@ def _to_picture(stored: _StoredFrame, max_side_px: int | None, reformatter: Vide
         width=width,
         height=height,
         # Sixteen bits keep the shadows of HDR, whose codes are far apart in 8 bits.
-        format="rgb24" if tags.is_srgb else "rgb48le",
+        format=_RGB_FORMATS[has_alpha, tags.is_srgb],
         # None lets FFmpeg choose: the stated colour space, or BT.601.
         src_colorspace=Colorspace.ITU709 if is_untagged_hd else None,
         interpolation=Interpolation.AREA if width < frame.width else Interpolation.BICUBIC,
         threads=1,
     )
-    return turn_upright(to_srgb(pixels.to_ndarray(), tags), _orientation(frame))
+    stored_pixels = pixels.to_ndarray()
+    picture = to_srgb(stored_pixels[..., :3], tags)
+    if has_alpha:
+        alpha = stored_pixels[..., 3] if stored_pixels.dtype == np.uint8 else stored_pixels[..., 3] >> 8
+        picture = _resized(over_grey(picture, alpha), size)
+    return turn_upright(picture, _orientation(frame))
+
+
+def _resized(picture: Picture, size: tuple[int, int]) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Resizes a picture to a width and a height; where it becomes smaller, pixels are averaged."""
+    height, width = picture.shape[:2]
+    if size == (width, height):
+        return picture
+    method = cv2.INTER_AREA if size[0] < width else cv2.INTER_CUBIC
+    return np.asarray(cv2.resize(picture, size, interpolation=method), np.uint8)

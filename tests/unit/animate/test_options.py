@@ -91,6 +91,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "size": 64,
         "start": 1.0,
         "end": 2.0,
+        "audio_stream": 1,
         "no_blinks": True,
         "seed": 3,
         "marks": "none",
@@ -127,4 +128,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 35
+    assert len(dataclasses.fields(AnimateOptions)) == 36
