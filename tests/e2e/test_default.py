@@ -50,7 +50,7 @@ def test_relative_begins_with_the_pictures_pose_as_seen_in_the_film(talker, exam
     film_part = {"kind": "video", "path": str(examples / "pose.mp4"), "start_s": start_s}
     pose = tmp_path / "turned.json"
     pose.write_text(json.dumps({"format": "pcavs-pose-1", "mode": "relative", "segments": [film_part]}))
-    film = talker.animate(examples / "face.jpg", examples / "speech.wav", pose=pose, end=0.2)
+    film = talker.animate(examples / "face.jpg", examples / "speech.wav", pose=pose, end=0.2, outside=True)
     begin = seen_deg(next(iter(film.frames)))
     source = seen_deg(next(read_frames(examples / "pose.mp4", start_s)))
     assert np.abs(begin - seen_deg(film.identity.picture)).max() <= 2

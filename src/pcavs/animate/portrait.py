@@ -16,7 +16,7 @@ from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import read_frames
 from pcavs.types import Mesh, Picture
 
-_SEARCHED_S: Final = 20
+_SEARCHED_S: Final = 20.0
 """Part of a video that is searched for a face. Tuned by hand."""
 _STEP_FRAMES: Final = 5
 """Frames from one that is searched to the next."""
@@ -62,7 +62,7 @@ def find_portrait(path: Path, landmarker: FaceLandmarker, policy: TrackPolicy, m
             continue
         return first if number == 0 else _brightest(first, number, frames, (path.name, landmarker, policy))
     assert failed is not None
-    raise FaceError(f"{failed} (of the first {_SEARCHED_S} s of a video)")
+    raise FaceError(f"{failed} (of the first {_SEARCHED_S:g} s of a video)")
 
 
 def _portrait_of(picture: Picture, name: str, landmarker: FaceLandmarker, policy: TrackPolicy) -> Portrait:

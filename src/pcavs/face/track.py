@@ -228,9 +228,9 @@ class FaceFollower:
         return None
 
     def _rounds(self, frame: Picture) -> Iterator[list[Detection]]:
-        """Yields faces of the frame, round by round; of a video's first frame, turned ones at last."""
+        """Yields faces of the frame, round by round; turned ones at last, in a first frame without the others."""
         yield from self._landmarker.search(frame, _REPORTED_SCORE)
-        if self._num_frames == 0:
+        if self._num_frames == 0 and self._num_rejected == 0:
             yield from search_turned(frame, self._landmarker, self._policy.min_score)
 
     def _locate(self, frame: Picture, region: Region) -> Landmarks | None:
