@@ -12,11 +12,21 @@ from helpers.sounds import write_wav
 from helpers.talkers import LoudMouth, write_bundle
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.cli import main
-from pcavs.errors import InputError
-from pcavs.evaluate import protocols
+from pcavs.errors import FaceError, InputError
+from pcavs.evaluate import protocols, worker
 from pcavs.evaluate import run as evaluation
 from pcavs.evaluate.options import EvaluateOptions
-from pcavs.evaluate.protocols import LOOP_END, LOOP_START, OTHER_SPEECH, SELF, SHIFTED, STILL, STILL_OTHER, TRUTH
+from pcavs.evaluate.protocols import (
+    LOOP_END,
+    LOOP_START,
+    OTHER_SPEECH,
+    SELF,
+    SHIFTED,
+    STILL,
+    STILL_OTHER,
+    TRUTH,
+    ClipJob,
+)
 from pcavs.evaluate.summary import sanity_checks
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
@@ -183,6 +193,26 @@ def test_two_evaluations_are_not_mixed(report, options, loud):
     other = EvaluateOptions(**{**vars(options), "most_s": 3.0})
     with pytest.raises(InputError, match="holds an evaluation of other weights, clips or settings"):
         evaluation.run(other)
+
+
+def test_a_film_without_a_face_excludes_its_clip_alone(monkeypatch, caplog):
+    def measure(job, *_):
+        if job.key == "faceless":
+            raise FaceError("no face in faceless")
+        return {"key": job.key}
+
+    monkeypatch.setattr(worker, "_stored", lambda path, make: make())
+    monkeypatch.setattr(worker, "load_judges", lambda folder: None)
+    monkeypatch.setattr(protocols, "load_inputs", lambda job, judges: None)
+    monkeypatch.setattr(protocols, "measure_baselines", measure)
+    facts = {"pose_source": "", "speech_source": "", "out": Path(), "judges": Path(), "weights": (), "device": "cpu"}
+    jobs = [
+        ClipJob(key=key, set_name="", kind="real", still_only=True, long_s=0.0, **facts) for key in ("a", "faceless")
+    ]
+    measured, faceless = evaluation._measured(jobs, map)
+    assert measured == [{"key": "a"}]
+    assert faceless == [{"key": "faceless", "reason": "no face in faceless"}]
+    assert "faceless is excluded: no face" in caplog.text
 
 
 def test_clips_out_of_sync_are_excluded():

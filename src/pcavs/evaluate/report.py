@@ -123,8 +123,12 @@ def _facts(report: dict[str, Any]) -> str:
 
 
 def _excluded(report: dict[str, Any]) -> str:
-    clips = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in report.get("excluded", [])]
-    return f" Excluded, because their own picture and sound are out of sync: {', '.join(clips)}." if clips else ""
+    """Names the clips that were left out, and why; also of reports in which no clip can lack a face."""
+    excluded = report.get("excluded", [])
+    late = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in excluded if "reason" not in each]
+    faceless = [f"{escape(each['key'])} ({escape(each['reason'])})" for each in excluded if "reason" in each]
+    text = f" Excluded, because their own picture and sound are out of sync: {', '.join(late)}." if late else ""
+    return text + (f" Excluded, because a film of them shows no face: {', '.join(faceless)}." if faceless else "")
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:

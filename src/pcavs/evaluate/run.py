@@ -83,14 +83,15 @@ def run(options: EvaluateOptions) -> Path:
         with contextlib.ExitStack() as stack:
             parallel_map = _parallel_map(options.workers, stack)
             clips = _prepare(find_clips(options), options, parallel_map)
-            rows, excluded = _exclude_unsynced(_measured(_jobs(clips, options, weights), parallel_map), options)
+            measured, faceless = _measured(_jobs(clips, options, weights), parallel_map)
+            rows, unsynced = _exclude_unsynced(measured, options)
             probed = options.audit if options.still_only else (*evaluated, *options.audit)
             leakage = _leakage(rows, options, _named(probed), parallel_map)
         names = [name for name, _ in weights]
         summary = summarise(rows, names) | {"following": summarise_following(rows, names)}
         heard = {name: speech_features(cached_talker(place, options.device).runtime.spec) for name, place in weights}
         report = settings | {"speech_features": heard} | summary
-        report |= {"excluded": excluded, "leakage": leakage, "rows": rows}
+        report |= {"excluded": faceless + unsynced, "leakage": leakage, "rows": rows}
         write_json(options.out / "report.json", report)
         write_text(options.out / "following.md", following_markdown(report))
         return write_report(report, options.out)
@@ -228,10 +229,21 @@ def _jobs(clips: list[_Clip], options: EvaluateOptions, weights: _NamedWeights) 
     return jobs
 
 
-def _measured(jobs: list[ClipJob], parallel_map: _Map) -> Iterator[dict[str, Any]]:
+def _measured(jobs: list[ClipJob], parallel_map: _Map) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Measures all clips.
+
+    Returns:
+        The rows to use, and for each clip of which a film shows no face its key and the reason.
+    """
+    measured, faceless = [], []
     for number, row in enumerate(parallel_map(run_job, jobs), start=1):
         logger.info("%d of %d: %s", number, len(jobs), row["key"])
-        yield row
+        if "reason" in row:
+            logger.warning("%s is excluded: %s", row["key"], row["reason"])
+            faceless.append(row)
+        else:
+            measured.append(row)
+    return measured, faceless
 
 
 def _exclude_unsynced(

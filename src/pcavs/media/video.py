@@ -292,7 +292,8 @@ def _to_picture(stored: _StoredFrame, max_side_px: int | None, reformatter: Vide
     stored_pixels = pixels.to_ndarray()
     picture = to_srgb(stored_pixels[..., :3], tags)
     if has_alpha:
-        alpha = stored_pixels[..., 3] if stored_pixels.dtype == np.uint8 else stored_pixels[..., 3] >> 8
+        alpha = stored_pixels[..., 3].astype(np.uint16)
+        alpha = alpha if stored_pixels.dtype == np.uint8 else alpha >> 8
         picture = _resized(over_grey(picture, alpha), size)
     return turn_upright(picture, _orientation(frame))
 
