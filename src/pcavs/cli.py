@@ -17,8 +17,8 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple
 
 from pcavs.animate.options import AnimateOptions
-from pcavs.errors import PcavsError, unknown_setting
-from pcavs.terminal import standard_streams, stop_once
+from pcavs.errors import PcavsError, raise_if_out_of_memory, unknown_setting
+from pcavs.terminal import raise_if_stopped, standard_streams, stop_once
 
 EXIT_ERROR: Final = 1
 """After an error that the message explains."""
@@ -110,7 +110,8 @@ def main(arguments: list[str] | None = None) -> None:
     stop_once()
     with standard_streams() as stdout:
         try:
-            code = _run(sys.argv[1:] if arguments is None else arguments)
+            with _memory_errors():
+                code = _run(sys.argv[1:] if arguments is None else arguments)
         except UsageError as error:
             code = _report_error(error, EXIT_USAGE)
         except PcavsError as error:
@@ -124,6 +125,18 @@ def main(arguments: list[str] | None = None) -> None:
             reason = stdout.error.strerror
             code = _report_error(f"standard output cannot be written ({reason}); redirect it elsewhere", EXIT_ERROR)
     sys.exit(code)
+
+
+@contextlib.contextmanager
+def _memory_errors() -> Generator[None]:
+    """Raises an error of one line for what fails for want of memory, wherever it does."""
+    try:
+        yield
+    except PcavsError:
+        raise
+    except Exception as error:
+        raise_if_out_of_memory(error)
+        raise
 
 
 def _report_error(error: object, code: int) -> int:
@@ -326,7 +339,7 @@ _RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
 def _progress_bar(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
     """Yields a progress callback that draws a bar with the remaining time on stderr, one for each activity."""
     if not shown:
-        yield lambda activity, done, total: None
+        yield lambda activity, done, total: raise_if_stopped()
         return
     from rich import progress as rich_progress
     from rich.console import Console
@@ -341,6 +354,7 @@ def _progress_bar(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
         tasks: dict[str, Any] = {}
 
         def progress(activity: str, done: int, total: int) -> None:
+            raise_if_stopped()
             if activity not in tasks:
                 tasks[activity] = bar.add_task(activity, total=total)
             bar.update(tasks[activity], completed=done, total=total)

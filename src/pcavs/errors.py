@@ -4,11 +4,25 @@ Anything else that is raised is a bug, and ends with a traceback.
 """
 
 import difflib
-from collections.abc import Iterable
+import errno
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 _MIN_SIMILARITY: Final = 0.5
 """`difflib` ratio from which a known name is suggested for an unknown one. Tuned by hand."""
+
+_MEMORY_ERRNOS: Final = (errno.ENOMEM, errno.EAGAIN)
+"""Errors of the system without memory; EAGAIN is that of a new thread, whose stack has no place."""
+_MEMORY_TEXTS: Final = (
+    "std::bad_alloc",  # C++
+    "can't alloc",  # oneDNN
+    "cannot allocate memory",  # ENOMEM
+    "insufficient memory",  # OpenCV
+    "resource temporarily unavailable",  # EAGAIN
+    "can't start new thread",  # Python
+    "failed to map segment",  # a library that is loaded
+)
+"""What libraries say without memory, in lower case; they have no type of error for it."""
 
 
 class PcavsError(Exception):
@@ -33,6 +47,46 @@ class WeightsError(PcavsError):
 
 class DataError(PcavsError):
     """Training data are missing or damaged."""
+
+
+class OutOfMemoryError(PcavsError):
+    """The process got no more memory."""
+
+
+def raise_if_out_of_memory(error: BaseException) -> None:
+    """Raises an error of one line if a library failed for want of memory; otherwise does nothing.
+
+    Args:
+        error: What the library raised; what caused it counts as well.
+
+    Raises:
+        OutOfMemoryError: It failed for want of memory.
+    """
+    if any(_is_out_of_memory(each) for each in _chain(error)):
+        raise OutOfMemoryError(f"out of memory{_limit()}; free some, or give smaller files") from error
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError):
+        return True
+    if isinstance(error, OSError) and error.errno in _MEMORY_ERRNOS:
+        return True
+    text = str(error).lower()
+    return any(each in text for each in _MEMORY_TEXTS)
+
+
+def _limit() -> str:
+    """Returns the limit of this process's address space in words; nothing if there is none."""
+    import resource
+
+    limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+    return "" if limit == resource.RLIM_INFINITY else f" (ulimit -v allows {limit / 1e9:.1f} GB)"
 
 
 def unknown_setting(name: str, known: Iterable[str], kind: str = "setting") -> str:

@@ -75,6 +75,25 @@ def standard_streams() -> Generator[Stream]:
         sys.stdout, sys.stderr = before
 
 
+_signals: Final[list[int]] = []
+"""The signal that asked the program to stop; empty as long as none did."""
+
+
+def raise_if_stopped() -> None:
+    """Ends the program if a signal asked for it and the exception was lost; call it in long loops.
+
+    A handler's exception is lost where Python or a library cannot pass it on, as in a callback or a finaliser.
+    """
+    if _signals:
+        _stop_for(_signals[0])
+
+
+def _stop_for(number: int) -> None:
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(EXIT_TERMINATED if number == signal.SIGTERM else EXIT_HANGUP)
+
+
 def stop_once() -> None:
     """Makes Ctrl-C, SIGTERM and SIGHUP end the program once, through all `finally` blocks.
 
@@ -82,6 +101,7 @@ def stop_once() -> None:
     ignored.
     """
     stopped_s = -_GRACE_S
+    _signals.clear()
 
     def stop(number: int, _: FrameType | None) -> None:
         nonlocal stopped_s
@@ -89,9 +109,8 @@ def stop_once() -> None:
         if now_s - stopped_s < _GRACE_S:
             return
         stopped_s = now_s
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        sys.exit(EXIT_TERMINATED if number == signal.SIGTERM else EXIT_HANGUP)
+        _signals[:] = [number]
+        _stop_for(number)
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:

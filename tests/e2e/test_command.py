@@ -36,6 +36,12 @@ def test_the_summary_for_programs(words, capsys, tmp_path):
     assert summary["took_s"] > 0 < summary["rendered_per_s"]
 
 
+def test_times_may_be_minutes_and_seconds(words, capsys, make_wav):
+    words[words.index("--audio") + 1] = str(make_wav(63.0))
+    out, _ = run([*words, "--json", "--size", "32", "--start", "1:02", "--end=1:02.4"], capsys)
+    assert json.loads(out)["frames"] == 10
+
+
 def test_quiet_says_nothing_and_overwrite_replaces(words, capsys, tmp_path):
     film = tmp_path / "film.mp4"
     film.write_bytes(b"old")

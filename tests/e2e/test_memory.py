@@ -1,6 +1,7 @@
-"""Memory does not grow with the length of a film, except for the sound itself."""
+"""Memory does not grow with the length of a film, except for the sound itself; too little memory is one line."""
 
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -43,3 +44,28 @@ def test_a_long_film_takes_the_memory_of_a_short_one(tiny_networks, face, tmp_pa
 
     short, long = peak_mb(short_s), peak_mb(long_s)
     assert long - short <= allowed_mb, f"{short:.0f} MB for {short_s} s, {long:.0f} MB for {long_s} s"
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="other systems do not limit address space")
+@pytest.mark.parametrize("limit_mb", [300, 700])
+def test_too_little_memory_is_one_line(face, tmp_path, limit_mb):
+    """Libraries used to end with a trace, or to ask for other weights, at any step from the first import on."""
+    out = tmp_path / "out"
+    out.mkdir()
+    words = ["--identity", face, "--audio", write_noise(tmp_path / "s.wav", 0.4), "--out", out / "film.mp4"]
+    limit = limit_mb * 2**20
+    done = subprocess.run(
+        [sys.executable, "-m", "pcavs", "animate", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+    )
+    if done.returncode == 0:
+        pytest.skip("this system counts address space otherwise")
+    assert done.returncode == 1, done.stderr
+    assert (
+        done.stderr
+        == f"pcavs: error: out of memory (ulimit -v allows {limit / 1e9:.1f} GB); free some, or give smaller files\n"
+    )
+    assert list(out.iterdir()) == []

@@ -13,6 +13,7 @@ from pcavs.face.choice import FaceChoice, Largest
 from pcavs.face.choice import prominence as prominence
 from pcavs.face.cuts import CutFinder
 from pcavs.face.landmarker import MIN_SCORE, Detection, FaceLandmarker, Landmarks, Region, overlap
+from pcavs.face.no_face import Unseen
 from pcavs.face.quarter_turns import search_turned, upright_detection
 from pcavs.face.smooth import smooth_meshes
 from pcavs.media.timeline import frame_time_s
@@ -152,6 +153,7 @@ class FaceFollower:
         self.cuts: list[int] = []
         self._cuts = CutFinder()
         self._num_rejected = 0
+        self._unseen = Unseen()
 
     def follow(self, frames: Iterable[Picture]) -> FaceTrack:
         """Tracks the face through all frames, as `track_face` does. Call it once; `step` takes further frames."""
@@ -181,7 +183,16 @@ class FaceFollower:
                 faces = "one face" if self._num_rejected == 1 else f"{self._num_rejected} faces"
                 missed = f"{self._policy.choice.name} is not among them"
                 raise FaceError(f"{self._source} shows {faces}, and {missed}; choose another, counted from 0")
-            raise FaceError(_no_face_message(self._source, self._num_frames, self.best_score, self._policy))
+            raise FaceError(self._no_face_message())
+
+    def _no_face_message(self) -> str:
+        is_picture, needed = self._num_frames == 1, self._policy.min_score
+        span = "" if is_picture else f" (0.00 to {frame_time_s(self._num_frames):.2f} s)"
+        best = f"the best candidate scored {self.best_score:.2f}, {needed:g} is needed"
+        if self.best_score >= needed:
+            best = f"a candidate scored {self.best_score:.2f}, but no landmarks were found in it"
+        advice = self._unseen.advice(self.best_score, needed, "picture" if is_picture else "video")
+        return f"no face in {self._source}{span}: {best}; {advice}"
 
     def step(self, frame: Picture) -> Mesh | None:
         """Finds the face in the next frame, RGB; returns None if the frame does not show it.
@@ -190,6 +201,8 @@ class FaceFollower:
             FaceError: It is not found, and the policy is to fail.
         """
         mesh = self._choose_face(frame) if self.last is None else self._follow(frame, self.last)
+        if mesh is None and self.last is None:
+            self._unseen.add(frame)
         if mesh is not None and self._is_cut(frame, mesh):
             self.cuts.append(self._num_frames)
         if mesh is None and self._policy.missing == "fail":
@@ -296,12 +309,3 @@ def box_of(mesh: Mesh) -> Box:
 
 def _distance(detection: Detection, centre: Float32[np.ndarray, "2"]) -> float:
     return float(np.linalg.norm((detection.box[:2] + detection.box[2:]) / 2 - centre))
-
-
-def _no_face_message(source: str, num_frames: int, best_score: float, policy: TrackPolicy) -> str:
-    span = "" if num_frames == 1 else f" (0.00 to {frame_time_s(num_frames):.2f} s)"
-    best = f"the best candidate scored {best_score:.2f}, {policy.min_score:g} is needed"
-    if best_score >= policy.min_score:
-        best = f"a candidate scored {best_score:.2f}, but no landmarks were found in it"
-    hint = "try a frontal picture" if num_frames == 1 else "try a video of a frontal face"
-    return f"no face in {source}{span}: {best}; {hint}"

@@ -5,6 +5,7 @@ This is the only module of the package that starts a process.
 """
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,11 @@ _PITCH: Final = 50
 """Pitch of `synthesise`, 0 to 99; eSpeak's default."""
 _PITCH_RANGE: Final = 50
 """Intonation range of `synthesise`, 0 to 99; eSpeak's default."""
+_VOICE: Final = re.compile(r"\w[\w (),'-]{0,59}(\+\w[\w -]{0,59})?")
+"""A voice's name or language, and its variant. eSpeak's library opens a voice as a file below its own folder, so that a
+name with a slash or dots would be a path out of it."""
+_QUOTED_CHARACTERS: Final = 60
+"""Characters of a wrong name that an error message repeats."""
 
 
 def run_worker(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
@@ -37,8 +43,15 @@ def run_worker(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         The worker's header, and the samples as little-endian 16-bit PCM.
 
     Raises:
-        InputError: eSpeak NG is not installed, does not know the voice, takes too long, or crashes.
+        InputError: eSpeak NG is not installed, does not know the voice, takes too long, or crashes; or the voice's
+            name has characters that no voice has.
     """
+    voice = str(request["voice"])
+    if _VOICE.fullmatch(voice) is None:
+        raise InputError(
+            f"{voice[:_QUOTED_CHARACTERS]!r} is no voice; give a name or language of `espeak-ng --voices`, such as "
+            "en-gb, with a variant if wanted, such as en-gb+f3"
+        )
     try:
         finished = subprocess.run(
             [sys.executable, "-I", str(_WORKER)],

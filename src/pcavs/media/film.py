@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import av
-from av.error import FFmpegError
+from av.error import ExternalError, FFmpegError
 from av.video.frame import VideoFrame
 
-from pcavs.errors import InputError, OutputError, PcavsError
+from pcavs.errors import InputError, OutputError, PcavsError, raise_if_out_of_memory
 from pcavs.media.audio import AudioReader, Block, to_audio_frame
 from pcavs.media.colour import BT709, LIMITED_RANGE
 from pcavs.media.files import atomic_file, output_error, output_place, refuse_replacing
@@ -211,7 +211,12 @@ class FilmWriter:
     def _output_errors(self) -> Generator[None]:
         try:
             yield
+        except ExternalError as error:
+            raise OutputError(
+                f"the encoder of {self._path} failed; free some memory, or give another ending"
+            ) from error
         except (FFmpegError, OSError) as error:
+            raise_if_out_of_memory(error)
             raise output_error(self._path, error) from error
 
 

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError, PatchWelcomeError
 from av.stream import Disposition
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, raise_if_out_of_memory
 from pcavs.media.files import check_readable
 
 logger = logging.getLogger(__name__)
@@ -47,6 +47,7 @@ def open_media(path: Path) -> Generator[InputContainer]:
                 raise InputError(f"{path} is text or a playlist, not audio or video; give a media file")
             yield container
     except FFmpegError as error:
+        raise_if_out_of_memory(error)
         raise _unreadable(path, error) from error
 
 
@@ -109,6 +110,7 @@ def decode_frames(container: InputContainer, stream: Any, path: Path) -> Generat
                 damaged += 1
                 continue
             except FFmpegError as error:
+                raise_if_out_of_memory(error)
                 raise _unreadable(path, error) from error
             if packet is None:
                 return

@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from pcavs.errors import WeightsError
+from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.types import Picture
 from pcavs.vino import ov
@@ -44,6 +44,7 @@ class PerceptualDistance:
             settings = cpu_settings()
             self._network = core.compile_model(core.read_model(network), "CPU", settings)
         except (OSError, ValueError, RuntimeError) as error:
+            raise_if_out_of_memory(error)
             reason = " ".join(str(error).split())[:_MAX_REASON_CHARACTERS]
             raise WeightsError(f"{network} cannot be used ({reason}); run scripts/convert_judges.py again") from error
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, Float64, UInt8
 
-from pcavs.errors import InputError, WeightsError
+from pcavs.errors import InputError, WeightsError, raise_if_out_of_memory
 from pcavs.metrics.sync import MAX_SHIFT_FRAMES, SyncScore
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import SAMPLE_RATE_HZ
@@ -84,6 +84,7 @@ class SyncNetJudge:
                 for part in ("mouth", "voice")
             )
         except (OSError, ValueError, RuntimeError) as error:
+            raise_if_out_of_memory(error)
             reason = " ".join(str(error).split())[:_MAX_REASON_CHARACTERS]
             raise WeightsError(
                 f"{SYNCNET} in {folder} cannot be used ({reason}); run scripts/convert_judges.py again"

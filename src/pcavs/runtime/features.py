@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from pcavs.errors import WeightsError
+from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.media.log_mel import log_mel
 from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings
 from pcavs.spec import FeatureSpec, TalkerSpec
@@ -88,6 +88,7 @@ def _read(folder: Path | None, spec: FeatureSpec) -> ov.Model:
     try:
         network = ov.Core().read_model(path)
     except RuntimeError as error:
+        raise_if_out_of_memory(error)
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(f"{path} cannot be loaded by OpenVINO ({reason}); build it again") from error
     wanted = {name: str(value) for name, value in dataclasses.asdict(spec).items()}

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.errors import WeightsError
+from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, Features, IdentityArrays, Rendered
 from pcavs.spec import TalkerSpec
 from pcavs.types import SpeechWindows
@@ -153,7 +153,9 @@ def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> Network:
     try:
         return Network(core.compile_model(core.read_model(path), "CPU", settings))
     except RuntimeError as error:
+        raise_if_out_of_memory(error)
         reason = str(error).strip().splitlines()[-1]
         raise WeightsError(
-            f"{path} cannot be loaded by OpenVINO ({reason}); download or export the weights again"
+            f"{path} cannot be loaded by OpenVINO {ov.__version__} ({reason}); install a newer openvino, or export the "
+            "weights with this one"
         ) from error

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, raise_if_out_of_memory
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.synth.speech import SILENCE, Phoneme, Utterance, resample, transcribe
 
@@ -130,6 +130,7 @@ def _load(path: Path) -> _Voice:
     try:
         model = core.read_model(path)
     except RuntimeError as error:
+        raise_if_out_of_memory(error)
         raise InputError(f"{path} is not a Piper voice that OpenVINO can read; download the voice again") from error
     # The durations are the only tensor of the network that is rounded up.
     durations = [node for node in model.get_ops() if node.get_type_name() == "Ceiling"]

@@ -121,7 +121,7 @@ def _manifest_fields(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{manifest} is not JSON ({error}); {AGAIN}") from error
     found = fields.get("format") if isinstance(fields, dict) else None
     if found != FORMAT:
-        raise WeightsError(f"{manifest} has format {found}, but {FORMAT} is needed; export the weights again")
+        raise WeightsError(f"{manifest} has format {found}, but {FORMAT} is needed; {AGAIN} with this version")
     missing = sorted({"spec", "digest", "provenance", "licence", "files"} - set(fields))
     if missing or not isinstance(fields["files"], dict):
         raise WeightsError(f"{manifest} has no {', '.join(missing) or 'files'}; {AGAIN}")

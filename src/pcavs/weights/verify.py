@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pcavs.errors import WeightsError
+from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import (
@@ -121,6 +121,7 @@ def _check_network(path: Path) -> Iterator[_Finding]:
     try:
         model = ov.Core().read_model(path)
     except RuntimeError as error:
+        raise_if_out_of_memory(error)
         reason = str(error).splitlines()[0][:_MESSAGE_CHARACTERS]
         yield _Finding(f"{path.name} cannot be read as a network ({reason}); {AGAIN}", ok=False)
         return

@@ -51,6 +51,14 @@ def test_a_text_becomes_a_temporary_sound_file():
     assert not made.audio.exists()
 
 
+@pytest.mark.parametrize(
+    "voice", ["", "../../tmp/x", "/etc/passwd", "en+../x", "en/us", "a\0b", "-w", "x" * 99, "en\nus"]
+)
+def test_a_voice_is_a_name_and_no_path(voice):
+    with pytest.raises(InputError, match=r"is no voice; give a name or language of"):
+        espeak.synthesise("Hello.", voice)
+
+
 @needs_espeak
 @pytest.mark.parametrize("voice", ["en-gb", "en-gb+f3", "en-us+m2", "de"])
 def test_voices_with_and_without_a_variant(voice):

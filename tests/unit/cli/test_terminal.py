@@ -74,3 +74,25 @@ def test_a_signal_that_is_ignored_stays_ignored():
         f"trap '' HUP; {sys.executable} -c '{STOPPED.replace('60', '0')}' & sleep 0.5; kill -HUP $!; wait $!"
     )
     assert (code, out) == (0, "ready\nremoved\n")
+
+
+def test_a_stop_that_was_lost_is_raised_again():
+    """The exception of a signal's handler is lost in finalisers and callbacks: the film went on."""
+    code = """
+import os, signal
+from pcavs import terminal
+
+class Finalised:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000): pass
+
+terminal.stop_once()
+terminal.raise_if_stopped()
+Finalised()
+print("lost", flush=True)
+terminal.raise_if_stopped()
+print("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (143, "lost\n")

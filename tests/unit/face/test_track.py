@@ -79,7 +79,7 @@ def test_no_face_in_a_picture_is_one_line_that_helps(landmarker):
         track_picture(np.full((300, 400, 3), 90, np.uint8), landmarker, "wall.jpg")
     message = str(caught.value)
     assert message.startswith("no face in wall.jpg: the best candidate scored 0.")
-    assert message.endswith("0.5 is needed; try a frontal picture")
+    assert message.endswith("0.5 is needed; the picture is of one colour; give one of a person")
     assert "\n" not in message
 
 
