@@ -24,7 +24,7 @@ from pcavs.media.files import refuse_replacing
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel
 from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weights
-from pcavs.pose.codes import apply_view
+from pcavs.pose.codes import apply_view, view_reach
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
 from pcavs.runtime.base import Runtime
@@ -162,9 +162,10 @@ class Film:
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
         """Renders the crop of some frames, not pasted into photograph or video."""
-        renderer = self.make_renderer()
+        view = self.scene.motion.view
+        renderer = self.make_renderer(wide=view is not None and view_reach(view) > 0)
         for control in self.controls.of(frames):
-            yield apply_view(renderer.frame(control), self.scene.motion.view)
+            yield apply_view(renderer.frame(control), view, renderer.margin_px)
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""

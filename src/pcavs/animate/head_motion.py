@@ -10,14 +10,14 @@ from pcavs.animate.encode_pose import encode_pose_source
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.identity import FaceReader, Identity
 from pcavs.animate.options import FilmOptions
-from pcavs.animate.renderer import turns_by_depth
+from pcavs.animate.renderer import surroundings, turns_by_depth
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
 from pcavs.head.warp import REACH_DEG
 from pcavs.media.mel import LazyMel
 from pcavs.media.still import is_still
 from pcavs.pose.calibration import PoseMap, plain_map
-from pcavs.pose.codes import codes_of, fit_track, track_of, view_of
+from pcavs.pose.codes import Surroundings, codes_of, fit_track, limit_view, track_of, view_of
 from pcavs.pose.compile import compile_timeline
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.presets import Rhythm, rhythm_of
@@ -45,22 +45,32 @@ class HeadMotion(NamedTuple):
     """In which frames of the pose videos a face was found."""
 
 
-def depth_motion(track: HeadTrack, identity: Identity, *, anchored: bool = False) -> HeadMotion:
+def depth_motion(
+    track: HeadTrack, identity: Identity, *, anchored: bool = False, around: Surroundings | None = None
+) -> HeadMotion:
     """Fits a head track to a photograph whose head is turned by depth.
 
     Args:
         track: The requested head poses, one row for each frame.
         identity: The person.
         anchored: Places and sizes are relative to the head's place in the photograph, and the view stays.
+        around: What the photograph shows around the crop, which limits the view; None does not limit it.
     """
     fitted = fit_track(track, identity.own_deg, REACH_DEG, anchored=anchored)
+    if around is not None:
+        fitted = limit_view(fitted, identity.codes.pose, around)
     poses = np.column_stack([identity.own_deg + fitted.turns_deg, fitted.moves])
     view = view_of(fitted, identity.codes.pose)
     return HeadMotion(poses, own_row(identity), view, track_of(fitted, identity.own_deg), fitted.notes)
 
 
 def network_motion(
-    track: HeadTrack, identity: Identity, calibration: PoseMap | None, *, anchored: bool = False
+    track: HeadTrack,
+    identity: Identity,
+    calibration: PoseMap | None,
+    *,
+    anchored: bool = False,
+    around: Surroundings | None = None,
 ) -> HeadMotion:
     """Encodes a head track for a talker whose network turns the head; the arguments are those of `depth_motion`.
 
@@ -70,11 +80,14 @@ def network_motion(
         calibration: Measured map from rotations of the pose code to rotations of the face; None assumes that they are
             equal, and adds a note.
         anchored: Places and sizes are relative to the head's place in the photograph, and the view stays.
+        around: What a frame shows around the crop, which limits the view; None does not limit it.
     """
     notes = () if calibration else ("how far these weights turn a head was not measured; the angles are nominal",)
     calibration = calibration or plain_map()
     fitted = fit_track(track, identity.own_deg, calibration.reach(), anchored=anchored)
     own = identity.codes.pose
+    if around is not None:
+        fitted = limit_view(fitted, own, around)
     codes = codes_of(fitted, own, calibration)
     return HeadMotion(codes, own, view_of(fitted, own), track_of(fitted, identity.own_deg), (*notes, *fitted.notes))
 
@@ -152,9 +165,12 @@ class HeadMotionReader:
         if is_relative:
             track = relative_to(track, identity.own_deg)
         if self._by_depth:
-            motion = depth_motion(track, identity, anchored=is_relative)
+            around = None if self._options.full_frame else surroundings(identity)
+            motion = depth_motion(track, identity, anchored=is_relative, around=around)
         else:
-            motion = network_motion(track, identity, self._calibration, anchored=is_relative)
+            # The network renders the crop alone.
+            around = None if self._options.full_frame else Surroundings(0, 0, 0, 0)
+            motion = network_motion(track, identity, self._calibration, anchored=is_relative, around=around)
         return motion._replace(
             view=None if self._options.full_frame else motion.view,
             notes=tuple(dict.fromkeys([*sources.notes, *motion.notes])),

@@ -9,21 +9,22 @@ from typing import Final, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from pcavs.animate.controls import Content, Controls
-from pcavs.animate.identity import Identity
+from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import Turn
 from pcavs.face.align import crop_picture
 from pcavs.head.background import Segmenter, find_background
 from pcavs.head.blink import Eyelids
-from pcavs.head.grid import MARGIN, Places, margin_px, photo_px_maps, px_per_cell, sampled
+from pcavs.head.grid import CELLS, MARGIN, WIDE, Places, margin_px, photo_px_maps, px_per_cell, sampled
 from pcavs.head.occlusion import inpaint_folds
 from pcavs.head.padding import blur_padding, photograph_mask
 from pcavs.head.warp import DepthHead
 from pcavs.mouth.closure import LipClosure
 from pcavs.mouth.motion import Displacement, MouthMotion
 from pcavs.mouth.render import Mouth, PaddedPhoto, SpeechFrame
+from pcavs.pose.codes import Surroundings
 from pcavs.runtime.base import FaceArrays, FieldArrays, Rendered, Runtime
 from pcavs.types import Picture
 
@@ -199,6 +200,25 @@ class DepthRenderer:
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
         moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
         return moved if self._background is None else self._background.composite(moved, columns, rows)
+
+
+def surroundings(identity: Identity) -> Surroundings:
+    """Returns how much of the photograph lies around the crop, up to the margin of wide frames."""
+    source = identity.source_crop
+    if source is None:
+        return Surroundings(0, 0, 0, 0)
+    # At one pixel for each cell. A side counts as far as it shows as much of the photograph as the crop's own edge.
+    transform = source.transform * np.float64(CELLS / identity.picture.shape[0])
+    known = photograph_mask(source.picture, SourceCrop(source.picture, transform).widened(MARGIN).transform, WIDE)
+    beside = slice(MARGIN, MARGIN + CELLS)
+    columns, rows = known[beside].sum(axis=0), known[:, beside].sum(axis=1)
+    return Surroundings(*(_reach(counts) for counts in (columns, rows, columns[::-1], rows[::-1])))
+
+
+def _reach(counts: Int[np.ndarray, " cells"]) -> float:
+    """Returns how far the photograph goes on before the crop, from the known cells of each line of the wide grid."""
+    goes_on = counts[MARGIN - 1 :: -1] >= max(1, counts[MARGIN])
+    return float(np.cumprod(goes_on).sum()) / CELLS
 
 
 def padded_photograph(identity: Identity) -> PaddedPhoto:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, UInt8
 
 from pcavs.face.pose import HEAD_CM, angles_deg, pose_from_code, rotation_from_angles
 from pcavs.pose.calibration import AXES, PoseMap
@@ -29,6 +29,15 @@ _NOTED_DEG: Final = 1.0
 """Angles that are limited by more than this are reported. Tuned by hand; not measured."""
 _NO_MOVE: Final = 1e-3
 """Average places and sizes below this do not move the view, so that the film is not resampled for nothing."""
+
+
+class Surroundings(NamedTuple):
+    """How much of the photograph lies around the crop, in sides of the crop: 0 is its edge."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
 
 
 class FittedTrack(NamedTuple):
@@ -100,6 +109,45 @@ def face_width(code: PoseCode) -> float:
     return FACE_WIDTH_CM / HEAD_CM * float(np.exp(float(code[11])))
 
 
+def limit_view(fitted: FittedTrack, own: PoseCode, around: Surroundings) -> FittedTrack:
+    """Limits a track's average place and size, so that the film's view stays in the photograph; adds a note if it must.
+
+    Beyond the photograph there is nothing to show but its repeated edge: streaks of skin and clothes.
+
+    Args:
+        fitted: The track.
+        own: The photograph's pose code.
+        around: What the photograph shows around the crop.
+    """
+    view = view_of(fitted, own)
+    if view is None:
+        return fitted
+    # A point p of the crop is shown at scale * p + shift; the film's corners are (0, 0) and (1, 1).
+    first = np.array([-around.left, -around.top])
+    last = 1 + np.array([around.right, around.bottom])
+    scale = max(float(view[0, 0]), float((1 / (last - first)).max()))
+    size = float(np.log(scale))
+    centre, width = _centre(own), face_width(own)
+    low, high = 1 - scale * last, -scale * first
+    shift = (centre * (1 - scale) + fitted.average[:2] * width).clip(low, high)
+    limited = np.append((shift - centre * (1 - scale)) / width, size)
+    if np.abs(limited - fitted.average).max() < _NO_MOVE:
+        return fitted
+    note = "the pose source puts the head where this picture has no surroundings to show; it is moved less far"
+    return fitted._replace(average=limited, notes=(*fitted.notes, note))
+
+
+def view_reach(view: CropTransform) -> float:
+    """Returns how far beyond the crop's edges a view shows the photograph, in sides of the crop; 0 if it does not."""
+    scale, shift = float(view[0, 0]), view[:, 2]
+    return max(0.0, float((shift / scale).max()), float(((1 - shift) / scale - 1).max()))
+
+
+def _centre(code: PoseCode) -> Float[np.ndarray, "2"]:
+    """Returns the head's place in the crop, in sides of the crop."""
+    return (code[9:11].astype(np.float64) + 1) / 2
+
+
 def view_of(fitted: FittedTrack, own: PoseCode) -> CropTransform | None:
     """Returns the transform that moves whole frames to a track's average place and size; None if it is the identity.
 
@@ -108,19 +156,24 @@ def view_of(fitted: FittedTrack, own: PoseCode) -> CropTransform | None:
     if not fitted.average.any():
         return None
     scale = float(np.exp(fitted.average[2]))
-    centre = (own[9:11].astype(np.float64) + 1) / 2  # share of the side
-    return np.column_stack([np.eye(2) * scale, centre * (1 - scale) + fitted.average[:2] * face_width(own)])
+    return np.column_stack([np.eye(2) * scale, _centre(own) * (1 - scale) + fitted.average[:2] * face_width(own)])
 
 
-def apply_view(picture: Picture, view: CropTransform | None) -> Picture:
-    """Applies the transform of `view_of` to a rendered frame, bicubically; outside the frame its edge is repeated."""
+def apply_view(picture: Picture, view: CropTransform | None, margin_px: int = 0) -> UInt8[np.ndarray, "side side 3"]:
+    """Applies the transform of `view_of` to a rendered frame, bicubically; outside the frame its edge is repeated.
+
+    Args:
+        picture: The crop with a margin around it.
+        view: The transform; None leaves the frame as it is, with its margin.
+        margin_px: Width of the margin, which the result does not have.
+    """
     if view is None:
         return picture
-    height, width = picture.shape[:2]
+    side_px = picture.shape[0] - 2 * margin_px
     # Shares of the side become pixels, whose centres are half a pixel off their edges.
-    shift = view[:, 2] * width + 0.5 * (view[:, 0] + view[:, 1]) - 0.5
+    shift = view[:, 2] * side_px + (0.5 - margin_px) * (view[:, 0] + view[:, 1]) - 0.5
     moved = np.column_stack([view[:, :2], shift])
-    return cv2.warpAffine(picture, moved, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.warpAffine(picture, moved, (side_px, side_px), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _centred(places: Float[np.ndarray, "time 3"]) -> tuple[Float[np.ndarray, "time 3"], Float[np.ndarray, "3"]]:

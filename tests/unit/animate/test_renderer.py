@@ -7,7 +7,7 @@ import pytest
 from helpers.heads import average_code, average_mesh, head_row, smooth_picture
 from pcavs.animate.controls import Controls
 from pcavs.animate.identity import SourceCrop, identity_of
-from pcavs.animate.renderer import DepthRenderer, NetworkRenderer, Renderer, make_renderer
+from pcavs.animate.renderer import DepthRenderer, NetworkRenderer, Renderer, make_renderer, surroundings
 from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.regions import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from pcavs.mouth.palette import MouthPalette
@@ -217,3 +217,14 @@ def test_lips_that_are_apart_meet_over_the_teeth_in_silence():
         return int((frame[inner[:, 1].min() - 4 : inner[:, 1].max() + 5].min(axis=-1) > 225).sum())
 
     assert teeth_shown(CONTENT) < 0.1 * teeth_shown(None)
+
+
+def test_the_surroundings_are_the_photograph_up_to_the_margin():
+    whole = person()
+    assert surroundings(whole) == pytest.approx((0.25, 0.25, 0.25, 0.25))
+    assert surroundings(person(whole=False)) == (0, 0, 0, 0)
+    picture = whole.source_crop.picture
+    # The photograph ends 10 px to the left of the crop, and 4 px below the crop's top.
+    corner = SIDE // 2 + 4, SIDE // 2 - 10
+    cut = SourceCrop(picture[corner[0] :, corner[1] :], np.array([[1.0, 0, -10], [0, 1, 4]]))
+    assert surroundings(whole._replace(source_crop=cut)) == pytest.approx((10 / 128, 0, 0.25, 0.25), abs=0.01)

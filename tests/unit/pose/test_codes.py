@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 from pcavs.errors import WeightsError
 from pcavs.face.pose import rotation_from_angles
 from pcavs.pose.calibration import PoseMap, find_map, fit_map, plain_map, save_map
-from pcavs.pose.codes import apply_view, code_angles, codes_of, fit_track, track_of, view_of
+from pcavs.pose.codes import (
+    Surroundings,
+    apply_view,
+    code_angles,
+    codes_of,
+    fit_track,
+    limit_view,
+    track_of,
+    view_of,
+    view_reach,
+)
 from pcavs.pose.track import still
 from pcavs.weights.locate import Weights
 
@@ -152,3 +162,46 @@ def test_a_damaged_map_is_refused(tmp_path, change):
     file.write_text(json.dumps(json.loads(file.read_text()) | change))
     with pytest.raises(WeightsError, match="measure the map again"):
         find_map(Weights(None, tmp_path / "talker", "abc"))
+
+
+def shifted_view(x=0.0, y=0.0, size=0.0, around=(0.25, 0.25, 0.25, 0.25)):
+    """The fitted track of a head that is elsewhere on average, before and after the view is limited."""
+    track = still(2)
+    track[:, 3:] = (x, y, size)
+    fitted = fit_track(track, np.zeros(3), plain_map().reach())
+    return fitted, limit_view(fitted, code(), Surroundings(*around))
+
+
+@pytest.mark.parametrize(("x", "y", "size"), [(0.2, 0.1, 0.0), (-0.1, -0.2, 0.0), (0.0, 0.0, 0.4), (0.1, 0.0, -0.2)])
+def test_a_view_within_the_photograph_is_not_limited(x, y, size):
+    fitted, limited = shifted_view(x, y, size)
+    assert limited is fitted
+
+
+@pytest.mark.parametrize(("x", "y", "size"), [(1.5, 0.0, 0.0), (0.0, -2.0, 0.0), (0.0, 0.0, -1.5), (0.9, 0.9, -0.5)])
+@pytest.mark.parametrize("around", [(0.25, 0.25, 0.25, 0.25), (0.0, 0.1, 0.25, 0.0), (0.0, 0.0, 0.0, 0.0)])
+def test_a_view_shows_nothing_beyond_the_photograph(x, y, size, around):
+    """A head that left the frame of its pose film left streaks of skin: the photograph's repeated edge."""
+    _, limited = shifted_view(x, y, size, around)
+    view = view_of(limited, code())
+    if view is None:
+        view = np.eye(2, 3)
+    corners = (np.array([[0.0, 0], [1, 1]]) - view[:, 2]) / view[0, 0]
+    left, top, right, bottom = around
+    assert (corners[0] >= np.array([-left, -top]) - 1e-9).all()
+    assert (corners[1] <= 1 + np.array([right, bottom]) + 1e-9).all()
+    assert view_reach(view) <= max(around) + 1e-9
+    assert "no surroundings to show" in limited.notes[-1]
+
+
+def test_a_head_that_comes_nearer_may_move_within_the_crop():
+    """An enlarged crop is larger than the film, so it may move although the photograph ends at its edges."""
+    fitted, limited = shifted_view(0.05, 0.0, 0.5, (0.0, 0.0, 0.0, 0.0))
+    assert limited is fitted
+    assert view_reach(view_of(limited, code())) == 0
+
+
+def test_a_view_of_a_wide_frame_shows_what_lies_around_the_crop():
+    wide = np.random.default_rng(0).integers(0, 255, (96, 96, 3)).astype(np.uint8)
+    shift = np.array([[1.0, 0, 0.25], [0, 1, -0.125]])
+    assert np.array_equal(apply_view(wide, shift, 16), wide[24:88, 0:64])
