@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pcavs.animate.talker import load_talker
+from pcavs.runtime.openvino import Network
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +36,14 @@ def test_two_films_may_take_turns(talker, face, drift, make_wav):
     for together, one in zip(zip(*pairs, strict=True), alone, strict=True):
         np.testing.assert_array_equal(np.stack(together), one)
     assert np.abs(alone[0].astype(int) - alone[1]).max() > 5
+
+
+def test_ended_threads_leave_no_inference_requests(tiny_networks, face, make_wav):
+    talker = load_talker(tiny_networks, "cpu")
+    speech = make_wav(0.2)
+    for _ in range(3):
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(lambda: list(talker.animate(face, speech, size=64).frames)).result()
+    networks = [each for each in vars(talker.runtime).values() if isinstance(each, Network)]
+    assert networks
+    assert all(len(network._free) <= 1 for network in networks)

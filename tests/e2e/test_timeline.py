@@ -102,13 +102,10 @@ def test_a_timeline_of_every_kind_plays_without_a_jump(posed, face, drift, speec
     assert next(iter(film.frames)).shape == (32, 32, 3)
 
 
-def test_a_head_beside_the_middle_moves_the_films_view(posed, face, speech):
+def test_the_networks_own_turns_have_no_surroundings_to_move_the_view_to(posed, face, speech):
     film = posed.animate(face, speech, pose="x=0.2", size=64, turn="network")
-    assert film.scene.motion.view is not None
-    plain = posed.animate(face, speech, size=64, turn="network")
-    moved, still = next(iter(film.frames)), next(iter(plain.frames))
-    shift = round(64 * 0.2 * 15.33 / 20 * np.exp(-0.1))
-    assert np.abs(moved[:, shift:].astype(int) - still[:, : 64 - shift]).mean() < 6
+    assert film.scene.motion.view is None
+    assert any("has no surroundings to show; it is moved less far" in note for note in film.notes)
 
 
 @pytest.mark.parametrize(

@@ -54,10 +54,10 @@ class SpeechFeatures:
         """
         if len(waveform) != self.spec.window_samples:
             raise ValueError(f"{len(waveform)} samples; the features have windows of {self.spec.window_samples}")
-        request = self._network.request
-        request.set_input_tensor(ov.Tensor(log_mel(waveform)[None]))
-        request.infer()
-        return np.array(request.get_output_tensor().data[0])
+        with self._network.request() as request:
+            request.set_input_tensor(ov.Tensor(log_mel(waveform)[None]))
+            request.infer()
+            return np.array(request.get_output_tensor().data[0])
 
     def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
         """Yields the states of each window's group, two for each of its frames, one window at a time."""

@@ -3,8 +3,8 @@
 `cpu_settings` serves every network of the package that OpenVINO runs, those of `face` and `metrics` included.
 """
 
-import threading
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,25 +44,33 @@ def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) ->
 
 
 class Network:
-    """A compiled network that several threads may call at the same time: each has an inference request of its own.
+    """A compiled network that several threads may call at the same time: each call has an inference request of its own.
 
-    OpenVINO's compiled models share one request between all callers, and fail while it is busy.
+    OpenVINO's compiled models share one request between all callers, and fail while it is busy. Requests are kept for
+    later calls, as many as were ever busy at once: those of ended threads would not be freed.
     """
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         """Takes the compiled network."""
-        self._compiled, self._local = compiled, threading.local()
+        self._compiled = compiled
+        self._free: list[ov.InferRequest] = []
 
-    @property
-    def request(self) -> ov.InferRequest:
-        """The inference request of the calling thread."""
-        if not hasattr(self._local, "request"):
-            self._local.request = self._compiled.create_infer_request()
-        return self._local.request
+    @contextlib.contextmanager
+    def request(self) -> Generator[ov.InferRequest]:
+        """Lends an inference request, the one that was returned last; its inputs are those of that call."""
+        try:
+            request = self._free.pop()
+        except IndexError:
+            request = self._compiled.create_infer_request()
+        try:
+            yield request
+        finally:
+            self._free.append(request)
 
     def __call__(self, inputs: Sequence[np.ndarray]) -> Any:
         """Computes the outputs, by number and in order; the arrays belong to the caller."""
-        return self.request.infer(inputs, share_inputs=True)
+        with self.request() as request:
+            return request.infer(inputs, share_inputs=True)
 
 
 class OpenVinoRuntime:
@@ -101,7 +109,8 @@ class OpenVinoRuntime:
             _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech", "generator")
         )
         self._interface = GENERATOR_INTERFACES[spec.kind]
-        self._current = threading.local()
+        self._identity_of: dict[int, IdentityArrays] = {}
+        """Whose identity inputs each of the generator's requests holds, by the request's `id`; requests are kept."""
 
     def encode_identity(self, face: Face) -> IdentityArrays:
         """Encodes the identity reference."""
@@ -128,12 +137,12 @@ class OpenVinoRuntime:
         self, identity: IdentityArrays, content: Float32[np.ndarray, " content"], pose: Float32[np.ndarray, " pose"]
     ) -> Rendered:
         """Runs the generator for one frame; the arrays belong to the caller."""
-        request = self._generator.request
-        self._set_identity(request, identity)
-        request.set_input_tensor(0, ov.Tensor(content[None]))
-        request.set_input_tensor(1, ov.Tensor(pose[None]))
-        request.infer()
-        return self._interface.read_outputs([np.array(tensor.data) for tensor in request.output_tensors])
+        with self._generator.request() as request:
+            self._set_identity(request, identity)
+            request.set_input_tensor(0, ov.Tensor(content[None]))
+            request.set_input_tensor(1, ov.Tensor(pose[None]))
+            request.infer()
+            return self._interface.read_outputs([np.array(tensor.data) for tensor in request.output_tensors])
 
     def _encode_motion(self, faces: Faces) -> tuple[np.ndarray, np.ndarray]:
         """Returns contents and pose codes."""
@@ -141,12 +150,12 @@ class OpenVinoRuntime:
         return np.array(results[0]), np.array(results[1])
 
     def _set_identity(self, request: ov.InferRequest, identity: IdentityArrays) -> None:
-        """Sets the identity inputs of this thread's request, unless they are set already: a film has one identity."""
-        if getattr(self._current, "identity", None) is identity:
+        """Sets the identity inputs of a request, unless they are set already: a film has one identity."""
+        if self._identity_of.get(id(request)) is identity:
             return
         for index, value in enumerate(self._interface.identity_inputs(identity), start=2):
             request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(value)))
-        self._current.identity = identity
+        self._identity_of[id(request)] = identity
 
 
 def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> Network:
