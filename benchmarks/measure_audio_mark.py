@@ -77,16 +77,16 @@ def measure_survival(voices: list[Sound]) -> tuple[dict[str, Any], dict[str, flo
     scores: dict[str, list[AudioMark]] = {}
     ratios, marking, searching = [], [], []
     for number, voice in enumerate(voices):
-        began = time.perf_counter()
+        began = time.process_time()
         after = marked(voice), voice[1]
-        middle = time.perf_counter()
+        middle = time.process_time()
         changes = {name: change(after, number) for name, change in CHANGES.items()}
-        began_search = time.perf_counter()
+        began_search = time.process_time()
         for name, sound in changes.items():
             if sound is not None:
                 scores.setdefault(name, []).append(search(sound))
         length_s = len(voice[0]) / voice[1]
-        searching.append((time.perf_counter() - began_search) / len(changes) / length_s)
+        searching.append((time.process_time() - began_search) / len(changes) / length_s)
         marking.append((middle - began) / length_s)
         ratios.append(10 * math.log10((voice[0] ** 2).sum() / ((after[0] - voice[0]) ** 2).sum()))
     rows = {

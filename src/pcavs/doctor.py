@@ -4,15 +4,25 @@ import dataclasses
 import importlib.metadata
 import os
 import platform
+from pathlib import Path
 from typing import Any, Final
 
 import pcavs
-from pcavs.errors import WeightsError
+from pcavs.errors import InputError, WeightsError
 
-REQUIRED: Final = ("numpy", "av", "opencv-python-headless", "openvino", "safetensors")
+REQUIRED: Final = (
+    "numpy",
+    "av",
+    "opencv-python-headless",
+    "openvino",
+    "pillow",
+    "pi-heif",
+    "safetensors",
+    "cryptography",
+)
 """Distributions that animating needs."""
-OPTIONAL: Final = ("torch", "lightning-fabric", "moderngl", "ray")
-"""Distributions that extras install."""
+OPTIONAL: Final = ("c2pa-python", "torch", "lightning-fabric", "moderngl", "ray")
+"""Distributions that extras install, or that are not available for every system."""
 ENCODERS: Final = ("libx264", "aac")
 """FFmpeg encoders that writing a film needs."""
 
@@ -40,6 +50,7 @@ def run(options: DoctorOptions) -> dict[str, Any]:
         "openvino": _openvino(),
         "torch": _torch(),
         "encoders": _encoders(problems),
+        "signing": _signing(),
         "weights": _weights(problems),
     }
     return report | {"problems": problems}
@@ -57,6 +68,7 @@ def lines(report: dict[str, Any]) -> list[str]:
         ("bf16", yes_no[openvino["bf16"]]),
         ("torch", f"cpu{''.join(f', {name}' for name in torch['cuda'])}" if torch else "not installed"),
         ("encoders", ", ".join(name for name, found in report["encoders"].items() if found)),
+        ("signing", _signing_line(report["signing"])),
         *(("weights", _weights_line(facts)) for facts in report["weights"]),
         *(("PROBLEM", problem) for problem in report["problems"]),
     ]
@@ -112,6 +124,24 @@ def _encoders(problems: list[str]) -> dict[str, bool]:
         f"PyAV has no {name} encoder; install av from its wheel" for name, exists in found.items() if not exists
     ]
     return found
+
+
+def _signing() -> dict[str, str | None]:
+    """Tells where the user's keys are, or would be, and why films cannot be signed; makes no keys."""
+    from pcavs.provenance.credentials import can_sign
+    from pcavs.provenance.keys import data_folder
+
+    try:
+        keys = data_folder() / "keys"
+    except InputError:
+        return {"unavailable": can_sign(Path("film.mp4")), "keys": None}
+    return {"unavailable": can_sign(Path("film.mp4")), "keys": str(keys) if keys.exists() else None}
+
+
+def _signing_line(facts: dict[str, str | None]) -> str:
+    if facts["unavailable"]:
+        return f"not available: {facts['unavailable']}"
+    return f"available; keys in {facts['keys']}" if facts["keys"] else "available; the first film makes keys"
 
 
 def _weights(problems: list[str]) -> list[dict[str, Any]]:

@@ -129,6 +129,16 @@ def test_doctor_reports_what_is_installed(run):
     assert all("no default weights" in problem for problem in report["problems"])
 
 
+def test_doctor_says_whether_films_can_be_signed(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("PCAVS_DATA", str(tmp_path))
+    pytest.importorskip("c2pa")
+    assert "\nsigning   available; the first film makes keys\n" in run("doctor")[1]
+    (tmp_path / "keys").mkdir()
+    assert f"\nsigning   available; keys in {tmp_path / 'keys'}\n" in run("doctor")[1]
+    monkeypatch.setitem(sys.modules, "c2pa", None)
+    assert "\nsigning   not available: the film is not signed: c2pa-python is not installed" in run("doctor")[1]
+
+
 def test_doctor_prints_lines(run):
     _, out, _ = run("doctor")
     assert out.startswith("pcavs ")
