@@ -70,6 +70,17 @@ def test_success_is_exit_code_0_and_finished_rows_load_nothing(run, jobs):
     assert [row["done"] for row in journal] == [True, True]
 
 
+def test_a_batch_may_require_consent_in_every_row(run, jobs):
+    rows = [json.loads(line) for line in jobs.read_text().splitlines()]
+    (jobs.parent / "consent.json").write_text('{"who": "A", "for": "this film"}')
+    jobs.write_text("\n".join([json.dumps(rows[0]), json.dumps(rows[3] | {"consent": "consent.json"})]))
+    code, said, _ = run(jobs, "--require-consent")
+    assert code == 1
+    assert "row 1: no consent; this batch requires a record" in said.out
+    assert "1 films made" in said.out
+    assert [path.name for path in jobs.parent.glob("*.mp4")] == ["four.mp4"]
+
+
 def test_a_changed_row_is_made_again_only_if_it_may_overwrite(run, jobs):
     rows = [json.loads(line) for line in jobs.read_text().splitlines()]
     jobs.write_text(json.dumps(rows[0]))

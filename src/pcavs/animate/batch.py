@@ -94,8 +94,13 @@ def run(options: BatchOptions) -> Report:
             refuse_replacing([film.out, film.report], [*lists, *films])
             if path_exists(film.out) and digest not in earlier:
                 refuse_replacing([film.out], _inputs_of_rows(jobs, options))
+            if options.require_consent and film.consent is None:
+                raise InputError("no consent; this batch requires a record of the person's consent in every row")
             talker = talker or load_talker(options.weights, options.device)
-            with with_driving_audio(dataclasses.replace(film, overwrite=film.overwrite or options.again)) as resolved:
+            film = dataclasses.replace(
+                film, overwrite=film.overwrite or options.again, sign_with=options.sign_with, tsa=options.tsa
+            )
+            with with_driving_audio(film) as resolved:
                 summary = make_film(talker, resolved, no_progress)
             made += 1
             films.append((f"the film of row {job.number}", film.out))

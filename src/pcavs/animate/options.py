@@ -175,6 +175,12 @@ class BatchOptions:
     """Lets rows name files outside of the list's folder, and their timelines outside of theirs."""
     again: bool = False
     """Makes all films again, finished ones included."""
+    require_consent: bool = False
+    """Refuses rows without a record of the person's consent (`consent`, a file)."""
+    sign_with: tuple[Path, Path] | None = None
+    """As in `pcavs animate`; the same for all rows."""
+    tsa: str | None = None
+    """As in `pcavs animate`; the same for all rows."""
 
 
 def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:
