@@ -83,8 +83,10 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 def _limit() -> str:
     """Returns the limit of this process's address space in words; nothing if there is none."""
-    import resource
-
+    try:
+        import resource
+    except ImportError:  # Windows
+        return ""
     limit = resource.getrlimit(resource.RLIMIT_AS)[0]
     return "" if limit == resource.RLIM_INFINITY else f" (ulimit -v allows {limit / 1e9:.1f} GB)"
 

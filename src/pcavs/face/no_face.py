@@ -19,7 +19,7 @@ _MIN_RANGE: Final = 16
 _PARTS: Final = (2, 98)
 """Percentiles that count as the darkest and the brightest parts."""
 _CANDIDATE: Final = 0.2
-"""Score from which a candidate may be a face in bad view. Walls and noise stay below. Tuned by hand."""
+"""Score from which a candidate may be a face in bad view; noise reaches it, too. Tuned by hand; not measured."""
 _MAX_SAMPLES_A_SIDE: Final = 256
 """Pixels in each direction whose levels are taken."""
 
@@ -54,7 +54,7 @@ class Unseen:
             kind: What was given: picture or video.
         """
         if self.side_px < _MIN_SIDE_PX:
-            return f"the {kind} is only {self.side_px} px small; give a larger one"
+            return f"the {kind} has only {self.side_px} px on its shorter side; give a larger one"
         if self.brightest < _DARK:
             return f"the {kind} is dark; give a brighter one"
         if self.darkest > _BRIGHT:

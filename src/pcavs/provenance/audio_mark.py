@@ -1,6 +1,6 @@
 """An inaudible mark in the sound of a film, which says that this software made the film.
 
-Sound is cut into tiles of 32 ms by 1/32 of the mel scale from 250 to 7000 Hz. A secret-free pseudo-random pattern makes
+Sound is cut into tiles of 32 ms by 1/32 of the mel scale from 250 to 7000 Hz. A public pseudo-random pattern makes
 each tile slightly louder or quieter; it repeats every 2.56 s. `mark_blocks` applies it to a stream of samples, and
 `MarkDetector` finds it without the original, at other speeds and in cuts of a few seconds. There are 16 patterns: which
 one it is says which version of the mark was set.
@@ -134,8 +134,7 @@ class _Marker:
         while self._num_output < self._num_input:
             missing = max(0, (_BATCH_FRAMES + 1) * self._hop - self._input.shape[1])
             self._input = np.pad(self._input, ((0, 0), (0, missing)))
-            samples = self._mark_batch()
-            yield self._output(samples)
+            yield self._output(self._mark_batch())
 
     def _output(self, samples: Float32[np.ndarray, "channels marked"]) -> Block:
         if self._num_frames == _BATCH_FRAMES:  # the first batch begins with the silence that was put before

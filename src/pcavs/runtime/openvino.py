@@ -47,7 +47,7 @@ class Network:
     """A compiled network that several threads may call at the same time: each call has an inference request of its own.
 
     OpenVINO's compiled models share one request between all callers, and fail while it is busy. Requests are kept for
-    later calls, as many as were ever busy at once: those of ended threads would not be freed.
+    later calls, as many as were ever busy at once.
     """
 
     def __init__(self, compiled: ov.CompiledModel) -> None:

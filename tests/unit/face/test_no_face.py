@@ -13,7 +13,7 @@ def picture(low, high, side=200):
 @pytest.mark.parametrize(
     ("frames", "score", "reason"),
     [
-        ([picture(0, 255, 40)], 0.1, "the picture is only 40 px small; give a larger one"),
+        ([picture(0, 255, 40)], 0.1, "the picture has only 40 px on its shorter side; give a larger one"),
         ([picture(0, 20)], 0.1, "the picture is dark; give a brighter one"),
         ([picture(245, 255)], 0.1, "the picture is overexposed; give a darker one"),
         ([picture(100, 105)], 0.1, "the picture is of one colour; give one of a person"),
