@@ -39,7 +39,7 @@ from pcavs.weights.locate import Weights, find_weights
 from pcavs.weights.networks import read_networks
 
 _KEPT_SIDE_PX: Final = 2048
-"""Photographs up to this side are kept whole: the memory for larger ones is freed but for what the film shows."""
+"""Longer side up to which a whole photograph is kept in memory; of larger ones only what the film shows is kept."""
 _NEEDS_TORCH: Final = 'needs torch; pip install "pcavs[train]"'
 """End of the message about weights or a device that only torch can run."""
 

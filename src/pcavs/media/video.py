@@ -118,8 +118,8 @@ def read_frames(
     Second 0 is where the file's picture or sound begins, whichever is earlier, so frames are in sync with
     `read_waveform`. Rotation and mirroring are applied, and oblong pixels become square. BT.2020 and P3 become sRGB,
     and high dynamic range (PQ, HLG) is mapped to it (`pcavs.media.colour`). Transparent pixels are composited onto mid
-    grey, as those of photographs are. Each array is contiguous and may be changed
-    by the caller. Errors are raised when the first frame is requested, not by the call.
+    grey, as those of photographs are. Each array is contiguous and may be changed by the caller. Errors are raised when
+    the first frame is requested, not by the call.
 
     Args:
         path: A video; a still image counts as a video of one frame.
