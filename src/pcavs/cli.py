@@ -201,7 +201,7 @@ def _parse(name: str, arguments: list[str]) -> Any:
     leading = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
     named = list(zip(command.positional, leading, strict=False))
     arguments = [*(each for key, value in named for each in (f"--{key}", value)), *arguments[len(named) :]]
-    arguments = _with_seconds(arguments)
+    arguments = _with_values(record, _with_seconds(arguments))
     if not {"-h", "--help"} & set(arguments):
         _check_settings(record, arguments, name)
     import tyro
@@ -231,6 +231,15 @@ def _with_seconds(arguments: list[str]) -> list[str]:
                 raise UsageError(f"{setting} {value} is no time; give seconds, or minutes as in 1:02.5") from error
         replaced.append(argument)
     return replaced
+
+
+def _with_values(record: Any, arguments: list[str]) -> list[str]:
+    """Adds the value that a setting has if it stands alone, such as --label; it is in the metadata of its field."""
+    alone = {f"--{field.name}": field.metadata["alone"] for field in dataclasses.fields(record) if field.metadata}
+    words: list[str] = []
+    for word, following in itertools.pairwise([*arguments, "--"]):
+        words += [word, alone[word]] if word in alone and following.startswith("--") else [word]
+    return words
 
 
 def _check_settings(record: Any, arguments: list[str], name: str) -> None:

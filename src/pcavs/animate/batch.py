@@ -167,6 +167,7 @@ def film_options(job: Job, folder: Path, *, outside: bool = False) -> AnimateOpt
             hint = "; it is the same for all rows: give it on the command line" if name in _BATCH_SETTINGS else ""
             raise InputError(unknown_setting(str(name)[:_QUOTED_CHARACTERS], known) + hint)
         if value not in (None, ""):
+            value = known[name].metadata.get("alone", value) if value is True else value
             values[name] = _converted(name, known[name].type, value, _Files(folder, outside))
     for name in ("identity", "out"):
         if name not in values:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pcavs.animate.compose.dub import MouthPaster
+from pcavs.animate.compose.label import Label
 from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, crop_to_even
 from pcavs.animate.compose.shots import Shot
 from pcavs.animate.controls import Content, Controls, ControlTrack
@@ -100,6 +101,8 @@ class Film:
     """Files that the film is made from, each with what it is; `save` replaces none of them."""
     origin: Origin | None = None
     """What the file says about its origin, in marks and signed credentials; None leaves it unmarked."""
+    label: Label | None = None
+    """Visible label of every frame; None for none."""
 
     @property
     def num_frames(self) -> int:
@@ -143,6 +146,11 @@ class Film:
     @property
     def frames(self) -> Iterator[Picture]:
         """Renders the frames, RGB, height x width x 3, from the first on; memory does not grow with their number."""
+        label = self.label
+        return self._pictures() if label is None else (label.blend(picture) for picture in self._pictures())
+
+    def _pictures(self) -> Iterator[Picture]:
+        """Renders the frames without the label."""
         target = self.scene.paste_target
         if target is None:
             yield from self.rendered(range(self.num_frames))

@@ -17,6 +17,7 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
         ("the picture of the person", options.identity),
         *([] if options.audio is None else [("the driving audio", options.audio)]),
         *([] if options.pose is None else pose_files(options.pose, outside=options.outside)),
+        *([] if options.label_font is None else [("the label's font", options.label_font)]),
         *(("one of the references", path) for path in options.references),
         *(
             ("the picture that chooses a face", Path(words))

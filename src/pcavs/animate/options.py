@@ -13,9 +13,13 @@ Compat = Literal["published"]
 """Whose behaviour is reproduced; `FilmOptions.compat` describes it."""
 Marks = Literal["none", "audio", "all"]
 """Which marks a film carries; `FilmOptions.marks` describes the values."""
+Corner = Literal["bottom-right", "bottom-left", "top-right", "top-left"]
+"""Where the visible label is."""
 Turn = Literal["depth", "network"]
 """What turns the head; `FilmOptions.turn` describes the values."""
 
+LABEL: Final = "AI-generated"
+"""Text of the visible label, if no other is given."""
 GATE_DB: Final = (-90.0, -10.0)
 """Lowest and highest gate, in dB relative to the level of the speech. Tuned by hand; not measured."""
 ARTICULATION: Final = (0.4, 1.6)
@@ -91,6 +95,12 @@ class FilmOptions:
     marks: Marks = "all"
     """Inaudible marks that say that the film is synthetic and survive re-encoding: `all`, those in `audio`, or
     `none` (docs/provenance.md)."""
+    label: str | None = dataclasses.field(default=None, metadata={"alone": LABEL})
+    """Visible label on every frame: `AI-generated`, or another text if one follows."""
+    label_corner: Corner = "bottom-right"
+    """Corner of the frame that the label is in."""
+    label_font: Path | None = None
+    """Font of the label (.ttf, .otf). Without it, one for ASCII characters only."""
     sign_with: tuple[Path, Path] | None = None
     """Certificate chain and private key, both PEM, to sign the film with. Without them, your own key signs, which is
     made at first use."""
@@ -125,6 +135,9 @@ class FilmOptions:
         _check_choice("missing", self.missing, get_args(Missing))
         _check_choice("turn", self.turn, get_args(Turn))
         _check_choice("marks", self.marks, get_args(Marks))
+        _check_choice("label_corner", self.label_corner, get_args(Corner))
+        if self.label is not None and not (self.label.strip() and self.label.isprintable()):
+            raise InputError("a label must be one line of text that is not empty; give such a text, or leave label out")
         if self.compat not in (None, *get_args(Compat)):
             raise InputError(f"a compat of {self.compat} cannot be used; give published, or leave it out")
         if self.seed < 0:

@@ -73,6 +73,9 @@ def film_origin(options: FilmOptions, weights: str, digest: str, title: str) -> 
     """
     is_dub = options.full_frame and not is_still(options.identity) and count_pictures(options.identity, 0.0, None) > 1
     inputs = tuple((role, path) for role, path in input_files(options) if path.is_file())
+    extra: dict[str, Any] = {} if options.label is None else {"label": options.label}
+    if options.consent is not None:
+        extra["consent"] = read_consent(options.consent)
     statement = Statement(
         title=title,
         version=pcavs.__version__,
@@ -81,7 +84,7 @@ def film_origin(options: FilmOptions, weights: str, digest: str, title: str) -> 
         marks=() if options.marks == "none" else (f"audio {MARK_VERSION}",),
         inputs=inputs,
         parent=options.identity if is_dub else None,
-        extra={} if options.consent is None else {"consent": read_consent(options.consent)},
+        extra=extra,
     )
     return Origin(statement=statement, sign_with=options.sign_with, tsa=options.tsa)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import pcavs
 from pcavs.animate.compose.dub import MouthPaster
+from pcavs.animate.compose.label import Label, draw_label
 from pcavs.animate.compose.paste import PasteTarget, VideoTarget, open_paste_target
 from pcavs.animate.compose.shots import SHOT_SIDE_PX, ShotFinder, ShotFollower, shot_note
 from pcavs.animate.face_choice import read_choice
@@ -15,7 +16,7 @@ from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
 from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
-from pcavs.animate.options import Compat, Device, FilmOptions, Marks, Turn
+from pcavs.animate.options import Compat, Corner, Device, FilmOptions, Marks, Turn
 from pcavs.animate.origin import Origin, film_origin
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
@@ -101,6 +102,9 @@ class Talker:
         seed: int = 0,
         compat: Compat | None = None,
         marks: Marks = "all",
+        label: str | None = None,
+        label_corner: Corner = "bottom-right",
+        label_font: str | Path | None = None,
         sign_with: tuple[Path, Path] | None = None,
         tsa: str | None = None,
         consent: str | Path | None = None,
@@ -137,6 +141,9 @@ class Talker:
             seed: Seed of the blinks.
             compat: "published" reproduces the timing and alignment of the published code; `paper` talkers only.
             marks: Inaudible marks that say that the film is synthetic: "all", "audio" or "none".
+            label: Text of a visible label on every frame, such as "AI-generated"; None draws none.
+            label_corner: Corner that the label is in: "bottom-right", "bottom-left", "top-right" or "top-left".
+            label_font: Font of the label (.ttf, .otf); None takes one for ASCII characters only.
             sign_with: Certificate chain and private key, both PEM, to sign the film with; None takes the user's own.
             tsa: Address of a time stamp authority; None uses no network.
             consent: Record of the person's consent, whose digest goes into the credentials.
@@ -169,6 +176,9 @@ class Talker:
                 seed=seed,
                 compat=compat,
                 marks=marks,
+                label=label,
+                label_corner=label_corner,
+                label_font=None if label_font is None else Path(label_font),
                 sign_with=sign_with,
                 tsa=tsa,
                 consent=None if consent is None else Path(consent),
@@ -222,7 +232,9 @@ class Talker:
             seed=options.seed,
         )
         film = build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
-        return dataclasses.replace(film, inputs=tuple(input_files(options)), origin=self.origin(options))
+        return dataclasses.replace(
+            film, inputs=tuple(input_files(options)), origin=self.origin(options), label=_label(options, film.size_px)
+        )
 
     def origin(self, options: FilmOptions) -> Origin:
         """Returns what a film of these settings says about its origin, in marks and credentials.
@@ -305,6 +317,12 @@ def sound_track(options: FilmOptions) -> SoundTrack:
     if options.audio is None:
         raise InputError("there is no driving audio; give a file with sound")
     return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end, stream=options.audio_stream)
+
+
+def _label(options: FilmOptions, size_px: tuple[int, int]) -> Label | None:
+    if options.label is None:
+        return None
+    return draw_label(options.label, options.label_corner, size_px, options.label_font)
 
 
 def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:

@@ -95,6 +95,9 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "no_blinks": True,
         "seed": 3,
         "marks": "none",
+        "label": "AI",
+        "label_corner": "top-left",
+        "label_font": "g",
         "sign_with": (Path("d"), Path("e")),
         "tsa": "http://127.0.0.1",
         "consent": "f",
@@ -128,4 +131,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 36
+    assert len(dataclasses.fields(AnimateOptions)) == 39

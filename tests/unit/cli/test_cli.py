@@ -77,6 +77,23 @@ def test_underscores_are_accepted_for_hyphens(run):
     assert "no such setting" not in run("train", "--packs", "p", "--run", "r", "--save_minutes", "x")[2]
 
 
+@pytest.mark.parametrize(
+    ("words", "label"),
+    [
+        (["--label"], "AI-generated"),
+        (["--label", "--seed", "3"], "AI-generated"),
+        (["--label", "Made by AI"], "Made by AI"),
+        (["--label=Made by AI", "--label-corner", "top-left"], "Made by AI"),
+        ([], None),
+    ],
+)
+def test_a_label_alone_has_the_usual_text(run, monkeypatch, words, label):
+    given = []
+    monkeypatch.setattr("pcavs.animate.run.run", lambda options, _: given.append(options) or sys.exit(0))
+    assert run("animate", "--identity", "a", "--audio", "b", "--out", "c", *words)[0] == 0
+    assert given[0].label == label
+
+
 def test_an_error_is_one_line_however_it_was_raised(run, monkeypatch):
     def fail(options):
         raise InputError("first\n  second")
