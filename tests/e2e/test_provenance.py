@@ -10,12 +10,12 @@ from pcavs.media.video import read_frames
 def test_every_frame_carries_the_label(loud_mouth, face, make_wav, full_frame):
     settings = {} if full_frame else {"size": 256}
     plain, labelled = (
-        loud_mouth.animate(face, make_wav(0.12), full_frame=full_frame, no_blinks=True, label=label, **settings)
+        loud_mouth.animate(face, make_wav(0.2), full_frame=full_frame, no_blinks=True, label=label, **settings)
         for label in (None, "AI-generated")
     )
     assert labelled.label is not None
     pairs = list(zip(plain.frames, labelled.frames, strict=True))
-    assert len(pairs) == 3
+    assert len(pairs) == 5
     for before, after in pairs:
         assert (labelled.label.blend(before) == after).all()
         assert (before != after).any()
@@ -23,7 +23,7 @@ def test_every_frame_carries_the_label(loud_mouth, face, make_wav, full_frame):
 
 @pytest.mark.parametrize("ending", ["gif", "webp"])
 def test_animations_show_the_label(loud_mouth, face, make_wav, tmp_path, ending):
-    film = loud_mouth.animate(face, make_wav(0.12), size=256, label="AI-generated")
+    film = loud_mouth.animate(face, make_wav(0.2), size=256, label="AI-generated")
     path = film.save(tmp_path / f"film.{ending}")
     for frame in read_frames(path):
         box = frame[film.label.top :, film.label.left :][: len(film.label.kept), : film.label.kept.shape[1]]
