@@ -13,6 +13,12 @@ from jaxtyping import Float, Float32, UInt8
 Picture: TypeAlias = UInt8[np.ndarray, "height width 3"]
 """RGB, 0 to 255."""
 
+Cutout: TypeAlias = UInt8[np.ndarray, "height width 4"]
+"""RGBA, 0 to 255, with colours as they are (straight alpha), as files store them."""
+
+Layer: TypeAlias = UInt8[np.ndarray, "height width 4"]
+"""RGBA, 0 to 255, with colours multiplied by opacity (premultiplied alpha), as they are warped and blended."""
+
 Waveform: TypeAlias = Float32[np.ndarray, " samples"]
 """Mono samples in [-1, 1] at `spec.SAMPLE_RATE_HZ`."""
 

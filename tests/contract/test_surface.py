@@ -24,7 +24,8 @@ PUBLIC = {
     "pcavs": ["load", "__version__"],
     "pcavs.animate.talker": ["Talker.animate"],
     "pcavs.animate.film": [
-        f"Film.{name}" for name in ("frames", "save", "num_frames", "offset", "side_px", "size_px", "notes", "tags")
+        f"Film.{name}"
+        for name in ("frames", "save", "num_frames", "offset", "side_px", "size_px", "is_transparent", "notes", "tags")
     ],
     "pcavs.errors": ["PcavsError", "InputError", "FaceError", "OutputError", "WeightsError", "DataError"],
 }

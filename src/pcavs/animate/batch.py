@@ -187,7 +187,7 @@ def _converted(name: str, kind: Any, value: Any, files: "_Files") -> Any:
     Raises:
         InputError: The value cannot be converted, or names a file that a row must not name.
     """
-    if name in ("pose", "face", "pose_face"):
+    if name in ("pose", "face", "pose_face", "background"):
         # These take words as well as files; a file of that name takes precedence.
         word = files.file_or_word(str(value), name)
         return Path(word) if name == "pose" else word

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from pcavs.animate.backdrop import Backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label
 from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, crop_to_even
@@ -16,7 +17,7 @@ from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.animate.origin import Origin
-from pcavs.animate.renderer import Renderer, make_renderer, turns_by_depth
+from pcavs.animate.renderer import DepthRenderer, Renderer, make_renderer, turns_by_depth
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
 from pcavs.head.background import Segmenter
@@ -29,7 +30,7 @@ from pcavs.pose.codes import apply_view, view_reach
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
 from pcavs.runtime.base import Runtime
-from pcavs.types import Mel, Picture
+from pcavs.types import Cutout, Mel, Picture
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -78,6 +79,8 @@ class Scene:
     """The photograph or video that the head is pasted into; None where the film shows the crop."""
     mouth_paster: Callable[[], MouthPaster] | None = None
     """Makes the paster of a dubbed video, which pastes only mouth and chin; None pastes the whole head."""
+    backdrop: Backdrop | None = None
+    """What is shown behind the person; None shows the photograph's own background."""
     shots: tuple[Shot, ...] = ()
     """Shots of that video; those without the person are left as they are. Empty for photographs."""
 
@@ -124,6 +127,11 @@ class Film:
         return width, height
 
     @property
+    def is_transparent(self) -> bool:
+        """Whether frames have an alpha channel."""
+        return self.scene.backdrop is not None and self.scene.backdrop.picture is None
+
+    @property
     def offset(self) -> int:
         """Frames by which the picture is ahead of the sound: 0, or 2 with `compat="published"`."""
         return self.scene.timing.offset
@@ -144,12 +152,15 @@ class Film:
         return self.scene.motion.faces
 
     @property
-    def frames(self) -> Iterator[Picture]:
-        """Renders the frames, RGB, height x width x 3, from the first on; memory does not grow with their number."""
+    def frames(self) -> Iterator[Picture | Cutout]:
+        """Renders the frames, RGB, height x width x 3, from the first on; memory does not grow with their number.
+
+        If the film is transparent, frames are RGBA with straight alpha.
+        """
         label = self.label
         return self._pictures() if label is None else (label.blend(picture) for picture in self._pictures())
 
-    def _pictures(self) -> Iterator[Picture]:
+    def _pictures(self) -> Iterator[Picture | Cutout]:
         """Renders the frames without the label."""
         target = self.scene.paste_target
         if target is None:
@@ -168,12 +179,16 @@ class Film:
             else:
                 yield paster.paste(renderer.frame(control), frame)
 
-    def rendered(self, frames: Sequence[int]) -> Iterator[Picture]:
+    def rendered(self, frames: Sequence[int]) -> Iterator[Picture | Cutout]:
         """Renders the crop of some frames, not pasted into photograph or video."""
-        view = self.scene.motion.view
+        view, backdrop = self.scene.motion.view, self.scene.backdrop
         renderer = self.make_renderer(wide=view is not None and view_reach(view) > 0)
         for control in self.controls.of(frames):
-            yield apply_view(renderer.frame(control), view, renderer.margin_px)
+            if backdrop is None:
+                yield apply_view(renderer.frame(control), view, renderer.margin_px)
+            else:
+                assert isinstance(renderer, DepthRenderer)
+                yield backdrop.show(apply_view(renderer.layer(control), view, renderer.margin_px))
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""
@@ -184,6 +199,7 @@ class Film:
             wide=wide,
             segmenter=self.segmenter,
             silence=self.controls.silence() if turns_by_depth(self.runtime, self.look.turn) else None,
+            matte=None if self.scene.backdrop is None else self.scene.backdrop.matte,
         )
 
     def _head_paster(self, renderer: Renderer) -> HeadPaster:
@@ -208,7 +224,9 @@ class Film:
         """
         path = Path(path)
         refuse_replacing([path], self.inputs)
-        with open_writer(path, self.size_px, self.sound, self.tags, self.origin, overwrite) as writer:
+        with open_writer(
+            path, self.size_px, self.sound, self.tags, self.origin, overwrite, alpha=self.is_transparent
+        ) as writer:
             for frame in self.frames:
                 writer.write(frame)
         return path
@@ -259,13 +277,15 @@ def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
     )
 
 
-def open_writer(
+def open_writer(  # noqa: PLR0913 - each belongs to the file
     path: Path,
     size_px: tuple[int, int] | None,
     sound: SoundTrack,
     tags: dict[str, str],
     origin: Origin | None,
     overwrite: bool,
+    *,
+    alpha: bool = False,
 ) -> FilmWriter:
     """Returns the writer of a film; without a size, it takes that of the first frame."""
     return FilmWriter(
@@ -278,5 +298,6 @@ def open_writer(
         sound_filter=None if origin is None else origin.sound_filter,
         finish=None if origin is None else origin.signer(path),
         metadata=tags,
+        alpha=alpha,
         overwrite=overwrite,
     )

@@ -20,7 +20,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.track import TrackPolicy
 from pcavs.media.image import longer_side_px
-from pcavs.media.still import MAX_STILL_PX
+from pcavs.media.still import MAX_STILL_PX, is_still, read_alpha
 from pcavs.pose.codes import Angles
 from pcavs.runtime.base import IdentityArrays, Runtime
 from pcavs.types import CropTransform, Mesh, Picture
@@ -61,6 +61,8 @@ class FaceReader(NamedTuple):
     """How a face is chosen and followed; None takes the policy of `timing`."""
     max_side_px: int = MAX_STILL_PX
     """Longer side to which pictures are reduced before the face is cropped."""
+    keeps_alpha: bool = False
+    """Reads the opacity of photographs, too."""
 
 
 class SourceCrop(NamedTuple):
@@ -69,6 +71,8 @@ class SourceCrop(NamedTuple):
     picture: Picture
     transform: CropTransform
     """From pixels of the photograph to pixels of the crop at the film's size."""
+    alpha: UInt8[np.ndarray, "height width"] | None = None
+    """Opacity of each pixel, 0 to 255; None if all are opaque, or if it was not read."""
 
     def trimmed(self, side_px: int, margin_px: int) -> "SourceCrop":
         """Returns a copy of the part of the photograph that a crop with a margin shows, which frees the rest."""
@@ -76,7 +80,8 @@ class SourceCrop(NamedTuple):
         x0, y0, x1, y1 = covered_box(to_picture, side_px + 2 * margin_px, self.picture, _KEPT_PX)
         transform = self.transform.copy()
         transform[:, 2] += transform[:, :2] @ (x0, y0)
-        return SourceCrop(self.picture[y0:y1, x0:x1].copy(), transform)
+        alpha = None if self.alpha is None else self.alpha[y0:y1, x0:x1].copy()
+        return SourceCrop(self.picture[y0:y1, x0:x1].copy(), transform, alpha)
 
     def widened(self, margin_px: int) -> "SourceCrop":
         """Returns the same photograph with the transform to the crop with a margin around it."""
@@ -148,7 +153,8 @@ def read_identity(path: Path, side_px: int | None, reader: FaceReader) -> Identi
         notes.append(f"{path.name} holds {side_px / enlarged:.0f} px of what the film shows in {side_px}: enlarged")
     mesh = apply_transform(transform, meshes)[0]
     identity = identity_of(reader.runtime.encode_identity(crop(spec.sizes.frame_px)), crop(side_px), mesh, notes)
-    return identity._replace(source_crop=SourceCrop(picture, transform))
+    alpha = read_alpha(path, reader.max_side_px) if reader.keeps_alpha and is_still(path) else None
+    return identity._replace(source_crop=SourceCrop(picture, transform, alpha))
 
 
 def own_side_px(transform: CropTransform, side_px: int) -> int:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pcavs.animate.backdrop import background_picture
 from pcavs.animate.options import FilmOptions
 from pcavs.face.choice import parse_choice
 from pcavs.pose.source import pose_files
@@ -13,12 +14,14 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
     Raises:
         InputError: A timeline cannot be read.
     """
+    background = background_picture(options.background)
     return [
         ("the picture of the person", options.identity),
         *([] if options.audio is None else [("the driving audio", options.audio)]),
         *([] if options.pose is None else pose_files(options.pose, outside=options.outside)),
         *([] if options.label_font is None else [("the label's font", options.label_font)]),
         *(("one of the references", path) for path in options.references),
+        *([] if background is None else [("the picture of the background", background)]),
         *(
             ("the picture that chooses a face", Path(words))
             for words in (options.face, options.pose_face)

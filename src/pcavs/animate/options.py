@@ -64,6 +64,9 @@ class FilmOptions:
     missing: Missing = "interpolate"
     """Frames of a pose video in which no face is found: interpolate the pose, hold the last pose, skip the frames, or
     fail."""
+    background: str | None = None
+    """What is behind the person instead of the picture's own background: a colour (white, #204060), a picture, or
+    `transparent` (.webm, .mov or .webp)."""
     full_frame: bool = False
     """Pastes the talking head into the whole picture. If the identity is a video, that video is dubbed."""
     loop: bool = False
@@ -118,6 +121,7 @@ class FilmOptions:
         if self.full_frame and (self.size is not None or self.compat):
             other = "compat" if self.compat else "size"
             raise InputError(f"full_frame takes size and place from the picture; leave {other} out")
+        self._check_background()
         if self.loop and not self.full_frame:
             raise InputError("loop repeats a video that is dubbed; add full_frame, or leave loop out")
         if not MAX_SIDE_PX[0] <= self.max_side <= MAX_SIDE_PX[1]:
@@ -143,13 +147,25 @@ class FilmOptions:
         if self.seed < 0:
             raise InputError(f"a seed of {self.seed} cannot be used; give 0 or more")
 
+    def _check_background(self) -> None:
+        if self.background is None:
+            return
+        if not self.background.strip():
+            raise InputError("the background is empty; give a colour, a picture or transparent")
+        if self.full_frame:
+            raise InputError("a background is put behind the head alone; leave full_frame or background out")
+        if self.turn != "depth" or self.compat:
+            other = "compat" if self.compat else f"a turn by the {self.turn}"
+            raise InputError(f"{other} does not tell the person from the background; leave it or background out")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnimateOptions(FilmOptions):
     """Makes a picture speak: takes a photograph and speech, writes a film."""
 
     out: Path
-    """The film to write: .mp4, .mov, .mkv (H.264), .webm (VP9), or a silent animation, .gif or .webp."""
+    """The film to write: .mp4, .mov, .mkv (H.264), .webm (VP9), or a silent animation, .gif or .webp. If the background
+    is transparent: .webm (VP9), .mov (ProRes 4444) or .webp."""
     say: str | None = None
     """Text to speak instead of driving audio; needs eSpeak NG."""
     voice: str = "en-us"

@@ -9,9 +9,10 @@ import numpy as np
 
 from pcavs.animate.film import Film, open_writer
 from pcavs.media.files import atomic_file
+from pcavs.media.still import over_grey
 from pcavs.media.timeline import frame_time_s
 from pcavs.spec import FRAME_RATE
-from pcavs.types import Picture
+from pcavs.types import Cutout, Picture
 
 _ROWS, _COLUMNS = 3, 4
 """Tiles of the contact sheet."""
@@ -45,11 +46,16 @@ def write_preview(film: Film, out: Path) -> tuple[Path, Path]:
     clip, sheet = preview_files(out)
     with open_writer(clip, film.size_px, film.sound, film.tags, film.origin, overwrite=True) as writer:
         for frame in itertools.islice(film.frames, FRAME_RATE):
-            writer.write(frame)
+            writer.write(_opaque(frame))
     data = cv2.imencode(".png", contact_sheet(film)[:, :, ::-1])[1]
     with atomic_file(sheet) as part:
         part.write_bytes(data.tobytes())
     return clip, sheet
+
+
+def _opaque(frame: Picture | Cutout) -> Picture:
+    """Returns a frame without alpha: transparent ones before mid grey."""
+    return over_grey(frame[..., :3], frame[..., 3]) if frame.shape[2] > 3 else frame
 
 
 def preview_files(out: Path) -> tuple[Path, Path]:
@@ -64,7 +70,7 @@ def contact_sheet(film: Film) -> Picture:
     sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), _BACKGROUND_LEVEL, np.uint8)
     for tile_index, (t, frame) in enumerate(zip(moments, film.rendered(moments), strict=True)):
         row, column = divmod(tile_index, _COLUMNS)
-        tile = np.ascontiguousarray(cv2.resize(frame, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
+        tile = np.ascontiguousarray(cv2.resize(_opaque(frame), (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
         label, origin = f"{frame_time_s(t):.2f} s", (_LABEL_LEFT_PX, _TILE_PX - _LABEL_BOTTOM_PX)
         cv2.putText(tile, label, origin, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, _LABEL_COLOUR, 1)
         sheet[row * _TILE_PX :, column * _TILE_PX :][:_TILE_PX, :_TILE_PX] = tile

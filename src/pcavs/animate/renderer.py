@@ -15,8 +15,9 @@ from pcavs.animate.controls import Content, Controls
 from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import Turn
 from pcavs.face.align import crop_picture
-from pcavs.head.background import Segmenter, find_background
+from pcavs.head.background import BackgroundShare, Matte, Segmenter, find_background
 from pcavs.head.blink import Eyelids
+from pcavs.head.cutout import CutOut, lift
 from pcavs.head.grid import CELLS, MARGIN, WIDE, Places, margin_px, photo_px_maps, px_per_cell, sampled
 from pcavs.head.occlusion import inpaint_folds
 from pcavs.head.padding import blur_padding, photograph_mask
@@ -26,7 +27,7 @@ from pcavs.mouth.motion import Displacement, MouthMotion
 from pcavs.mouth.render import Mouth, PaddedPhoto, SpeechFrame
 from pcavs.pose.codes import Surroundings
 from pcavs.runtime.base import FaceArrays, FieldArrays, Rendered, Runtime
-from pcavs.types import Picture
+from pcavs.types import Layer, Picture
 
 _SAMPLING: Final = cv2.INTER_CUBIC
 """Photographs are resampled bicubically, which keeps skin and hair sharp."""
@@ -49,7 +50,7 @@ def turns_by_depth(runtime: Runtime, turn: Turn) -> bool:
     return turn == "depth" and runtime.spec.kind == "flow"
 
 
-def make_renderer(
+def make_renderer(  # noqa: PLR0913 - what the renderers differ in
     runtime: Runtime,
     identity: Identity,
     turn: Turn,
@@ -57,6 +58,7 @@ def make_renderer(
     wide: bool = False,
     segmenter: Segmenter | None = None,
     silence: Content | None = None,
+    matte: Matte | None = None,
 ) -> Renderer:
     """Chooses the renderer of a film.
 
@@ -68,9 +70,10 @@ def make_renderer(
         segmenter: Segments the person, so that the background holds still; None lets the background near the head move
             with it.
         silence: Content of silence, for which lips meet; without it, open smiles hardly close in speech.
+        matte: Share of person in each pixel of the photograph, if the person is to be cut out (`DepthRenderer.layer`).
     """
     if turns_by_depth(runtime, turn):
-        return DepthRenderer(runtime, identity, wide=wide, segmenter=segmenter, silence=silence)
+        return DepthRenderer(runtime, identity, wide=wide, segmenter=segmenter, silence=silence, matte=matte)
     return NetworkRenderer(runtime, identity)
 
 
@@ -159,6 +162,7 @@ class DepthRenderer:
         wide: bool,
         segmenter: Segmenter | None,
         silence: Content | None = None,
+        matte: Matte | None = None,
     ) -> None:
         """Prepares the head and the background behind it; takes half a second."""
         self._runtime, self._codes = runtime, identity.codes
@@ -166,7 +170,10 @@ class DepthRenderer:
         self._head = DepthHead(identity.mesh, self._side_px)
         padding_px = margin_px(self._side_px)
         photo = padded_photograph(identity)
-        self._background = find_background(photo, identity.mesh, padding_px, segmenter)
+        self._cut_out = None if matte is None else CutOut(photo, matte)
+        self._background = (
+            find_background(photo, identity.mesh, padding_px, segmenter) if self._cut_out is None else None
+        )
         self._eyelids = Eyelids(photo, identity.mesh, padding_px)
         self.margin_px = padding_px if wide else 0
         self._margin = MARGIN if wide else 0
@@ -178,14 +185,24 @@ class DepthRenderer:
 
     def frame(self, controls: Controls) -> Picture:
         """Renders one frame; `controls.pose` is a row of a head track."""
+        return self._draw(controls)[0]
+
+    def layer(self, controls: Controls) -> Layer:
+        """Renders the person alone; the renderer was made with a matte."""
+        frame, share = self._draw(controls)
+        assert share is not None
+        return lift(frame, share)
+
+    def _draw(self, controls: Controls) -> tuple[Picture, BackgroundShare | None]:
+        """Renders a frame; if the person is cut out, before mid grey, with the share of background in each pixel."""
         fields = self._runtime.render(self._codes, controls.content, self._codes.pose)
         assert isinstance(fields, FieldArrays)
         places = self._head.sources(controls.pose, self._margin)
         displacement, closing = self._closure.close(self._mouth_motion.displacement(fields))
         photo = self._eyelids.close(controls.eyelids)
-        frame = self._warped(photo, places + sampled(displacement, places))
+        frame, share = self._warped(photo, places + sampled(displacement, places))
         frame = inpaint_folds(frame, places, self._head.outside_face(places))
-        return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places, closing))
+        return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places, closing)), share
 
     def _displacement_of(self, content: Content | None) -> Displacement | None:
         """Returns the displacement that a content causes; None without one."""
@@ -195,11 +212,13 @@ class DepthRenderer:
         assert isinstance(fields, FieldArrays)
         return self._mouth_motion.displacement(fields)
 
-    def _warped(self, photo: PaddedPhoto, places: Places) -> Picture:
-        """Warps the photograph to one frame, and holds its background still if it was found."""
+    def _warped(self, photo: PaddedPhoto, places: Places) -> tuple[Picture, BackgroundShare | None]:
+        """Warps the photograph to one frame, and holds its background still if it was found, or removes it."""
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
         moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
-        return moved if self._background is None else self._background.composite(moved, columns, rows)
+        if self._cut_out is not None:
+            return self._cut_out.flatten(moved, columns, rows)
+        return (moved if self._background is None else self._background.composite(moved, columns, rows)), None
 
 
 def surroundings(identity: Identity) -> Surroundings:

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from pcavs.animate.backdrop import TRANSPARENT
 from pcavs.animate.film import Film, open_writer
 from pcavs.animate.inputs import input_files
 from pcavs.animate.options import AnimateOptions
@@ -88,7 +89,10 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
     started = time.monotonic()
     _check_outputs(options)
     sound, tags = sound_track(options), talker.tags(options)
-    with open_writer(options.out, None, sound, tags, talker.origin(options), options.overwrite) as writer:
+    is_transparent = options.background == TRANSPARENT
+    with open_writer(
+        options.out, None, sound, tags, talker.origin(options), options.overwrite, alpha=is_transparent
+    ) as writer:
         film = talker.film(options, progress)
         for note in film.notes:
             logger.warning("%s", note)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import pcavs
+from pcavs.animate.backdrop import Backdrop, read_backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label, draw_label
 from pcavs.animate.compose.paste import PasteTarget, VideoTarget, open_paste_target
@@ -18,6 +19,7 @@ from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
 from pcavs.animate.options import Compat, Corner, Device, FilmOptions, Marks, Turn
 from pcavs.animate.origin import Origin, film_origin
+from pcavs.animate.renderer import turns_by_depth
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
@@ -89,6 +91,7 @@ class Talker:
         outside: bool = False,
         pose_face: str = "largest",
         missing: Missing = "interpolate",
+        background: str | None = None,
         full_frame: bool = False,
         loop: bool = False,
         max_side: int = 4096,
@@ -126,6 +129,8 @@ class Talker:
             outside: Lets a timeline name files outside of its own folder.
             pose_face: Which face to follow if a pose video shows several.
             missing: Frames of a pose video without a face: "interpolate", "hold", "skip" or "fail".
+            background: What is behind the person instead of the picture's own background: a colour as CSS writes it,
+                the path of a picture, or "transparent", which makes frames RGBA with straight alpha.
             full_frame: Pastes the head into the whole picture; a video of the person is dubbed.
             loop: Repeats a video that is dubbed if it is shorter than the speech.
             max_side: Longer side of such a film, 256 to 8192; larger pictures are reduced.
@@ -163,6 +168,7 @@ class Talker:
                 outside=outside,
                 pose_face=pose_face,
                 missing=missing,
+                background=background,
                 full_frame=full_frame,
                 loop=loop,
                 max_side=max_side,
@@ -208,6 +214,7 @@ class Talker:
         mel = MelStream(speech, num_frames, timing.lead_bins)
         policy = dataclasses.replace(timing.policy, choice=read_choice(options.face, reader))
         identity = self._identity(options, reader._replace(policy=policy))
+        backdrop = self._backdrop(options, identity)
         paste_target = open_paste_target(options, identity, num_frames)
         if isinstance(paste_target, VideoTarget):
             notes += paste_target.notes
@@ -221,6 +228,7 @@ class Talker:
             motion=motion_reader.read(identity, mel, num_frames, progress),
             timing=timing,
             paste_target=paste_target,
+            backdrop=backdrop,
             mouth_paster=self._mouth_paster(options, shots, paste_target),
             shots=() if shots is None else tuple(shots.shots()),
         )
@@ -246,7 +254,16 @@ class Talker:
 
     def face_reader(self, options: FilmOptions) -> FaceReader:
         """Returns the face reader for the settings of a film."""
-        return FaceReader(self.runtime, self._landmarker, choose_timing(options.compat, self.runtime.spec))
+        timing = choose_timing(options.compat, self.runtime.spec)
+        return FaceReader(self.runtime, self._landmarker, timing, keeps_alpha=options.background is not None)
+
+    def _backdrop(self, options: FilmOptions, identity: Identity) -> Backdrop | None:
+        """Reads what is shown behind the person; None keeps the photograph's own background."""
+        if options.background is None:
+            return None
+        if not turns_by_depth(self.runtime, options.turn):
+            raise InputError(f"{self.name} does not tell the person from the background; leave background out")
+        return read_backdrop(options.background, identity, options.identity.name, self.segmenter)
 
     def _identity(self, options: FilmOptions, reader: FaceReader) -> Identity:
         """Reads the photographs of the person; only whole pictures keep what lies around the crop."""

@@ -18,6 +18,8 @@ from pcavs.types import Mesh, Picture
 
 Matte = Float32[np.ndarray, "side side"]
 """Share of person in each pixel of the padded photograph, 0 to 1."""
+BackgroundShare = UInt8[np.ndarray, "height width"]
+"""Share of background in each pixel of a picture or frame, 0 to 255."""
 CoarseMatte = Float32[np.ndarray, "coarse coarse"]
 """The same over the padded photograph, at the resolution of the segmentation network."""
 Coordinates = Float32[np.ndarray, "rows columns"]
@@ -77,7 +79,7 @@ class Background:
             photo: The padded photograph, square (`head.grid`).
             person: Share of person in each of its pixels, 0 to 1.
         """
-        share = ((1 - person) * 255).round().astype(np.uint8)
+        share = background_share(person)
         self._plate = _make_plate(photo, share)
         self._weighted = np.dstack([_weigh(self._plate, share), share])
 
@@ -111,16 +113,47 @@ def find_background(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segm
     Returns:
         The background; None without a segmenter, or if it does not classify the face as person.
     """
-    if segmenter is None:
-        return None
+    matte = None if segmenter is None else find_matte(photo, mesh, padding_px, segmenter)
+    return None if matte is None else Background(photo, matte)
+
+
+def find_matte(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segmenter) -> Matte | None:
+    """Returns the share of person in each pixel of a photograph; None if the face is not classified as person.
+
+    Args:
+        photo: The padded photograph.
+        mesh: Landmarks in pixels of the crop, without its padding.
+        padding_px: Width of the padding on each side.
+        segmenter: Segments people.
+    """
     coarse = segmenter.person_mask(photo)
-    oval = (mesh[list(FACE_OVAL), :2] + padding_px + 0.5) * len(coarse) / len(photo) - 0.5
-    face = np.zeros(coarse.shape, np.uint8)
-    cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1)
-    if not face.any() or float(coarse[face > 0].mean()) < _MIN_FACE_SHARE:
+    face = _face_mask(mesh, padding_px, len(photo), len(coarse))
+    if not _holds_face(coarse, face):
         return None
     coarse = np.where(_connected(coarse, face), np.maximum(coarse, face), 0).astype(np.float32)
-    return Background(photo, _refine(photo, coarse))
+    return _refine(photo, coarse)
+
+
+def shows_face(matte: Matte, mesh: Mesh, padding_px: int) -> bool:
+    """Tells whether a matte classifies the face as person; arguments as for `find_matte`."""
+    return _holds_face(matte, _face_mask(mesh, padding_px, len(matte), len(matte)))
+
+
+def background_share(person: Matte) -> BackgroundShare:
+    """Returns the share of background in each pixel, 0 to 255."""
+    return ((1 - person) * 255).round().astype(np.uint8)
+
+
+def _face_mask(mesh: Mesh, padding_px: int, side_px: int, mask_px: int) -> UInt8[np.ndarray, "mask mask"]:
+    """Draws the outline of the face, filled with 1, at the resolution of a mask."""
+    oval = (mesh[list(FACE_OVAL), :2] + padding_px + 0.5) * mask_px / side_px - 0.5
+    face = np.zeros((mask_px, mask_px), np.uint8)
+    cv2.fillPoly(face, [np.rint(oval).astype(np.int32)], 1)
+    return face
+
+
+def _holds_face(person: CoarseMatte, face: UInt8[np.ndarray, "coarse coarse"]) -> bool:
+    return bool(face.any()) and float(person[face > 0].mean()) >= _MIN_FACE_SHARE
 
 
 def _connected(coarse: CoarseMatte, face: UInt8[np.ndarray, "coarse coarse"]) -> Bool[np.ndarray, "coarse coarse"]:

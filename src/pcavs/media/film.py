@@ -22,7 +22,7 @@ from pcavs.media.files import atomic_file, output_error, output_place, refuse_re
 from pcavs.media.film_format import SoundFormat, film_format
 from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.spec import FRAME_RATE
-from pcavs.types import Picture
+from pcavs.types import Cutout, Picture
 
 _LARGE_PX: Final = 2048
 """Longer side above which x264 keeps few frames: each takes 40 MB at 4K, and it holds up to twenty."""
@@ -65,6 +65,7 @@ class FilmWriter:
         audio_stream: Number of the audio stream, from 0; None is the one that is marked default, or else the first.
         sound_filter: Changes the driving audio before it is encoded; None keeps it.
         metadata: Tags such as title or comment; other names are stored as custom tags.
+        alpha: Frames are RGBA with straight alpha, which the file keeps.
         finish: Called with the complete file under its temporary name, just before it is renamed; may replace it.
         overwrite: Replace an existing file.
 
@@ -84,6 +85,7 @@ class FilmWriter:
         audio_stream: int | None = None,
         sound_filter: SoundFilter | None = None,
         metadata: dict[str, str] | None = None,
+        alpha: bool = False,
         finish: Callable[[Path], None] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -93,6 +95,7 @@ class FilmWriter:
         self._audio_path, self._range, self._audio_stream = audio, (audio_start_s, audio_end_s), audio_stream
         self._sound_filter = sound_filter
         self._metadata = metadata or {}
+        self._alpha = alpha
         self._finish_file = finish
         self._overwrite = overwrite
         self._num_frames = 0
@@ -103,7 +106,7 @@ class FilmWriter:
         """Checks the output path by creating the part file, and opens the driving audio."""
         output_place(self._path)
         refuse_replacing([self._path], [("the driving audio", self._audio_path)])
-        self._format = film_format(self._path)
+        self._format = film_format(self._path, alpha=self._alpha)
         if self._audio_path is not None and self._format.sound is None:
             logger.warning("%s will carry no sound, as its format has none; .mp4 and .webm do", self._path)
         with ExitStack() as stack:
@@ -127,11 +130,11 @@ class FilmWriter:
             raise
         self._stack.close()
 
-    def write(self, picture: Picture) -> None:
+    def write(self, picture: Picture | Cutout) -> None:
         """Appends a frame.
 
         Args:
-            picture: RGB, of the size given to the constructor or of the first frame's size.
+            picture: RGB, or RGBA if the film has alpha; of the size given to the constructor, or of the first frame.
 
         Raises:
             InputError: The driving audio is damaged, or the first frame has an odd side.
@@ -145,7 +148,7 @@ class FilmWriter:
             raise ValueError(f"a frame of {width} x {height} came for a film of {self._size[0]} x {self._size[1]}")
         if self._num_frames == 0:
             self._open(width, height)
-        frame = VideoFrame.from_ndarray(picture, format="rgb24")
+        frame = VideoFrame.from_ndarray(picture, format="rgba" if self._alpha else "rgb24")
         frame.pts, frame.time_base = self._num_frames, Fraction(1, FRAME_RATE)
         self._num_frames += 1
         with self._output_errors():

@@ -1,6 +1,7 @@
 """The file formats of films: container, codecs and pixels for each ending of a file name."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -72,26 +73,34 @@ class FilmFormat:
         return self.pixel_format.startswith("yuv")
 
 
-def film_format(path: Path) -> FilmFormat:
+def film_format(path: Path, *, alpha: bool = False) -> FilmFormat:
     """Returns the format that a file name asks for; a name without an ending is an mp4.
 
+    Args:
+        path: The file.
+        alpha: The film has an alpha channel.
+
     Raises:
-        OutputError: There is no such format.
+        OutputError: There is no such format, or it keeps no alpha.
     """
     ending = path.suffix.lower()
+    if alpha and ending not in _ALPHA_FORMATS:
+        raise OutputError(f"{path.name} cannot be transparent; let its name end in {', '.join(_ALPHA_FORMATS)}")
+    if alpha:
+        return _ALPHA_FORMATS[ending]
     if ending and ending not in _FORMATS:
         raise OutputError(f"{path.name} has no known film format; let its name end in {', '.join(_FORMATS)}")
     return _FORMATS[ending or ".mp4"]
 
 
-def _to_yuv(width: int, height: int) -> Convert:
+def _to_yuv(width: int, height: int, pixel_format: str = "yuv420p") -> Convert:
     # One reformatter for the whole video: `VideoFrame.reformat` would set up a scaler and its threads every time.
     reformatter = VideoReformatter()
 
     def convert(frame: VideoFrame) -> Iterator[VideoFrame]:
         converted = reformatter.reformat(
             frame,
-            format="yuv420p",
+            format=pixel_format,
             dst_colorspace=Colorspace.ITU709,
             dst_color_range=ColorRange.MPEG,
             threads=1,
@@ -215,3 +224,22 @@ _FORMATS: Final = {
         tag=tag_webp,
     ),
 }
+_ALPHA_FORMATS: Final = {
+    ".webm": dataclasses.replace(
+        _FORMATS[".webm"],
+        pixel_format="yuva420p",
+        codec_options=_VP9 | {"auto-alt-ref": "0"},
+        converter=functools.partial(_to_yuv, pixel_format="yuva420p"),
+    ),
+    ".mov": FilmFormat(
+        muxer="mov",
+        codec="prores_ks",
+        pixel_format="yuva444p10le",
+        codec_options={"profile": "4444", "alpha_bits": "16", "vendor": "apl0", "threads": str(_ENCODER_THREADS)},
+        muxer_options=_INDEX_FIRST,
+        sound=_AAC,
+        converter=functools.partial(_to_yuv, pixel_format="yuva444p10le"),
+    ),
+    ".webp": _FORMATS[".webp"],
+}
+"""Formats of films with alpha, all of them straight: colours are not multiplied by it."""

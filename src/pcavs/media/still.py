@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, ParamSpec, TypeVar
 
 import cv2
 import numpy as np
-from jaxtyping import Shaped
+from jaxtyping import Shaped, UInt8
 from pi_heif import register_heif_opener
 from PIL import Image, UnidentifiedImageError
 
@@ -31,6 +31,8 @@ MAX_STILL_PX: Final = 8192
 """Longer side to which photographs are reduced at most, which bounds the memory that they take. Tuned by hand."""
 MID_GREY: Final = 128
 """Grey level of the background onto which transparent pixels are composited."""
+_OPAQUE: Final = 255
+"""Alpha of an opaque pixel."""
 
 _STRIP_ROWS: Final = 256
 """Rows that are converted to RGB at once, which bounds the memory for wider integers."""
@@ -121,6 +123,31 @@ def read_still(path: Path, max_side_px: int = 2048) -> Picture:
     Raises:
         InputError: The file cannot be read, is damaged, or is too large to decode.
     """
+    return _finish(_read_stored(path, max_side_px), max_side_px)
+
+
+@_without_warnings
+def read_alpha(path: Path, max_side_px: int = 2048) -> UInt8[np.ndarray, "height width"] | None:
+    """Reads the opacity of a photograph's pixels, 0 to 255; None if all are opaque.
+
+    Args:
+        path: A file for which `is_still` is true.
+        max_side_px: As for `read_still`, whose picture has the same size.
+
+    Raises:
+        InputError: The file cannot be read, is damaged, or is too large to decode.
+    """
+    stored = _read_stored(path, max_side_px)
+    if not _has_alpha(stored):
+        return None
+    alpha = stored.pixels[:, :, 3]
+    alpha = alpha if alpha.dtype == np.uint8 else (alpha >> 8).astype(np.uint8)
+    if alpha.min() == _OPAQUE:
+        return None
+    return turn_upright(_shrink(np.ascontiguousarray(alpha), max_side_px), stored.orientation)
+
+
+def _read_stored(path: Path, max_side_px: int) -> _Pixels:
     header = _header(path)
     try:
         image = _open_image(path, _PROFILED_FORMATS)
@@ -132,13 +159,11 @@ def read_still(path: Path, max_side_px: int = 2048) -> Picture:
         if image is None:
             raise _damaged(path)
         with image:
-            stored = _decode_with_pillow(path, image)
-    else:
-        reduction = _choose_reduction(header, max_side_px)
-        _check_size(path, header, reduction)
-        profile, tags = (None, ColourTags()) if image is None else _colours_of(path, image)
-        stored = _Pixels(_decode(path, header, reduction), header.orientation, profile, tags)
-    return _finish(stored, max_side_px)
+            return _decode_with_pillow(path, image)
+    reduction = _choose_reduction(header, max_side_px)
+    _check_size(path, header, reduction)
+    profile, tags = (None, ColourTags()) if image is None else _colours_of(path, image)
+    return _Pixels(_decode(path, header, reduction), header.orientation, profile, tags)
 
 
 @_without_warnings
@@ -252,11 +277,14 @@ def _finish(stored: _Pixels, max_side_px: int) -> Picture:
     pixels = stored.pixels
     # Transparent pixels are composited before averaging, because their hidden colours would bleed into neighbours.
     # Other images are reduced first, which avoids a second large array.
-    has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4 and not _is_cmyk(stored)
-    if not has_alpha:
+    if not _has_alpha(stored):
         pixels = _shrink(pixels, max_side_px)
     picture = _shrink(_to_rgb(pixels, stored), max_side_px)
     return picture if stored.orientation == UPRIGHT else turn_upright(picture, stored.orientation)
+
+
+def _has_alpha(stored: _Pixels) -> bool:
+    return stored.pixels.ndim == 3 and stored.pixels.shape[2] == 4 and not _is_cmyk(stored)
 
 
 def _is_cmyk(stored: _Pixels) -> bool:

@@ -13,7 +13,7 @@ from jaxtyping import Float, Float32, UInt8
 from pcavs.face.pose import HEAD_CM, angles_deg, pose_from_code, rotation_from_angles
 from pcavs.pose.calibration import AXES, PoseMap
 from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack
-from pcavs.types import CropTransform, Picture
+from pcavs.types import CropTransform
 
 PoseCode: TypeAlias = Float32[np.ndarray, "12"]
 """Pose code of one frame."""
@@ -159,7 +159,9 @@ def view_of(fitted: FittedTrack, own: PoseCode) -> CropTransform | None:
     return np.column_stack([np.eye(2) * scale, _centre(own) * (1 - scale) + fitted.average[:2] * face_width(own)])
 
 
-def apply_view(picture: Picture, view: CropTransform | None, margin_px: int = 0) -> UInt8[np.ndarray, "side side 3"]:
+def apply_view(
+    picture: UInt8[np.ndarray, "wide wide channels"], view: CropTransform | None, margin_px: int = 0
+) -> UInt8[np.ndarray, "side side channels"]:
     """Applies the transform of `view_of` to a rendered frame, bicubically; outside the frame its edge is repeated.
 
     Args:

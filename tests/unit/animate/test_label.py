@@ -90,3 +90,18 @@ def test_the_credentials_say_what_the_label_says(tmp_path: Path):
 def test_a_label_is_one_line(text: str):
     with pytest.raises(InputError, match="a label must be one line of text that is not empty"):
         FilmOptions(identity=Path("a"), audio=Path("b"), label=text)
+
+
+@pytest.mark.parametrize("level", [0, 120, 255])
+def test_a_transparent_frame_shows_the_same_label(level: int):
+    """Labelled before or after a background is put behind it, the result is the same."""
+    frame = np.random.default_rng(2).integers(0, 256, (128, 128, 4)).astype(np.uint8)
+    label = draw_label("AI-generated", "bottom-right", (128, 128))
+
+    def before_level(rgba: np.ndarray) -> np.ndarray:
+        alpha = rgba[..., 3:] / 255
+        return rgba[..., :3] * alpha + level * (1 - alpha)
+
+    wanted = label.blend(np.rint(before_level(frame)).astype(np.uint8)).astype(float)
+    assert np.abs(before_level(label.blend(frame)) - wanted).max() < 2
+    assert np.array_equal(label.blend(frame)[:20], frame[:20])

@@ -8,6 +8,7 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from pcavs.errors import InputError, OutputError
 from pcavs.media.audio import AudioReader, read_waveform
@@ -350,3 +351,38 @@ def test_other_endings_are_refused(tmp_path: Path, name: str):
         write(tmp_path / name)
     assert list(tmp_path.iterdir()) == []
     assert write(tmp_path / "film").read_bytes()[4:8] == b"ftyp"
+
+
+@pytest.mark.parametrize(("ending", "error"), [("webm", 6), ("mov", 2), ("webp", 6)])
+def test_alpha_is_kept_straight(tmp_path: Path, ending: str, error: float):
+    """A colour of half opacity comes back as itself, neither darkened nor brightened."""
+    picture = np.zeros((64, 128, 4), np.uint8)
+    picture[...] = (200, 120, 40, 128)
+    picture[:, :64, 3] = 255
+    picture[:32, :, 3] //= 2
+    path = tmp_path / f"film.{ending}"
+    with FilmWriter(path, alpha=True) as film:
+        for _ in range(3):
+            film.write(picture)
+    if ending == "webp":
+        with Image.open(path) as image:
+            found = np.asarray(image.convert("RGBA"))
+    else:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            decoder = av.CodecContext.create("libvpx-vp9", "r") if ending == "webm" else stream.codec_context
+            frame = next(frame for packet in container.demux(stream) for frame in decoder.decode(packet))
+            found = frame.to_ndarray(format="rgba")
+    for rows in (np.s_[6:26], np.s_[38:58]):
+        for columns in (np.s_[6:58], np.s_[70:122]):
+            assert (
+                np.abs(found[rows, columns].astype(float).mean(axis=(0, 1)) - picture[rows, columns][0, 0]).max()
+                < error
+            )
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.gif", "film.mkv", "film"])
+def test_formats_without_alpha_are_refused(tmp_path: Path, name: str):
+    with pytest.raises(OutputError, match=f"{name} cannot be transparent; let its name end in .webm, .mov, .webp"):
+        FilmWriter(tmp_path / name, SIZE, alpha=True).__enter__()
+    assert list(tmp_path.iterdir()) == []

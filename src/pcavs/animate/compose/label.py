@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pcavs.animate.options import Corner
 from pcavs.errors import InputError
-from pcavs.types import Picture
+from pcavs.types import Cutout, Picture
 
 _TEXT_SHARE: Final = 0.05
 """Size of the font as a share of the frame's shorter side: 13 px at 256 px, 54 px at 1080p. Chosen by eye."""
@@ -26,6 +26,10 @@ _MARGIN_SHARE: Final = 0.6
 """Distance of the box from the edges of the frame, as a share of the font's size."""
 _BOX_OPACITY: Final = 0.6
 """Opacity of the black box: white text on it stays legible on white (contrast 5.7 to 1) and on black."""
+_RGB: Final = 3
+"""Channels of a frame without alpha."""
+_LEAST_ALPHA: Final = 1e-3
+"""Smallest opacity that colours are divided by; it keeps a division from 0."""
 _NO_CHARACTER: Final = "\uffff"
 """Has no glyph in any font, so fonts draw for it what they draw for missing ones."""
 
@@ -42,12 +46,18 @@ class Label(NamedTuple):
     kept: Float32[np.ndarray, "height width 1"]
     """Share of the frame that stays, 0 to 1."""
 
-    def blend(self, frame: Picture) -> Picture:
-        """Returns a frame with the label; the frame itself is not changed."""
+    def blend(self, frame: Picture | Cutout) -> Picture | Cutout:
+        """Returns a frame, RGB or RGBA with straight alpha, with the label; the frame itself is not changed."""
         height, width = self.kept.shape[:2]
         place = np.s_[self.top : self.top + height, self.left : self.left + width]
-        labelled = frame.copy()
-        labelled[place] = (frame[place] * self.kept + self.colour + 0.5).astype(np.uint8)
+        labelled, below = frame.copy(), frame[place].astype(np.float32)
+        if frame.shape[2] == _RGB:
+            labelled[place] = (below * self.kept + self.colour + 0.5).astype(np.uint8)
+            return labelled
+        share = below[..., _RGB:] / 255 * self.kept
+        alpha = 1 - self.kept + share
+        colours = (below[..., :_RGB] * share + self.colour) / np.maximum(alpha, _LEAST_ALPHA)
+        labelled[place] = (np.dstack([colours, 255 * alpha]) + 0.5).clip(0, 255).astype(np.uint8)
         return labelled
 
 
