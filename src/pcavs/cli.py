@@ -29,7 +29,11 @@ EXIT_INTERRUPTED: Final = 130
 
 _TIMES: Final = ("--start", "--end")
 """Settings that are times, in seconds or as 1:02.5."""
-_EXTRA_OF: Final = {"torch": "train", "lightning_fabric": "train"}
+_EXTRA_OF: Final = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    **dict.fromkeys(("fastapi", "pydantic", "sqlalchemy", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
+}
 """The extra of `pip install pcavs[EXTRA]` that installs an import package."""
 
 
@@ -50,6 +54,13 @@ _GROUPS: Final = {
     "Make films": {
         "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
         "batch": Command("pcavs.animate.options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
+    },
+    "Serve a page and an API": {
+        "serve": Command("pcavs.serve.options:ServeOptions", "pcavs.serve.run:serve"),
+        "worker": Command("pcavs.serve.options:WorkerOptions", "pcavs.serve.run:work"),
+        "tokens new": Command("pcavs.serve.options:NewTokenOptions", "pcavs.serve.run:new_token", ("name",)),
+        "tokens list": Command("pcavs.serve.options:ListTokensOptions", "pcavs.serve.run:list_tokens"),
+        "tokens revoke": Command("pcavs.serve.options:RevokeTokenOptions", "pcavs.serve.run:revoke_token", ("name",)),
     },
     "Work with head motion": {
         "pose extract": Command("pcavs.pose.options:ExtractOptions", "pcavs.pose.commands:extract", ("video", "out")),
@@ -325,6 +336,11 @@ def _check(options: Any, command: Command) -> int:
     return 0 if report.ok else EXIT_ERROR
 
 
+def _serve(options: Any, command: Command) -> int:
+    """Runs a command that says itself what it does."""
+    return _load_run(command)(options)
+
+
 def _verify(options: Any, command: Command) -> int:
     """Runs `verify` and prints its result; the exit code says what was found."""
     result = _load_run(command)(options)
@@ -337,7 +353,9 @@ _RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
     "animate": _animate,
     "batch": _check,
     "doctor": _doctor,
+    "serve": _serve,
     "verify": _verify,
+    "worker": _serve,
     "weights parity": _check,
     "weights verify": _check,
 }

@@ -13,11 +13,13 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 """
 EXTRAS = {"torch", "lightning_fabric", "webdataset", "tensorboard", "moderngl", "ray", "beartype", "pytest"}
+EXTRAS |= {"fastapi", "uvicorn", "starlette", "pydantic", "sqlalchemy", "psycopg", "prometheus_client"}
 NEED_EXTRAS = {
     "pcavs.__main__",
     "pcavs.data",
     "pcavs.models",
     "pcavs.runtime.torch",
+    "pcavs.serve",
     "pcavs.synth",
     "pcavs.train",
     "pcavs.weights.convert",
@@ -48,6 +50,13 @@ def test_the_base_packages_import_without_the_extras():
     ran = in_base_install(IMPORT_ALL.format(skipped=NEED_EXTRAS))
     assert ran.returncode == 0, ran.stderr[-600:]
     assert {"pcavs.animate.talker", "pcavs.cli", "pcavs.head.warp", "pcavs.media.video"} <= set(ran.stdout.split())
+
+
+def test_the_service_without_its_extra_has_help_and_says_what_to_install():
+    help_text = in_base_install("from pcavs.cli import main; main(['serve', '--help'])")
+    assert "--webhook-hosts" in help_text.stdout
+    ran = in_base_install("from pcavs.cli import main; main(['serve'])")
+    assert ran.stderr.strip().endswith('is not installed; run pip install "pcavs[serve]"')
 
 
 def test_extras_are_refused():

@@ -1,0 +1,265 @@
+"""What users order: the body of `POST /talks`, and the settings of `pcavs animate` that it becomes."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from pcavs.animate.options import AnimateOptions, FilmOptions
+from pcavs.errors import InputError, unknown_setting
+from pcavs.pose.presets import PRESETS
+from pcavs.pose.source import segment_files
+from pcavs.pose.timeline import timeline_from
+from pcavs.serve.ids import ID
+
+Format = Literal["mp4", "webm", "mkv", "mov", "gif", "webp"]
+"""Kind of file of a film."""
+
+_FILES: Final = {"identity", "audio", "pose", "references", "consent", "sign_with", "tsa", "outside"}
+"""Settings of a film that are files or the operator's; an order names uploads in their place."""
+_DEGREES: Final = re.compile(
+    r"(yaw|pitch|roll|x|y|scale)=-?[0-9.]{1,8}(,(yaw|pitch|roll|x|y|scale)=-?[0-9.]{1,8}){0,5}"
+)
+_FACE: Final = r"^(largest|left|right|[0-9]{1,2}|img_[A-Za-z0-9_-]{22})$"
+_MAX_TIMELINE_BYTES: Final = 1_000_000
+_PREVIEW_S: Final = 1.0
+"""Length of a preview."""
+
+_Upload: TypeAlias = Annotated[str, Field(max_length=2000)]
+"""Id or address of an upload."""
+
+
+def _setting_fields() -> dict[str, Any]:
+    """Returns the settings of a film that an order can have, as fields of a model with the same defaults."""
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(FilmOptions):
+        if field.name in _FILES:
+            continue
+        kind: Any = field.type
+        if field.name in ("face", "pose_face"):
+            kind = Annotated[str, Field(pattern=_FACE, description="largest, left, right, a number, or an image's id")]
+        fields[field.name] = (kind, field.default)
+    return fields
+
+
+Config: Final[type[BaseModel]] = create_model(
+    "Config",
+    __config__=ConfigDict(extra="forbid", allow_inf_nan=False),
+    __doc__="Settings of `pcavs animate`, with their names and defaults (docs/animate.md).",
+    **_setting_fields(),
+)
+
+
+class TextScript(BaseModel):
+    """A text to speak."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["text"]
+    input: Annotated[str, Field(min_length=1, max_length=20_000)]
+    voice: Annotated[str, Field(max_length=120)] = "en-us"
+
+
+class AudioScript(BaseModel):
+    """Recorded speech."""
+
+    model_config = ConfigDict(extra="forbid")
+    type: Literal["audio"]
+    audio_url: _Upload
+
+
+class TalkOrder(BaseModel):
+    """A film to make."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {
+                    "source_url": "img_AAAAAAAAAAAAAAAAAAAAAA",
+                    "script": {"type": "audio", "audio_url": "aud_AAAAAAAAAAAAAAAAAAAAAA"},
+                    "pose": "lively",
+                    "config": {"size": 256},
+                }
+            ]
+        },
+    )
+
+    source_url: Annotated[_Upload, Field(description="Id or address of an uploaded image or video of the person.")]
+    script: Annotated[TextScript | AudioScript, Field(discriminator="type", description="What is said.")]
+    pose: Annotated[
+        str | dict[str, Any] | None,
+        Field(
+            description="A preset's name, degrees such as yaw=20,pitch=-5, the id of an uploaded video or track, or a "
+            "timeline (docs/formats.md) whose paths are such ids."
+        ),
+    ] = None
+    references: Annotated[list[_Upload], Field(max_length=20, description="Ids of more images of the person.")] = []
+    config: Annotated[Config, Field(description="Settings.")] = Config()  # pyright: ignore[reportInvalidTypeForm]
+    format: Format = "mp4"
+    preview: Annotated[bool, Field(description="Makes the first second only.")] = False
+    consent: Annotated[
+        str | dict[str, Any] | None,
+        Field(description="Record of the person's consent, as text or JSON; its digest goes into the film."),
+    ] = None
+    name: Annotated[str | None, Field(max_length=200, description="For your list.")] = None
+    user_data: Annotated[str | None, Field(max_length=1000, description="Comes back with the film.")] = None
+    webhook: Annotated[str | None, Field(max_length=2000, description="Address that is told when it is finished.")] = (
+        None
+    )
+
+
+def upload_id(text: str) -> str:
+    """Returns the id in a name or address of an upload, such as /images/img_...
+
+    Raises:
+        InputError: There is none.
+    """
+    found = ID.fullmatch(text.rstrip("/").rpartition("/")[2])
+    if found is None:
+        raise InputError(f"{text[:60]} is no upload; send the file to /images, /audios or /videos and give its id")
+    return found.group()
+
+
+def check(order: TalkOrder, *, require_consent: bool) -> None:
+    """Checks all of an order that can be checked without its files.
+
+    Raises:
+        InputError: A setting cannot be used; the message is that of the command.
+    """
+    consent = order.consent
+    if require_consent and (consent is None or not str(consent).strip() or consent == {}):
+        raise InputError("no consent; this service requires a record of the person's consent with every film")
+    if consent is not None and len(json.dumps(consent)) > 100_000:
+        raise InputError("the consent record is larger than 100 kB; give who agrees to what, as text or JSON")
+    _options(order, Path("identity"), Path("audio"), out=Path(f"film.{order.format}"))
+    if isinstance(order.pose, str):
+        _check_pose(order.pose)
+
+
+def _check_pose(pose: str) -> None:
+    if pose in PRESETS or _DEGREES.fullmatch(pose) or ID.fullmatch(pose.rstrip("/").rpartition("/")[2]):
+        return
+    raise InputError(unknown_setting(pose[:60], PRESETS, kind="pose"))
+
+
+def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
+    """Lists the uploads that an order reads, each with the kinds of file that it may be.
+
+    Raises:
+        InputError: A name is no upload's, or the timeline cannot be used.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+
+    def add(text: str, *kinds: str) -> None:
+        name = upload_id(text)
+        found[name] = tuple(kind for kind in kinds if kind in found.get(name, kinds))
+
+    add(order.source_url, "image", "video")
+    if isinstance(order.script, AudioScript):
+        add(order.script.audio_url, "audio", "video")
+    for each in (*order.references, *_faces(order)):
+        add(each, "image")
+    if isinstance(order.pose, dict):
+        for path in _timeline_files(order.pose):
+            add(str(path), "video", "track")
+    elif order.pose is not None and order.pose not in PRESETS and not _DEGREES.fullmatch(order.pose):
+        add(order.pose, "video", "track")
+    return found
+
+
+def _faces(order: TalkOrder) -> list[str]:
+    config: Any = order.config
+    return [each for each in (config.face, config.pose_face) if ID.fullmatch(each)]
+
+
+def _timeline_files(fields: dict[str, Any]) -> list[Path]:
+    if len(json.dumps(fields)) > _MAX_TIMELINE_BYTES:
+        raise InputError("the timeline is larger than 1 MB; upload long motion as a track")
+    files = segment_files(timeline_from(fields, "pose", Path()).segments)
+    for path in files:
+        if not ID.fullmatch(str(path)):
+            raise InputError(f"pose: {str(path)[:60]} is no upload; give the id that POST /videos returned as path")
+    return files
+
+
+def animate_options(order: TalkOrder, folder: Path, files: dict[str, Path], out: Path) -> AnimateOptions:
+    """Returns the settings of the film, and writes its timeline and consent record.
+
+    Args:
+        order: What was ordered.
+        folder: Folder of the job, which holds its uploads under their ids.
+        files: Path of each upload in it.
+        out: The film to write.
+
+    Raises:
+        InputError: A setting cannot be used.
+    """
+    audio = files[upload_id(order.script.audio_url)] if isinstance(order.script, AudioScript) else None
+    options = _options(order, files[upload_id(order.source_url)], audio, out=out)
+    pose = _pose_of(order, folder, files)
+    faces = {name: str(files[value]) for name in ("face", "pose_face") if ID.fullmatch(value := getattr(options, name))}
+    end_s = options.end
+    if order.preview:
+        end_s = min(options.start + _PREVIEW_S, options.start + _PREVIEW_S if end_s is None else end_s)
+    return dataclasses.replace(
+        options,
+        pose=pose,
+        references=tuple(files[upload_id(each)] for each in order.references),
+        consent=_consent_of(order, folder),
+        end=end_s,
+        **faces,
+    )
+
+
+def _options(order: TalkOrder, identity: Path, audio: Path | None, *, out: Path) -> AnimateOptions:
+    spoken = order.script if isinstance(order.script, TextScript) else None
+    return AnimateOptions(
+        identity=identity,
+        audio=None if spoken else audio,
+        say=spoken.input if spoken else None,
+        voice=spoken.voice if spoken else "en-us",
+        references=tuple(Path(each) for each in order.references),
+        out=out,
+        **order.config.model_dump(),
+    )
+
+
+def _pose_of(order: TalkOrder, folder: Path, files: dict[str, Path]) -> Path | None:
+    if order.pose is None:
+        return None
+    if isinstance(order.pose, dict):
+        timeline = folder / "timeline.json"
+        timeline.write_text(json.dumps(_with_names(order.pose, files)))
+        return timeline
+    if order.pose in PRESETS or _DEGREES.fullmatch(order.pose):
+        return Path(order.pose)
+    return files[upload_id(order.pose)]
+
+
+def _with_names(fields: Any, files: dict[str, Path]) -> Any:
+    """Replaces the ids of uploads in a timeline by the names of their files in its folder."""
+    if isinstance(fields, dict):
+        return {
+            name: files[value].name if name == "path" and value in files else _with_names(value, files)
+            for name, value in fields.items()
+        }
+    return [_with_names(each, files) for each in fields] if isinstance(fields, list) else fields
+
+
+def _consent_of(order: TalkOrder, folder: Path) -> Path | None:
+    if order.consent is None:
+        return None
+    record = folder / "consent"
+    record.write_text(order.consent if isinstance(order.consent, str) else json.dumps(order.consent), encoding="utf-8")
+    return record
+
+
+def suffix_of(kind: str) -> str:
+    """Returns the ending of an upload's name in the store; what it holds was found by its content."""
+    return ".npz" if kind == "track" else ""
+
+
+FORMATS: Final[tuple[str, ...]] = get_args(Format)

@@ -1,0 +1,113 @@
+"""The part of the API that describes the service: limits, head motions, health, figures."""
+
+from typing import Annotated, Final
+
+import numpy as np
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.responses import Response
+
+import pcavs
+from pcavs.pose.presets import PRESETS, preset
+from pcavs.serve.caller import Caller, Parts
+from pcavs.serve.hooks import shown_key, webhook_key
+from pcavs.serve.order import FORMATS
+from pcavs.serve.problems import Problem
+from pcavs.spec import FRAME_RATE
+
+router = APIRouter(tags=["about"])
+
+_SYLLABLE_S: Final = 0.22
+_PHRASE_S: Final = 2.6
+"""Length of a syllable and of a phrase in the speech that stands in for the user's in previews of head motion."""
+_MIN_FREE_BYTES: Final = 100_000_000
+"""Space below which the service is not ready."""
+
+
+class About(BaseModel):
+    """What the service takes."""
+
+    version: str
+    max_bytes: int
+    max_pixels: float
+    max_seconds: float
+    max_characters: int
+    days: float
+    require_consent: bool
+    formats: list[str]
+    poses: list[str]
+
+
+class Motion(BaseModel):
+    """The head motion of a preset."""
+
+    name: str
+    fps: int
+    yaw: list[float]
+    pitch: list[float]
+    roll: list[float]
+
+
+class WebhookKey(BaseModel):
+    """What signs webhooks to you."""
+
+    key: str
+
+
+@router.get("/about", summary="Limits and choices")
+def about(_: Caller, parts: Parts) -> About:
+    """Returns the limits of uploads, the formats of films, and the names of the head motions."""
+    limits, options = parts.limits, parts.options
+    return About(
+        version=pcavs.__version__,
+        max_bytes=limits.bytes,
+        max_pixels=limits.pixels,
+        max_seconds=limits.seconds,
+        max_characters=options.max_characters,
+        days=options.days,
+        require_consent=options.require_consent,
+        formats=list(FORMATS),
+        poses=list(PRESETS),
+    )
+
+
+@router.get("/poses/{name}", summary="Preview a head motion")
+def get_pose(name: str, _: Caller, seconds: Annotated[float, Query(gt=0, le=30)] = 6.0, seed: int = 0) -> Motion:
+    """Returns the angles of a preset, in degrees, for speech of an ordinary rhythm."""
+    if name not in PRESETS or not 0 <= seed < 2**32:
+        raise Problem(404, f"there is no head motion of this name; there are {', '.join(PRESETS)}")
+    time = np.arange(max(1, round(seconds * FRAME_RATE))) / FRAME_RATE
+    rhythm = np.abs(np.sin(np.pi * time / _SYLLABLE_S)) * (np.sin(2 * np.pi * time / _PHRASE_S) > -0.7)
+    angles = preset(name, rhythm, seed)[:, :3].round(2)
+    yaw, pitch, roll = (angles[:, column].tolist() for column in range(3))
+    return Motion(name=name, fps=FRAME_RATE, yaw=yaw, pitch=pitch, roll=roll)
+
+
+@router.get("/webhook-key", summary="Key of your webhooks")
+def get_webhook_key(caller: Caller, parts: Parts) -> WebhookKey:
+    """Returns the key that signs the webhooks of your films (Standard Webhooks)."""
+    return WebhookKey(key=shown_key(webhook_key(parts.secret, caller.id)))
+
+
+@router.get("/healthz", summary="Is the server alive?")
+def healthz() -> dict[str, str]:
+    """Answers as long as the server runs."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Can films be made?")
+def readyz(parts: Parts) -> dict[str, str]:
+    """Answers 200 if the database answers, a worker is alive and there is space; otherwise 503."""
+    if parts.stopping.is_set():
+        raise Problem(503, "the service is stopping")
+    if not parts.queue.count_workers():
+        raise Problem(503, "no worker is alive yet")
+    if parts.store.free_bytes() < _MIN_FREE_BYTES:
+        raise Problem(503, "the disk is nearly full; free some space")
+    return {"status": "ready"}
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+def metrics(_: Caller, parts: Parts) -> Response:
+    """Returns figures in the text format of Prometheus."""
+    return Response(parts.metrics.text(parts.queue), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,127 @@
+"""The part of the API that receives files: images, sounds, videos, and texts to speak."""
+
+import asyncio
+import shutil
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from pcavs.errors import InputError
+from pcavs.serve.caller import Caller, Parts
+from pcavs.serve.people import Owner
+from pcavs.serve.problems import Problem
+from pcavs.serve.receive import receive_file
+from pcavs.serve.service import Service
+from pcavs.serve.uploads import used_bytes
+from pcavs.serve.views import UploadView, upload_view
+
+router = APIRouter(tags=["uploads"])
+
+_SPEAKERS: Final = asyncio.Semaphore(2)
+"""Texts that are spoken at once."""
+
+
+def _body(field: str, media: str) -> dict[str, Any]:
+    """Returns the description of an upload for OpenAPI: a form with a file, or the file itself."""
+    form = {"type": "object", "required": [field], "properties": {field: {"type": "string", "format": "binary"}}}
+    content = {
+        "multipart/form-data": {"schema": form},
+        media: {"schema": {"type": "string", "format": "binary"}},
+    }
+    return {"requestBody": {"required": True, "content": content}}
+
+
+class Speech(BaseModel):
+    """A text to speak."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "Hello there."}]})
+    text: Annotated[str, Field(min_length=1, max_length=20_000)]
+    voice: Annotated[str, Field(max_length=120)] = "en-us"
+
+
+@router.post("/images", status_code=201, openapi_extra=_body("image", "image/*"), summary="Send a photograph")
+async def add_image(request: Request, caller: Caller, parts: Parts) -> UploadView:
+    """Receives a photograph of the person (JPEG, PNG, WebP, HEIC, ...)."""
+    return await _receive(request, caller, parts, "image")
+
+
+@router.post("/audios", status_code=201, openapi_extra=_body("audio", "audio/*"), summary="Send recorded speech")
+async def add_audio(request: Request, caller: Caller, parts: Parts) -> UploadView:
+    """Receives speech: any file with sound."""
+    return await _receive(request, caller, parts, "audio")
+
+
+@router.post("/videos", status_code=201, openapi_extra=_body("video", "video/*"), summary="Send a video or head track")
+async def add_video(request: Request, caller: Caller, parts: Parts) -> UploadView:
+    """Receives a video to follow or to dub, or a head track that `pcavs pose extract` saved."""
+    return await _receive(request, caller, parts, "video")
+
+
+@router.post("/speech", status_code=201, summary="Speak a text")
+async def add_speech(speech: Speech, caller: Caller, parts: Parts) -> UploadView:
+    """Speaks a text; the sound is kept like an upload, so that it can be heard before a film is ordered."""
+    check_text(speech.text, parts)
+    async with _SPEAKERS:
+        return await asyncio.to_thread(_speak, speech, caller, parts)
+
+
+@router.get("/images/{name}", summary="Show an image")
+@router.get("/audios/{name}", summary="Show a sound")
+@router.get("/videos/{name}", summary="Show a video or head track")
+def get_upload(name: str, caller: Caller, parts: Parts) -> UploadView:
+    """Returns the facts of an upload."""
+    return upload_view(parts.uploads.get(caller, name))
+
+
+@router.delete("/images/{name}", status_code=204, summary="Remove an image")
+@router.delete("/audios/{name}", status_code=204, summary="Remove a sound")
+@router.delete("/videos/{name}", status_code=204, summary="Remove a video or head track")
+def remove_upload(name: str, caller: Caller, parts: Parts) -> Response:
+    """Removes an upload; films that were ordered with it and wait will fail."""
+    parts.uploads.remove(caller, name)
+    return Response(status_code=204)
+
+
+def check_text(text: str, parts: Service) -> None:
+    """Checks the length of a text.
+
+    Raises:
+        InputError: It is too long.
+    """
+    if len(text) > parts.options.max_characters:
+        raise InputError(f"a text of {len(text)} characters cannot be said; give 1 to {parts.options.max_characters}")
+
+
+async def _receive(request: Request, owner: Owner, parts: Service, kind: str) -> UploadView:
+    part = parts.store.new_part()
+    try:
+        size = await receive_file(request, part, parts.limits.bytes)
+        return await asyncio.to_thread(_keep, owner, parts, part, kind, size)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _keep(owner: Owner, parts: Service, part: Path, kind: str, size: int) -> UploadView:
+    with parts.database.read() as connection:
+        if used_bytes(connection, owner) + size > owner.limits.storage_bytes:
+            raise Problem(507, "your space is used up; delete uploads or films, or wait until they expire")
+    return upload_view(parts.uploads.add(owner, part, parts.checker.check(part, kind)))
+
+
+def _speak(speech: Speech, owner: Owner, parts: Service) -> UploadView:
+    from pcavs.animate.options import AnimateOptions
+    from pcavs.animate.say import with_driving_audio
+
+    unused = Path("unused")
+    options = AnimateOptions(identity=unused, out=unused, say=speech.text, voice=speech.voice)
+    part = parts.store.new_part()
+    try:
+        with with_driving_audio(options) as resolved:
+            assert resolved.audio is not None
+            shutil.copyfile(resolved.audio, part)
+        return _keep(owner, parts, part, "audio", part.stat().st_size)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,200 @@
+"""The API without workers: uploads, orders, lists, and the errors of each."""
+
+import json
+
+import pytest
+from openapi_spec_validator import validate
+
+from helpers.service import client_of, make_token, order, running, send_inputs
+
+
+def problem(response):
+    """Returns the line of a problem after checking its form."""
+    assert response.headers["content-type"] == "application/problem+json"
+    body = response.json()
+    assert body["status"] == response.status_code
+    assert body["title"]
+    assert "\n" not in body["detail"]
+    return body["detail"]
+
+
+def test_uploads_say_what_they_are(client, inputs):
+    image, audio = inputs
+    shown = client.get(f"/images/{image}").json()
+    assert (shown["kind"], shown["width"], shown["height"], shown["url"]) == ("image", 512, 512, f"/images/{image}")
+    assert client.get(f"/audios/{audio}").json()["duration"] == pytest.approx(0.4)
+
+
+def test_a_film_waits_in_the_queue_and_is_listed(client, inputs):
+    ordered = client.post("/talks", json=order(*inputs, name="one", user_data="mine", config={"size": 64}))
+    assert ordered.status_code == 201
+    talk = ordered.json()
+    assert (talk["status"], talk["name"], talk["user_data"]) == ("created", "one", "mine")
+    assert talk["config"] == {"size": 64}
+    assert talk["waiting_before"] == 0
+    assert client.get(f"/talks/{talk['id']}").json()["id"] == talk["id"]
+    assert [each["id"] for each in client.get("/talks").json()["talks"]] == [talk["id"]]
+
+
+def test_the_list_has_pages(client, inputs):
+    made = [client.post("/talks", json=order(*inputs)).json()["id"] for _ in range(5)]
+    client.post("/talks", json=order(*inputs, preview=True))
+    seen, cursor = [], None
+    while True:
+        page = client.get("/talks", params={"limit": 2} | ({"cursor": cursor} if cursor else {})).json()
+        seen += [talk["id"] for talk in page["talks"]]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_the_address_of_an_upload_serves_as_its_id(client, inputs):
+    image, audio = inputs
+    sent = order(f"/images/{image}", f"http://localhost/audios/{audio}")
+    assert client.post("/talks", json=sent).status_code == 201
+
+
+def test_a_key_makes_one_film(client, inputs):
+    key = {"Idempotency-Key": "order 7"}
+    first = client.post("/talks", json=order(*inputs), headers=key)
+    again = client.post("/talks", json=order(*inputs), headers=key)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json()["id"] == again.json()["id"]
+    other = client.post("/talks", json=order(*inputs, pose="lively"), headers=key)
+    assert other.status_code == 422
+    assert problem(other) == "this Idempotency-Key was used for another film; give a new one"
+    assert len(client.get("/talks").json()["talks"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"pose": "livly"}, "no such pose: livly; did you mean lively?"),
+        ({"config": {"size": 33}}, "a size of 33 cannot be used; give an even number from 32 to 2048"),
+        ({"config": {"articulation": 9}}, "an articulation of 9 cannot be used; give 0.4 to 1.6"),
+        ({"source_url": "/etc/passwd"}, "/etc/passwd is no upload; send the file to /images, /audios or /videos"),
+        ({"source_url": "img_AAAAAAAAAAAAAAAAAAAAAA"}, "there is no upload img_AAAAAAAAAAAAAAAAAAAAAA"),
+        ({"source_url": "http://127.0.0.1:22/x"}, "http://127.0.0.1:22/x is no upload"),
+        ({"pose": "../../secret.json"}, "no such pose: ../../secret.json"),
+        ({"config": {"face": "/etc/passwd"}}, "config.face: String should match pattern"),
+        ({"config": {"outside": True}}, "config.outside: Extra inputs are not permitted"),
+        ({"config": {"sise": 3}}, "config.sise: Extra inputs are not permitted"),
+        ({"webhook": "https://example.com/told"}, "the host 'example.com' is not allowed here"),
+        ({"out": "/tmp/x"}, "out: Extra inputs are not permitted"),
+        ({"pose": {"format": "pcavs-pose-1", "segments": [{"kind": "video", "path": "../x.mp4"}]}}, "pose, segment 1"),
+        ({"pose": {"format": "pcavs-pose-1", "segments": [{"kind": "video", "path": "x.mp4"}]}}, "x.mp4 is no upload"),
+        ({"script": {"type": "text", "input": "x" * 5001}}, "a text of 5001 characters cannot be said; give 1 to 5000"),
+        ({"script": {"type": "song"}}, "script: "),
+    ],
+)
+def test_orders_that_cannot_be_carried_out_say_why(client, inputs, change, line):
+    refused = client.post("/talks", json=order(*inputs) | change)
+    assert refused.status_code == 422
+    assert line in problem(refused)
+    assert client.get("/talks").json()["talks"] == []
+
+
+def test_uploads_of_a_wrong_kind_are_refused(client, inputs):
+    image, audio = inputs
+    assert "is of the kind audio; give video" in problem(client.post("/talks", json=order(audio, audio)))
+    assert "is of the kind image; give video" in problem(client.post("/talks", json=order(image, image)))
+
+
+def test_what_is_deleted_is_gone(client, service, inputs):
+    talk = client.post("/talks", json=order(*inputs)).json()["id"]
+    assert client.delete(f"/talks/{talk}").status_code == 204
+    assert client.get(f"/talks/{talk}").status_code == 404
+    assert client.delete(f"/talks/{talk}").status_code == 404
+    assert service.queue.take("worker") is None
+    assert client.delete(f"/images/{inputs[0]}").status_code == 204
+    assert "there is no upload" in problem(client.post("/talks", json=order(*inputs)))
+    assert len(list((service.folder / "uploads").iterdir())) == 1
+
+
+def test_only_failed_films_are_tried_again(client, service, inputs):
+    talk = client.post("/talks", json=order(*inputs)).json()["id"]
+    waiting = client.post(f"/talks/{talk}/retry")
+    assert (waiting.status_code, problem(waiting)) == (409, "the film is created; only failed ones are tried again")
+    service.queue.fail(service.queue.take("worker"), "no face was found")
+    failed = client.get(f"/talks/{talk}").json()
+    assert (failed["status"], failed["error"]) == ("error", "no face was found")
+    assert client.post(f"/talks/{talk}/retry").json()["status"] == "created"
+    assert service.queue.take("worker").id == talk
+
+
+def test_a_film_is_no_file_before_it_is_done(client, inputs):
+    talk = client.post("/talks", json=order(*inputs)).json()["id"]
+    early = client.get(f"/talks/{talk}/film")
+    assert (early.status_code, problem(early)) == (409, "the film is created; wait until it is done")
+
+
+def test_consent_can_be_required(tmp_path, composite):
+    with running(tmp_path / "data", require_consent=True) as service:
+        client = client_of(service)
+        inputs = send_inputs(client, composite, tmp_path)
+        for consent in (None, "", " ", {}):
+            refused = client.post("/talks", json=order(*inputs, consent=consent))
+            assert "no consent; this service requires a record" in problem(refused)
+        assert client.post("/talks", json=order(*inputs, consent={"who": "A"})).status_code == 201
+
+
+def test_head_motions_and_limits_are_described(client):
+    about = client.get("/about").json()
+    assert "lively" in about["poses"]
+    motion = client.get("/poses/lively", params={"seconds": 2}).json()
+    assert len(motion["yaw"]) == len(motion["pitch"]) == len(motion["roll"]) == 50
+    assert max(map(abs, motion["pitch"])) > 1
+    assert client.get("/poses/none").status_code == 404
+
+
+def test_the_page_comes_with_a_strict_policy(client):
+    page = client.get("/")
+    assert page.headers["content-type"].startswith("text/html")
+    assert page.headers["content-security-policy"].startswith("default-src 'self';")
+    assert "unsafe" not in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_description_is_valid_openapi(client):
+    description = client.get("/openapi.json").json()
+    validate(description)
+    assert set(description["paths"]) >= {"/images", "/audios", "/videos", "/talks", "/talks/{name}", "/speech"}
+
+
+def test_the_example_of_an_order_in_the_description_can_be_ordered(client, inputs):
+    schema = client.get("/openapi.json").json()["components"]["schemas"]["TalkOrder"]
+    text = json.dumps(schema["examples"][0])
+    text = text.replace("img_AAAAAAAAAAAAAAAAAAAAAA", inputs[0]).replace("aud_AAAAAAAAAAAAAAAAAAAAAA", inputs[1])
+    assert client.post("/talks", content=text, headers={"content-type": "application/json"}).status_code == 201
+
+
+def test_readiness_needs_a_worker(client, service):
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert problem(client.get("/readyz")) == "no worker is alive yet"
+    service.queue.seen("worker")
+    assert client.get("/readyz").json() == {"status": "ready"}
+
+
+def test_figures_count_requests_by_route(client, inputs):
+    client.post("/talks", json=order(*inputs))
+    text = client.get("/metrics").text
+    assert 'pcavs_requests_total{method="POST",route="/talks",status="201"} 1.0' in text
+    assert 'pcavs_jobs{state="queued"} 1.0' in text
+    assert inputs[0] not in text
+
+
+def test_owners_see_their_own_only(service, composite, tmp_path):
+    one, two = (client_of(service, make_token(service, name)) for name in ("one", "two"))
+    mine = send_inputs(one, composite, tmp_path)
+    talk = one.post("/talks", json=order(*mine)).json()["id"]
+    assert two.get(f"/talks/{talk}").status_code == 404
+    assert two.get(f"/talks/{talk}/film").status_code == 404
+    assert two.get(f"/talks/{talk}/events").status_code == 404
+    assert two.delete(f"/talks/{talk}").status_code == 404
+    assert two.post(f"/talks/{talk}/retry").status_code == 404
+    assert two.get("/talks").json()["talks"] == []
+    assert two.get(f"/images/{mine[0]}").status_code == 404
+    assert two.delete(f"/images/{mine[0]}").status_code == 404
+    assert "there is no upload" in problem(two.post("/talks", json=order(*mine)))
+    assert one.get(f"/talks/{talk}").status_code == 200
