@@ -17,6 +17,7 @@ from pcavs.serve.tables import SCHEMA, facts, metadata, now_s
 _BUSY_MS: Final = 30_000
 """Time that a transaction of SQLite waits for another one to end."""
 _SECRET_BYTES: Final = 32
+_SQLITE: Final = "sqlite:///"
 
 
 class Database:
@@ -130,5 +131,12 @@ def _shown(url: str) -> str:
 
 
 def database_url(jobs: str | None, folder: Path) -> str:
-    """Returns the address of the database: the given one, or that of a file in the data folder."""
-    return jobs if jobs is not None else f"sqlite:///{folder / 'jobs.sqlite'}"
+    """Returns the address of the database: the given one, or that of a file in the data folder.
+
+    Files have full paths in it, as workers run in another folder.
+    """
+    if jobs is None:
+        return f"sqlite:///{folder / 'jobs.sqlite'}"
+    if jobs.startswith(_SQLITE) and jobs != _SQLITE:
+        return _SQLITE + str(Path(jobs.removeprefix(_SQLITE)).absolute())
+    return jobs

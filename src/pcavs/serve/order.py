@@ -18,12 +18,59 @@ from pcavs.serve.ids import ID
 Format = Literal["mp4", "webm", "mkv", "mov", "gif", "webp"]
 """Kind of file of a film."""
 
-_FILES: Final = {"identity", "audio", "pose", "references", "consent", "sign_with", "tsa", "outside"}
-"""Settings of a film that are files or the operator's; an order names uploads in their place."""
-_DEGREES: Final = re.compile(
-    r"(yaw|pitch|roll|x|y|scale)=-?[0-9.]{1,8}(,(yaw|pitch|roll|x|y|scale)=-?[0-9.]{1,8}){0,5}"
+SETTINGS: Final = (
+    "relative",
+    "turn",
+    "face",
+    "pose_face",
+    "missing",
+    "background",
+    "full_frame",
+    "loop",
+    "max_side",
+    "gate",
+    "articulation",
+    "size",
+    "start",
+    "end",
+    "audio_stream",
+    "no_blinks",
+    "seed",
+    "compat",
+    "marks",
+    "label",
+    "label_corner",
 )
+"""Settings of a film that an order may have. A new one is added here by hand: it may name files, which an order must
+not."""
+NOT_SETTINGS: Final = (
+    "identity",
+    "audio",
+    "pose",
+    "references",
+    "consent",
+    "outside",
+    "label_font",
+    "sign_with",
+    "tsa",
+)
+"""Settings that have other names in an order, or are the operator's."""
+
+_ANGLE: Final = r"(yaw|pitch|roll|x|y|scale)=-?[0-9.]{1,8}"
+_DEGREES: Final = re.compile(rf"{_ANGLE}(,{_ANGLE}){{0,5}}")
 _FACE: Final = r"^(largest|left|right|[0-9]{1,2}|img_[A-Za-z0-9_-]{22})$"
+_BACKGROUND: Final = r"^([a-z]{1,30}|#[0-9A-Fa-f]{3,8}|img_[A-Za-z0-9_-]{22})$"
+_WORDS: Final[dict[str, Any]] = {
+    "face": Annotated[str, Field(pattern=_FACE, description="largest, left, right, a number, or an image's id.")],
+    "pose_face": Annotated[str, Field(pattern=_FACE, description="As face, for a pose video.")],
+    "background": Annotated[
+        str | None, Field(pattern=_BACKGROUND, description="A colour, transparent, or an image's id.")
+    ],
+    "label": Annotated[str | None, Field(max_length=100)],
+}
+"""Types of the settings that are text."""
+_UPLOADS: Final = ("face", "pose_face", "background")
+"""Settings that may be the id of an image."""
 _MAX_TIMELINE_BYTES: Final = 1_000_000
 _PREVIEW_S: Final = 1.0
 """Length of a preview."""
@@ -34,15 +81,8 @@ _Upload: TypeAlias = Annotated[str, Field(max_length=2000)]
 
 def _setting_fields() -> dict[str, Any]:
     """Returns the settings of a film that an order can have, as fields of a model with the same defaults."""
-    fields: dict[str, Any] = {}
-    for field in dataclasses.fields(FilmOptions):
-        if field.name in _FILES:
-            continue
-        kind: Any = field.type
-        if field.name in ("face", "pose_face"):
-            kind = Annotated[str, Field(pattern=_FACE, description="largest, left, right, a number, or an image's id")]
-        fields[field.name] = (kind, field.default)
-    return fields
+    known = {field.name: field for field in dataclasses.fields(FilmOptions)}
+    return {name: (_WORDS.get(name, known[name].type), known[name].default) for name in SETTINGS}
 
 
 Config: Final[type[BaseModel]] = create_model(
@@ -160,7 +200,7 @@ def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
     add(order.source_url, "image", "video")
     if isinstance(order.script, AudioScript):
         add(order.script.audio_url, "audio", "video")
-    for each in (*order.references, *_faces(order)):
+    for each in (*order.references, *_images(order)):
         add(each, "image")
     if isinstance(order.pose, dict):
         for path in _timeline_files(order.pose):
@@ -170,9 +210,10 @@ def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def _faces(order: TalkOrder) -> list[str]:
-    config: Any = order.config
-    return [each for each in (config.face, config.pose_face) if ID.fullmatch(each)]
+def _images(order: TalkOrder) -> list[str]:
+    """Returns the ids of images among the settings."""
+    values = [getattr(order.config, name) for name in _UPLOADS]
+    return [value for value in values if value is not None and ID.fullmatch(value)]
 
 
 def _timeline_files(fields: dict[str, Any]) -> list[Path]:
@@ -200,7 +241,11 @@ def animate_options(order: TalkOrder, folder: Path, files: dict[str, Path], out:
     audio = files[upload_id(order.script.audio_url)] if isinstance(order.script, AudioScript) else None
     options = _options(order, files[upload_id(order.source_url)], audio, out=out)
     pose = _pose_of(order, folder, files)
-    faces = {name: str(files[value]) for name in ("face", "pose_face") if ID.fullmatch(value := getattr(options, name))}
+    images = {
+        name: str(files[value])
+        for name in _UPLOADS
+        if (value := getattr(options, name)) is not None and ID.fullmatch(value)
+    }
     end_s = options.end
     if order.preview:
         end_s = min(options.start + _PREVIEW_S, options.start + _PREVIEW_S if end_s is None else end_s)
@@ -210,7 +255,7 @@ def animate_options(order: TalkOrder, folder: Path, files: dict[str, Path], out:
         references=tuple(files[upload_id(each)] for each in order.references),
         consent=_consent_of(order, folder),
         end=end_s,
-        **faces,
+        **images,
     )
 
 

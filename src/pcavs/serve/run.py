@@ -167,7 +167,9 @@ def _make_folder(data: Path | None) -> Path:
 
 
 def _settings(options: ServeOptions | WorkerOptions, folder: Path) -> WorkerSettings:
-    count = _count(options.workers)
+    count, sign_with = _count(options.workers), options.sign_with
+    if sign_with is not None:
+        sign_with = (sign_with[0].absolute(), sign_with[1].absolute())
     return WorkerSettings(
         jobs=database_url(options.jobs, folder),
         files=folder,
@@ -176,9 +178,11 @@ def _settings(options: ServeOptions | WorkerOptions, folder: Path) -> WorkerSett
         job_s=60 * options.job_minutes,
         memory_bytes=int(options.memory_gb * 1e9),
         threads=max(1, _cores() // max(1, count)),
-        weights=options.weights,
+        weights=None if options.weights is None else options.weights.absolute(),
         device=options.device,
-        sign_with=options.sign_with,
+        sign_with=None
+        if options.sign_with is None
+        else (options.sign_with[0].absolute(), options.sign_with[1].absolute()),
         tsa=options.tsa,
     )
 

@@ -118,6 +118,7 @@ class _Worker:
 
         self._talker = load_talker(self._settings.weights, self._settings.device, self._settings.threads)
         database, store = Database(self._settings.jobs), FolderStore(self._settings.files)
+        os.chdir(store.work)  # the name of a preset or colour may be that of a file in the user's folder
         queue = Queue(database, self._settings.tries, self._settings.lease_s)
         logger.info("worker ready", extra={"worker": self._name})
         seen_s = -_SEEN_S

@@ -1,11 +1,14 @@
 """The API without workers: uploads, orders, lists, and the errors of each."""
 
+import dataclasses
 import json
 
 import pytest
 from openapi_spec_validator import validate
 
 from helpers.service import client_of, make_token, order, running, send_inputs
+from pcavs.animate.options import FilmOptions
+from pcavs.serve.order import NOT_SETTINGS, SETTINGS
 
 
 def problem(response):
@@ -78,6 +81,8 @@ def test_a_key_makes_one_film(client, inputs):
         ({"source_url": "http://127.0.0.1:22/x"}, "http://127.0.0.1:22/x is no upload"),
         ({"pose": "../../secret.json"}, "no such pose: ../../secret.json"),
         ({"config": {"face": "/etc/passwd"}}, "config.face: String should match pattern"),
+        ({"config": {"background": "../secret.png"}}, "config.background: String should match pattern"),
+        ({"config": {"label_font": "x.ttf"}}, "config.label_font: Extra inputs are not permitted"),
         ({"config": {"outside": True}}, "config.outside: Extra inputs are not permitted"),
         ({"config": {"sise": 3}}, "config.sise: Extra inputs are not permitted"),
         ({"webhook": "https://example.com/told"}, "the host 'example.com' is not allowed here"),
@@ -93,6 +98,11 @@ def test_orders_that_cannot_be_carried_out_say_why(client, inputs, change, line)
     assert refused.status_code == 422
     assert line in problem(refused)
     assert client.get("/talks").json()["talks"] == []
+
+
+def test_every_setting_of_a_film_is_allowed_in_orders_or_not_by_decision():
+    fields = {field.name for field in dataclasses.fields(FilmOptions)}
+    assert fields == {*SETTINGS, *NOT_SETTINGS}
 
 
 def test_uploads_of_a_wrong_kind_are_refused(client, inputs):
