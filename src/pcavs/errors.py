@@ -41,6 +41,10 @@ class OutputError(PcavsError):
     """A result cannot be written to the place that the user gave."""
 
 
+class SessionError(PcavsError):
+    """A live session was called in a state in which that is not possible, such as a push after its end."""
+
+
 class WeightsError(PcavsError):
     """A weights file is missing or damaged, or does not fit its own spec."""
 

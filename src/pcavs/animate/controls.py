@@ -33,6 +33,46 @@ class Controls(NamedTuple):
     """Eyelid closure: 0 open, 1 shut."""
 
 
+class ContentEncoder:
+    """Encodes speech as content, after articulation and pauses; films and live sessions use it."""
+
+    def __init__(self, runtime: Runtime, articulation: float, silence: Content | None = None) -> None:
+        """Stores the inputs.
+
+        Args:
+            runtime: Encodes the speech.
+            articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
+            silence: Content of silence; None encodes it when it is needed.
+        """
+        self._runtime, self._articulation, self._silence = runtime, articulation, silence
+
+    def silence(self, speech: SpeechInput) -> Content:
+        """Returns the content of silence."""
+        silence = self._silence
+        if silence is None:
+            silence = self._silence = np.asarray(self._runtime.encode_speech(speech.silence()).mean(axis=0))
+        return silence
+
+    def encode(
+        self, speech: SpeechInput, frames: Sequence[int], pauses: Float32[np.ndarray, " time"] | None
+    ) -> Float32[np.ndarray, "time content"]:
+        """Encodes the speech of some frames, and scales the distance of their content from that of silence.
+
+        The factor is articulation x (1 - pause), so in a full pause the content is that of silence.
+
+        Args:
+            speech: The driving audio as the speech encoder hears it.
+            frames: The frames.
+            pauses: How far the mouth rests in each of them, 0 to 1; None is speech throughout.
+        """
+        contents = self._runtime.encode_speech(speech.windows(frames))
+        if pauses is None and self._articulation == 1:
+            return contents
+        rest = np.zeros(len(frames), np.float32) if pauses is None else pauses
+        share_of_silence = 1 - np.float32(self._articulation) * (1 - rest)
+        return contents + share_of_silence[:, None] * (self.silence(speech) - contents)
+
+
 class ControlTrack:
     """The controls of all frames of a film, computed a few frames at a time."""
 
@@ -58,34 +98,18 @@ class ControlTrack:
             pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
         """
-        self._runtime, self._timing = runtime, timing
-        self._silence: Content | None = None
-        self.speech, self.poses = speech, poses
-        self.articulation, self.pauses, self.eyelids = articulation, pauses, eyelids
+        self._encoder, self._timing = ContentEncoder(runtime, articulation), timing
+        self.speech, self.poses, self.pauses, self.eyelids = speech, poses, pauses, eyelids
 
     def of(self, frames: Sequence[int]) -> Iterator[Controls]:
         """Yields the controls of some frames, in the given order; memory does not grow with their number."""
         for first in range(0, len(frames), _CHUNK_FRAMES):
             chunk = frames[first : first + _CHUNK_FRAMES]
-            for t, content in zip(chunk, self._contents(chunk), strict=True):
+            pauses = None if self.pauses is None else self.pauses[list(chunk)]
+            for t, content in zip(chunk, self._encoder.encode(self.speech, chunk, pauses), strict=True):
                 pose = self.poses[self._timing.pose_index(t, len(self.poses))]
                 yield Controls(content, pose, 0.0 if self.eyelids is None else float(self.eyelids[t]))
 
     def silence(self) -> Content:
         """Returns the content of silence."""
-        silence = self._silence
-        if silence is None:
-            silence = self._silence = np.asarray(self._runtime.encode_speech(self.speech.silence()).mean(axis=0))
-        return silence
-
-    def _contents(self, frames: Sequence[int]) -> Float32[np.ndarray, "time content"]:
-        """Encodes the speech of some frames, and scales the distance of their content from that of silence.
-
-        The factor is articulation x (1 - pause), so in a full pause the content is that of silence.
-        """
-        speech = self._runtime.encode_speech(self.speech.windows(frames))
-        if self.pauses is None and self.articulation == 1:
-            return speech
-        pauses = np.zeros(len(frames), np.float32) if self.pauses is None else self.pauses[list(frames)]
-        share_of_silence = 1 - np.float32(self.articulation) * (1 - pauses)
-        return speech + share_of_silence[:, None] * (self.silence() - speech)
+        return self._encoder.silence(self.speech)

@@ -17,8 +17,9 @@ from pcavs.animate.head_motion import HeadMotion
 from pcavs.animate.identity import Identity
 from pcavs.animate.options import Turn
 from pcavs.animate.origin import Origin
-from pcavs.animate.renderer import DepthRenderer, Renderer, make_renderer, turns_by_depth
+from pcavs.animate.renderer import Renderer, make_renderer, turns_by_depth
 from pcavs.animate.speech_input import SpeechInput
+from pcavs.animate.stepper import Stepper
 from pcavs.animate.timing import Timing
 from pcavs.head.background import Segmenter
 from pcavs.head.blink import blink_track
@@ -26,7 +27,7 @@ from pcavs.media.files import refuse_replacing
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel
 from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weights
-from pcavs.pose.codes import apply_view, view_reach
+from pcavs.pose.codes import view_reach
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
 from pcavs.runtime.base import Runtime
@@ -170,6 +171,7 @@ class Film:
         renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
         make_paster = self.scene.mouth_paster
         paster = self._head_paster(renderer) if make_paster is None else make_paster()
+        stepper = Stepper(renderer, paster=paster)
         controls = self.controls.of(range(self.num_frames))
         shown = [shot.has_person for shot in self.scene.shots for _ in range(shot.first, shot.last + 1)]
         for k, (control, frame) in enumerate(zip(controls, target.frames(self.num_frames), strict=True)):
@@ -177,18 +179,15 @@ class Film:
                 paster.skip(frame)
                 yield frame
             else:
-                yield paster.paste(renderer.frame(control), frame)
+                yield stepper.draw(control, frame)
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture | Cutout]:
         """Renders the crop of some frames, not pasted into photograph or video."""
-        view, backdrop = self.scene.motion.view, self.scene.backdrop
+        view = self.scene.motion.view
         renderer = self.make_renderer(wide=view is not None and view_reach(view) > 0)
+        stepper = Stepper(renderer, view=view, backdrop=self.scene.backdrop)
         for control in self.controls.of(frames):
-            if backdrop is None:
-                yield apply_view(renderer.frame(control), view, renderer.margin_px)
-            else:
-                assert isinstance(renderer, DepthRenderer)
-                yield backdrop.show(apply_view(renderer.layer(control), view, renderer.margin_px))
+            yield stepper.draw(control)
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""

@@ -52,46 +52,63 @@ class StateInput:
     neither on the frames that are requested with it nor on those requested before.
     """
 
-    def __init__(self, features: Features, flow: FlowSpec, reader: WindowReader) -> None:
+    def __init__(
+        self, features: Features, flow: FlowSpec, reader: WindowReader, ahead_frames: int | None = None
+    ) -> None:
         """Stores the inputs; features are computed when `windows` is called.
 
         Args:
             features: The pretrained encoder.
             flow: The talker, which says how many states its speech encoder takes.
             reader: Cuts windows out of the driving audio.
+            ahead_frames: Length of the sound, from a frame's start on, that its states may be computed from; where
+                that is too little (`full_ahead_frames`), the last known state is repeated. None is as much as is
+                needed.
         """
-        self._features, self._flow, self._reader = features, flow, reader
+        self._features, self._flow, self._reader, self._ahead = features, flow, reader, ahead_frames
         self._group_states = features.spec.hop_frames * STATES_PER_FRAME
         self._groups: dict[int, States] = {}
 
     def windows(self, frames: Sequence[int]) -> SpeechWindows:
         """Collects the states around each frame, computing the groups that are missing in rising order."""
-        starts = [frame * STATES_PER_FRAME - self._flow.past_states for frame in frames]
-        needed = sorted({group for start in starts for group in self._groups_of(start)})
+        needed = sorted({group for frame in frames for group in self._groups_of(frame)})
         missing = [group for group in needed if group not in self._groups]
         self._groups |= dict(zip(missing, self._features.groups(self._reader.windows(missing)), strict=True))
         self._forget(needed)
-        return np.stack([self._states(start) for start in starts])
+        return np.stack([self._states(frame) for frame in frames])
 
     def silence(self) -> SpeechWindows:
         """Returns the states around each frame of a group, in silence."""
         silent = StateInput(self._features, self._flow, ArrayWindows(np.zeros(0, np.float32), self._features.spec))
         return silent.windows(range(self._features.spec.hop_frames))
 
-    def _groups_of(self, start: int) -> range:
-        last = start + self._flow.states_per_window - 1
-        return range(start // self._group_states, last // self._group_states + 1)
+    def _groups_of(self, frame: int) -> range:
+        first = self._first_state(frame)
+        last_group = (first + self._flow.states_per_window - 1) // self._group_states
+        if self._ahead is not None:
+            spec = self._features.spec
+            last_group = min(last_group, (frame + self._ahead - spec.look_ahead_frames) // spec.hop_frames - 1)
+        return range(first // self._group_states, last_group + 1)
 
-    def _states(self, start: int) -> Float32[np.ndarray, "states dim"]:
-        groups = self._groups_of(start)
+    def _states(self, frame: int) -> Float32[np.ndarray, "states dim"]:
+        groups, num_states = self._groups_of(frame), self._flow.states_per_window
         joined = np.concatenate([self._groups[group] for group in groups])
-        offset = start - groups.start * self._group_states
-        return joined[offset : offset + self._flow.states_per_window]
+        offset = self._first_state(frame) - groups.start * self._group_states
+        states = joined[offset : offset + num_states]
+        return np.concatenate([states, states[-1:].repeat(num_states - len(states), axis=0)])
+
+    def _first_state(self, frame: int) -> int:
+        return frame * STATES_PER_FRAME - self._flow.past_states
 
     def _forget(self, needed: list[int]) -> None:
         for group in sorted(self._groups)[: -len(needed) - _SPARE_GROUPS]:
             if group not in needed:
                 del self._groups[group]
+
+
+def full_ahead_frames(features: FeatureSpec, flow: FlowSpec) -> int:
+    """Returns the length of the sound, in frames from a frame's start on, that its states are computed from at most."""
+    return flow.future_states // STATES_PER_FRAME + features.hop_frames + features.look_ahead_frames
 
 
 def speech_input(runtime: Runtime, mel: Mel | LazyMel, reader: Callable[[FeatureSpec], WindowReader]) -> SpeechInput:

@@ -6,20 +6,26 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 import pcavs
 from pcavs.animate.backdrop import Backdrop, read_backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label, draw_label
 from pcavs.animate.compose.paste import PasteTarget, VideoTarget, open_paste_target
 from pcavs.animate.compose.shots import SHOT_SIDE_PX, ShotFinder, ShotFollower, shot_note
+from pcavs.animate.controls import Content, ContentEncoder
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
 from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
+from pcavs.animate.live_head import LiveHead, read_motion
+from pcavs.animate.live_speech import Loudness, SpeechSetup, Voice, ahead_frames, check_loudness, silence_of
 from pcavs.animate.options import Compat, Corner, Device, FilmOptions, Marks, Turn
 from pcavs.animate.origin import Origin, film_origin
-from pcavs.animate.renderer import turns_by_depth
+from pcavs.animate.renderer import DepthRenderer, make_renderer, turns_by_depth
+from pcavs.animate.session import Person, Session
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
@@ -27,6 +33,7 @@ from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import Segmenter
+from pcavs.head.blink import endless_blinks
 from pcavs.head.grid import margin_px
 from pcavs.media.audio import stream_notes
 from pcavs.media.files import check_readable
@@ -190,6 +197,110 @@ class Talker:
                 consent=None if consent is None else Path(consent),
             )
         )
+
+    def session(  # noqa: PLR0913 - every setting is an argument, so that an editor completes it
+        self,
+        photo: str | Path | Person,
+        *,
+        pose: str | Path | np.ndarray | None = "idle",
+        face: str = "largest",
+        turn: Turn = "depth",
+        size: int | None = None,
+        background: str | None = None,
+        look_ahead: float = 0.28,
+        loudness: Loudness = "running",
+        articulation: float = 1.0,
+        no_blinks: bool = False,
+        seed: int = 0,
+        marks: Marks = "all",
+        label: str | None = None,
+        label_corner: Corner = "bottom-right",
+        label_font: str | Path | None = None,
+    ) -> Session:
+        """Opens a live session: speech is pushed as it is spoken, and frames come out as soon as they can be made.
+
+        Sessions of one talker share its networks. Settings that films have too are described there.
+
+        Args:
+            photo: Picture of the person, or `Session.person` of another session: then nothing is read again, and
+                `face`, `turn`, `size` and `background` have no effect.
+            pose: Head motion: a preset's name, angles such as "yaw=20,pitch=-5", a saved track (.npz), a timeline
+                (.json) of keyframes and tracks, rows of a head track, or None for the picture's own pose. "idle"
+                breathes and looks about. `Session.pose` changes it later.
+            face: Which face to animate if the picture shows several.
+            turn: "depth" or "network".
+            size: Side of the frames in pixels; None is the size that the weights were made for.
+            background: What is behind the person, as in `animate`.
+            look_ahead: Sound after a frame's start, in seconds, that is heard before the frame is made, 0.08 to 1.
+                With 0.36 and more the lips are those of films; less is sooner.
+            loudness: "running" knows the speech so far; a number is the level of the speech in dB against full scale,
+                -60 to 0; "whole" makes the frames of a film, once an utterance is complete.
+            articulation: How far speech moves the lips, 0.4 to 1.6.
+            no_blinks: Keeps the eyes open.
+            seed: Seed of blinks and head motion.
+            marks: Inaudible marks in the sound that comes back: "all", "audio" or "none".
+            label: Text of a visible label on every frame; None draws none.
+            label_corner: Corner that the label is in.
+            label_font: Font of the label.
+
+        Raises:
+            InputError: The picture or a setting cannot be used.
+        """
+        if self.runtime.spec.kind != "flow":
+            raise InputError("paper talkers are too slow for live sessions; load the weights of a flow talker")
+        options = FilmOptions(
+            identity=Path() if isinstance(photo, Person) else Path(photo),
+            face=face,
+            turn=turn,
+            size=size,
+            background=background,
+            articulation=articulation,
+            seed=seed,
+            marks=marks,
+            label=label,
+            label_corner=label_corner,
+            label_font=None if label_font is None else Path(label_font),
+        )
+        check_loudness(loudness)
+        frames = ahead_frames(look_ahead, self.runtime)
+        motion = read_motion(pose, seed, self._landmarker)
+        silence = silence_of(self.runtime)
+        person = photo if isinstance(photo, Person) else self._person(options, silence)
+        by_depth = isinstance(person.renderer, DepthRenderer)
+        return Session(
+            person=person,
+            speech=SpeechSetup(
+                self.runtime,
+                ContentEncoder(self.runtime, articulation, silence),
+                frames,
+                is_whole=loudness == "whole",
+                is_marked=marks != "none",
+            ),
+            voice=Voice(self.runtime.spec.mel, loudness),
+            silence=silence,
+            head=LiveHead(person.identity, motion, by_depth=by_depth, calibration=self._calibration),
+            blinks=None if no_blinks else endless_blinks(seed),
+            landmarker=self._landmarker,
+            seed=seed,
+            label=_label(options, (person.identity.picture.shape[0],) * 2),
+        )
+
+    def _person(self, options: FilmOptions, silence: Content) -> Person:
+        """Reads the photograph of a live session, and prepares what draws it."""
+        check_readable(options.identity)
+        reader = self.face_reader(options)
+        policy = dataclasses.replace(reader.timing.policy, choice=read_choice(options.face, reader))
+        identity = self._identity(options, reader._replace(policy=policy))
+        backdrop = self._backdrop(options, identity)
+        renderer = make_renderer(
+            self.runtime,
+            identity,
+            options.turn,
+            segmenter=self.segmenter,
+            silence=silence,
+            matte=None if backdrop is None else backdrop.matte,
+        )
+        return Person(identity, renderer, backdrop)
 
     def film(self, options: FilmOptions, progress: Progress = no_progress) -> Film:
         """Reads and encodes all inputs of a film; its frames are rendered when they are iterated over.

@@ -3,6 +3,7 @@
 Eyelid closure is 0 for the eyes as they are in the photograph and 1 for shut eyes. `eyelid` paints the lids.
 """
 
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -41,16 +42,32 @@ def blink_track(num_frames: int, seed: int) -> Float32[np.ndarray, " time"]:
     film is left out.
     """
     closure = np.zeros(num_frames, np.float32)
+    for first in blink_starts(seed):
+        if first + len(BLINK) > num_frames:
+            break  # a cut-off blink would end the film with half-shut eyes
+        closure[first : first + len(BLINK)] = BLINK
+    return closure
+
+
+def blink_starts(seed: int) -> Iterator[int]:
+    """Draws the frames in which blinks begin, without end."""
     rng = np.random.default_rng((seed, _BLINK_STREAM))
     at_s = 0.0
     while True:
         at_s += _MIN_INTERVAL_S + float(
             rng.gamma(_INTERVAL_SHAPE, (_MEAN_INTERVAL_S - _MIN_INTERVAL_S) / _INTERVAL_SHAPE)
         )
-        first = round(at_s * FRAME_RATE)
-        if first + len(BLINK) > num_frames:
-            return closure  # a cut-off blink would end the film with half-shut eyes
-        closure[first : first + len(BLINK)] = BLINK
+        yield round(at_s * FRAME_RATE)
+
+
+def endless_blinks(seed: int) -> Iterator[float]:
+    """Yields the eyelid closure of one frame after another, 0 to 1; they are those of `blink_track`."""
+    frame = 0
+    for first in blink_starts(seed):
+        for _ in range(frame, first):
+            yield 0.0
+        yield from BLINK
+        frame = first + len(BLINK)
 
 
 class Eyelids:

@@ -19,73 +19,73 @@ from pcavs.types import Mel
 Rhythm: TypeAlias = Float[np.ndarray, " time"]
 """Loudness of the speech in each frame, 0 to 1."""
 
-_YAW, _PITCH, _ROLL = 0, 1, 2
+YAW, PITCH, ROLL = 0, 1, 2
 """Columns of a head track."""
 
-_QUIET_PERCENTILE, _LOUD_PERCENTILE = 10, 95
+QUIET_PERCENTILE, LOUD_PERCENTILE = 10, 95
 """Percentiles of a film's loudness that become 0 and 1 in its rhythm."""
-_MIN_RANGE: Final = 0.05
+MIN_RANGE: Final = 0.05
 """Smallest range of loudness that is stretched to 0 to 1, so that noise in silence is no rhythm; 1 is 100 dB."""
-_START_S: Final = 1.0
+START_S: Final = 1.0
 """Time over which a preset's motion grows from none to its full size."""
 
-_BEAT_SMOOTH_FRAMES: Final = 5
+BEAT_SMOOTH_FRAMES: Final = 5
 """Width of the moving average that loudness goes through before beats and pauses are looked for."""
-_BEAT_LEVEL: Final = 0.45
+BEAT_LEVEL: Final = 0.45
 """Smallest smoothed loudness of a beat."""
-_BEAT_NEIGHBOURS: Final = 4
+BEAT_NEIGHBOURS: Final = 4
 """A beat is the loudest of this many frames before and after it."""
-_MIN_BEAT_INTERVAL_FRAMES: Final = 9
+MIN_BEAT_INTERVAL_FRAMES: Final = 9
 """Smallest distance of two beats, about a third of a second; the second of two closer ones is dropped."""
 
-_LISTENING_WANDER: Final = ((_YAW, 4.0, 1.5), (_ROLL, 5.0, 1.5))
+LISTENING_WANDER: Final = ((YAW, 4.0, 1.5), (ROLL, 5.0, 1.5))
 """Random motion of `listening-nod`: column, period in seconds, largest angle in degrees."""
 _FIRST_PAUSE_FRAME: Final = 30
 """Frame from which `listening-nod` looks for the first pause to nod in."""
 _PAUSE_WINDOW_FRAMES: Final = 50
 """Frames among which it nods in the quietest one."""
-_DOUBLE_NOD: Final = ((0, 7.0), (13, 4.0))
+DOUBLE_NOD: Final = ((0, 7.0), (13, 4.0))
 """Its double nod: frame of each nod, and its depth in degrees."""
-_LISTENING_NOD_FRAMES: Final = 13
+LISTENING_NOD_FRAMES: Final = 13
 """Length of each of these nods."""
-_PAUSE_INTERVAL_FRAMES: Final = (60, 110)
+PAUSE_INTERVAL_FRAMES: Final = (60, 110)
 """Smallest and largest time from one double nod to the search for the next one."""
 
-_LIVELY_WANDER: Final = ((_YAW, 1.8, 9.0), (_PITCH, 2.2, 3.0), (_ROLL, 2.0, 4.0))
+LIVELY_WANDER: Final = ((YAW, 1.8, 9.0), (PITCH, 2.2, 3.0), (ROLL, 2.0, 4.0))
 """Random motion of `lively`."""
-_LIVELY_NOD_DEG: Final = (3.0, 4.0)
+LIVELY_NOD_DEG: Final = (3.0, 4.0)
 """Depth of its nods: the constant part, and what full loudness adds."""
-_LIVELY_NOD_FRAMES: Final = 11
+LIVELY_NOD_FRAMES: Final = 11
 """Length of these nods."""
 
-_SLOW_TURN_DEG: Final = 20
+SLOW_TURN_DEG: Final = 20
 """Largest yaw of `slow-turn`."""
-_SLOW_TURN_S: Final = 8
+SLOW_TURN_S: Final = 8
 """Time in which it turns to both sides and back."""
 
-_DWELL_FRAMES: Final = (45, 100)
+DWELL_FRAMES: Final = (45, 100)
 """Smallest and largest time for which `presenter` looks at one part of the room, the turn towards it included."""
-_LOOK_FRAMES: Final = 18
+LOOK_FRAMES: Final = 18
 """Length of that turn."""
-_LOOK_DEG: Final = (-12, -6, 0, 6, 12)
+LOOK_DEG: Final = (-12, -6, 0, 6, 12)
 """Yaw of the parts of the room."""
-_LOOK_SPREAD_DEG: Final = 1.0
+LOOK_SPREAD_DEG: Final = 1.0
 """Standard deviation of the yaw about these."""
-_PRESENTER_ROLL: Final = 0.15
+PRESENTER_ROLL: Final = 0.15
 """Roll of `presenter` for each degree of yaw."""
-_PRESENTER_WANDER: Final = (3.0, 1.0)
+PRESENTER_WANDER: Final = (3.0, 1.0)
 """Random motion of its roll: period in seconds, largest angle in degrees."""
-_PRESENTER_NOD_DEG: Final = (3.0, 2.0)
-"""Depth of its nods, as `_LIVELY_NOD_DEG`. It nods on every second beat."""
-_PRESENTER_NOD_FRAMES: Final = 12
+PRESENTER_NOD_DEG: Final = (3.0, 2.0)
+"""Depth of its nods, as `LIVELY_NOD_DEG`. It nods on every second beat."""
+PRESENTER_NOD_FRAMES: Final = 12
 """Length of these nods."""
 
 
 def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
     """Measures the loudness of the speech in each frame, from a mel spectrogram whose window k begins at bin 4 k."""
     level = frame_levels(mel, num_frames)
-    low, high = np.percentile(level, [_QUIET_PERCENTILE, _LOUD_PERCENTILE])
-    return ((level - low) / max(high - low, _MIN_RANGE)).clip(0, 1)
+    low, high = np.percentile(level, [QUIET_PERCENTILE, LOUD_PERCENTILE])
+    return ((level - low) / max(high - low, MIN_RANGE)).clip(0, 1)
 
 
 def preset(name: str, rhythm: Rhythm, seed: int) -> HeadTrack:
@@ -94,7 +94,7 @@ def preset(name: str, rhythm: Rhythm, seed: int) -> HeadTrack:
     Equal seeds give equal tracks.
     """
     track = PRESETS[name](rhythm, np.random.default_rng(seed))
-    start = smoothstep((np.arange(len(track)) / FRAME_RATE / _START_S).clip(max=1))
+    start = smoothstep((np.arange(len(track)) / FRAME_RATE / START_S).clip(max=1))
     return track * start[:, None]
 
 
@@ -105,33 +105,33 @@ def _still(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
 def _listening_nod(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     """Makes small double nods every few seconds, in pauses of the speech if there are any; else hardly moves."""
     track = still(len(rhythm))
-    for column, period_s, size_deg in _LISTENING_WANDER:
+    for column, period_s, size_deg in LISTENING_WANDER:
         track[:, column] = _wander(len(rhythm), period_s, size_deg, rng)
     first = _FIRST_PAUSE_FRAME
     while first < len(rhythm):
         window = rhythm[first : first + _PAUSE_WINDOW_FRAMES]
         at = first + int(np.argmin(_moving_average(window)))
-        for beat, depth_deg in _DOUBLE_NOD:
-            _nod(track, at + beat, depth_deg, _LISTENING_NOD_FRAMES)
-        first = at + int(rng.integers(*_PAUSE_INTERVAL_FRAMES))
+        for beat, depth_deg in DOUBLE_NOD:
+            _nod(track, at + beat, depth_deg, LISTENING_NOD_FRAMES)
+        first = at + int(rng.integers(*PAUSE_INTERVAL_FRAMES))
     return track
 
 
 def _lively(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     """Turns and leans all the time, and nods on the beats of the speech."""
     track = still(len(rhythm))
-    for column, period_s, size_deg in _LIVELY_WANDER:
+    for column, period_s, size_deg in LIVELY_WANDER:
         track[:, column] = _wander(len(rhythm), period_s, size_deg, rng)
-    least_deg, more_deg = _LIVELY_NOD_DEG
+    least_deg, more_deg = LIVELY_NOD_DEG
     for beat in _beats(rhythm):
-        _nod(track, beat, least_deg + more_deg * float(rhythm[beat]), _LIVELY_NOD_FRAMES)
+        _nod(track, beat, least_deg + more_deg * float(rhythm[beat]), LIVELY_NOD_FRAMES)
     return track
 
 
 def _slow_turn(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     """Turns to one side and to the other, as a sine."""
     track = still(len(rhythm))
-    track[:, _YAW] = _SLOW_TURN_DEG * np.sin(2 * np.pi * np.arange(len(rhythm)) / (_SLOW_TURN_S * FRAME_RATE))
+    track[:, YAW] = SLOW_TURN_DEG * np.sin(2 * np.pi * np.arange(len(rhythm)) / (SLOW_TURN_S * FRAME_RATE))
     return track
 
 
@@ -140,15 +140,15 @@ def _presenter(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     track = still(len(rhythm))
     first, aim = 0, 0.0
     while first < len(rhythm):
-        dwell = int(rng.integers(*_DWELL_FRAMES))
-        target = float(rng.choice(_LOOK_DEG)) + float(rng.normal(0, _LOOK_SPREAD_DEG))
+        dwell = int(rng.integers(*DWELL_FRAMES))
+        target = float(rng.choice(LOOK_DEG)) + float(rng.normal(0, LOOK_SPREAD_DEG))
         frames = np.arange(first, min(first + dwell, len(rhythm))) - first
-        track[first : first + dwell, _YAW] = aim + (target - aim) * smoothstep((frames / _LOOK_FRAMES).clip(max=1))
+        track[first : first + dwell, YAW] = aim + (target - aim) * smoothstep((frames / LOOK_FRAMES).clip(max=1))
         first, aim = first + dwell, target
-    track[:, _ROLL] = _PRESENTER_ROLL * track[:, _YAW] + _wander(len(rhythm), *_PRESENTER_WANDER, rng)
-    least_deg, more_deg = _PRESENTER_NOD_DEG
+    track[:, ROLL] = PRESENTER_ROLL * track[:, YAW] + _wander(len(rhythm), *PRESENTER_WANDER, rng)
+    least_deg, more_deg = PRESENTER_NOD_DEG
     for beat in _beats(rhythm)[::2]:
-        _nod(track, beat, least_deg + more_deg * float(rhythm[beat]), _PRESENTER_NOD_FRAMES)
+        _nod(track, beat, least_deg + more_deg * float(rhythm[beat]), PRESENTER_NOD_FRAMES)
     return track
 
 
@@ -172,22 +172,22 @@ def _wander(num_frames: int, period_s: float, size_deg: float, rng: np.random.Ge
 
 
 def _moving_average(rhythm: Rhythm) -> Float[np.ndarray, " averaged"]:
-    """Averages over `_BEAT_SMOOTH_FRAMES`; the result is as long as the rhythm, or as the average if that is longer."""
-    return np.convolve(rhythm, np.ones(_BEAT_SMOOTH_FRAMES) / _BEAT_SMOOTH_FRAMES, "same")
+    """Averages over `BEAT_SMOOTH_FRAMES`; the result is as long as the rhythm, or as the average if that is longer."""
+    return np.convolve(rhythm, np.ones(BEAT_SMOOTH_FRAMES) / BEAT_SMOOTH_FRAMES, "same")
 
 
 def _beats(rhythm: Rhythm) -> list[int]:
     """Returns the frames at which the loudness has a peak: where a speaker would nod."""
     smooth = _moving_average(rhythm)[: len(rhythm)]
-    reach = _BEAT_NEIGHBOURS
+    reach = BEAT_NEIGHBOURS
     peaks = [
         t
-        for t in range(_BEAT_SMOOTH_FRAMES // 2, len(smooth) - _BEAT_SMOOTH_FRAMES // 2)
-        if smooth[t] > _BEAT_LEVEL and smooth[t] == smooth[max(0, t - reach) : t + reach + 1].max()
+        for t in range(BEAT_SMOOTH_FRAMES // 2, len(smooth) - BEAT_SMOOTH_FRAMES // 2)
+        if smooth[t] > BEAT_LEVEL and smooth[t] == smooth[max(0, t - reach) : t + reach + 1].max()
     ]
     beats: list[int] = []
     for peak in peaks:
-        if not beats or peak - beats[-1] >= _MIN_BEAT_INTERVAL_FRAMES:
+        if not beats or peak - beats[-1] >= MIN_BEAT_INTERVAL_FRAMES:
             beats.append(peak)
     return beats
 
@@ -196,5 +196,9 @@ def _nod(track: HeadTrack, at: int, depth_deg: float, length: int) -> None:
     """Adds a nod to a track's pitch: a raised cosine that is deepest at frame `at`; frames outside are ignored."""
     frames = np.arange(at - length // 2, at - length // 2 + length)
     inside = (frames >= 0) & (frames < len(track))
-    bump = 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(length) + 0.5) / length)
-    track[frames[inside], _PITCH] -= depth_deg * bump[inside]
+    track[frames[inside], PITCH] -= depth_deg * nod_bump(length)[inside]
+
+
+def nod_bump(length: int) -> Float[np.ndarray, " length"]:
+    """Returns the course of a nod of depth 1: a raised cosine."""
+    return 0.5 - 0.5 * np.cos(2 * np.pi * (np.arange(length) + 0.5) / length)

@@ -98,7 +98,7 @@ def from_heads(heads: HeadPose) -> HeadTrack:
 def extrapolate(track: HeadTrack, num_frames: int, extrapolation: Extrapolation) -> HeadTrack:
     """Cuts a track to a number of frames, or continues it; the end of a loop is cross-faded into its beginning."""
     if extrapolation == "loop" and num_frames > len(track):
-        track = _close_loop(track)
+        track = close_loop(track)
     steps = np.arange(num_frames)
     if extrapolation == "hold":
         index = steps.clip(max=len(track) - 1)
@@ -186,7 +186,7 @@ def relative_to(track: HeadTrack, own_deg: Float[np.ndarray, "3"]) -> HeadTrack:
     return np.column_stack([angles, track[:, 3:] - track[0, 3:]])
 
 
-def _close_loop(track: HeadTrack) -> HeadTrack:
+def close_loop(track: HeadTrack) -> HeadTrack:
     """Cross-fades the end of a track into its beginning, which shortens it by the length of the fade."""
     blend = min(_LOOP_BLEND_FRAMES, len(track) // 2)
     if not blend:

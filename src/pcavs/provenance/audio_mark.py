@@ -100,18 +100,32 @@ def mark_blocks(blocks: Iterable[Block], rate_hz: int, version: int = MARK_VERSI
         rate_hz: Sampling rate, from 1000 Hz on.
         version: Number that the mark carries, 0 to 15.
     """
-    marker: _Marker | None = None
+    marker: SoundMarker | None = None
     for block in blocks:
-        marker = marker or _Marker(rate_hz, block.shape[0], version)
+        marker = marker or SoundMarker(rate_hz, block.shape[0], version)
         yield from marker.add(block)
     if marker is not None:
         yield from marker.finish()
 
 
-class _Marker:
-    """Changes the levels of tiles in overlapping frames: sine windows of 32 ms, every 16 ms."""
+class SoundMarker:
+    """Marks sound as it arrives: changes the levels of tiles in overlapping frames, sine windows of 32 ms every 16 ms.
 
-    def __init__(self, rate_hz: int, channels: int, version: int) -> None:
+    The samples do not depend on the blocks that they arrive in, and all that `add` and `finish` yield is as long as
+    what `add` was given.
+
+    Args:
+        rate_hz: Sampling rate, from 1000 Hz on.
+        channels: Number of channels.
+        version: Number that the mark carries, 0 to 15.
+        batch_frames: Frames that are marked together. With 1 a sample is ready once 32 ms more were given; larger
+            batches take less time.
+    """
+
+    def __init__(
+        self, rate_hz: int, channels: int, version: int = MARK_VERSION, batch_frames: int = _BATCH_FRAMES
+    ) -> None:
+        self._batch_frames = batch_frames
         self._hop = round(_HOP_S * rate_hz)
         self._rate_hz = rate_hz
         window = np.sin(np.pi * (np.arange(2 * self._hop) + 0.5) / (2 * self._hop))
@@ -125,39 +139,41 @@ class _Marker:
         self._num_frames = self._num_input = self._num_output = 0
 
     def add(self, block: Block) -> Iterator[Block]:
+        """Takes the next samples of all channels; yields those that are marked."""
         self._num_input += block.shape[1]
         self._input = np.concatenate([self._input, block], axis=1)
-        while self._input.shape[1] >= (_BATCH_FRAMES + 1) * self._hop:
+        while self._input.shape[1] >= (self._batch_frames + 1) * self._hop:
             yield self._output(self._mark_batch())
 
     def finish(self) -> Iterator[Block]:
+        """Yields the rest."""
         while self._num_output < self._num_input:
-            missing = max(0, (_BATCH_FRAMES + 1) * self._hop - self._input.shape[1])
+            missing = max(0, (self._batch_frames + 1) * self._hop - self._input.shape[1])
             self._input = np.pad(self._input, ((0, 0), (0, missing)))
             yield self._output(self._mark_batch())
 
     def _output(self, samples: Float32[np.ndarray, "channels marked"]) -> Block:
-        if self._num_frames == _BATCH_FRAMES:  # the first batch begins with the silence that was put before
+        if self._num_frames == self._batch_frames:  # the first batch begins with the silence that was put before
             samples = samples[:, self._hop :]
         samples = samples[:, : self._num_input - self._num_output]
         self._num_output += samples.shape[1]
         return samples
 
     def _mark_batch(self) -> Block:
-        """Marks the next `_BATCH_FRAMES` frames; returns as many hops of samples."""
+        """Marks the next `self._batch_frames` frames; returns as many hops of samples."""
         hop, length = self._hop, 2 * self._hop
-        frames = sliding_window_view(self._input[:, : (_BATCH_FRAMES + 1) * hop], length, axis=1)[:, ::hop]
+        frames = sliding_window_view(self._input[:, : (self._batch_frames + 1) * hop], length, axis=1)[:, ::hop]
         spectra = np.fft.rfft(frames * self._window, axis=2)
         gains = self._gains((np.abs(spectra) ** 2).mean(axis=0))
         changed = np.fft.irfft(spectra * gains, length, axis=2).astype(np.float32) * self._window
         channels = changed.shape[0]
-        samples = np.zeros((channels, (_BATCH_FRAMES + 1) * hop), np.float32)
+        samples = np.zeros((channels, (self._batch_frames + 1) * hop), np.float32)
         samples[:, :-hop] += changed[:, :, :hop].reshape(channels, -1)
         samples[:, hop:] += changed[:, :, hop:].reshape(channels, -1)
         samples[:, :hop] += self._tail
         self._tail = samples[:, -hop:]
-        self._input = self._input[:, _BATCH_FRAMES * hop :]
-        self._num_frames += _BATCH_FRAMES
+        self._input = self._input[:, self._batch_frames * hop :]
+        self._num_frames += self._batch_frames
         return samples[:, :-hop]
 
     def _gains(self, power: Float[np.ndarray, "frames bins"]) -> Float[np.ndarray, "frames bins"]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.media.log_mel import log_mel
+from pcavs.runtime.base import Features
 from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings
-from pcavs.spec import FeatureSpec, TalkerSpec
+from pcavs.spec import STATES_PER_FRAME, FeatureSpec, TalkerSpec
 from pcavs.types import States, Waveform
 from pcavs.vino import ov
 
@@ -64,6 +65,26 @@ class SpeechFeatures:
         for window in windows:
             states = self.states(window)
             yield states[self.spec.group_states] if self._outputs_window else states
+
+
+class HopFeatures:
+    """The same encoder with smaller groups, for which it need not look so far ahead; it is run once for each group.
+
+    A group's states are those that the network gives for the last frames of its own group.
+
+    Args:
+        features: The encoder.
+        hop_frames: Frames of a group; no more than those of `features`.
+    """
+
+    def __init__(self, features: Features, hop_frames: int) -> None:
+        self._features = features
+        self.spec = dataclasses.replace(features.spec, hop_frames=hop_frames)
+
+    def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
+        """Yields the states of each window's group, two for each of its frames, one window at a time."""
+        for states in self._features.groups(windows):
+            yield states[-self.spec.hop_frames * STATES_PER_FRAME :]
 
 
 def load_features(spec: TalkerSpec, threads: int = 0) -> SpeechFeatures | None:
