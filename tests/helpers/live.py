@@ -31,6 +31,14 @@ class HearingMouth(LoudMouth):
     spec = TalkerSpec(flow=dataclasses.replace(TINY_FLOW, features=FeatureSpec()))
     features = Loudness()
 
+    def __init__(self):
+        self.opened = []
+        """How open the mouth was in each call of `render`, 0 to 1."""
+
+    def render(self, identity, content, pose):
+        self.opened.append(float(content[0]))
+        return super().render(identity, content, pose)
+
     def encode_speech(self, windows):
         own = windows[:, self.spec.flow.past_states, 0]
         # What follows within the future states counts a little, so that a missing look-ahead shows.
