@@ -112,7 +112,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # transactions begin where `_begin_sqlite` says
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", f"busy_timeout={_BUSY_MS}", "trusted_schema=OFF"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={_BUSY_MS}", "trusted_schema=OFF"):
         connection.execute(f"PRAGMA {pragma}")
 
 

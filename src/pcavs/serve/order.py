@@ -1,6 +1,7 @@
 """What users order: the body of `POST /talks`, and the settings of `pcavs animate` that it becomes."""
 
 import dataclasses
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -151,6 +152,11 @@ class TalkOrder(BaseModel):
     )
 
 
+def is_upload(text: str) -> bool:
+    """Tells whether a text is the id or address of an upload, whether or not there is one."""
+    return ID.fullmatch(text.rstrip("/").rpartition("/")[2]) is not None
+
+
 def upload_id(text: str) -> str:
     """Returns the id in a name or address of an upload, such as /images/img_...
 
@@ -161,6 +167,12 @@ def upload_id(text: str) -> str:
     if found is None:
         raise InputError(f"{text[:60]} is no upload; send the file to /images, /audios or /videos and give its id")
     return found.group()
+
+
+def digest(order: TalkOrder) -> str:
+    """Returns a digest of an order, which is the same for equal orders."""
+    fields = order.model_dump(mode="json")
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def check(order: TalkOrder, *, require_consent: bool) -> None:
@@ -180,7 +192,7 @@ def check(order: TalkOrder, *, require_consent: bool) -> None:
 
 
 def _check_pose(pose: str) -> None:
-    if pose in PRESETS or _DEGREES.fullmatch(pose) or ID.fullmatch(pose.rstrip("/").rpartition("/")[2]):
+    if pose in PRESETS or _DEGREES.fullmatch(pose) or is_upload(pose):
         return
     raise InputError(unknown_setting(pose[:60], PRESETS, kind="pose"))
 

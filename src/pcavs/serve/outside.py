@@ -4,6 +4,7 @@ import http.client
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
@@ -113,14 +114,16 @@ class _Pinned(http.client.HTTPConnection):
             self.sock = ssl.create_default_context().wrap_socket(self.sock, server_hostname=self.host)
 
 
-def read_limited(response: Any, max_bytes: int) -> Iterator[bytes]:
+def read_limited(response: Any, max_bytes: int, max_s: float = _TIMEOUT_S) -> Iterator[bytes]:
     """Yields the body of a response.
 
     Raises:
-        InputError: It is longer than allowed, or ends early.
+        InputError: It is longer than allowed, takes longer, or ends early.
     """
-    size = 0
+    size, end_s = 0, time.monotonic() + max_s
     while True:
+        if time.monotonic() > end_s:
+            raise InputError("the other host sends too slowly; send the file yourself")
         try:
             block = response.read(_BLOCK_BYTES)
         except (OSError, http.client.HTTPException) as error:

@@ -7,7 +7,7 @@ from typing import Any, Final
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from pcavs.errors import PcavsError
@@ -64,9 +64,9 @@ def install(app: FastAPI) -> None:
     def _(_request: Request, error: PcavsError) -> JSONResponse:
         return problem_response(422, " ".join(str(error).split()))
 
-    @app.exception_handler(DBAPIError)
-    def _(_request: Request, error: DBAPIError) -> JSONResponse:
-        logger.error("the database failed: %s", type(error.orig).__name__)
+    @app.exception_handler(SQLAlchemyError)
+    def _(_request: Request, error: SQLAlchemyError) -> JSONResponse:
+        logger.error("the database failed: %s", type(getattr(error, "orig", error)).__name__)
         return problem_response(503, "the database cannot be reached; try again soon", {"Retry-After": "5"})
 
     @app.exception_handler(OSError)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
 from pcavs.serve.problems import Problem
@@ -45,7 +46,7 @@ async def receive_file(request: Request, target: Path, max_bytes: int) -> int:
     with target.open("xb") as file:
         sink = _FormFile(file, options.get(b"boundary", b""), max_bytes) if is_form else _Plain(file, max_bytes)
         async for piece in pieces(request):
-            await asyncio.to_thread(sink.write, piece)
+            await run_in_threadpool(sink.write, piece)
         return sink.close()
 
 
@@ -92,7 +93,7 @@ class _FormFile:
     def __init__(self, file: Any, boundary: bytes, max_bytes: int) -> None:
         self._plain = _Plain(file, max_bytes)
         self._other_bytes = self._header_bytes = self._files = 0
-        self._is_file = False
+        self._is_file = self._is_complete = False
         self._name, self._value = bytearray(), bytearray()
         if not 0 < len(boundary) <= 70:
             raise Problem(400, "the form has no boundary; send it as multipart/form-data")
@@ -104,6 +105,7 @@ class _FormFile:
                 "on_header_value": self._on_value,
                 "on_header_end": self._end_header,
                 "on_part_data": self._data,
+                "on_end": self._end,
             },
         )
 
@@ -114,13 +116,14 @@ class _FormFile:
             raise Problem(400, "the form is damaged; send it as multipart/form-data") from error
 
     def close(self) -> int:
-        try:
-            self._parser.finalize()
-        except FormParserError as error:
-            raise Problem(400, "the form ends too early; send it again") from error
+        if not self._is_complete:
+            raise Problem(400, "the form ends too early; send it again")
         if self._files != 1:
             raise Problem(422, f"the form has {self._files} files; send one")
         return self._plain.close()
+
+    def _end(self) -> None:
+        self._is_complete = True
 
     def _begin(self) -> None:
         self._is_file, self._header_bytes = False, 0

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import FileResponse, StreamingResponse
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from pcavs.serve.caller import Caller, Parts, owner_of, service_of
 from pcavs.serve.ids import is_signed
-from pcavs.serve.order import TalkOrder, TextScript, check
+from pcavs.serve.keep import with_fetched
+from pcavs.serve.order import TalkOrder, TextScript, check, digest
 from pcavs.serve.people import Owner
 from pcavs.serve.problems import Problem
 from pcavs.serve.routes_uploads import check_text
@@ -54,7 +56,10 @@ def order_talk(
         check_text(order.script.input, parts)
     if order.webhook is not None:
         parts.webhook_hosts.check(order.webhook)
-    row, is_new = parts.talks.add(caller, order, idempotency_key)
+    sent = digest(order)
+    row, is_new = parts.talks.earlier(caller, idempotency_key, sent), False
+    if row is None:
+        row, is_new = parts.talks.add(caller, with_fetched(order, caller, parts), idempotency_key, sent)
     response.status_code = 201 if is_new else 200
     return _view(row, request, parts)
 
@@ -132,7 +137,7 @@ def get_film(
 )
 async def watch_talk(name: str, request: Request, caller: Caller, parts: Parts) -> StreamingResponse:
     """Streams server-sent events: `talk` with the film whenever it changes, `gone` if it is removed."""
-    await asyncio.to_thread(parts.talks.get, caller, name)
+    await run_in_threadpool(parts.talks.get, caller, name)
     if not parts.open_stream(caller.id, _MOST_STREAMS):
         raise Problem(429, f"{_MOST_STREAMS} streams are open; close one")
     events = _events(name, request, caller, parts)
@@ -144,13 +149,13 @@ async def _events(name: str, request: Request, owner: Owner, parts: Service) -> 
         last, silent_s = None, 0.0
         while not parts.stopping.is_set():
             try:
-                row = await asyncio.to_thread(parts.talks.get, owner, name)
+                row = await run_in_threadpool(parts.talks.get, owner, name)
             except Problem:
                 yield "event: gone\ndata: {}\n\n"
                 return
             news = (row.state, row.activity, row.steps_done, row.attempts)
             if news != last:
-                view = await asyncio.to_thread(_view, row, request, parts)
+                view = await run_in_threadpool(_view, row, request, parts)
                 yield f"event: talk\ndata: {json.dumps(view.model_dump(mode='json', exclude_none=True))}\n\n"
                 last, silent_s = news, 0.0
             elif silent_s >= _SILENCE_S:

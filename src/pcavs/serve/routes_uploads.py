@@ -1,27 +1,21 @@
 """The part of the API that receives files: images, sounds, videos, and texts to speak."""
 
-import asyncio
-import shutil
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
+from anyio import to_thread
 from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pcavs.errors import InputError
 from pcavs.serve.caller import Caller, Parts
+from pcavs.serve.keep import BUSY, keep, speak
 from pcavs.serve.people import Owner
-from pcavs.serve.problems import Problem
 from pcavs.serve.receive import receive_file
 from pcavs.serve.service import Service
-from pcavs.serve.uploads import used_bytes
 from pcavs.serve.views import UploadView, upload_view
 
 router = APIRouter(tags=["uploads"])
-
-_SPEAKERS: Final = asyncio.Semaphore(2)
-"""Texts that are spoken at once."""
 
 
 def _body(field: str, media: str) -> dict[str, Any]:
@@ -64,8 +58,7 @@ async def add_video(request: Request, caller: Caller, parts: Parts) -> UploadVie
 async def add_speech(speech: Speech, caller: Caller, parts: Parts) -> UploadView:
     """Speaks a text; the sound is kept like an upload, so that it can be heard before a film is ordered."""
     check_text(speech.text, parts)
-    async with _SPEAKERS:
-        return await asyncio.to_thread(_speak, speech, caller, parts)
+    return upload_view(await to_thread.run_sync(speak, caller, parts, speech.text, speech.voice, limiter=BUSY))
 
 
 @router.get("/images/{name}", summary="Show an image")
@@ -98,30 +91,7 @@ def check_text(text: str, parts: Service) -> None:
 async def _receive(request: Request, owner: Owner, parts: Service, kind: str) -> UploadView:
     part = parts.store.new_part()
     try:
-        size = await receive_file(request, part, parts.limits.bytes)
-        return await asyncio.to_thread(_keep, owner, parts, part, kind, size)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _keep(owner: Owner, parts: Service, part: Path, kind: str, size: int) -> UploadView:
-    with parts.database.read() as connection:
-        if used_bytes(connection, owner) + size > owner.limits.storage_bytes:
-            raise Problem(507, "your space is used up; delete uploads or films, or wait until they expire")
-    return upload_view(parts.uploads.add(owner, part, parts.checker.check(part, kind)))
-
-
-def _speak(speech: Speech, owner: Owner, parts: Service) -> UploadView:
-    from pcavs.animate.options import AnimateOptions
-    from pcavs.animate.say import with_driving_audio
-
-    unused = Path("unused")
-    options = AnimateOptions(identity=unused, out=unused, say=speech.text, voice=speech.voice)
-    part = parts.store.new_part()
-    try:
-        with with_driving_audio(options) as resolved:
-            assert resolved.audio is not None
-            shutil.copyfile(resolved.audio, part)
-        return _keep(owner, parts, part, "audio", part.stat().st_size)
+        await receive_file(request, part, parts.limits.bytes)
+        return upload_view(await to_thread.run_sync(keep, owner, parts, part, kind, limiter=BUSY))
     finally:
         part.unlink(missing_ok=True)

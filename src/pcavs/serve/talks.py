@@ -1,6 +1,5 @@
 """Records of ordered films: order, list, retry, remove."""
 
-import hashlib
 import json
 from typing import Any, Final
 
@@ -29,13 +28,25 @@ class Talks:
         """Stores where they are, and how long they are kept."""
         self._database, self._store, self._uploads, self._keep_s = database, store, uploads, keep_s
 
-    def add(self, owner: Owner, order: TalkOrder, key: str | None) -> tuple[Any, bool]:
+    def earlier(self, owner: Owner, key: str | None, order_digest: str) -> Any | None:
+        """Returns the film that was ordered with an idempotency key; None if there is none.
+
+        Raises:
+            Problem: The key was used for another order.
+        """
+        if key is None:
+            return None
+        with self._database.read() as connection:
+            return self._earlier(connection, owner, key, order_digest)
+
+    def add(self, owner: Owner, order: TalkOrder, key: str | None, order_digest: str) -> tuple[Any, bool]:
         """Queues a film that was checked.
 
         Args:
             owner: Who orders it.
             order: What is ordered.
             key: Idempotency key; the same order with the same key is queued once.
+            order_digest: Digest of the order as it was sent.
 
         Returns:
             The row of the film, and whether it is new.
@@ -45,12 +56,11 @@ class Talks:
             Problem: A limit of the owner is reached, or the key was used for another order.
         """
         fields = order.model_dump(mode="json")
-        digest = hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
         wanted = uploads_of(order)
         with self._database.write() as connection:
             mine = select(owners).where(owners.c.id == owner.id).with_for_update()
             row = connection.execute(mine).one()  # locked: requests of one owner wait for each other
-            earlier = None if key is None else self._earlier(connection, owner, key, digest)
+            earlier = None if key is None else self._earlier(connection, owner, key, order_digest)
             if earlier is not None:
                 return earlier, False
             files = self._uploads.keep(connection, owner, wanted)
@@ -68,7 +78,13 @@ class Talks:
             }
             connection.execute(insert(jobs).values(values))
             if key is not None:
-                stored = {"owner": owner.id, "key": key, "digest": digest, "job": name, "created_at": now_s()}
+                stored = {
+                    "owner": owner.id,
+                    "key": key,
+                    "digest": order_digest,
+                    "job": name,
+                    "created_at": now_s(),
+                }
                 connection.execute(insert(idempotency).values(stored))
             return connection.execute(select(jobs).where(jobs.c.id == name)).one(), True
 
@@ -163,12 +179,12 @@ class Talks:
         if row.film_key is not None:
             self._store.remove(row.film_key)
 
-    def _earlier(self, connection: Connection, owner: Owner, key: str, digest: str) -> Any | None:
+    def _earlier(self, connection: Connection, owner: Owner, key: str, order_digest: str) -> Any | None:
         mine = (idempotency.c.owner == owner.id, idempotency.c.key == key)
         used = connection.execute(select(idempotency).where(*mine)).first()
         if used is None:
             return None
-        if used.digest != digest:
+        if used.digest != order_digest:
             raise Problem(422, "this Idempotency-Key was used for another film; give a new one")
         row = connection.execute(select(jobs).where(jobs.c.id == used.job)).first()
         if row is None:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import logging
 import multiprocessing
 import os
@@ -153,8 +154,8 @@ class _Worker:
             outcome = "returned" if beat.held else "not wanted any more"
             if beat.held:
                 _when_possible(lambda: queue.give_back(job), self._settings.lease_s)
-        except PcavsError as error:
-            line = plain_text(error, folder)
+        except (PcavsError, OSError) as error:
+            line = plain_text(error, folder) if isinstance(error, PcavsError) else _disk_line(error)
             outcome = "failed" if _when_possible(lambda: queue.fail(job, line), self._settings.lease_s) else "lost"
         logger.info("job %s", outcome, extra=facts | {"took_s": round(time.monotonic() - began_s, 2)})
 
@@ -166,7 +167,7 @@ class _Worker:
             options = self._options(job, folder, store)
             with with_driving_audio(options) as resolved:
                 summary = make_film(self._talker, resolved, beat.progress)
-        except (PcavsError, Interrupted):
+        except (PcavsError, OSError, Interrupted):
             raise
         except Exception as error:
             raise_if_out_of_memory(error)
@@ -286,6 +287,14 @@ def _job_folder(folder: Path) -> Generator[None]:
         yield
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _disk_line(error: OSError) -> str:
+    """Returns the message about a file of the service that cannot be read or written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the service has no space left; try again later"
+    logger.error("a file failed: %s", error.strerror)
+    return "the film could not be made: a fault of the service; its log says why"
 
 
 def plain_text(text: object, folder: Path) -> str:

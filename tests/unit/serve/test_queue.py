@@ -12,14 +12,6 @@ from pcavs.serve.tables import jobs, now_s
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'jobs.sqlite'}")
-    People(database)
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def queue(database):
     return Queue(database, tries=3, lease_s=30.0)
 
