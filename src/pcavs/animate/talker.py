@@ -4,11 +4,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, Unpack
 
 import numpy as np
 
 import pcavs
+from pcavs.animate.avatar import Avatar, SessionSettings
 from pcavs.animate.backdrop import Backdrop, read_backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label, draw_label
@@ -284,6 +285,26 @@ class Talker:
             seed=seed,
             label=_label(options, (person.identity.picture.shape[0],) * 2),
         )
+
+    def live(
+        self, photo: str | Path | Person, *, buffer_frames: int = 3, **settings: Unpack[SessionSettings]
+    ) -> Avatar:
+        """Returns a live session for asyncio, which renders in a thread of its own at 25 frames a second.
+
+            async with talker.live("face.jpg") as avatar:
+                await avatar.push_audio(pcm, 24_000)
+                async for frame in avatar.run(): ...
+
+        Args:
+            photo: As in `session`.
+            buffer_frames: Pictures that may wait for the consumer, 1 to 250; older ones are dropped, and their sound is
+                kept.
+            settings: Those of `session`. What is wrong with them is raised when the avatar is opened.
+
+        Raises:
+            InputError: `buffer_frames` cannot be used.
+        """
+        return Avatar(functools.partial(self.session, photo, **settings), buffer_frames=buffer_frames)
 
     def _person(self, options: FilmOptions, silence: Content) -> Person:
         """Reads the photograph of a live session, and prepares what draws it."""
