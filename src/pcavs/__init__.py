@@ -32,16 +32,17 @@ def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda
     return load_talker(None if weights is None else Path(weights), device)
 
 
-def verify(path: str | Path, *, anchor: str | Path | None = None) -> "Verification":
+def verify(path: str | Path, *, anchor: str | Path | None = None, log: str | Path | None = None) -> "Verification":
     """Says where a film or sound comes from: signed credentials, the mark in its sound, and its tag.
 
     Args:
         path: Any film or sound, also of other software.
         anchor: Root certificate in PEM to trust besides the user's own.
+        log: Log of films, as `animate(log=...)` writes it, to look the file up in.
 
     Raises:
         InputError: The file cannot be read, or is neither a film nor a sound.
     """
     from pcavs.provenance.verify import verify as verify_file
 
-    return verify_file(path, anchor=anchor)
+    return verify_file(path, anchor=anchor, log=log)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import pcavs
 from pcavs.animate import batch
 from pcavs.cli import main
 
@@ -132,3 +133,21 @@ def test_a_film_that_a_later_row_uses_may_be_made_again(run, tmp_path, face, mak
     jobs.write_text("".join(json.dumps(row) + "\n" for row in rows))
     for _ in range(2):
         assert "2 films made, 0 finished earlier, 0 failed" in run(jobs, "--again")[1].out
+
+
+def test_every_film_is_in_the_log(run, jobs):
+    log = jobs.parent / "log.jsonl"
+    assert run(jobs, "--log", log)[0] == 1
+    assert len(log.read_text().splitlines()) == 2
+    found = pcavs.verify(jobs.parent / "four.mp4", log=log).log
+    assert found is not None
+    assert (found.kind, found.weights) == ("exact", "0" * 64)
+
+
+def test_a_log_that_cannot_be_written_stops_the_batch_before_its_first_film(run, jobs):
+    for log, message in ((jobs.parent, "is a folder"), (jobs, "is the list of jobs itself")):
+        code, said, loads = run(jobs, "--log", log)
+        assert (code, loads) == (1, 0)
+        assert message in said.err
+        assert said.err.count("\n") == 1
+    assert not list(jobs.parent.glob("*.mp4*"))

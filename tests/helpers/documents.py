@@ -13,7 +13,7 @@ from pcavs import cli
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "examples" / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 
-OUTPUTS = {"out", "run", "report", "journal"}
+OUTPUTS = {"out", "run", "report", "journal", "log"}
 """Settings that name what a command writes; every other path is an input."""
 
 

@@ -23,12 +23,13 @@ from pcavs.animate.talker import Talker, load_talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
 from pcavs.media.files import path_below, path_exists, refuse_replacing
 from pcavs.media.timeline import parse_time
+from pcavs.provenance.film_log import check_log
 
 logger = logging.getLogger(__name__)
 
 _MAX_BYTES: Final = 64_000_000
 """Size of the largest list that is read."""
-_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json", "outside", "sign_with", "tsa"}
+_BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json", "outside", "sign_with", "tsa", "log"}
 """Settings of `pcavs animate` that a row cannot have: they apply to the whole batch, or to single films only."""
 _DELIMITERS: Final = (",", ";", "\t")
 """Characters between the columns of a .csv; the first line shows which, because no setting's name has one."""
@@ -79,7 +80,9 @@ def run(options: BatchOptions) -> Report:
     earlier = _finished(journal)
     finished = set() if options.again else earlier
     talker: Talker | None = None
-    refuse_replacing([journal], [("the list of jobs", options.jobs)])
+    refuse_replacing([journal, options.log], [("the list of jobs", options.jobs)])
+    if options.log is not None:
+        check_log(options.log)
     lists = [("the list of jobs", options.jobs), ("the journal", journal)]
     made = skipped = 0
     films: list[tuple[str, Path]] = []
@@ -98,7 +101,11 @@ def run(options: BatchOptions) -> Report:
                 raise InputError("no consent; this batch requires a record of the person's consent in every row")
             talker = talker or load_talker(options.weights, options.device)
             film = dataclasses.replace(
-                film, overwrite=film.overwrite or options.again, sign_with=options.sign_with, tsa=options.tsa
+                film,
+                overwrite=film.overwrite or options.again,
+                sign_with=options.sign_with,
+                tsa=options.tsa,
+                log=options.log,
             )
             with with_driving_audio(film) as resolved:
                 summary = make_film(talker, resolved, no_progress)

@@ -222,7 +222,7 @@ class Film:
             OutputError: The film exists already, is one of the inputs, or cannot be written.
         """
         path = Path(path)
-        refuse_replacing([path], self.inputs)
+        refuse_replacing([path, None if self.origin is None else self.origin.log], self.inputs)
         with open_writer(
             path, self.size_px, self.sound, self.tags, self.origin, overwrite, alpha=self.is_transparent
         ) as writer:
@@ -295,7 +295,7 @@ def open_writer(  # noqa: PLR0913 - each belongs to the file
         audio_end_s=sound.end_s,
         audio_stream=sound.stream,
         sound_filter=None if origin is None else origin.sound_filter,
-        finish=None if origin is None else origin.signer(path),
+        finish=None if origin is None else origin.finisher(path),
         metadata=tags,
         alpha=alpha,
         overwrite=overwrite,

@@ -111,6 +111,8 @@ class FilmOptions:
     """Address of a time stamp authority, which confirms when the film was signed. Without it, no network is used."""
     consent: Path | None = None
     """Record of the person's consent, as text or JSON, whose digest goes into the signed credentials."""
+    log: Path | None = None
+    """Log to which digests and fingerprints of the film are appended, for `pcavs verify --log`."""
 
     def __post_init__(self) -> None:
         """Checks every setting."""
@@ -209,6 +211,8 @@ class BatchOptions:
     sign_with: tuple[Path, Path] | None = None
     """As in `pcavs animate`; the same for all rows."""
     tsa: str | None = None
+    """As in `pcavs animate`; the same for all rows."""
+    log: Path | None = None
     """As in `pcavs animate`; the same for all rows."""
 
 

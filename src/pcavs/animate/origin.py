@@ -13,11 +13,13 @@ import pcavs
 from pcavs.animate.inputs import input_files
 from pcavs.animate.options import FilmOptions
 from pcavs.errors import InputError
+from pcavs.media.files import refuse_replacing
 from pcavs.media.film import SoundFilter
 from pcavs.media.still import is_still
 from pcavs.media.video import count_pictures
 from pcavs.provenance.audio_mark import MARK_VERSION, mark_blocks
 from pcavs.provenance.credentials import Signing, Statement, can_sign, file_digest, sign
+from pcavs.provenance.film_log import check_log, record_film
 from pcavs.provenance.keys import own_key, read_key
 
 logger = logging.getLogger(__name__)
@@ -35,11 +37,29 @@ class Origin:
     """Certificate chain and key; None takes the user's own."""
     tsa: str | None = None
     """Address of a time stamp authority."""
+    log: Path | None = None
+    """Log to which the film is appended."""
 
     @property
     def sound_filter(self) -> SoundFilter | None:
         """What marks the sound; None if the mark is off."""
         return mark_blocks if any(mark.startswith("audio") for mark in self.statement.marks) else None
+
+    def finisher(self, path: Path) -> Callable[[Path], None] | None:
+        """Returns what signs the finished film under its temporary name, and appends it to the log; None for neither.
+
+        The line is in the log before the film has its final name, so no film is without its line.
+
+        Raises:
+            InputError: The key cannot be used.
+            OutputError: The log cannot be written.
+        """
+        sign_film = self.signer(path)
+        if self.log is None:
+            return sign_film
+        refuse_replacing([path, self.log], ())
+        check_log(self.log)
+        return functools.partial(_sign_and_log, sign_film=sign_film, log=self.log, statement=self.statement)
 
     def signer(self, path: Path) -> Callable[[Path], None] | None:
         """Returns what signs the finished film under its temporary name.
@@ -57,6 +77,12 @@ class Origin:
         if key.note is not None:
             logger.warning("%s", key.note)
         return functools.partial(sign, path=path, statement=self.statement, signing=Signing(key, self.tsa))
+
+
+def _sign_and_log(part: Path, *, sign_film: Callable[[Path], None] | None, log: Path, statement: Statement) -> None:
+    if sign_film is not None:
+        sign_film(part)
+    record_film(log, part, statement.version, statement.weights_digest)
 
 
 def film_origin(options: FilmOptions, weights: str, digest: str, title: str) -> Origin:
@@ -86,7 +112,7 @@ def film_origin(options: FilmOptions, weights: str, digest: str, title: str) -> 
         parent=options.identity if is_dub else None,
         extra=extra,
     )
-    return Origin(statement=statement, sign_with=options.sign_with, tsa=options.tsa)
+    return Origin(statement=statement, sign_with=options.sign_with, tsa=options.tsa, log=options.log)
 
 
 def read_consent(path: Path) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def _check_outputs(options: AnimateOptions) -> None:
     Raises:
         PcavsError: There is such an output, or a timeline cannot be read.
     """
-    places = [options.out, *([] if options.report is None else [options.report])]
+    places = [each for each in (options.out, options.report, options.log) if each is not None]
     for place in places:
         output_place(place)
     previews = preview_files(options.out) if options.preview else ()

@@ -119,6 +119,7 @@ class Talker:
         sign_with: tuple[Path, Path] | None = None,
         tsa: str | None = None,
         consent: str | Path | None = None,
+        log: str | Path | None = None,
     ) -> Film:
         """Makes a picture speak: reads and encodes all inputs; frames are rendered when they are iterated over.
 
@@ -160,6 +161,7 @@ class Talker:
             sign_with: Certificate chain and private key, both PEM, to sign the film with; None takes the user's own.
             tsa: Address of a time stamp authority; None uses no network.
             consent: Record of the person's consent, whose digest goes into the credentials.
+            log: Log to which digests and fingerprints of the film are appended when it is saved.
 
         Raises:
             InputError: A file or a setting cannot be used.
@@ -196,6 +198,7 @@ class Talker:
                 sign_with=sign_with,
                 tsa=tsa,
                 consent=None if consent is None else Path(consent),
+                log=None if log is None else Path(log),
             )
         )
 

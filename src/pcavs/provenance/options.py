@@ -12,6 +12,8 @@ class VerifyOptions:
     """Any film or sound, also of other software."""
     anchor: Path | None = None
     """Root certificate in PEM to trust besides your own, such as one that `pcavs keys export` wrote."""
+    log: Path | None = None
+    """Log of films (`pcavs animate --log`) to look the file up in: the same film, or one with its picture and sound."""
     json: bool = False
     """Prints one JSON object instead of lines."""
 

@@ -10,13 +10,14 @@ from pcavs.media.audio import stream_waveform
 from pcavs.media.source import decodable_streams, open_media
 from pcavs.provenance.audio_mark import AudioMark, MarkDetector
 from pcavs.provenance.credentials import Credentials, media_type, read_credentials
+from pcavs.provenance.film_log import LogMatch, search_log
 from pcavs.provenance.keys import anchors
 from pcavs.provenance.options import VerifyOptions
 
 EXIT_VALID: Final = 0
 """The credentials are valid: they say where the file comes from, and it was not changed."""
 EXIT_MARKED: Final = 3
-"""No valid credentials, but the file says otherwise that it is synthetic: a mark, a tag, or broken credentials."""
+"""No valid credentials, but something else: a mark, a tag, broken credentials, or a film of the given log."""
 EXIT_NOTHING: Final = 4
 """Nothing was found, which does not show that a file is real."""
 
@@ -35,13 +36,17 @@ class Verification:
     tag: str | None
     """The metadata entry that says that the film is synthetic; anybody can write or remove it."""
 
+    log: LogMatch | None = None
+    """What the given log knows of the file; None if none was given."""
+
     @property
     def exit_code(self) -> int:
         """Exit code of `pcavs verify`: 0, 3 or 4."""
         if self.credentials.state in ("trusted", "valid"):
             return EXIT_VALID
         marked = self.sound is not None and self.sound.found
-        return EXIT_MARKED if marked or self.tag or self.credentials.state == "broken" else EXIT_NOTHING
+        logged = self.log is not None and self.log.is_film
+        return EXIT_MARKED if marked or logged or self.tag or self.credentials.state == "broken" else EXIT_NOTHING
 
     @property
     def sentence(self) -> str:
@@ -57,6 +62,8 @@ class Verification:
             return f"Its credentials do not fit: the file was changed, or its signature is not good.{also}"
         if marked:
             return "It carries no credentials, but its sound carries the mark of pcavs: it comes from a synthetic film."
+        if self.log is not None and self.log.is_film:
+            return "It carries no credentials and no mark, but the log says that it was made here: it is synthetic."
         if self.tag:
             return (
                 "It carries no credentials and no mark, but a tag, which anybody can write, says that it is synthetic."
@@ -72,6 +79,7 @@ class Verification:
             "credentials": self.credentials._asdict(),
             "sound": None if self.sound is None else self.sound._asdict(),
             "tag": self.tag,
+            "log": None if self.log is None else dataclasses.asdict(self.log),
         }
 
     def lines(self) -> list[str]:
@@ -85,7 +93,8 @@ class Verification:
         if self.sound is not None:
             word = f"found, version {self.sound.version}" if self.sound.found else "not found"
             rows.append(f"mark in the sound: {word}; score {self.sound.score:.1f}; chance {self.sound.false_rate:.1g}")
-        return [*rows, f"tag: {self.tag or 'none'}"]
+        rows.append(f"tag: {self.tag or 'none'}")
+        return rows if self.log is None else [*rows, self.log.line()]
 
 
 _KINDS: Final = {
@@ -101,15 +110,16 @@ def run(options: VerifyOptions) -> Verification:
     Raises:
         InputError: A file cannot be read.
     """
-    return verify(options.file, anchor=options.anchor)
+    return verify(options.file, anchor=options.anchor, log=options.log)
 
 
-def verify(path: str | Path, *, anchor: str | Path | None = None) -> Verification:
+def verify(path: str | Path, *, anchor: str | Path | None = None, log: str | Path | None = None) -> Verification:
     """Says where a film or sound comes from, as far as it tells; changes nothing and asks no network.
 
     Args:
         path: Any film or sound, also of other software.
         anchor: Root certificate in PEM to trust besides the user's own.
+        log: Log of films to look the file up in.
 
     Raises:
         InputError: The file cannot be read, or is neither a film nor a sound.
@@ -129,7 +139,8 @@ def verify(path: str | Path, *, anchor: str | Path | None = None) -> Verificatio
     except ImportError:
         credentials = Credentials("absent", problems=("c2pa-python is not installed, so credentials were not read",))
     sound, tag = _heard(path)
-    return Verification(path=path, credentials=credentials, sound=sound, tag=tag)
+    match = None if log is None else search_log(Path(log), path)
+    return Verification(path=path, credentials=credentials, sound=sound, tag=tag, log=match)
 
 
 def _heard(path: Path) -> tuple[AudioMark | None, str | None]:

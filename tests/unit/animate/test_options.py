@@ -101,6 +101,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "sign_with": (Path("d"), Path("e")),
         "tsa": "http://127.0.0.1",
         "consent": "f",
+        "log": "h",
     }
     Talker.animate(Talker.__new__(Talker), "a", "b", **others)
     Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True, loop=True, max_side=1024)
