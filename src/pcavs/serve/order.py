@@ -54,6 +54,7 @@ NOT_SETTINGS: Final = (
     "label_font",
     "sign_with",
     "tsa",
+    "log",
 )
 """Settings that have other names in an order, or are the operator's."""
 
