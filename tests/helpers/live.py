@@ -16,6 +16,7 @@ class Loudness:
     """Stands for the pretrained speech encoder: each state is the level of its 20 ms."""
 
     spec = FeatureSpec()
+    bilabials = None
 
     def groups(self, windows):
         for window in windows:

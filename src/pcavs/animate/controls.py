@@ -8,10 +8,13 @@ from jaxtyping import Float, Float32
 
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
+from pcavs.numeric import smoothstep
 from pcavs.runtime.base import Runtime
 
 _CHUNK_FRAMES: Final = 64
 """Frames whose speech is encoded at once, so that memory does not grow with the film."""
+_CLOSING_PROBABILITIES: Final = (0.3, 0.8)
+"""Probabilities of m, b or p at which speech begins to close the lips and at which they meet. Chosen by eye."""
 
 Content: TypeAlias = Float32[np.ndarray, " content"]
 """Speech content code of one frame."""
@@ -31,6 +34,17 @@ class Controls(NamedTuple):
     """Head pose, in the form that the renderer takes."""
     eyelids: float = 0.0
     """Eyelid closure: 0 open, 1 shut."""
+    closing: float = 0.0
+    """How far the speech closes the lips: 0 as far as the content does, 1 until they meet."""
+
+
+class SpeechCodes(NamedTuple):
+    """What the mouths of some frames do."""
+
+    contents: Float32[np.ndarray, "time content"]
+    """Speech content codes, after articulation and pauses."""
+    closings: Float32[np.ndarray, " time"]
+    """`Controls.closing` of each frame."""
 
 
 class ContentEncoder:
@@ -55,7 +69,7 @@ class ContentEncoder:
 
     def encode(
         self, speech: SpeechInput, frames: Sequence[int], pauses: Float32[np.ndarray, " time"] | None
-    ) -> Float32[np.ndarray, "time content"]:
+    ) -> SpeechCodes:
         """Encodes the speech of some frames, and scales the distance of their content from that of silence.
 
         The factor is articulation x (1 - pause), so in a full pause the content is that of silence.
@@ -65,12 +79,21 @@ class ContentEncoder:
             frames: The frames.
             pauses: How far the mouth rests in each of them, 0 to 1; None is speech throughout.
         """
-        contents = self._runtime.encode_speech(speech.windows(frames))
+        windows = speech.windows(frames)
+        contents, closings = self._runtime.encode_speech(windows), _closings(speech.bilabials(windows), len(frames))
         if pauses is None and self._articulation == 1:
-            return contents
+            return SpeechCodes(contents, closings)
         rest = np.zeros(len(frames), np.float32) if pauses is None else pauses
         share_of_silence = 1 - np.float32(self._articulation) * (1 - rest)
-        return contents + share_of_silence[:, None] * (self.silence(speech) - contents)
+        return SpeechCodes(contents + share_of_silence[:, None] * (self.silence(speech) - contents), closings)
+
+
+def _closings(bilabials: Float32[np.ndarray, " time"] | None, num_frames: int) -> Float32[np.ndarray, " time"]:
+    """Maps probabilities of m, b and p to how far the speech closes the lips."""
+    if bilabials is None:
+        return np.zeros(num_frames, np.float32)
+    low, high = _CLOSING_PROBABILITIES
+    return smoothstep((bilabials - low) / (high - low)).astype(np.float32)
 
 
 class ControlTrack:
@@ -106,9 +129,10 @@ class ControlTrack:
         for first in range(0, len(frames), _CHUNK_FRAMES):
             chunk = frames[first : first + _CHUNK_FRAMES]
             pauses = None if self.pauses is None else self.pauses[list(chunk)]
-            for t, content in zip(chunk, self._encoder.encode(self.speech, chunk, pauses), strict=True):
+            for t, content, closing in zip(chunk, *self._encoder.encode(self.speech, chunk, pauses), strict=True):
                 pose = self.poses[self._timing.pose_index(t, len(self.poses))]
-                yield Controls(content, pose, 0.0 if self.eyelids is None else float(self.eyelids[t]))
+                eyelids = 0.0 if self.eyelids is None else float(self.eyelids[t])
+                yield Controls(content, pose, eyelids, float(closing))
 
     def silence(self) -> Content:
         """Returns the content of silence."""

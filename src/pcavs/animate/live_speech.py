@@ -41,6 +41,8 @@ class Step(NamedTuple):
     """What is said in one frame."""
 
     content: Content
+    closing: float
+    """How far the speech closes the lips: 0 as far as the content does, 1 until they meet."""
     rhythm: float
     """Rhythm of the speech, 0 to 1, of the last frame that is known."""
 
@@ -104,7 +106,8 @@ class _Running:
 
     def step(self, frame: int, num_frames: int | None) -> Step:
         rest = np.array([self._advance(frame, num_frames)])
-        return Step(self._setup.encoder.encode(self._input, [frame], rest)[0], self._rhythm)
+        codes = self._setup.encoder.encode(self._input, [frame], rest)
+        return Step(codes.contents[0], float(codes.closings[0]), self._rhythm)
 
     def skip(self, frame: int, num_frames: int | None) -> None:
         self._advance(frame, num_frames)
@@ -135,8 +138,8 @@ class _Whole:
         self._rhythm: Rhythm = rhythm_of(mel, num_frames)
 
     def step(self, frame: int, num_frames: int | None) -> Step:
-        content = self._encoder.encode(self._input, [frame], self._pauses[frame : frame + 1])[0]
-        return Step(content, float(self._rhythm[frame]))
+        codes = self._encoder.encode(self._input, [frame], self._pauses[frame : frame + 1])
+        return Step(codes.contents[0], float(codes.closings[0]), float(self._rhythm[frame]))
 
     def skip(self, frame: int, num_frames: int | None) -> None:
         pass

@@ -198,7 +198,7 @@ class DepthRenderer:
         fields = self._runtime.render(self._codes, controls.content, self._codes.pose)
         assert isinstance(fields, FieldArrays)
         places = self._head.sources(controls.pose, self._margin)
-        displacement, closing = self._closure.close(self._mouth_motion.displacement(fields))
+        displacement, closing = self._closure.close(self._mouth_motion.displacement(fields), controls.closing)
         photo = self._eyelids.close(controls.eyelids)
         frame, share = self._warped(photo, places + sampled(displacement, places))
         frame = inpaint_folds(frame, places, self._head.outside_face(places))

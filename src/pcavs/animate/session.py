@@ -18,7 +18,7 @@ from pcavs.animate.compose.label import Label
 from pcavs.animate.controls import Content, Controls
 from pcavs.animate.identity import Identity
 from pcavs.animate.live_head import LiveHead, check_duration, held, read_motion
-from pcavs.animate.live_speech import SpeechSetup, Utterance, Voice
+from pcavs.animate.live_speech import SpeechSetup, Step, Utterance, Voice
 from pcavs.animate.renderer import Renderer
 from pcavs.animate.stepper import Stepper
 from pcavs.errors import SessionError
@@ -192,7 +192,7 @@ class Session:
             step, sound = utterance.step()
             content = self._mouth.next(step.content, utterance, _OPEN_FRAMES)
             self._num_idle = 0
-            yield self._frame(content, step.rhythm, sound, utterance.rate_hz, utterance.channels)
+            yield self._frame(step._replace(content=content), sound, utterance.rate_hz, utterance.channels)
 
     def skip(self) -> FrameSound | None:
         """Skips the next frame: returns its sound without drawing it, or None where more speech is needed.
@@ -226,7 +226,8 @@ class Session:
         rate_hz, channels = self._format
         length = nearest_index(self._pts(1), rate_hz) - nearest_index(self._pts(0), rate_hz)
         content = self._mouth.next(self._silence, _REST, _CLOSE_FRAMES)
-        return self._frame(content, 0.0, np.zeros((channels, length), np.float32), rate_hz, channels)
+        silence = np.zeros((channels, length), np.float32)
+        return self._frame(Step(content, 0.0, 0.0), silence, rate_hz, channels)
 
     def flush(self) -> None:
         """Ends an utterance: the rest of it can be shown, filled with silence to a whole frame.
@@ -326,12 +327,12 @@ class Session:
     def _pts(self, ahead: int) -> Fraction:
         return (self._num_frames + ahead) * FRAME_S
 
-    def _frame(self, content: Content, rhythm: float, sound: Channels, rate_hz: int, channels: int) -> LiveFrame:
+    def _frame(self, step: Step, sound: Channels, rate_hz: int, channels: int) -> LiveFrame:
         """Draws the next frame."""
         stepper, pts = self._check_open(), self._pts(0)
         self._format = rate_hz, channels
-        pose, eyelids = self._advance(rhythm)
-        picture = stepper.draw(Controls(content, pose, eyelids))
+        pose, eyelids = self._advance(step.rhythm)
+        picture = stepper.draw(Controls(step.content, pose, eyelids, step.closing))
         if self._label is not None:
             picture = self._label.blend(picture)
         return LiveFrame(picture, pts, FrameSound(sound, rate_hz))

@@ -28,6 +28,10 @@ class SpeechInput(Protocol):
         """Returns what is heard of silence; the mean of the contents of all rows is the content of silence."""
         ...
 
+    def bilabials(self, windows: SpeechWindows) -> Float32[np.ndarray, " time"] | None:
+        """Returns for each row of `windows` the probability that it is m, b or p; None if that cannot be told."""
+        ...
+
 
 class MelInput:
     """Mel windows."""
@@ -43,6 +47,10 @@ class MelInput:
     def silence(self) -> SpeechWindows:
         """Returns one window of zeros."""
         return np.zeros_like(self.windows(range(1)))
+
+    def bilabials(self, windows: SpeechWindows) -> None:
+        """Returns None: the network that hears m, b and p takes states."""
+        del windows
 
 
 class StateInput:
@@ -81,6 +89,14 @@ class StateInput:
         """Returns the states around each frame of a group, in silence."""
         silent = StateInput(self._features, self._flow, ArrayWindows(np.zeros(0, np.float32), self._features.spec))
         return silent.windows(range(self._features.spec.hop_frames))
+
+    def bilabials(self, windows: SpeechWindows) -> Float32[np.ndarray, " time"] | None:
+        """Returns for each row of `windows` the probability that it is m, b or p."""
+        detector = self._features.bilabials
+        if detector is None:
+            return None
+        own = self._flow.past_states
+        return detector.probabilities(windows[:, own - detector.past_states : own + 1 + detector.future_states])
 
     def _groups_of(self, frame: int) -> range:
         first = self._first_state(frame)

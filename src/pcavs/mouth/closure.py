@@ -1,10 +1,10 @@
-"""Closes the lips where speech closes them.
+"""Closes the lips where speech closes them: in silence, and in m, b and p.
 
 The generator moves lips by about as much in every face, whatever gap the photograph shows: a broad smile hardly narrows
 in m, b and p, and some shut mouths stay apart by a pixel of 128. So the gap that is left in silence, in which lips
 meet, is measured once for the photograph, and taken off each frame's gap: fully where that is as small, less the wider
-it is, and not at all from about twice that gap on.
-See docs/decisions/0012.
+it is, and not at all from about twice that gap on. In m, b and p, which `runtime.bilabials` hears, what is left is
+closed as well. See docs/decisions/0012 and 0023.
 """
 
 from typing import Final, NamedTuple
@@ -88,23 +88,29 @@ class LipClosure:
             gap = float(self._gaps(silence)[0][self._central].mean())
             self.closed_gap = max(gap + _MARGIN * eyes, 0.0)
 
-    def close(self, displacement: Displacement) -> Closed:
-        """Brings the lips together as far as the generator's gap asks for."""
-        if self.closed_gap <= 0 or self._area[0].stop - self._area[0].start < 2:
+    def close(self, displacement: Displacement, closing: float = 0.0) -> Closed:
+        """Brings the lips together as far as the generator's gap or the speech asks for.
+
+        Args:
+            displacement: The generator's displacement.
+            closing: How much of the gap that would be left the speech closes, as in m, b and p: 0 nothing, 1 all.
+        """
+        if max(self.closed_gap, closing) <= 0 or self._area[0].stop - self._area[0].start < 2:
             return Closed(displacement, 0.0)
         gaps, top, bottom = self._gaps(displacement)
         gap = float(gaps[self._central].mean())
-        share = 1 - self.wanted_gap(gap) / gap if gap > _NO_GAP_CELLS else 0.0
+        wanted = self.wanted_gap(gap) if self.closed_gap > 0 else gap
+        share = 1 - (1 - closing) * wanted / gap if gap > _NO_GAP_CELLS else 0.0
         if share <= 0:
             return Closed(displacement, 0.0)
         press = _PRESS_CELLS * min(gap, 1.0) * (gaps / gap).clip(0, 1)
-        closing = self._closing(share * (gaps + press), top, bottom)
+        way = self._closing(share * (gaps + press), top, bottom)
         rows, columns = self._area
-        x = np.arange(columns.start, columns.stop, dtype=np.float32)[None].repeat(len(closing), axis=0)
-        y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + closing
+        x = np.arange(columns.start, columns.stop, dtype=np.float32)[None].repeat(len(way), axis=0)
+        y = np.arange(rows.start, rows.stop, dtype=np.float32)[:, None] + way
         closed = displacement.copy()
         closed[self._area] = cv2.remap(displacement, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        closed[(*self._area, 1)] += closing
+        closed[(*self._area, 1)] += way
         return Closed(closed, share)
 
     def wanted_gap(self, gap: float) -> float:

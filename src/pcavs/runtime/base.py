@@ -98,9 +98,23 @@ class Features(Protocol):
     """The pretrained speech encoder; see `runtime.features.SpeechFeatures`."""
 
     spec: FeatureSpec
+    bilabials: "Bilabials | None"
+    """Hears m, b and p in the states; None if no network is trained on them."""
 
     def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
         """Yields the states of each window's group of frames, two for each frame."""
+        ...
+
+
+@runtime_checkable
+class Bilabials(Protocol):
+    """Hears m, b and p in speech features; see `runtime.bilabials.BilabialDetector`."""
+
+    past_states: int
+    future_states: int
+
+    def probabilities(self, states: Float32[np.ndarray, "time states dim"]) -> Float32[np.ndarray, " time"]:
+        """Returns for each frame the probability that it lies in m, b or p."""
         ...
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.media.log_mel import log_mel
-from pcavs.runtime.base import Features
+from pcavs.runtime.base import Bilabials, Features
+from pcavs.runtime.bilabials import load_bilabials
 from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings
 from pcavs.spec import STATES_PER_FRAME, FeatureSpec, TalkerSpec
 from pcavs.types import States, Waveform
@@ -47,6 +48,7 @@ class SpeechFeatures:
         self._outputs_window = network.output(0).shape[1] == spec.window_states
         compiled = ov.Core().compile_model(network, "CPU", cpu_settings(precision, threads))
         self._network = Network(compiled)
+        self.bilabials: Bilabials | None = None
 
     def states(self, waveform: Waveform) -> States:
         """Computes the states of one window of `spec.window_samples` samples; state i is centred at sample 320 i.
@@ -80,6 +82,7 @@ class HopFeatures:
     def __init__(self, features: Features, hop_frames: int) -> None:
         self._features = features
         self.spec = dataclasses.replace(features.spec, hop_frames=hop_frames)
+        self.bilabials = features.bilabials
 
     def groups(self, windows: Iterable[Waveform]) -> Iterator[States]:
         """Yields the states of each window's group, two for each of its frames, one window at a time."""
@@ -95,7 +98,9 @@ def load_features(spec: TalkerSpec, threads: int = 0) -> SpeechFeatures | None:
     """
     if spec.kind != "flow" or spec.flow.features is None:
         return None
-    return SpeechFeatures(spec.flow.features, threads=threads)
+    features = SpeechFeatures(spec.flow.features, threads=threads)
+    features.bilabials = load_bilabials(spec.flow)
+    return features
 
 
 def _read(folder: Path | None, spec: FeatureSpec) -> ov.Model:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import pytest
 
+from helpers.talkers import LoudMouth
+from pcavs.animate.controls import ContentEncoder
 from pcavs.animate.speech_input import MelInput, StateInput
 from pcavs.media.speech import ArrayWindows
 from pcavs.media.timeline import group_samples
@@ -17,10 +19,21 @@ FLOW = dataclasses.replace(TINY_FLOW, features=SPEC, state_context=((4, 2), (3, 
 SOUND = np.random.default_rng(0).normal(0, 0.1, 640 * 40).astype(np.float32)
 
 
+class Places:
+    """Stands for the network that hears m, b and p: each probability is what its own state says."""
+
+    past_states, future_states = 3, 2
+
+    def probabilities(self, states: np.ndarray) -> np.ndarray:
+        assert states.shape[1] == self.past_states + 1 + self.future_states
+        return states[:, self.past_states, 1] / 10
+
+
 class Sums:
     """Stands for the pretrained encoder: a state holds the sum of its window, and its place in the group."""
 
     spec = SPEC
+    bilabials: "Places | None" = None
 
     def __init__(self) -> None:
         self.windows_read = 0
@@ -30,6 +43,13 @@ class Sums:
             self.windows_read += 1
             count = SPEC.hop_frames * STATES_PER_FRAME
             yield np.stack([np.full(count, window.sum()), np.arange(count)], axis=1).astype(np.float32)
+
+
+class Openness(LoudMouth):
+    """Stands for a talker: content is what the frame's own state says."""
+
+    def encode_speech(self, windows: np.ndarray) -> np.ndarray:
+        return windows[:, FLOW.past_states]
 
 
 def state(index: int) -> list[float]:
@@ -88,3 +108,28 @@ def test_silence_of_mel_is_a_window_of_zeros():
     mel = np.ones((80, 40), np.float32)
     assert not MelInput(mel).silence().any()
     assert MelInput(mel).windows([1]).shape == (1, 1, 80, 20)
+
+
+def test_the_network_for_m_b_and_p_hears_the_states_around_each_frame(heard: StateInput):
+    windows = heard.windows(range(12))
+    assert heard.bilabials(windows) is None
+    heard._features.bilabials = Places()
+    places = [state(frame * STATES_PER_FRAME)[1] / 10 for frame in range(12)]
+    np.testing.assert_allclose(heard.bilabials(windows), places)
+
+
+def test_mel_windows_tell_nothing_of_m_b_and_p():
+    assert MelInput(np.ones((80, 40), np.float32)).bilabials(np.zeros((3, 1, 80, 20), np.float32)) is None
+
+
+def test_likely_m_b_and_p_close_the_lips():
+    sums = Sums()
+    sums.bilabials = Places()
+    codes = ContentEncoder(Openness(), 1.0).encode(
+        StateInput(sums, FLOW, ArrayWindows(SOUND, SPEC)), range(12), np.zeros(12, np.float32)
+    )
+    likely = np.array([state(frame * STATES_PER_FRAME)[1] / 10 for frame in range(12)])
+    assert len(codes.contents) == 12
+    assert np.all(codes.closings[likely <= 0.3] == 0)
+    assert np.all(codes.closings[likely == 0.4] > 0)
+    assert np.all(np.diff(codes.closings[np.argsort(likely)]) >= 0)

@@ -99,3 +99,29 @@ def test_a_frame_s_motion_changes_smoothly_with_the_generator_s():
     fields = [closing.close(opening_flow(down)).displacement for down in np.arange(0.2, 6, 0.05)]
     steps = [np.abs(after - before)[..., 1] for before, after in itertools.pairwise(fields)]
     assert max(float(np.percentile(step, 99.9)) for step in steps) < 0.6
+
+
+@pytest.mark.parametrize("silence", [NO_MOTION, None])
+@pytest.mark.parametrize("down", [4.0, 12.0])
+def test_speech_closes_wide_openings(down, silence):
+    """As in m, b and p; the generator may not close them, and what is measured in silence does not matter."""
+    motion = opening_flow(down)
+    lips, closing = closure(smile(), silence)
+    displacement, share = closing.close(motion, 1.0)
+    assert share == 1
+    assert widest_gap(lips, displacement) < 0.2 * widest_gap(lips, motion)
+
+
+def test_speech_closes_lips_by_degrees():
+    motion = opening_flow(6.0)
+    lips, closing = closure(shut_mesh(SIDE), None)
+    gaps = [widest_gap(lips, closing.close(motion, share).displacement) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert gaps[2] == pytest.approx(0.5 * gaps[0], rel=0.2)
+
+
+def test_speech_adds_to_what_silence_closes():
+    _, closing = closure(smile())
+    gap = 1.5 * closing.closed_gap
+    shares = [closing.close(opening_flow(gap), each).share for each in (0.0, 0.5, 1.0)]
+    assert shares == sorted(shares)
