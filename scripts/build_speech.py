@@ -255,10 +255,11 @@ def quantise(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def write(network: ov.Model, spec: FeatureSpec, precision: Precision, out: Path) -> None:
     """Writes the network, float values as float16, and a manifest: origin, spec and SHA-256 of the files."""
     out.mkdir(parents=True, exist_ok=True)
-    path = out / "speech.xml"
+    path, manifest_path = out / "speech.xml", out / "MANIFEST.json"
     for name, value in dataclasses.asdict(spec).items():
         network.set_rt_info(str(value), ["features", name])
     ov.save_model(network, path, compress_to_fp16=True)
+    kept = json.loads(manifest_path.read_text(encoding="utf-8"))["files"] if manifest_path.is_file() else {}
     manifest = {
         "origin": f"Whisper {spec.model} (OpenAI), encoder, from PyPI "
         + " and ".join(part.wheel for part in PARTS[spec.model]),
@@ -266,12 +267,13 @@ def write(network: ov.Model, spec: FeatureSpec, precision: Precision, out: Path)
         "licence": LICENCE,
         "precision": precision,
         "spec": dataclasses.asdict(spec),
-        "files": {
+        "files": kept
+        | {
             name: {"sha256": hashlib.sha256((out / name).read_bytes()).hexdigest()}
             for name in ("speech.bin", "speech.xml")
         },
     }
-    (out / "MANIFEST.json").write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    manifest_path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     logger.info("%s: %.1f MB", out, path.with_suffix(".bin").stat().st_size / 1e6)
 
 

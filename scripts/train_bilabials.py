@@ -33,7 +33,6 @@ from pcavs.data.pack import STATE_MARGIN_FRAMES
 from pcavs.data.states import clip_states
 from pcavs.evaluate.phonemes import bilabials, open_vowels, read_phonemes
 from pcavs.media.audio import read_waveform
-from pcavs.media.files import write_json
 from pcavs.media.timeline import count_frames
 from pcavs.runtime.bilabials import NETWORK, BilabialDetector
 from pcavs.runtime.features import SpeechFeatures
@@ -277,7 +276,7 @@ def write(network: BilabialNetwork, spec: FeatureSpec, out: Path) -> None:
     manifest = json.loads(manifest_path.read_text(encoding="utf-8")) if manifest_path.is_file() else {"files": {}}
     for path in (out / NETWORK, (out / NETWORK).with_suffix(".bin")):
         manifest["files"][path.name] = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    write_json(manifest_path, manifest)
+    manifest_path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def score(arguments: argparse.Namespace) -> None:
