@@ -1,7 +1,6 @@
-"""The service with real workers: films are made, workers and servers are killed, and nothing is lost."""
+"""The service with real workers: films are made, workers, servers and databases are killed, and nothing is lost."""
 
 import contextlib
-import dataclasses
 import os
 import signal
 import subprocess
@@ -9,48 +8,55 @@ import sys
 import time
 import urllib.request
 
+import cv2
+import httpx2
+import numpy as np
 import pytest
 
+from helpers.postgres import postgres
 from helpers.service import client_of, events, order, running, send_inputs
 from pcavs.media.video import count_pictures
 from pcavs.serve.database import database_url
 from pcavs.serve.pool import Pool
+from pcavs.serve.tables import jobs
 from pcavs.serve.worker import WorkerSettings
 
 WAIT_S = 90
+SMALL = {"size": 32, "marks": "none"}
+LARGE = {"size": 128, "marks": "none"}
 
 
-@pytest.fixture
-def service(tmp_path):
-    with running(tmp_path / "data") as service:
+@contextlib.contextmanager
+def workers(service, networks, count=1, **changes):
+    """Runs workers with a tiny talker."""
+    url = database_url(service.options.jobs, service.folder)
+    settings = {"jobs": url, "files": service.folder, "weights": networks, "threads": 1, "grace_s": 5.0} | changes
+    pool = Pool(count, WorkerSettings(**settings), service.queue)
+    pool.start()
+    try:
+        yield pool
+    finally:
+        pool.stop()
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory):
+    with running(tmp_path_factory.mktemp("service") / "data") as service:
         service.start()
         yield service
 
 
-@pytest.fixture
-def make_pool(service, tiny_networks):
-    """Starts workers with a tiny talker."""
-    pools = []
-
-    def make(count=1, **changes):
-        settings = WorkerSettings(
-            jobs=database_url(None, service.folder), files=service.folder, weights=tiny_networks, threads=1, grace_s=5.0
-        )
-        pool = Pool(count, dataclasses.replace(settings, **changes), service.queue)
-        pool.start()
-        pools.append(pool)
-        return pool
-
-    yield make
-    for pool in pools:
-        pool.stop()
+@pytest.fixture(scope="module")
+def pool(service, tiny_networks):
+    with workers(service, tiny_networks, lease_s=4.0) as pool:
+        yield pool
 
 
 def wait_for(client, talk, *states):
     end_s = time.monotonic() + WAIT_S
     while time.monotonic() < end_s:
         shown = client.get(f"/talks/{talk}").json()
-        if shown["status"] in states:
+        if shown.get("status") in states:
             return shown
         time.sleep(0.1)
     raise AssertionError(shown)
@@ -63,12 +69,14 @@ def wait_until(condition):
         time.sleep(0.1)
 
 
-def test_films_are_made_watched_and_downloaded(service, make_pool, face, tmp_path):
-    make_pool()
+def wait_for_rendering(client, talk):
+    wait_until(lambda: (client.get(f"/talks/{talk}").json()["progress"] or {}).get("activity") == "rendering")
+
+
+def test_films_are_made_watched_and_downloaded(service, pool, face, tmp_path):
     client = client_of(service)
     inputs = send_inputs(client, face, tmp_path)
-    small = {"size": 64, "marks": "none"}
-    talk = client.post("/talks", json=order(*inputs, config=small, pose="yaw=10")).json()["id"]
+    talk = client.post("/talks", json=order(*inputs, config=SMALL, pose="yaw=10")).json()["id"]
     seen = events(client.get(f"/talks/{talk}/events").text)
     assert {name for name, _ in seen} == {"talk"}
     done = seen[-1][1]
@@ -81,25 +89,29 @@ def test_films_are_made_watched_and_downloaded(service, make_pool, face, tmp_pat
     assert count_pictures(tmp_path / "film.mp4") == 10
     part = client.get(f"/talks/{talk}/film", headers={"Range": "bytes=0-99"})
     assert (part.status_code, len(part.content)) == (206, 100)
-
-    preview = client.post("/talks", json=order(*inputs, config=small, preview=True, format="webm")).json()["id"]
-    assert wait_for(client, preview, "done", "error")["format"] == "webm"
-    keys = [{"at_s": 0}, {"at_s": 0.3, "yaw": 20}]
-    timeline = {"format": "pcavs-pose-1", "segments": [{"kind": "keys", "keys": keys}]}
-    moved = client.post("/talks", json=order(*inputs, config=small, pose=timeline, consent={"who": "A"})).json()["id"]
-    assert wait_for(client, moved, "done", "error")["error"] is None
-
     client.delete(f"/talks/{talk}")
-    assert client.get(done["result_url"]).status_code in (401, 404)
-    assert {path.name for path in (service.folder / "films").iterdir()} == {f"{preview}.webm", f"{moved}.mp4"}
-    assert list((service.folder / "work").iterdir()) == []
+    assert client.get(done["result_url"]).status_code == 404
+    assert not (service.folder / "films" / f"{talk}.mp4").exists()
 
 
-def test_a_film_without_a_face_fails_with_the_line_of_the_command(service, make_pool, tmp_path):
-    import cv2
-    import numpy as np
+def test_orders_may_have_a_preview_a_timeline_a_pose_film_and_consent(service, pool, face, drift, tmp_path):
+    client = client_of(service)
+    inputs = send_inputs(client, face, tmp_path, seconds=1.4)
+    video = client.post("/videos", files={"video": drift.open("rb")}).json()["id"]
+    keys = {"kind": "keys", "keys": [{"at_s": 0}, {"at_s": 0.3, "yaw": 20}], "duration_s": 0.4}
+    timeline = {"format": "pcavs-pose-1", "segments": [keys, {"kind": "video", "path": video}]}
+    orders = [
+        order(*inputs, config=SMALL, preview=True, format="webm"),
+        order(*inputs, config=SMALL | {"end": 0.5}, pose=timeline, consent={"who": "A"}),
+        order(*inputs, config=SMALL | {"end": 0.5, "face": inputs[0]}, pose=video, references=[inputs[0]]),
+    ]
+    talks = [client.post("/talks", json=each).json()["id"] for each in orders]
+    ended = [wait_for(client, talk, "done", "error") for talk in talks]
+    assert [each["error"] for each in ended] == [None] * 3
+    assert [each["frames"] for each in ended] == [25, 13, 13]
 
-    make_pool()
+
+def test_a_film_without_a_face_fails_with_the_line_of_the_command(service, pool, tmp_path):
     client = client_of(service)
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
     inputs = send_inputs(client, tmp_path / "grey.png", tmp_path)
@@ -108,72 +120,137 @@ def test_a_film_without_a_face_fails_with_the_line_of_the_command(service, make_
     assert error.startswith(f"no face in {inputs[0]}: ")
 
 
-def test_a_killed_worker_is_replaced_and_its_film_made(service, make_pool, face, tmp_path):
-    pool = make_pool()
+def test_deleting_a_film_stops_its_making(service, pool, face, tmp_path):
     client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=8)
-    talk = client.post("/talks", json=order(*inputs, config={"size": 128})).json()["id"]
-    wait_until(lambda: (client.get(f"/talks/{talk}").json()["progress"] or {}).get("activity") == "rendering")
+    inputs = send_inputs(client, face, tmp_path, seconds=30)
+    talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
+    wait_for_rendering(client, talk)
+    assert client.delete(f"/talks/{talk}").status_code == 204
+    wait_until(lambda: not list((service.folder / "work").iterdir()))
+    assert not (service.folder / "films" / f"{talk}.mp4").exists()
+    short = client.post("/talks", json=order(*inputs, config=SMALL | {"end": 0.4})).json()["id"]
+    assert wait_for(client, short, "done", "error")["error"] is None
+
+
+def test_a_killed_worker_is_replaced_and_its_film_made(service, pool, face, tmp_path):
+    client = client_of(service)
+    inputs = send_inputs(client, face, tmp_path, seconds=4)
+    talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
+    wait_for_rendering(client, talk)
     os.kill(pool.pids()[0], signal.SIGKILL)
     done = wait_for(client, talk, "done", "error")
     assert (done["error"], done["attempts"]) == (None, 2)
 
 
-def test_deleting_a_film_stops_its_making(service, make_pool, face, tmp_path):
-    make_pool(lease_s=2.0)
-    client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=30)
-    talk = client.post("/talks", json=order(*inputs, config={"size": 128})).json()["id"]
-    wait_until(lambda: (client.get(f"/talks/{talk}").json()["progress"] or {}).get("activity") == "rendering")
-    assert client.delete(f"/talks/{talk}").status_code == 204
-    wait_until(lambda: not list((service.folder / "work").iterdir()))
-    assert list((service.folder / "films").iterdir()) == []
-    short = client.post("/talks", json=order(*inputs, config={"size": 32, "end": 0.4})).json()["id"]
-    assert wait_for(client, short, "done", "error")["error"] is None
+@pytest.fixture(scope="module")
+def postgres_server():
+    with postgres() as server:
+        yield server
 
 
-def test_stopping_workers_returns_their_films_to_the_queue(service, make_pool, face, tmp_path):
-    pool = make_pool(grace_s=0.0)
-    client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=30)
-    talk = client.post("/talks", json=order(*inputs, config={"size": 128})).json()["id"]
-    wait_until(lambda: (client.get(f"/talks/{talk}").json()["progress"] or {}).get("activity") == "rendering")
-    pool.stop()
-    shown = client.get(f"/talks/{talk}").json()
-    assert (shown["status"], shown["attempts"]) == ("created", 0)
-    assert list((service.folder / "work").iterdir()) == []
+def test_two_machines_share_a_database_that_is_killed(postgres_server, tiny_networks, face, tmp_path):
+    """Two pools, as of two machines, with one PostgreSQL and one folder."""
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(running(tmp_path / "data", jobs=postgres_server.url))
+        service.start()
+        pools = [stack.enter_context(workers(service, tiny_networks, grace_s=0.0)) for _ in range(2)]
+        client = client_of(service)
+        wait_until(lambda: service.queue.count_workers() == 2)
+        inputs = send_inputs(client, face, tmp_path, seconds=8)
+
+        short = order(*inputs, config=SMALL | {"end": 0.4})
+        made = [client.post("/talks", json=short).json()["id"] for _ in range(6)]
+        ended = [wait_for(client, talk, "done", "error") for talk in made]
+        assert [(talk["error"], talk["attempts"]) for talk in ended] == [(None, 1)] * 6
+        with service.database.read() as connection:
+            assert len({row.worker for row in connection.execute(jobs.select()).all()}) == 2
+
+        talk = client.post("/talks", json=order(*inputs, config=LARGE | {"end": 4})).json()["id"]
+        wait_for_rendering(client, talk)
+        postgres_server.kill()
+        refused = client.get(f"/talks/{talk}")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
+        assert refused.json()["detail"] == "the database cannot be reached; try again soon"
+        postgres_server.start()
+        done = wait_for(client, talk, "done", "error")
+        assert (done["error"], done["attempts"]) == (None, 1)
+        assert len(client.get(f"/talks/{talk}/film").content) == done["bytes"]
+
+        talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
+        wait_for_rendering(client, talk)
+        for pool in pools:
+            pool.stop()
+        shown = client.get(f"/talks/{talk}").json()
+        assert (shown["status"], shown["attempts"]) == ("created", 0)
+        assert list((service.folder / "work").iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 2 MB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=False)
+    if mounted.returncode:
+        pytest.skip("a small disk can be mounted as root only")
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+def test_a_full_disk_is_said_and_serves_nothing_half_written(small_disk, tiny_networks, face, tmp_path):
+    (tmp_path / "data").mkdir()
+    for name in ("uploads", "films", "work"):
+        (small_disk / name).mkdir()
+        (tmp_path / "data" / name).symlink_to(small_disk / name)
+    with running(tmp_path / "data") as service, workers(service, tiny_networks):
+        client = client_of(service)
+        inputs = send_inputs(client, face, tmp_path, seconds=2)
+        full = small_disk / "full"
+        with contextlib.suppress(OSError), full.open("wb") as file:
+            while True:
+                file.write(bytes(10_000))
+                file.flush()
+        sent = client.post("/images", files={"image": face.open("rb")})
+        assert (sent.status_code, sent.json()["detail"]) == (507, "the service has no space left; try again later")
+        talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
+        failed = wait_for(client, talk, "done", "error")
+        assert "no space left" in failed["error"].lower()
+        assert client.get(f"/talks/{talk}/film").status_code == 409
+        assert list((small_disk / "films").iterdir()) == []
+        full.unlink()
+        client.post(f"/talks/{talk}/retry")
+        assert wait_for(client, talk, "done", "error")["error"] is None
 
 
 @contextlib.contextmanager
 def server(folder, networks):
-    """Runs `pcavs serve` on a free port; yields the process and its address."""
+    """Runs `pcavs serve` on a free port; yields the process and a client."""
     words = ["serve", "--port", "0", "--data", str(folder), "--workers", "1", "--weights", str(networks)]
     process = subprocess.Popen(
         [sys.executable, "-m", "pcavs", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
     try:
-        yield process, process.stdout.readline().strip()
+        with httpx2.Client(base_url=process.stdout.readline().strip(), timeout=30) as client:
+            yield process, client
     finally:
         process.kill()
         process.wait()
 
 
 def test_a_killed_server_takes_its_workers_along_and_a_new_one_finishes_the_film(tiny_networks, face, tmp_path):
-    import httpx2
-
     folder = tmp_path / "data"
-    with server(folder, tiny_networks) as (process, address), httpx2.Client(base_url=address, timeout=30) as client:
-        inputs = send_inputs(client, face, tmp_path, seconds=8)
-        talk = client.post("/talks", json=order(*inputs, config={"size": 128})).json()["id"]
-        wait_until(lambda: (client.get(f"/talks/{talk}").json()["progress"] or {}).get("activity") == "rendering")
+    with server(folder, tiny_networks) as (process, client):
+        inputs = send_inputs(client, face, tmp_path, seconds=4)
+        talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
+        wait_for_rendering(client, talk)
         children = [int(each) for each in children_of(process.pid)]
         assert len(children) >= 2
         process.kill()
         wait_until(lambda: not any(map(alive, children)))
-    with server(folder, tiny_networks) as (process, address), httpx2.Client(base_url=address, timeout=30) as client:
+    with server(folder, tiny_networks) as (process, client):
         done = wait_for(client, talk, "done", "error")
         assert done["error"] is None
-        with urllib.request.urlopen(f"{address}/talks/{talk}/film") as film:
+        with urllib.request.urlopen(done["result_url"]) as film:
             assert len(film.read()) == done["bytes"]
         process.terminate()
         assert process.wait(30) == 0
