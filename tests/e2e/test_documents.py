@@ -22,8 +22,8 @@ from pcavs.pose.timeline import FORMAT, timeline_from
 
 SHIPPED = ("examples", "recipes")
 """What the copy holds."""
-NOT_RUN = {"train", "adapt", "evaluate", "synth"}
-"""Commands that take minutes."""
+NOT_RUN = {"train", "adapt", "evaluate", "synth", "serve", "worker"}
+"""Commands that take minutes, or run until they are stopped."""
 FILM_S = "0.4"
 """Films are cut to this length unless their command gives an end."""
 CALLS = {page: [each for words in commands(page) if (each := pcavs_arguments(words)) is not None] for page in PAGES}

@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _CONNECTIONS: Final = 400
 """Most connections at once; further ones get 503."""
+_BACKLOG: Final = 2048
+"""Connections that wait to be accepted."""
 _STREAMS_END_S: Final = 5
 """Time in which open answers may end when the server stops."""
 
@@ -203,6 +205,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(_BACKLOG)  # whoever reads the address can connect at once
     except OSError as error:
         raise InputError(
             f"{host}, port {port}, cannot be listened on ({error.strerror or error}); give another --port"
