@@ -48,7 +48,7 @@ def client_of(service, token=None, **settings):
 def make_token(service, name="somebody", **limits):
     """Makes a token that counts at once."""
     token = service.people.add(name, Limits(**limits))
-    service._needs_token = (-1.0, False)
+    service._needs_token = (-1e9, False)
     return token
 
 

@@ -14,22 +14,22 @@ _MAX_TOKEN = 200
 _CHALLENGE = 'Bearer realm="pcavs"'
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """Returns the service that a request is for."""
     return request.app.state.service
 
 
-def owner_of(request: Request) -> Owner:
+async def owner_of(request: Request) -> Owner:
     """Returns who sends a request.
 
     Raises:
         Problem: The token is missing or wrong, or requests come too fast.
     """
-    service = service_of(request)
-    if not service.needs_token():
+    service: Service = request.app.state.service
+    if not await service.needs_token():
         return service.people.local()
     token = _token(request.headers.get("authorization", ""))
-    owner = service.people.find(token) if token else None
+    owner = await service.find_owner(token) if token else None
     if owner is None:
         address = request.client.host if request.client else ""
         wait_s = service.rates.bad_token(address) if token else 0.0

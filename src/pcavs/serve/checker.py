@@ -4,6 +4,7 @@ Decoders of pictures, sound and video are the part of the service that strangers
 or crash ends this process and not the server.
 """
 
+import contextlib
 import multiprocessing
 import threading
 from multiprocessing.connection import Connection
@@ -42,8 +43,8 @@ class Checker:
         self._pipe: Any = None
 
     def start(self) -> None:
-        """Starts the process, so that the first upload does not wait for it."""
-        with self._lock:
+        """Starts the process, so that the first upload does not wait for it; what fails is said by `check`."""
+        with self._lock, contextlib.suppress(InputError, OSError, EOFError):
             self._ready()
 
     def check(self, path: Path, kind: str) -> dict[str, Any]:

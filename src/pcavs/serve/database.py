@@ -16,6 +16,8 @@ from pcavs.serve.tables import SCHEMA, facts, metadata, now_s
 
 _BUSY_MS: Final = 30_000
 """Time that a transaction of SQLite waits for another one to end."""
+_POOL: Final[dict[str, Any]] = {"pool_size": 20, "max_overflow": 40}
+"""Connections that are kept, and further ones that are opened: more than there are threads."""
 _SECRET_BYTES: Final = 32
 _SQLITE: Final = "sqlite:///"
 
@@ -101,10 +103,10 @@ def _engine(url: str) -> sqlalchemy.Engine:
         raise InputError(f"{parsed.drivername} is not supported; give sqlite or postgresql")
     if parsed.get_backend_name() == "postgresql":
         try:
-            return sqlalchemy.create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=40)
+            return sqlalchemy.create_engine(parsed, pool_pre_ping=True, **_POOL)
         except ModuleNotFoundError as error:
             raise InputError('PostgreSQL needs psycopg; run pip install "pcavs[serve-postgres]"') from error
-    engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000})
+    engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000}, **_POOL)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -60,16 +60,16 @@ class Guard:
                 self._note(scope, status, time.monotonic() - began_s, request)
             await send(message)
 
-        refusal = self._refusal(scope)
+        refusal = await self._refusal(scope)
         if refusal is not None:
             await problem_response(refusal.status_code, refusal.detail)(scope, receive, send_completed)
             return
         await self._app(scope, _limited(receive, scope["path"]), send_completed)
 
-    def _refusal(self, scope: Scope) -> Problem | None:
+    async def _refusal(self, scope: Scope) -> Problem | None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
-        if not self._service.needs_token():
+        if not await self._service.needs_token():
             # Without tokens this machine alone is served. A page of another host could make its own name point here
             # (DNS rebinding), so that the name must be one of this service's.
             if (scope.get("client") or ("",))[0] not in _LOOPBACK:

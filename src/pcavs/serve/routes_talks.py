@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from pcavs.serve.caller import Caller, Parts, owner_of, service_of
+from pcavs.serve.caller import Caller, Parts, owner_of
 from pcavs.serve.ids import is_signed
 from pcavs.serve.keep import with_fetched
 from pcavs.serve.order import TalkOrder, TextScript, check, digest
@@ -61,7 +61,7 @@ def order_talk(
     if row is None:
         row, is_new = parts.talks.add(caller, with_fetched(order, caller, parts), idempotency_key, sent)
     response.status_code = 201 if is_new else 200
-    return _view(row, request, parts)
+    return _view(row, request, parts, parts.talks.place(row))
 
 
 @router.get("/talks", summary="List films")
@@ -81,7 +81,8 @@ def list_talks(
 @router.get("/talks/{name}", summary="Show a film")
 def get_talk(name: str, request: Request, caller: Caller, parts: Parts) -> TalkView:
     """Returns state, progress and, when it is done, the address of the film."""
-    return _view(parts.talks.get(caller, name), request, parts)
+    row = parts.talks.get(caller, name)
+    return _view(row, request, parts, parts.talks.place(row))
 
 
 @router.delete("/talks/{name}", status_code=204, summary="Remove a film")
@@ -103,17 +104,17 @@ def retry_talk(name: str, request: Request, caller: Caller, parts: Parts) -> Tal
     response_class=FileResponse,
     responses={200: {"content": {"video/mp4": {}}, "description": "The film; ranges are served."}},
 )
-def get_film(
+async def get_film(
     name: str,
     request: Request,
+    parts: Parts,
     until: Annotated[int | None, Query()] = None,
     signature: Annotated[str | None, Query(max_length=100)] = None,
 ) -> FileResponse:
     """Returns the film, for the address in `result_url` or with a token."""
-    parts = service_of(request)
-    row: Any = parts.talks.find(name) if _is_signed(parts, name, until, signature) else None
+    row = await run_in_threadpool(_signed_row, parts, name, until, signature)
     if row is None:
-        row = parts.talks.get(owner_of(request), name)
+        row = await run_in_threadpool(parts.talks.get, await owner_of(request), name)
     if row.state != "done":
         raise Problem(409, f"the film is {status_of(row)}; wait until it is done")
     suffix = row.film_key.rpartition(".")[2]
@@ -155,7 +156,7 @@ async def _events(name: str, request: Request, owner: Owner, parts: Service) -> 
                 return
             news = (row.state, row.activity, row.steps_done, row.attempts)
             if news != last:
-                view = await run_in_threadpool(_view, row, request, parts)
+                view = _view(row, request, parts)
                 yield f"event: talk\ndata: {json.dumps(view.model_dump(mode='json', exclude_none=True))}\n\n"
                 last, silent_s = news, 0.0
             elif silent_s >= _SILENCE_S:
@@ -169,13 +170,14 @@ async def _events(name: str, request: Request, owner: Owner, parts: Service) -> 
         parts.close_stream(owner.id)
 
 
-def _view(row: Any, request: Request, parts: Service) -> TalkView:
+def _view(row: Any, request: Request, parts: Service, waiting: int | None = None) -> TalkView:
     base = (parts.options.url or str(request.base_url)).rstrip("/")
-    waiting = parts.talks.place(row)
-    return talk_view(row, base=base, secret=parts.secret, now_s=parts.database.now(), waiting=waiting)
+    return talk_view(row, base=base, secret=parts.secret, waiting=waiting)
 
 
-def _is_signed(parts: Service, name: str, until: int | None, signature: str | None) -> bool:
+def _signed_row(parts: Service, name: str, until: int | None, signature: str | None) -> Any | None:
+    """Returns the row of a film whose address is signed and still valid; otherwise None."""
     if until is None or signature is None or not is_signed(parts.secret, film_text(name, until), signature):
-        return False
-    return parts.database.now() < until
+        return None
+    row = parts.talks.find(name)
+    return row if row is not None and row.now_s < until else None

@@ -44,7 +44,7 @@ def serve(options: ServeOptions) -> int:
     """
     folder = _make_folder(options.data)
     service = Service(options, folder)
-    if not _is_loopback(options.host) and not service.needs_token():
+    if not _is_loopback(options.host) and not service.people.are_needed():
         service.close()
         raise InputError(f"{options.host} is no loopback address; make a token first (pcavs tokens new NAME)")
     listener = _listen(options.host, options.port)
@@ -61,8 +61,8 @@ def serve(options: ServeOptions) -> int:
     )
     server = _Server(config, service)
     try:
-        service.checker.start()
         pool.start()
+        threading.Thread(target=service.checker.start, daemon=True).start()
         service.start()
         host = f"[{options.host}]" if ":" in options.host else options.host
         sys.stdout.write(f"http://{host}:{listener.getsockname()[1]}\n")

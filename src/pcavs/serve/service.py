@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.exc import DBAPIError
+from starlette.concurrency import run_in_threadpool
 
 from pcavs.errors import PcavsError
 from pcavs.provenance.keys import data_folder
@@ -19,7 +20,7 @@ from pcavs.serve.hooks import Hooks
 from pcavs.serve.metrics import Metrics
 from pcavs.serve.options import ServeOptions
 from pcavs.serve.outside import Outside
-from pcavs.serve.people import People
+from pcavs.serve.people import Owner, People
 from pcavs.serve.queue import Queue
 from pcavs.serve.rates import Rates
 from pcavs.serve.store import FolderStore
@@ -31,6 +32,10 @@ logger = logging.getLogger(__name__)
 
 _DAY_S: Final = 86_400.0
 _CHORES_S: Final = 1.0
+_REMEMBER_S: Final = 1.0
+"""Time for which a valid token is remembered, so that most requests need no look-up; a revoked one is valid as long."""
+_MOST_OWNERS: Final = 1000
+"""Tokens that are remembered."""
 _SWEEP_S: Final = 60.0
 """Time between two looks for what has expired."""
 _LEFTOVER_S: Final = 3600.0
@@ -68,7 +73,8 @@ class Service:
         self._thread = threading.Thread(target=self._do_chores, daemon=True)
         self._streams: Counter[str] = Counter()
         self._streams_lock = threading.Lock()
-        self._needs_token: tuple[float, bool] = (-1.0, False)
+        self._needs_token: tuple[float, bool] = (-_REMEMBER_S, False)
+        self._owners: dict[str, tuple[float, Owner]] = {}
 
     def start(self) -> None:
         """Starts the chores."""
@@ -82,13 +88,25 @@ class Service:
         self.checker.stop()
         self.database.close()
 
-    def needs_token(self) -> bool:
+    async def needs_token(self) -> bool:
         """Tells whether requests need a token; looked up about once a second."""
         looked_s, needed = self._needs_token
-        if time.monotonic() - looked_s > _CHORES_S:
-            needed = self.people.are_needed()
+        if time.monotonic() - looked_s > _REMEMBER_S:
+            needed = await run_in_threadpool(self.people.are_needed)
             self._needs_token = (time.monotonic(), needed)
         return needed
+
+    async def find_owner(self, token: str) -> Owner | None:
+        """Returns whose token this is; None if it is not valid. A valid one is looked up about once a second."""
+        looked_s, owner = self._owners.get(token, (-1.0, None))
+        if owner is None or time.monotonic() - looked_s > _REMEMBER_S:
+            owner = await run_in_threadpool(self.people.find, token)
+            if len(self._owners) > _MOST_OWNERS:
+                self._owners.clear()
+            self._owners.pop(token, None)
+            if owner is not None:
+                self._owners[token] = (time.monotonic(), owner)
+        return owner
 
     def open_stream(self, owner: str, most: int) -> bool:
         """Counts an open stream of an owner; returns False if they have `most` already."""

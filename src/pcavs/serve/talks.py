@@ -86,7 +86,7 @@ class Talks:
                     "created_at": now_s(),
                 }
                 connection.execute(insert(idempotency).values(stored))
-            return connection.execute(select(jobs).where(jobs.c.id == name)).one(), True
+            return connection.execute(_shown().where(jobs.c.id == name)).one(), True
 
     def get(self, owner: Owner, name: str) -> Any:
         """Returns the row of a film of this owner.
@@ -102,7 +102,7 @@ class Talks:
     def find(self, name: str) -> Any | None:
         """Returns the row of a film of any owner; None if there is none."""
         with self._database.read() as connection:
-            return connection.execute(select(jobs).where(jobs.c.id == name)).first()
+            return connection.execute(_shown().where(jobs.c.id == name)).first()
 
     def page(self, owner: Owner, limit: int, before: int | None, *, previews: bool) -> tuple[list[Any], int | None]:
         """Lists films, the newest first.
@@ -117,7 +117,7 @@ class Talks:
             Rows, and where the next page begins; None after the last one.
         """
         limit = min(max(limit, 1), _MOST)
-        query = select(jobs).where(jobs.c.owner == owner.id).order_by(jobs.c.number.desc()).limit(limit + 1)
+        query = _shown().where(jobs.c.owner == owner.id).order_by(jobs.c.number.desc()).limit(limit + 1)
         if before is not None:
             query = query.where(jobs.c.number < before)
         if not previews:
@@ -161,7 +161,7 @@ class Talks:
                 "expires_at": now_s() + self._keep_s,
             }
             connection.execute(update(jobs).where(jobs.c.number == row.number).values(values))
-            return connection.execute(select(jobs).where(jobs.c.number == row.number)).one()
+            return connection.execute(_shown().where(jobs.c.number == row.number)).one()
 
     def remove(self, owner: Owner, name: str) -> None:
         """Removes a film. If it is being made, its worker finds that it lost the job, and gives it up.
@@ -186,7 +186,7 @@ class Talks:
             return None
         if used.digest != order_digest:
             raise Problem(422, "this Idempotency-Key was used for another film; give a new one")
-        row = connection.execute(select(jobs).where(jobs.c.id == used.job)).first()
+        row = connection.execute(_shown().where(jobs.c.id == used.job)).first()
         if row is None:
             raise Problem(409, "the film of this Idempotency-Key was deleted; give a new key")
         return row
@@ -211,6 +211,11 @@ class Talks:
 def status_of(row: Any) -> str:
     """Returns the state of a film as the API names it: created, started, done or error."""
     return {"queued": "created", "running": "started", "done": "done", "failed": "error"}[row.state]
+
+
+def _shown() -> Any:
+    """Returns the query of a film's row with the time of the database as `now_s`."""
+    return select(jobs, now_s().label("now_s"))
 
 
 def _missing() -> Problem:

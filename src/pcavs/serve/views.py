@@ -89,14 +89,13 @@ def upload_view(row: Any) -> UploadView:
     )
 
 
-def talk_view(row: Any, *, base: str, secret: str, now_s: float, waiting: int | None = None) -> TalkView:
+def talk_view(row: Any, *, base: str, secret: str, waiting: int | None = None) -> TalkView:
     """Returns what the API says about a film.
 
     Args:
-        row: Its row.
+        row: Its row, with the time of the database as `now_s`.
         base: Address of the service, without a slash at the end.
         secret: What signs the address of the film.
-        now_s: Time by the database.
         waiting: Films that wait before it.
     """
     order = json.loads(row.request)["order"]
@@ -118,7 +117,7 @@ def talk_view(row: Any, *, base: str, secret: str, now_s: float, waiting: int | 
         format=order["format"],
         attempts=row.attempts,
         waiting_before=waiting,
-        progress=_progress(row, now_s) if row.state == "running" else None,
+        progress=_progress(row) if row.state == "running" else None,
         result_url=film_url(row, base, secret) if row.state == "done" else None,
         duration=result.get("seconds"),
         frames=result.get("frames"),
@@ -146,8 +145,8 @@ def iso(time_s: float) -> str:
     return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _progress(row: Any, now_s: float) -> Progress:
+def _progress(row: Any) -> Progress:
     left = None
     if row.activity == "rendering" and row.steps_done and row.started_at is not None:
-        left = round(max(0.0, now_s - row.started_at) * (row.steps - row.steps_done) / row.steps_done, 1)
+        left = round(max(0.0, row.now_s - row.started_at) * (row.steps - row.steps_done) / row.steps_done, 1)
     return Progress(activity=row.activity or "reading", done=row.steps_done, total=row.steps, seconds_left=left)
