@@ -121,6 +121,7 @@ def server(folder: Path, options: argparse.Namespace) -> Generator[tuple[Any, in
     words += ["--weights", str(options.weights)] if options.weights else []
     log = (folder / "log").open("w")
     process = subprocess.Popen([sys.executable, "-m", "pcavs", *words], stdout=subprocess.PIPE, stderr=log, text=True)
+    assert process.stdout is not None
     try:
         yield process, int(process.stdout.readline().rpartition(":")[2])
     finally:
