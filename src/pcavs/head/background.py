@@ -59,6 +59,9 @@ _INPAINT_GUARD_PX: Final = 2
 """Pixels by which the inpainted area is enlarged: inpainting that begins at the outline smears the colour of hair over
 the wall (dev/LOG.md)."""
 
+_STRIP_ROWS: Final = 256
+"""Rows of a frame that are composited at once, which bounds the memory for large ones."""
+
 
 @runtime_checkable
 class Segmenter(Protocol):
@@ -94,11 +97,17 @@ class Background:
             columns: x of the pixel of the padded photograph that each pixel of the frame shows.
             rows: y of the same.
         """
-        warped = cv2.remap(self._weighted, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         first = (len(self._plate) - len(frame)) // 2
         plate = self._plate[first : first + len(frame), first : first + len(frame)]
-        change = cv2.subtract(_weigh(plate, warped[..., 3]), warped[..., :3], dtype=cv2.CV_16S)
-        return np.asarray(cv2.add(frame, change, dtype=cv2.CV_8U), np.uint8)
+        still = np.empty_like(frame)
+        for top in range(0, len(frame), _STRIP_ROWS):
+            strip = np.s_[top : top + _STRIP_ROWS]
+            warped = cv2.remap(
+                self._weighted, columns[strip], rows[strip], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+            )
+            change = cv2.subtract(_weigh(plate[strip], warped[..., 3]), warped[..., :3], dtype=cv2.CV_16S)
+            still[strip] = cv2.add(frame[strip], change, dtype=cv2.CV_8U)
+        return still
 
 
 def find_background(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segmenter | None) -> Background | None:

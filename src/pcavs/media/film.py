@@ -24,8 +24,8 @@ from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Cutout, Picture
 
-_LARGE_PX: Final = 2048
-"""Longer side above which x264 keeps few frames: each takes 40 MB at 4K, and it holds up to twenty."""
+_LARGE_PIXELS: Final = 1920 * 1088
+"""Pixels of a frame above which x264 keeps few frames: each takes 40 MB at 4K, and it holds up to twenty."""
 _LARGE_X264: Final = {"x264-params": "rc-lookahead=0:sync-lookahead=0:bframes=1:sliced-threads=1"}
 _OTHER_RATE_HZ: Final = 48000
 """Sampling rate for audio whose own rate the codec lacks."""
@@ -180,7 +180,7 @@ class FilmWriter:
     def _add_video(self, width: int, height: int) -> Any:
         chosen = self._format
         options = dict(chosen.codec_options)
-        if chosen.codec == "libx264" and max(width, height) > _LARGE_PX:
+        if chosen.codec == "libx264" and width * height > _LARGE_PIXELS:
             options |= _LARGE_X264
         video: Any = self._container.add_stream(chosen.codec, rate=FRAME_RATE, options=options)
         video.width, video.height = width, height

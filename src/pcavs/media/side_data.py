@@ -4,7 +4,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from av.filter import Graph
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
 _NUM_KINDS: Final = 64
@@ -15,11 +15,13 @@ _UNKNOWN: Final = sorted(set(range(_NUM_KINDS)) - {kind.value for kind in Type})
 
 def display_matrix(frame: VideoFrame) -> bytes | None:
     """Returns the display matrix of a frame, nine 32-bit integers; None if it has none."""
+    # `frame.side_data` would keep the frame in a reference cycle: frames of 4K, 12 MB each, would stay until Python
+    # looks for cycles, which counts objects and not their bytes.
     try:
-        known: Any = frame.side_data
+        known: Any = SideDataContainer(frame)
     except ValueError:
         # PyAV lists no side data at all if one kind has no name.
-        known = _without_unknown(frame).side_data
+        known = SideDataContainer(_without_unknown(frame))
     matrix = known.get("DISPLAYMATRIX")
     return None if matrix is None else bytes(matrix)
 

@@ -29,6 +29,10 @@ from pcavs.types import Picture
 
 MAX_PIXELS: Final = 100_000_000
 """Pixels of the largest frame that is decoded; a larger one would take gigabytes. Tuned by hand."""
+_LARGE_PIXELS: Final = 1920 * 1088
+"""Pixels of a frame above which few are decoded at once: each takes 12 MB at 4K."""
+_LARGE_THREADS: Final = 4
+"""Threads that decode such a video; each holds a frame."""
 
 _SEEK_FROM_S: Final = 5
 """Start time from which the reader seeks; for an earlier one it decodes from the beginning, which cannot miss a frame.
@@ -189,6 +193,8 @@ def _video_stream(container: InputContainer, path: Path) -> Any:
             "save it smaller"
         )
     stream.thread_type = "AUTO"
+    if stream.width * stream.height > _LARGE_PIXELS:
+        stream.codec_context.thread_count = _LARGE_THREADS
     return stream
 
 

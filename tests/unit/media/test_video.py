@@ -1,3 +1,4 @@
+import gc
 import struct
 from collections.abc import Callable
 from fractions import Fraction
@@ -7,9 +8,11 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 
 from pcavs.errors import InputError
+from pcavs.media.film import FilmWriter
 from pcavs.media.video import count_pictures, probe_video, read_frames
 from unit.media.making import FilmMaker, SoundMaker, number_of, numbered, tone_with_click
 
@@ -197,3 +200,20 @@ def test_closing_early_closes_the_file(make_film: FilmMaker):
     next(frames)
     frames.close()
     assert list(frames) == []
+
+
+def test_decoded_frames_are_freed_at_once(tmp_path: Path):
+    """Reading their display matrix kept them in reference cycles: a 4K video took gigabytes until Python looked."""
+    path = tmp_path / "film.mp4"
+    with FilmWriter(path) as film:
+        for k in range(8):
+            film.write(np.full((64, 64, 3), 20 * k, np.uint8))
+    gc.collect()
+    gc.disable()
+    try:
+        before = sum(isinstance(each, VideoFrame) for each in gc.get_objects())
+        assert len(list(read_frames(path))) == 8
+        kept = sum(isinstance(each, VideoFrame) for each in gc.get_objects()) - before
+    finally:
+        gc.enable()
+    assert kept == 0

@@ -9,7 +9,7 @@ from typing import Final, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Shaped, UInt8
 
 from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import FilmOptions
@@ -30,6 +30,9 @@ _SUPERELLIPSE_EXPONENT: Final = 6
 """Exponent of the superellipses that are the mask's contours: squares with round corners. Chosen by eye."""
 _SEAM: Final = (0.02, 0.98)
 """Values of the mask between which a pixel counts as part of the seam. Tuned by hand; not measured."""
+
+_STRIP_ROWS: Final = 128
+"""Rows that are computed at once, which bounds the memory for real numbers."""
 
 
 @runtime_checkable
@@ -120,30 +123,32 @@ class HeadPaster:
         self._mask = self._warp(feather_mask(side_px))[..., None]
         x0, y0, x1, y1 = self._box
         seam = ((self._mask > _SEAM[0]) & (self._mask < _SEAM[1]))[..., 0]
-        difference = picture[y0:y1, x0:x1].astype(np.float32) - self._warp(own)
-        self._offset = np.median(difference[seam], axis=0) if seam.any() else np.zeros(3, np.float32)
+        difference = picture[y0:y1, x0:x1][seam].astype(np.float32) - self._warp(own)[seam]
+        self._offset = np.median(difference, axis=0) if seam.any() else np.zeros(3, np.float32)
 
     def paste(self, crop: Square, target: Picture) -> Picture:
         """Returns a copy of the target frame with the crop in it; where the mask is 0 it equals the target exactly."""
         x0, y0, x1, y1 = self._box
-        background = target[y0:y1, x0:x1].astype(np.float32)
-        foreground = self._warp(crop) + self._offset
-        frame = target.copy()
-        blended = background + self._mask * (foreground - background)
-        frame[y0:y1, x0:x1] = np.rint(blended.clip(0, 255)).astype(np.uint8)
+        warped, frame = self._warp(crop), target.copy()
+        place = frame[y0:y1, x0:x1]
+        for top in range(0, len(place), _STRIP_ROWS):
+            strip = np.s_[top : top + _STRIP_ROWS]
+            background = place[strip].astype(np.float32)
+            foreground = warped[strip].astype(np.float32) + self._offset
+            blended = background + self._mask[strip] * (foreground - background)
+            place[strip] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
     def skip(self, target: Picture) -> None:
         """Leaves a frame as it is; a head is pasted without regard to the frames before."""
 
-    def _warp(self, crop: np.ndarray) -> Float32[np.ndarray, "rows columns *channels"]:
+    def _warp(self, crop: np.ndarray) -> Shaped[np.ndarray, "rows columns *channels"]:
         """Warps a crop, or its mask, into the box of the photograph that it covers; 0 outside the crop."""
         x0, y0, x1, y1 = self._box
         to_box = self._to_picture.copy()
         to_box[:, 2] -= (x0, y0)
         size = (x1 - x0, y1 - y0)
-        warped = cv2.warpAffine(crop, to_box, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-        return warped.astype(np.float32)
+        return cv2.warpAffine(crop, to_box, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
 
 
 def open_paste_target(options: FilmOptions, identity: Identity, num_frames: int) -> PasteTarget | None:
@@ -167,8 +172,12 @@ def feather_mask(side_px: int) -> Float32[np.ndarray, "side side"]:
     """Returns the mask of a crop: 1 in the middle, smoothly 0 towards its edges, with round corners."""
     offset = np.abs((np.arange(side_px) + 0.5) / side_px - 0.5) * 2  # from the middle: 1 is the edge
     exponent = _SUPERELLIPSE_EXPONENT
-    distance = (offset[:, None] ** exponent + offset[None, :] ** exponent) ** (1 / exponent)
-    return smoothstep((1 - 2 * _UNUSED_EDGE - distance) / (2 * _FEATHER)).astype(np.float32)
+    mask = np.empty((side_px, side_px), np.float32)
+    for top in range(0, side_px, _STRIP_ROWS):
+        rows = offset[top : top + _STRIP_ROWS]
+        distance = (rows[:, None] ** exponent + offset[None, :] ** exponent) ** (1 / exponent)
+        mask[top : top + _STRIP_ROWS] = smoothstep((1 - 2 * _UNUSED_EDGE - distance) / (2 * _FEATHER))
+    return mask
 
 
 def crop_to_even(picture: Picture) -> UInt8[np.ndarray, "rows columns 3"]:
