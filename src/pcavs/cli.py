@@ -18,6 +18,7 @@ from typing import Any, Final, NamedTuple
 
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import PcavsError, raise_if_out_of_memory, unknown_setting
+from pcavs.spec import Seconds, kinds_of
 from pcavs.terminal import raise_if_stopped, return_freed_memory, standard_streams, stop_once
 
 EXIT_ERROR: Final = 1
@@ -27,8 +28,6 @@ EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 """After Ctrl-C: 128 + SIGINT, as shells count."""
 
-_TIMES: Final = ("--start", "--end")
-"""Settings that are times, in seconds or as 1:02.5."""
 _EXTRA_OF: Final = {
     "torch": "train",
     "lightning_fabric": "train",
@@ -213,7 +212,7 @@ def _parse(name: str, arguments: list[str]) -> Any:
     leading = list(itertools.takewhile(lambda each: not each.startswith("-"), arguments))
     named = list(zip(command.positional, leading, strict=False))
     arguments = [*(each for key, value in named for each in (f"--{key}", value)), *arguments[len(named) :]]
-    arguments = _with_values(record, _with_seconds(arguments))
+    arguments = _with_values(record, _with_seconds(record, arguments))
     if not {"-h", "--help"} & set(arguments):
         _check_settings(record, arguments, name)
     import tyro
@@ -228,13 +227,14 @@ def _parse(name: str, arguments: list[str]) -> Any:
     raise UsageError(f"{_tyro_message(stderr.getvalue())}; see pcavs {name} --help")
 
 
-def _with_seconds(arguments: list[str]) -> list[str]:
-    """Replaces times such as 1:02.5, given to --start or --end, by seconds."""
+def _with_seconds(record: Any, arguments: list[str]) -> list[str]:
+    """Replaces times such as 1:02.5, given to settings that are times (`spec.Seconds`), by seconds."""
+    times = {f"--{field.name}" for field in dataclasses.fields(record) if Seconds in kinds_of(field.type)}
     replaced: list[str] = []
     for argument in arguments:
         name, equals, value = argument.rpartition("=")
         setting = name if equals else (replaced[-1] if replaced else "")
-        if setting in _TIMES and ":" in value:
+        if setting in times and ":" in value:
             from pcavs.media.timeline import parse_time
 
             try:

@@ -6,7 +6,8 @@ but in the options of each command.
 
 import dataclasses
 import json
-from typing import Any, Final, Literal
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 
 from pcavs.errors import WeightsError
 
@@ -22,6 +23,16 @@ POSE_DIM: Final = 12
 CONFIDENCE_CELLS: Final = 32
 """Cells along a side of the confidence mask that is stored with a frame (`types.Confidence`). Invented areas are strips
 along the head's outline, a tenth of the crop wide; at this size a mask takes a fifth of its frame's landmarks."""
+
+
+Seconds: TypeAlias = Annotated[float, "seconds, or minutes as in 1:02.5"]
+"""Type of settings that are times; command line and job lists read them with `media.timeline.parse_time`."""
+
+
+def kinds_of(kind: Any) -> tuple[Any, ...]:
+    """Returns the types that a setting may have, None left out."""
+    members = get_args(kind) if isinstance(kind, UnionType) or get_origin(kind) is Union else (kind,)
+    return tuple(each for each in members if each is not type(None))
 
 
 def exact_div(value: int, divisor: int) -> int:

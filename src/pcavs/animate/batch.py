@@ -13,7 +13,7 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, NamedTuple
 
 from pcavs.animate.inputs import input_files
 from pcavs.animate.options import AnimateOptions, BatchOptions
@@ -24,6 +24,7 @@ from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
 from pcavs.media.files import path_below, path_exists, refuse_replacing
 from pcavs.media.timeline import parse_time
 from pcavs.provenance.film_log import check_log
+from pcavs.spec import Seconds, kinds_of
 
 logger = logging.getLogger(__name__)
 
@@ -201,7 +202,7 @@ def _converted(name: str, kind: Any, value: Any, files: "_Files") -> Any:
     if name == "references":
         words = value if isinstance(value, list) else str(value).split(";")
         return tuple(files.path(str(word).strip(), name) for word in words)
-    kinds = {each for each in (get_args(kind) or (kind,)) if each is not type(None)}
+    kinds = kinds_of(kind)
     try:
         if Path in kinds:
             return files.path(str(value), name)
@@ -209,9 +210,11 @@ def _converted(name: str, kind: Any, value: Any, files: "_Files") -> Any:
             return _boolean(value)
         if int in kinds:
             return int(str(value))
+        number = str(value).replace(",", ".")  # as spreadsheets of many countries write it
+        if Seconds in kinds:
+            return parse_time(number)
         if float in kinds:
-            number = str(value).replace(",", ".")  # as spreadsheets of many countries write it
-            return parse_time(number) if name in ("start", "end") else float(number)
+            return float(number)
     except ValueError as error:
         raise InputError(
             f"{name} is {str(value)[:_QUOTED_CHARACTERS]!r}; give a number, or true or false for a switch"

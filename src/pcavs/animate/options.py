@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from pcavs.errors import InputError
-from pcavs.spec import Missing
+from pcavs.spec import Missing, Seconds
 
 Device = Literal["auto", "cpu", "cuda"]
 """Where the networks run; `AnimateOptions.device` describes the values."""
@@ -81,9 +81,9 @@ class FilmOptions:
     """How far speech moves the lips, 0.4 to 1.6. Use more than 1 for calm voices, which open the mouth too little."""
     size: int | None = None
     """Side of the film in pixels, even, 32 to 2048. Without it, the size that the weights were made for."""
-    start: float = 0.0
+    start: Seconds = 0.0
     """Start of the part of the driving audio to use, in seconds or as 1:02.5."""
-    end: float | None = None
+    end: Seconds | None = None
     """End of the part of the driving audio to use, in seconds or as 1:02.5. Without it, the end of the audio."""
     audio_stream: int | None = None
     """Which stream of the driving audio is heard if the file has several, counted from 0. Without it, the one that is

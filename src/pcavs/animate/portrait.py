@@ -1,5 +1,6 @@
 """Finds the face to animate: in a photograph, or in the first frame of a video that shows it well."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -7,19 +8,22 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pcavs.errors import FaceError
+from pcavs.face.choice import Largest, Others
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import TrackPolicy, box_of, track_picture
-from pcavs.face.usable import check_face
+from pcavs.face.usable import NoFaceError, check_face
 from pcavs.media.image import read_picture
 from pcavs.media.still import is_still
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import read_frames
-from pcavs.types import Mesh, Picture
+from pcavs.types import Box, Mesh, Picture
 
 _SEARCHED_S: Final = 20.0
 """Part of a video that is searched for a face. Tuned by hand."""
 _STEP_FRAMES: Final = 5
 """Frames from one that is searched to the next."""
+_MAX_REFUSED: Final = 5
+"""Places in a picture that are no face after which the search ends."""
 _BRIGHTENING: Final = 1.03
 """Factor of a face's brightness in `_STEP_FRAMES` from which on the picture still fades in. Tuned by hand."""
 
@@ -66,9 +70,27 @@ def find_portrait(path: Path, landmarker: FaceLandmarker, policy: TrackPolicy, m
 
 
 def _portrait_of(picture: Picture, name: str, landmarker: FaceLandmarker, policy: TrackPolicy) -> Portrait:
-    track = track_picture(picture, landmarker, name, policy)
-    mesh = track.meshes[0]
-    return Portrait(picture, mesh, (*track.notes, *check_face(picture, mesh, landmarker, name)))
+    """Finds the face of a picture; if the largest is none, as a cat's eye, the next is taken and noted."""
+    refused: list[Box] = []
+    failed: NoFaceError | None = None
+    while True:
+        others = policy if failed is None else dataclasses.replace(policy, choice=Others(policy.choice, refused))
+        try:
+            track = track_picture(picture, landmarker, name, others)
+        except FaceError as error:
+            raise (failed or error) from None
+        mesh = track.meshes[0]
+        try:
+            notes = check_face(picture, mesh, landmarker, name)
+        except NoFaceError as error:
+            failed = failed or error
+            refused.append(box_of(mesh))
+            if not isinstance(policy.choice, Largest) or len(refused) > _MAX_REFUSED:
+                raise failed from None
+            continue
+        if refused:
+            notes = [f"what looks like the largest face in {name} is none; the next is taken", *notes]
+        return Portrait(picture, mesh, (*track.notes, *notes))
 
 
 def _brightest(

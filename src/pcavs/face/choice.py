@@ -6,9 +6,11 @@ from typing import Final, Protocol, runtime_checkable
 import numpy as np
 
 from pcavs.errors import InputError
-from pcavs.face.landmarker import Detection
+from pcavs.face.landmarker import Detection, overlap
 from pcavs.types import Box, Picture
 
+_SAME_OVERLAP: Final = 0.2
+"""Intersection over union from which a detection and a box of landmarks are of the same place. Tuned by hand."""
 _MAX_FACES: Final = 100
 """Faces that can be chosen by number; more digits than this has are taken for a file's name."""
 
@@ -34,6 +36,20 @@ class Largest:
         """Ranks the faces by `prominence`."""
         height, width = picture.shape[:2]
         return sorted(faces, key=lambda face: prominence(face.box, width, height), reverse=True)
+
+
+class Others:
+    """Chooses as another choice does, among the faces that have not been refused."""
+
+    def __init__(self, choice: FaceChoice, refused: Sequence[Box]) -> None:
+        """Takes the choice, and the boxes of what is no face."""
+        self._choice, self._refused = choice, refused
+        self.name = choice.name
+
+    def rank(self, picture: Picture, faces: Sequence[Detection]) -> list[Detection]:
+        """Returns the ranking without faces that overlap what was refused."""
+        ranked = self._choice.rank(picture, faces)
+        return [face for face in ranked if all(overlap(face.box, box) < _SAME_OVERLAP for box in self._refused)]
 
 
 class ByPosition:

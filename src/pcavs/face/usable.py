@@ -26,6 +26,10 @@ _NAMES: Final = (("the left eye", LEFT_EYE), ("the right eye", RIGHT_EYE), ("the
 """Parts that a film cannot do without; left is the picture's."""
 
 
+class NoFaceError(FaceError):
+    """What was taken for a face is none."""
+
+
 def check_face(picture: Picture, mesh: Mesh, landmarker: FaceLandmarker, name: str) -> list[str]:
     """Checks the face of a photograph before it is animated.
 
@@ -39,11 +43,11 @@ def check_face(picture: Picture, mesh: Mesh, landmarker: FaceLandmarker, name: s
         Notes for the user, one line each.
 
     Raises:
-        FaceError: The landmarks do not hold still on what they were found on, so it is no face; or the picture's edge
-            cuts eyes or mouth.
+        NoFaceError: The landmarks do not hold still on what they were found on, so it is no face.
+        FaceError: The picture's edge cuts eyes or mouth.
     """
     if _spread(picture, mesh, landmarker) > _MAX_SPREAD:
-        raise FaceError(
+        raise NoFaceError(
             f"no face in {name}: something like a face was found, but its landmarks do not hold still; "
             "give a picture of a whole face"
         )

@@ -7,6 +7,8 @@ from av.filter import Graph
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.frame import VideoFrame
 
+_SideData: Any = SideDataContainer
+"""PyAV's stubs do not know that it takes the frame."""
 _NUM_KINDS: Final = 64
 """Kinds of side data that FFmpeg may number; it has about 40."""
 _UNKNOWN: Final = sorted(set(range(_NUM_KINDS)) - {kind.value for kind in Type})
@@ -18,10 +20,10 @@ def display_matrix(frame: VideoFrame) -> bytes | None:
     # `frame.side_data` would keep the frame in a reference cycle: frames of 4K, 12 MB each, would stay until Python
     # looks for cycles, which counts objects and not their bytes.
     try:
-        known: Any = SideDataContainer(frame)
+        known = _SideData(frame)
     except ValueError:
         # PyAV lists no side data at all if one kind has no name.
-        known = SideDataContainer(_without_unknown(frame))
+        known = _SideData(_without_unknown(frame))
     matrix = known.get("DISPLAYMATRIX")
     return None if matrix is None else bytes(matrix)
 

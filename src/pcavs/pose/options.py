@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from pcavs.spec import Missing
+from pcavs.spec import Missing, Seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -14,9 +14,9 @@ class ExtractOptions:
     """A video that shows a face. A picture gives a pose that is held."""
     out: Path
     """The track to write, an .npz."""
-    start: float = 0.0
+    start: Seconds = 0.0
     """Start of the part of the video to read, in seconds."""
-    end: float | None = None
+    end: Seconds | None = None
     """End of the part of the video to read, in seconds. Without it, the end of the video."""
     missing: Missing = "interpolate"
     """Frames in which no face is found: interpolate the pose, hold the last pose, skip the frames, or fail."""

@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -67,11 +68,12 @@ def test_the_python_call_has_the_settings_of_the_record():
     """Same names, same defaults, same types; paths may be strings there."""
     parameters = inspect.signature(Talker.animate).parameters
     fields = {field.name: field for field in dataclasses.fields(FilmOptions)}
+    kinds = get_type_hints(FilmOptions)
     assert list(parameters)[1:] == list(fields)
     for name, field in fields.items():
         if name not in ("identity", "audio"):
             assert parameters[name].default == field.default, name
-        assert "Path" in str(field.type) or parameters[name].annotation == field.type, name
+        assert "Path" in str(field.type) or parameters[name].annotation == kinds[name], name
 
 
 def test_the_python_call_hands_every_setting_over(monkeypatch):

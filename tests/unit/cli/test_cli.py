@@ -1,5 +1,6 @@
 """The command line: arguments to options records, errors to one line and an exit code."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -171,3 +172,12 @@ def test_help_is_quick():
         "assert not {'openvino', 'av', 'cv2', 'torch', 'tyro', 'rich', 'safetensors'} & set(sys.modules), sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize("command", ["animate", "pose extract"])
+def test_settings_that_are_times_take_clock_times(command):
+    """Their type says so, and not a list of names."""
+    record = cli._load(cli.COMMANDS[command].options)
+    needed = [f"--{field.name}=a" for field in dataclasses.fields(record) if field.default is dataclasses.MISSING]
+    options = cli._parse(command, [*needed, "--start", "1:02.5", "--end=0:01:30"])
+    assert (options.start, options.end) == (62.5, 90.0)
