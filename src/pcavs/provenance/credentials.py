@@ -267,17 +267,25 @@ def read_credentials(path: Path, anchors: bytes) -> Credentials:
 
 
 def _summary(store: dict[str, Any], state: str) -> Credentials:
-    manifest = store.get("manifests", {}).get(store.get("active_manifest"), {})
-    assertions = {each["label"]: each["data"] for each in manifest.get("assertions", [])}
-    actions = next((data.get("actions", []) for label, data in assertions.items() if "c2pa.actions" in label), [])
-    types = [action["digitalSourceType"].rpartition("/")[2] for action in actions if "digitalSourceType" in action]
-    generator = (manifest.get("claim_generator_info") or [{}])[0]
-    film = assertions.get(FILM_ASSERTION, {})
+    """Reads what a manifest store says; files of other software may leave anything out."""
+    manifest = _dict(_dict(store.get("manifests")).get(store.get("active_manifest")))
+    assertions = {str(each.get("label")): _dict(each.get("data")) for each in _dicts(manifest.get("assertions"))}
+    actions = next((_dicts(data.get("actions")) for label, data in assertions.items() if "c2pa.actions" in label), [])
+    types = [str(action["digitalSourceType"]).rpartition("/")[2] for action in actions if "digitalSourceType" in action]
+    generator = next(iter(_dicts(manifest.get("claim_generator_info"))), {})
     return Credentials(
         state=state,
-        signer=manifest.get("signature_info", {}).get("common_name"),
+        signer=_dict(manifest.get("signature_info")).get("common_name"),
         software=" ".join(str(generator[name]) for name in ("name", "version") if name in generator) or None,
         source_type=types[-1] if types else None,
-        problems=tuple(each["code"] for each in store.get("validation_status", [])),
-        film=film if isinstance(film, dict) else {},
+        problems=tuple(str(each.get("code")) for each in _dicts(store.get("validation_status"))),
+        film=assertions.get(FILM_ASSERTION, {}),
     )
+
+
+def _dict(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _dicts(value: Any) -> list[dict[str, Any]]:
+    return [_dict(each) for each in value] if isinstance(value, list) else []
