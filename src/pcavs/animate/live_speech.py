@@ -203,8 +203,8 @@ class Utterance:
             return
         self._speech.finish()
         self._sound.finish()
-        count = self._speech.num_samples
-        self._num_frames = max(1, count_frames(count) if exact else -(-count // count_samples(1)))
+        whole_frames = -(-self._sound.num_samples * FRAME_RATE // self.rate_hz)
+        self._num_frames = max(1, count_frames(self._speech.num_samples)) if exact else whole_frames
         self._sound.take_rest_from = self._num_frames - 1 if exact else None
         if self._encoded is None:
             self._encoded = _Whole(self._setup, self._speech, self._num_frames)
@@ -286,7 +286,7 @@ def ahead_frames(look_ahead_s: float, runtime: Runtime) -> int:
         InputError: The talker needs more, or it is longer than a second.
     """
     least = _LEAST_MEL_FRAMES if runtime.features is None else _LEAST_STATE_FRAMES
-    frames = int(look_ahead_s * FRAME_RATE + 1e-6) if 0 <= look_ahead_s <= _MAX_AHEAD_FRAMES else 0
+    frames = int(look_ahead_s * FRAME_RATE + 1e-6) if 0 <= look_ahead_s <= frame_time_s(_MAX_AHEAD_FRAMES) else 0
     if not least <= frames <= _MAX_AHEAD_FRAMES:
         limits = f"{frame_time_s(least):g} to {frame_time_s(_MAX_AHEAD_FRAMES):g}"
         raise InputError(f"a look_ahead of {look_ahead_s:g} s cannot be used; give {limits}")

@@ -34,8 +34,8 @@ _NO_SPEECH_FRAMES: Final = 1000
 
 _PRIOR_LEVEL: Final = 0.47
 """Level of loud speech (its `_LOUD_PERCENTILE`) that is assumed before anything was heard: that of clear recordings."""
-_PRIOR_FRAMES: Final = 8.0
-"""Frames that this assumption counts for. Chosen by measurement (docs/measurements.md)."""
+_PRIOR_FRAMES: Final = 1.0
+"""Frames that this assumption counts for. With 1, the level of a quiet voice is known after 0.4 s of it."""
 _SPEECH_RANGE: Final = 0.3
 """Frames count as speech if their level is within 30 dB of the loudest one."""
 _PEAK_DECAY: Final = 0.03 / FRAME_RATE

@@ -8,9 +8,10 @@ import pytest
 
 from helpers.talkers import LoudMouth
 from pcavs.animate.controls import ContentEncoder
-from pcavs.animate.speech_input import MelInput, StateInput
+from pcavs.animate.speech_input import MelInput, StateInput, full_ahead_frames
 from pcavs.media.speech import ArrayWindows
 from pcavs.media.timeline import group_samples
+from pcavs.runtime.features import HopFeatures
 from pcavs.spec import STATES_PER_FRAME, TINY_FLOW, FeatureSpec
 from pcavs.types import States, Waveform
 
@@ -133,3 +134,27 @@ def test_likely_m_b_and_p_close_the_lips():
     assert np.all(codes.closings[likely <= 0.3] == 0)
     assert np.all(codes.closings[likely == 0.4] > 0)
     assert np.all(np.diff(codes.closings[np.argsort(likely)]) >= 0)
+
+
+def test_smaller_groups_are_the_last_states_of_larger_ones_and_look_less_far_ahead():
+    features = HopFeatures(Sums(), 1)
+    heard = StateInput(features, FLOW, ArrayWindows(SOUND, features.spec))
+    assert full_ahead_frames(SPEC, FLOW) - full_ahead_frames(features.spec, FLOW) == SPEC.hop_frames - 1
+    window = heard.windows([20])[0]
+    for row, index in enumerate(range(40 - FLOW.past_states, 40 - FLOW.past_states + FLOW.states_per_window)):
+        frame, place = divmod(index, STATES_PER_FRAME)
+        samples = group_samples(frame, features.spec)
+        last = (SPEC.hop_frames - 1) * STATES_PER_FRAME + place
+        np.testing.assert_allclose(window[row], [SOUND[samples.start : samples.stop].sum(), last], atol=1e-3)
+
+
+def test_states_beyond_the_look_ahead_repeat_the_last_one():
+    features = HopFeatures(Sums(), 1)
+    full = full_ahead_frames(features.spec, FLOW)
+    whole = StateInput(features, FLOW, ArrayWindows(SOUND, features.spec)).windows([20])[0]
+    known = StateInput(features, FLOW, ArrayWindows(SOUND, features.spec), full).windows([20])[0]
+    assert np.array_equal(whole, known)
+    less = StateInput(features, FLOW, ArrayWindows(SOUND[: 640 * 22], features.spec), 2).windows([20])[0]
+    num_known = FLOW.past_states + STATES_PER_FRAME
+    assert np.array_equal(less[:num_known], whole[:num_known])
+    assert (less[num_known:] == less[num_known - 1]).all()

@@ -12,6 +12,7 @@ from pcavs.provenance.audio_mark import (
     MARK_VERSION,
     AudioMark,
     MarkDetector,
+    SoundMarker,
     mark_blocks,
 )
 
@@ -152,3 +153,15 @@ def test_a_film_carries_the_mark_through_its_encoder(tmp_path):
     assert search(after).found
     assert not search(plain).found
     assert np.corrcoef(plain, after)[0, 1] > 0.97
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (44_100, 2)])
+def test_live_sound_is_marked_within_32_ms_and_as_in_films(rate_hz: int, channels: int):
+    sound = babble(2, rate_hz, channels)
+    marker, ready, given = SoundMarker(rate_hz, channels, batch_frames=1), [], 0
+    for at in range(0, sound.shape[1], 97):
+        ready.extend(marker.add(sound[:, at : at + 97]))
+        given += sound[:, at : at + 97].shape[1]
+        assert given - sum(block.shape[1] for block in ready) <= 0.032 * rate_hz + 1
+    ready.extend(marker.finish())
+    np.testing.assert_allclose(np.concatenate(ready, axis=1), marked(sound, rate_hz), atol=1e-6)

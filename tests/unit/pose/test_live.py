@@ -1,0 +1,86 @@
+"""Head motion without a future: presets move, do not jump, and depend on nothing but seed and speech."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from pcavs.head.blink import blink_track, endless_blinks
+from pcavs.pose.live import LIVE_PRESETS, HeldMotion, RecordedMotion, RunningRhythm
+from pcavs.pose.presets import PRESETS, rhythm_of
+from pcavs.pose.track import LARGEST_STEP, extrapolate, still
+
+FRAMES = 500
+
+
+def rows(motion, rhythm):
+    return np.stack([motion.step(float(value)) for value in rhythm])
+
+
+def speech():
+    """Returns a rhythm with a beat each 0.6 s, and a pause from 8 to 12 s."""
+    rhythm = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(FRAMES) / 15)
+    rhythm[200:300] = 0
+    return rhythm
+
+
+def test_live_presets_are_those_of_films_and_idle():
+    assert set(LIVE_PRESETS) == {*PRESETS, "idle"}
+
+
+@pytest.mark.parametrize("name", LIVE_PRESETS)
+def test_presets_begin_at_rest_and_never_jump(name):
+    track = rows(LIVE_PRESETS[name](3), speech())
+    assert not track[0].any()
+    assert (np.abs(np.diff(track, axis=0)) <= LARGEST_STEP).all()
+    assert np.array_equal(track, rows(LIVE_PRESETS[name](3), speech()))
+    assert (name == "still") == (not track.any())
+
+
+@pytest.mark.parametrize("name", ["idle", "lively", "presenter", "listening-nod"])
+def test_seeds_differ(name):
+    first, second = (rows(LIVE_PRESETS[name](seed), speech()) for seed in (1, 2))
+    assert np.abs(first - second).max() > 0.5
+
+
+@pytest.mark.parametrize("name", ["lively", "presenter"])
+def test_beats_cause_nods(name):
+    spoken = rows(LIVE_PRESETS[name](1), speech())[:, 1]
+    silent = rows(LIVE_PRESETS[name](1), np.zeros(FRAMES))[:, 1]
+    nods = silent - spoken
+    assert nods[50:200].max() > 3
+    assert np.abs(nods[225:300]).max() < 0.1, "none in the pause"
+
+
+def test_a_listener_nods_in_pauses():
+    pitch = rows(LIVE_PRESETS["listening-nod"](1), speech())[:, 1]
+    assert pitch[200:300].min() < -5
+
+
+def test_recorded_motion_is_extrapolated_as_in_films():
+    track = still(10)
+    track[:, 0] = np.arange(10)
+    for extrapolation in ("hold", "bounce", "loop"):
+        motion = RecordedMotion(track, extrapolation, is_relative=False)
+        np.testing.assert_allclose(rows(motion, np.zeros(35)), extrapolate(track, 35, extrapolation))
+
+
+def test_a_held_pose_breathes():
+    track = rows(HeldMotion(np.array([10.0, -5.0, 0, 0, 0, 0])), np.zeros(200))
+    assert (track[:, 0] == 10).all()
+    assert 0.3 < np.ptp(track[:, 1]) < 1.5
+
+
+def test_the_running_rhythm_becomes_that_of_the_whole_speech():
+    levels = 0.15 + 0.35 * np.abs(np.sin(np.arange(1500) / 9))
+    running = RunningRhythm()
+    made = np.array([running.add(level) for level in levels])
+    mel = np.repeat(np.repeat(levels, 4)[None], 80, axis=0).astype(np.float32)
+    whole = rhythm_of(np.pad(mel, ((0, 0), (8, 8))), 1500)
+    assert np.abs(made - whole)[1000:].max() < 0.1
+
+
+def test_endless_blinks_are_those_of_films():
+    track = blink_track(2000, 7)
+    last = int(np.flatnonzero(track)[-1])
+    assert np.allclose(list(itertools.islice(endless_blinks(7), last + 1)), track[: last + 1])
