@@ -173,6 +173,7 @@ def compared(talker: Talker, clip: Path) -> Iterator[tuple[str, list[float]]]:
     yield "film", own
     for look_ahead in LOOK_AHEADS_S:
         yield f"running, {look_ahead:.2f} s", figures(speech, film, look_ahead=look_ahead)[1]
+    yield f"film, {QUIET_DB:+.0f} dB", figures(quiet, film, loudness="whole")[1]
     yield f"running, 0.28 s, {QUIET_DB:+.0f} dB", figures(quiet, film, look_ahead=0.28)[1]
     level_db = float(10 * np.log10(np.square(quiet, dtype=np.float64).mean()))
     yield f"level given, 0.28 s, {QUIET_DB:+.0f} dB", figures(quiet, film, look_ahead=0.28, loudness=level_db)[1]
