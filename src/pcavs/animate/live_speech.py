@@ -204,10 +204,11 @@ class Utterance:
         self._speech.finish()
         self._sound.finish()
         whole_frames = -(-self._sound.num_samples * FRAME_RATE // self.rate_hz)
-        self._num_frames = max(1, count_frames(self._speech.num_samples)) if exact else whole_frames
-        self._sound.take_rest_from = self._num_frames - 1 if exact else None
+        num_frames = max(1, count_frames(self._speech.num_samples)) if exact else whole_frames
+        self._num_frames = num_frames
+        self._sound.take_rest_from = num_frames - 1 if exact else None
         if self._encoded is None:
-            self._encoded = _Whole(self._setup, self._speech, self._num_frames)
+            self._encoded = _Whole(self._setup, self._speech, num_frames)
 
     def step(self) -> tuple[Step, Channels]:
         """Returns content and sound of the next frame, which must be ready."""
