@@ -38,8 +38,8 @@ format: .venv/ready ## format the code
 
 setup: .venv/ready ## create the development environment in .venv
 
-synth-setup: .venv/ready ## install Debian packages for rendering and synthetic voices (as root); their tests skip without
-	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri espeak-ng >/dev/null
+synth-setup: .venv/ready ## install Debian packages for rendering, synthetic voices and a browser (as root); their tests skip without
+	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri espeak-ng chromium >/dev/null
 
 clean: ## remove both environments and all caches
 	@rm -rf .venv .venv-demo build dist .pytest_cache .ruff_cache .hypothesis src/*.egg-info

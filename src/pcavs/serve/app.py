@@ -1,5 +1,6 @@
 """The application: its routes, its page, and what surrounds them."""
 
+import mimetypes
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +35,7 @@ def create_app(service: Service) -> FastAPI:
     def _() -> FileResponse:
         return FileResponse(_PAGE / "index.html")
 
+    mimetypes.add_type("text/javascript", ".js")  # on Windows other programs change it, and nosniff makes it count
     app.mount("/page", StaticFiles(directory=_PAGE), name="page")
     if service.options.cors_origins:
         app.add_middleware(
