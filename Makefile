@@ -45,7 +45,7 @@ clean: ## remove both environments and all caches
 	@rm -rf .venv .venv-demo build dist .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
-	@echo "creating .venv with torch and tools (a few minutes)" && $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) -e '.[train,synth,serve,serve-postgres,dev]' && touch $@
+	@echo "creating .venv with torch and tools (a few minutes)" && $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) -e '.[train,synth,serve,serve-postgres,live,dev]' && touch $@
 
 .venv-demo/ready: pyproject.toml constraints.txt $(SOURCES)
 	@echo "creating .venv-demo without torch" && rm -rf build && $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python $(PIP) --force-reinstall --no-deps . && .venv-demo/bin/python $(PIP) . && touch $@

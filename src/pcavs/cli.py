@@ -32,6 +32,7 @@ _EXTRA_OF: Final = {
     "torch": "train",
     "lightning_fabric": "train",
     **dict.fromkeys(("fastapi", "pydantic", "sqlalchemy", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
+    **dict.fromkeys(("aiohttp", "aioice", "aiortc"), "live"),
 }
 """The extra of `pip install pcavs[EXTRA]` that installs an import package."""
 
@@ -53,6 +54,9 @@ _GROUPS: Final = {
     "Make films": {
         "animate": Command("pcavs.animate.options:AnimateOptions", "pcavs.animate.run:run"),
         "batch": Command("pcavs.animate.options:BatchOptions", "pcavs.animate.batch:run", ("jobs",)),
+    },
+    "Talk live": {
+        "live": Command("pcavs.live.options:LiveOptions", "pcavs.live.run:live", ("photo",)),
     },
     "Serve a page and an API": {
         "serve": Command("pcavs.serve.options:ServeOptions", "pcavs.serve.run:serve"),
@@ -354,6 +358,7 @@ _RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
     "animate": _animate,
     "batch": _check,
     "doctor": _doctor,
+    "live": _serve,
     "serve": _serve,
     "verify": _verify,
     "worker": _serve,

@@ -25,7 +25,7 @@ from pcavs.spec import FRAME_RATE
 from pcavs.types import Cutout, Picture
 
 _FRAME_S: Final = 1 / FRAME_RATE
-_LARGEST_DELAY_S: Final = 0.4
+_LARGEST_DELAY_S: Final = 2.0
 """Delay that is made up for by dropping pictures; after a longer one the clock is set back."""
 _MOST_WAITING: Final = 250
 """Frames, 10 s, that wait for a consumer before the avatar waits for it as well."""

@@ -89,18 +89,23 @@ def read_waveform(path: Path, start_s: float = 0.0, end_s: float | None = None) 
 
 
 def stream_waveform(
-    path: Path, start_s: float = 0.0, end_s: float | None = None, stream: int | None = None
+    path: Path,
+    start_s: float = 0.0,
+    end_s: float | None = None,
+    stream: int | None = None,
+    rate_hz: int = SAMPLE_RATE_HZ,
 ) -> Iterator[Waveform]:
     """Streams the samples of `read_waveform` in pieces of any length; memory does not grow with the duration.
 
-    It does not check that there is enough sound: `check_speech` does. `stream` is that of `AudioReader`.
+    It does not check that there is enough sound: `check_speech` does. `stream` is that of `AudioReader`, `rate_hz` the
+    sampling rate of the samples.
 
     Raises:
         InputError: The file cannot be read or has no sound.
     """
     check_range(start_s, end_s)
     with AudioReader(path, stream) as reader:
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=SAMPLE_RATE_HZ)
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
         num_native = num_output = 0
         for mono in mixed(reader.blocks(start_s, end_s), reader.rate_hz):
             for frame in resampler.resample(to_audio_frame(mono, reader.rate_hz, "mono", num_native)):
@@ -110,7 +115,7 @@ def stream_waveform(
         if not num_native:
             return
         # The resampler delays its output and pads its end; the exact count is known, so the end is cut or padded to it.
-        missing = resampled_count(num_native, reader.rate_hz, SAMPLE_RATE_HZ) - num_output
+        missing = resampled_count(num_native, reader.rate_hz, rate_hz) - num_output
         for frame in resampler.resample(None):
             last = frame.to_ndarray()[0][: max(0, missing)]
             missing -= len(last)
