@@ -19,7 +19,7 @@ import logging
 import multiprocessing
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,6 +41,8 @@ logger = logging.getLogger("measure_live")
 PIECE_SAMPLES: Final = SAMPLE_RATE_HZ // 50
 QUIET_DB: Final = -30.0
 """Change of level of the quiet voices."""
+FILM_S: Final = 2.0
+"""Length of the film whose frames are timed as well, for comparison."""
 LOOK_AHEADS_S: Final = (0.36, 0.28, 0.24, 0.16, 0.08)
 CLOCKS: Final[dict[str, Callable[[], float]]] = {"wall": time.perf_counter, "thread": time.thread_time}
 
@@ -54,6 +56,7 @@ def main() -> None:
         command.set_defaults(run=run)
         if name == "causality":
             command.add_argument("clips", type=Path, nargs="+")
+            command.add_argument("--look-aheads", type=float, nargs="*", default=LOOK_AHEADS_S)
             continue
         command.add_argument("--photo", type=Path, required=True)
         command.add_argument("--audio", type=Path, required=True)
@@ -108,11 +111,16 @@ def timed(arguments: argparse.Namespace, size: int) -> str:
             latencies.append(1e3 * (free_s - float(frame.pts)))
             works.append(1e3 * work_s)
             work_s = 0.0
+    film = talker.animate(arguments.photo, arguments.audio, "lively", size=size, end=FILM_S)
+    film_ms, start = [], clock()
+    for _ in film.frames:
+        film_ms.append(1e3 * (clock() - start))
+        start = clock()
     ahead_ms, factor = 1e3 * session.look_ahead_s, np.mean(works) * FRAME_RATE / 1e3
     return (
         f"look-ahead {ahead_ms:.0f} ms; latency {median(latencies)} (p99 {percentile(latencies, 99)}) ms; frame "
-        f"{median(works)} (p99 {percentile(works, 99)}) ms of {arguments.clock} time; real-time factor {factor:.2f}; "
-        f"opened in {opened_s:.2f} s"
+        f"{median(works)} (p99 {percentile(works, 99)}) ms of {arguments.clock} time, a film's {median(film_ms[1:])} "
+        f"ms; real-time factor {factor:.2f}; opened in {opened_s:.2f} s"
     )
 
 
@@ -141,7 +149,7 @@ def causality(arguments: argparse.Namespace) -> None:
     talker = load_talker(None, "cpu", threads=1)
     rows: dict[str, list[list[float]]] = {}
     for clip in arguments.clips:
-        for name, figures in compared(talker, clip):
+        for name, figures in compared(talker, clip, arguments.look_aheads):
             rows.setdefault(name, []).append(figures)
         logger.info("%s done", clip.name)
     logger.info("%-28s opening followed, motion (film = 1), confidence; means of %d clips", "", len(arguments.clips))
@@ -149,7 +157,7 @@ def causality(arguments: argparse.Namespace) -> None:
         logger.info("%-28s %.2f  %.2f  %.2f", name, *np.mean(figures, axis=0))
 
 
-def compared(talker: Talker, clip: Path) -> Iterator[tuple[str, list[float]]]:
+def compared(talker: Talker, clip: Path, look_aheads_s: Sequence[float]) -> Iterator[tuple[str, list[float]]]:
     """Yields the figures of each setting for one clip."""
     judges = load_judges(Path())
     truth, speech = observe(list(read_frames(clip)), judges, clip.name), read_waveform(clip)
@@ -171,7 +179,7 @@ def compared(talker: Talker, clip: Path) -> Iterator[tuple[str, list[float]]]:
 
     film, own = figures(speech, None, loudness="whole")
     yield "film", own
-    for look_ahead in LOOK_AHEADS_S:
+    for look_ahead in look_aheads_s:
         yield f"running, {look_ahead:.2f} s", figures(speech, film, look_ahead=look_ahead)[1]
     yield f"film, {QUIET_DB:+.0f} dB", figures(quiet, film, loudness="whole")[1]
     yield f"running, 0.28 s, {QUIET_DB:+.0f} dB", figures(quiet, film, look_ahead=0.28)[1]

@@ -40,8 +40,8 @@ _ACTIVE_RANGE: Final = 1e-3
 _LEAST_ENERGY: Final = 1e-8
 """Mean square below which a block never counts as speech: -80 dB."""
 _PRIOR_BLOCKS: Final = 30
-"""Blocks of the usual loudness that the running loudness begins with: 0.3 s. Chosen by measurement
-(docs/measurements.md)."""
+"""Blocks of the usual loudness that the running loudness begins with: 0.3 s. Tuned by hand; not
+measured alone."""
 _HALF_LIFE_BLOCKS: Final = 3000
 """Blocks after which a block counts half: 30 s of speech."""
 _PEAK_DECAY: Final = 10 ** (-0.3 / 100)
