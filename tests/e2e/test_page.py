@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.page import Errors, chromium, serving, until
+from helpers.page import Errors, chromium, until
+from helpers.service import make_token, running, serving
 from helpers.sounds import write_noise
 from pcavs.media.video import count_pictures
 from pcavs.pose.compile import compile_timeline
@@ -33,7 +34,7 @@ def browser():
 
 @pytest.fixture(scope="module")
 def address(tiny_networks, tmp_path_factory):
-    with serving(tmp_path_factory.mktemp("service") / "data", tiny_networks) as address:
+    with serving(tmp_path_factory.mktemp("service") / "data", tiny_networks) as (_, address):
         yield address
 
 
@@ -121,7 +122,7 @@ def test_a_text_becomes_a_film_that_is_watched_downloaded_kept_and_deleted(open_
     assert page.request.get(f"{page.url}talks/{made['id']}").status == 404
 
 
-def test_a_pose_is_set_by_sliders_that_turn_the_wireframe(open_page, face, tmp_path):
+def test_a_pose_is_set_by_sliders_that_turn_the_wireframe(open_page, face, examples, tmp_path):
     page = open_page()
     films = page.locator("#films li").count()
     choose_photo(page, face)
@@ -145,6 +146,16 @@ def test_a_pose_is_set_by_sliders_that_turn_the_wireframe(open_page, face, tmp_p
     page.wait_for_selector("#screen video[controls]", timeout=90_000)
     assert page.locator("#films li").count() == films, "previews are not listed"
     page.request.delete(f"{page.url}talks/{made['id']}")
+
+    page.click("#motion-tabs-film")
+    page.click("#make")
+    assert page.inner_text("#missing") == "Choose a video for the head motion."
+    page.set_input_files("#film-file", examples / "pose.mp4")
+    page.wait_for_selector("#film-shown video")
+    sent, made = order_of(page)
+    assert sent["pose"].startswith("vid_")
+    page.click("#making-cancel")
+    until(lambda: page.request.get(f"{page.url}talks/{made['id']}").status == 404)
 
 
 def test_keys_are_dragged_and_moved_by_keyboard_and_the_film_follows_them(open_page, face):
@@ -280,11 +291,9 @@ def test_everybody_can_use_it(open_page, scheme, size):
 
 
 def test_a_token_is_asked_for_and_forgotten_with_the_tab(browser, tiny_networks, tmp_path):
-    from helpers.service import make_token, running
-
     with running(tmp_path / "data") as service:
         token = make_token(service)
-    with serving(tmp_path / "data", tiny_networks) as address:
+    with serving(tmp_path / "data", tiny_networks) as (_, address):
         page = browser.new_page()
         page.goto(address)
         page.fill("#token", "wrong")

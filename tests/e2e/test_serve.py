@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 
@@ -14,7 +13,7 @@ import numpy as np
 import pytest
 
 from helpers.postgres import postgres
-from helpers.service import client_of, events, order, running, send_inputs
+from helpers.service import client_of, events, order, running, send_inputs, serving
 from pcavs.media.video import count_pictures
 from pcavs.serve.database import database_url
 from pcavs.serve.pool import Pool
@@ -225,16 +224,8 @@ def test_a_full_disk_is_said_and_serves_nothing_half_written(small_disk, tiny_ne
 @contextlib.contextmanager
 def server(folder, networks):
     """Runs `pcavs serve` on a free port; yields the process and a client."""
-    words = ["serve", "--port", "0", "--data", str(folder), "--workers", "1", "--weights", str(networks)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pcavs", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        with httpx2.Client(base_url=process.stdout.readline().strip(), timeout=30) as client:
-            yield process, client
-    finally:
-        process.kill()
-        process.wait()
+    with serving(folder, networks) as (process, address), httpx2.Client(base_url=address, timeout=30) as client:
+        yield process, client
 
 
 def test_a_killed_server_takes_its_workers_along_and_a_new_one_finishes_the_film(tiny_networks, face, tmp_path):

@@ -1,32 +1,14 @@
-"""A service with the page, and headless Chromium."""
+"""Headless Chromium for tests of the page."""
 
 import contextlib
 import os
 import shutil
-import subprocess
-import sys
 import time
 
 import pytest
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WAIT_S = 30
-
-
-@contextlib.contextmanager
-def serving(folder, networks, *words):
-    """Runs `pcavs serve` on a free port with one worker; yields its address."""
-    line = ["serve", "--port", "0", "--data", str(folder), "--workers", "1", "--weights", str(networks), *words]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pcavs", *line], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    )
-    try:
-        yield process.stdout.readline().strip()
-        process.terminate()
-        process.wait(30)
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextlib.contextmanager

@@ -3,6 +3,8 @@
 import contextlib
 import functools
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 from starlette.testclient import TestClient
@@ -36,6 +38,20 @@ def running(folder, **settings):
     finally:
         service.checker = own
         service.close()
+
+
+@contextlib.contextmanager
+def serving(folder, networks):
+    """Runs `pcavs serve` on a free port with one worker; yields the process and its address."""
+    words = ["serve", "--port", "0", "--data", str(folder), "--workers", "1", "--weights", str(networks)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pcavs", *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield process, process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
 
 
 def client_of(service, token=None, **settings):

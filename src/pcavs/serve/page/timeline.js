@@ -6,7 +6,7 @@ import { chart } from "./chart.js";
 import { $, alertLine, el, icon, iconButton, options } from "./dom.js";
 import { drawHead } from "./head.js";
 import { addKey, editable, FORMAT, limited, poseAtTime, timelineOf } from "./keys.js";
-import { clock, hasText, t } from "./text.js";
+import { hasText, t } from "./text.js";
 
 const MIN_S = 4;
 const START = [[0, 0, 0, 0], [1.4, 16, 0, 3], [2.8, -12, 5, -3], [4, 0, 0, 0]];
@@ -164,7 +164,7 @@ function seek(time) {
   parts.time.max = model.length;
   parts.time.value = model.time;
   parts.time.setAttribute("aria-valuetext", `${model.time.toFixed(2)} s`);
-  parts.clock.textContent = `${clock(Math.floor(model.time))}.${String(Math.floor((model.time % 1) * 10))} / ${clock(model.length)}`;
+  parts.clock.textContent = `${model.time.toFixed(1)} / ${model.length.toFixed(1)} s`;
   parts.chart.seek();
   if (model.keys.length) drawHead(parts.head, poseAtTime(model.keys, model.time));
   showPlay();
