@@ -20,8 +20,14 @@ _START_S: Final = 120.0
 """Time for the start of the process, which loads the decoders."""
 _MEMORY_BYTES: Final = 4 * 10**9
 """Address space of the process; its libraries take about 1 GB of it."""
+_READY: Final = "ready"
+"""What the process says first."""
 _ZIP: Final = b"PK\x03\x04"
 """Beginning of a saved track (.npz)."""
+
+
+class NotReadyError(PcavsError):
+    """Files cannot be checked now, for a reason that has nothing to do with them."""
 
 
 class FileLimits(NamedTuple):
@@ -44,7 +50,7 @@ class Checker:
 
     def start(self) -> None:
         """Starts the process, so that the first upload does not wait for it; what fails is said by `check`."""
-        with self._lock, contextlib.suppress(InputError, OSError, EOFError):
+        with self._lock, contextlib.suppress(NotReadyError, OSError):
             self._ready()
 
     def check(self, path: Path, kind: str) -> dict[str, Any]:
@@ -59,6 +65,7 @@ class Checker:
 
         Raises:
             InputError: It is not of this kind, damaged, or too large; the message does not name its path.
+            NotReadyError: The process cannot be started.
         """
         with self._lock:
             self._ready()
@@ -93,10 +100,13 @@ class Checker:
         self._process = context.Process(target=_serve, args=(theirs, self._limits), name="pcavs-checker", daemon=True)
         self._process.start()
         theirs.close()
-        if not self._pipe.poll(_START_S):
+        try:
+            is_ready = self._pipe.poll(_START_S) and self._pipe.recv() == _READY
+        except (EOFError, OSError):
+            is_ready = False
+        if not is_ready:
             self._end()
-            raise InputError("uploads cannot be checked now; try again later")
-        self._pipe.recv()
+            raise NotReadyError("uploads cannot be checked now; try again later")
 
     def _end(self) -> None:
         if self._process is not None:
@@ -115,7 +125,7 @@ def _serve(pipe: Connection, limits: FileLimits) -> None:
         importlib.import_module(f"pcavs.media.{name}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _limit()
-    pipe.send("ready")
+    pipe.send(_READY)
     while True:
         try:
             path, kind = pipe.recv()

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from pcavs.errors import PcavsError
+from pcavs.serve.checker import NotReadyError
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,11 @@ def install(app: FastAPI) -> None:
     def _(_request: Request, error: RequestValidationError) -> JSONResponse:
         return problem_response(422, _first_error(error))
 
+    @app.exception_handler(NotReadyError)
+    def _(_request: Request, error: NotReadyError) -> JSONResponse:
+        logger.error("%s", error)
+        return problem_response(503, str(error), {"Retry-After": "5"})
+
     @app.exception_handler(PcavsError)
     def _(_request: Request, error: PcavsError) -> JSONResponse:
         return problem_response(422, " ".join(str(error).split()))
@@ -75,6 +81,10 @@ def install(app: FastAPI) -> None:
             return problem_response(507, "the service has no space left; try again later")
         logger.error("a file failed: %s", error.strerror)
         return problem_response(500, "the service failed; its log says why")
+
+    @app.exception_handler(Exception)
+    def _(_request: Request, _error: Exception) -> JSONResponse:
+        return problem_response(500, "the service failed; its log says why")  # uvicorn logs the trace
 
 
 def _first_error(error: RequestValidationError) -> str:

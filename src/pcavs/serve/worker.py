@@ -41,7 +41,7 @@ _LOST_S: Final = 30.0
 """Time in which a film that nobody wants any more must be given up; then the process is ended."""
 _SPOKEN: Final = re.compile(r"\S*/pcavs-\w+/")
 """Folder of a spoken text in messages."""
-_NICENESS: Final = 10
+_NICENESS: Final = 5
 """By how much workers give way to the server, so that requests are answered while films are made."""
 
 

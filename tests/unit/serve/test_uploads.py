@@ -15,7 +15,7 @@ from PIL import Image
 from helpers.service import client_of, running
 from helpers.sounds import write_noise
 from pcavs.errors import InputError
-from pcavs.serve import receive
+from pcavs.serve import checker, receive
 from pcavs.serve.checker import Checker, FileLimits
 
 
@@ -184,17 +184,34 @@ def test_slow_bodies_are_refused(monkeypatch):
 
 
 def test_the_checking_process_is_replaced_when_it_dies(tmp_path):
-    checker = Checker(FileLimits())
+    mine = Checker(FileLimits())
     good = tmp_path / "good.png"
     good.write_bytes(picture("PNG"))
     try:
-        assert checker.check(good, "image") == {"kind": "image", "width": 40, "height": 30}
-        os.kill(checker._process.pid, 9)
-        checker._process.join()
-        assert checker.check(good, "image")["width"] == 40
-        checker._pipe.send(("not", "a", "request"))  # ends the process as a decoder's crash would
+        assert mine.check(good, "image") == {"kind": "image", "width": 40, "height": 30}
+        os.kill(mine._process.pid, 9)
+        mine._process.join()
+        assert mine.check(good, "image")["width"] == 40
+        mine._pipe.send(("not", "a", "request"))  # ends the process as a decoder's crash would
         with pytest.raises(InputError):
-            checker.check(good, "image")
-        assert checker.check(good, "image")["width"] == 40
+            mine.check(good, "image")
+        assert mine.check(good, "image")["width"] == 40
     finally:
-        checker.stop()
+        mine.stop()
+
+
+def test_a_checking_process_that_cannot_start_is_no_fault_of_the_file(service, monkeypatch):
+    monkeypatch.setattr(checker, "_serve", os._exit)  # called with a pipe, which ends it at once
+    service.checker = Checker(FileLimits())
+    answer = client_of(service).post("/images", content=picture("PNG"))
+    assert (answer.status_code, answer.json()["detail"]) == (503, "uploads cannot be checked now; try again later")
+
+
+def test_a_fault_is_said_without_its_details(service, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("a secret")
+
+    monkeypatch.setattr(service.uploads, "get", fail)
+    answer = client_of(service, raise_server_exceptions=False).get("/images/img_x")
+    assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
+    assert "secret" not in answer.text
