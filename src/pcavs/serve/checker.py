@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pcavs.errors import InputError, PcavsError, raise_if_out_of_memory
+from pcavs.serve.log import configure_logging
 
 _CHECK_S: Final = 60.0
 """Time for one file. Tuned by hand; not measured."""
@@ -124,6 +125,7 @@ def _serve(pipe: Connection, limits: FileLimits) -> None:
     for name in ("audio", "still", "video"):  # loaded before the memory is limited
         importlib.import_module(f"pcavs.media.{name}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logging()
     _limit()
     pipe.send(_READY)
     while True:
