@@ -268,7 +268,7 @@ def read_credentials(path: Path, anchors: bytes) -> Credentials:
 
 def _summary(store: dict[str, Any], state: str) -> Credentials:
     """Reads what a manifest store says; files of other software may leave anything out."""
-    manifest = _dict(_dict(store.get("manifests")).get(store.get("active_manifest")))
+    manifest = _dict(_dict(store.get("manifests")).get(str(store.get("active_manifest"))))
     assertions = {str(each.get("label")): _dict(each.get("data")) for each in _dicts(manifest.get("assertions"))}
     actions = next((_dicts(data.get("actions")) for label, data in assertions.items() if "c2pa.actions" in label), [])
     types = [str(action["digitalSourceType"]).rpartition("/")[2] for action in actions if "digitalSourceType" in action]
