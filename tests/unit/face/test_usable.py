@@ -88,3 +88,30 @@ def test_a_missing_forehead_is_noted(portrait, landmarker):
     cut[:, 1] -= top
     notes = check_face(np.ascontiguousarray(portrait[top:]), cut, landmarker, "p.jpg")
     assert notes == ["the edge of p.jpg cuts off part of the face; what is missing is filled with the picture's edge"]
+
+
+def covered(picture, mesh, cover):
+    """Draws a mask, or fingers across the mouth."""
+    eyes = float(np.linalg.norm(mesh[468, :2] - mesh[473, :2]))
+    picture = picture.copy()
+    if cover == "fingers":
+        skin = picture[tuple(mesh[195, 1::-1].astype(int))]
+        for number in range(4):
+            left, right = (
+                mesh[61, :2] - (eyes / 2, -number * eyes / 5),
+                mesh[291, :2] + (eyes / 3, (number - 1) * eyes / 5),
+            )
+            ends = left.astype(int).tolist(), right.astype(int).tolist()
+            cv2.line(picture, *ends, (skin * 0.6).tolist(), round(0.26 * eyes))
+            cv2.line(picture, *ends, (skin * 0.95).tolist(), round(0.2 * eyes))
+        return picture
+    jaw = [234, 93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323, 454]
+    shape = mesh[[*jaw, 347, 195, 118], :2].astype(np.int32)
+    return cv2.fillPoly(picture, [shape], {"blue": (150, 190, 215), "black": (30, 30, 34)}[cover])
+
+
+@pytest.mark.parametrize("cover", ["blue", "black", "fingers"])
+def test_a_covered_mouth_is_noted(portrait, landmarker, cover):
+    mesh = track_picture(portrait, landmarker, "p.jpg").meshes[0]
+    notes = check(covered(portrait, mesh, cover), landmarker)
+    assert any("the mouth in p.jpg seems covered" in note for note in notes)
