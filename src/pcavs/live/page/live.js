@@ -50,7 +50,10 @@ async function connect() {
   peer.addEventListener("track", (event) => {
     event.receiver.jitterBufferTarget = 0;
     stream.addTrack(event.track);
-    video.srcObject = stream;
+    if (video.srcObject !== stream) {
+      video.srcObject = stream;
+      play();
+    }
   });
   peer.addEventListener("connectionstatechange", () => {
     if (own === peer && ["failed", "disconnected"].includes(own.connectionState)) reconnect();
@@ -77,7 +80,14 @@ function sender() {
 function setSound(isOn) {
   video.muted = !isOn;
   byId("sound").textContent = isOn ? "Sound off" : "Sound on";
-  video.play().catch(() => setSound(false));
+  if (video.srcObject) play();
+}
+
+function play() {
+  video.play().catch((error) => {
+    // Browsers play no sound before the first click.
+    if (error.name === "NotAllowedError" && !video.muted) setSound(false);
+  });
 }
 
 async function toggleMicrophone() {
@@ -111,7 +121,7 @@ async function showStatus() {
   try {
     const [response, here] = await Promise.all([fetch("status"), playout()]);
     const there = await response.json();
-    byId("fps").textContent = `${here.fps} shown, ${there.fps.toFixed(1)} made`;
+    byId("fps").textContent = there.fps ? `${here.fps} shown, ${there.fps.toFixed(1)} made` : "-";
     byId("latency").textContent = there.latency_ms === null ? "-" : `${Math.round(there.latency_ms + here.wait)} ms`;
     byId("dropped").textContent = String(there.dropped + here.dropped);
     byId("waiting").textContent = `${there.waiting_s.toFixed(1)} s`;
@@ -133,6 +143,8 @@ byId("file").addEventListener("change", (event) => {
   const file = event.target.files[0];
   if (file) attempt(() => call("speech", file, "application/octet-stream"));
 });
+
+addEventListener("pagehide", () => peer?.close());
 
 if (isBare) setSound(true);
 connect().catch((error) => { say(error.message); reconnect(); });
