@@ -22,7 +22,7 @@ from pcavs.pose.timeline import FORMAT, timeline_from
 
 SHIPPED = ("examples", "recipes")
 """What the copy holds."""
-NOT_RUN = {"train", "adapt", "evaluate", "synth", "serve", "worker"}
+NOT_RUN = {"train", "adapt", "evaluate", "synth", "serve", "worker", "live"}
 """Commands that take minutes, or run until they are stopped."""
 FILM_S = "0.4"
 """Films are cut to this length unless their command gives an end."""

@@ -133,7 +133,7 @@ def test_deleting_a_film_stops_its_making(service, pool, face, tmp_path):
 
 def test_a_killed_worker_is_replaced_and_its_film_made(service, pool, face, tmp_path):
     client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=4)
+    inputs = send_inputs(client, face, tmp_path, seconds=12)
     talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
     wait_for_rendering(client, talk)
     os.kill(pool.pids()[0], signal.SIGKILL)
@@ -155,7 +155,7 @@ def test_two_machines_share_a_database_that_is_killed(postgres_server, tiny_netw
         pools = [stack.enter_context(workers(service, tiny_networks, grace_s=0.0)) for _ in range(2)]
         client = client_of(service)
         wait_until(lambda: service.queue.count_workers() == 2)
-        inputs = send_inputs(client, face, tmp_path, seconds=8)
+        inputs = send_inputs(client, face, tmp_path, seconds=30)
 
         short = order(*inputs, config=SMALL | {"end": 0.4})
         made = [client.post("/talks", json=short).json()["id"] for _ in range(6)]
@@ -231,7 +231,7 @@ def server(folder, networks):
 def test_a_killed_server_takes_its_workers_along_and_a_new_one_finishes_the_film(tiny_networks, face, tmp_path):
     folder = tmp_path / "data"
     with server(folder, tiny_networks) as (process, client):
-        inputs = send_inputs(client, face, tmp_path, seconds=4)
+        inputs = send_inputs(client, face, tmp_path, seconds=12)
         talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
         wait_for_rendering(client, talk)
         children = [int(each) for each in children_of(process.pid)]

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -32,11 +33,21 @@ class Postgres:
         """Starts the server and waits until it answers."""
         settings = f"-p {self._port} -c listen_addresses=127.0.0.1 -k {self._folder}"
         log = str(self._folder / "log")
-        self._run("pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-o", settings, "-l", log)
+        for attempt in range(3):
+            try:
+                self._run("pg_ctl", "start", "-w", "-D", str(self._folder / "data"), "-o", settings, "-l", log)
+            except subprocess.CalledProcessError:
+                # A process of the killed server may still be ending.
+                if attempt == 2:
+                    raise
+                time.sleep(2)
+            else:
+                return
 
     def kill(self) -> None:
-        """Ends the server at once, as a crash does."""
-        self._run("pg_ctl", "stop", "-m", "immediate", "-D", str(self._folder / "data"))
+        """Ends the server at once, as a crash does; one that has ended is left alone."""
+        if (self._folder / "data" / "postmaster.pid").exists():
+            self._run("pg_ctl", "stop", "-m", "immediate", "-D", str(self._folder / "data"))
 
     def _run(self, program: str, *words: str) -> None:
         path = str(self._programs / program)
