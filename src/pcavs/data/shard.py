@@ -10,7 +10,6 @@ import json
 import os
 import tarfile
 import wave
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Final, NamedTuple
@@ -19,6 +18,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, UInt8
 
 from pcavs.errors import DataError
+from pcavs.media.archive import ARCHIVE_ERRORS
 from pcavs.media.bitstream import Bitstream
 from pcavs.media.files import atomic_file, wav_bytes
 from pcavs.types import Confidence, Waveform
@@ -37,7 +37,7 @@ _INT16_FULL_SCALE: Final = 32767
 """Level of a 16-bit sound sample that is 1 in a waveform."""
 _REQUIRED_FACTS: Final = {"format", "side_px", "speaker", "split"}
 
-_DAMAGE_ERRORS = (tarfile.TarError, zipfile.BadZipFile, wave.Error, EOFError, KeyError, ValueError, OSError)
+_DAMAGE_ERRORS = (tarfile.TarError, wave.Error, OSError, *ARCHIVE_ERRORS)
 
 
 class AlignedClip(NamedTuple):

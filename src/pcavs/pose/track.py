@@ -6,10 +6,7 @@ logarithm of the head's size. A row of zeros is a head that looks into
 the camera, with the place and size that it has in the crop.
 """
 
-import lzma
-import struct
 import zipfile
-import zlib
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
@@ -18,6 +15,7 @@ from jaxtyping import Bool, Float
 
 from pcavs.errors import InputError
 from pcavs.face.pose import HeadPose, angles_deg, rotation_from_angles
+from pcavs.media.archive import ARCHIVE_ERRORS
 from pcavs.media.files import atomic_file
 from pcavs.media.timeline import bounce_index
 from pcavs.numeric import smoothstep
@@ -64,22 +62,6 @@ _LARGEST_ANGLE_DEG: Final = 180.0
 """Largest angle in a file; more is damage."""
 _LARGEST_MOVE: Final = 10.0
 """Largest x, y (face widths) and logarithm of size in a file; more is damage."""
-_READ_ERRORS: Final = (
-    ValueError,
-    KeyError,
-    EOFError,
-    TypeError,
-    AttributeError,
-    SyntaxError,
-    OverflowError,
-    MemoryError,
-    RuntimeError,  # an entry that claims to be encrypted, or compressed by an unknown method
-    struct.error,
-    lzma.LZMAError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy and zipfile raise for a file that is not an archive of arrays."""
 
 
 def still(num_frames: int) -> HeadTrack:
@@ -228,7 +210,7 @@ def load_track(path: Path) -> HeadTrack:
             head = np.asarray(arrays["head"], np.float64)
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror or error}); check the name") from error
-    except _READ_ERRORS as error:
+    except ARCHIVE_ERRORS as error:
         raise InputError(f"{path} is not a head track; make it with pcavs pose extract") from error
     limits = np.array([_LARGEST_ANGLE_DEG] * 3 + [_LARGEST_MOVE] * 3)
     if head.ndim != 2 or not len(head) or head.shape[1] != len(limits) or not (np.abs(head) <= limits).all():

@@ -5,7 +5,6 @@ Space is in metres, x towards the head's own left, y up, z towards the viewer; t
 
 import dataclasses
 import itertools
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8, UInt32
 
 from pcavs.errors import InputError
+from pcavs.media.archive import ARCHIVE_ERRORS
 
 Points: TypeAlias = Float32[np.ndarray, "vertices 3"]
 """Metres, or unit normals."""
@@ -112,7 +112,7 @@ def load_avatar(path: Path) -> Avatar:
         return _build(path.stem, arrays)
     except OSError as error:
         raise InputError(f"no avatar at {path}; convert the heads with scripts/convert_avatars.py first") from error
-    except (KeyError, ValueError, zipfile.BadZipFile) as error:
+    except ARCHIVE_ERRORS as error:
         raise InputError(
             f"{path} is not a head written by scripts/convert_avatars.py ({error}); convert it again"
         ) from error

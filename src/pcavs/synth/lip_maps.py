@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pcavs.errors import InputError
+from pcavs.media.archive import ARCHIVE_ERRORS
 from pcavs.synth.script import ClipScript
 from pcavs.synth.visemes import VISEMES, mouth_morphs
 
@@ -110,7 +111,7 @@ def load(path: Path) -> LipMaps:
                 shared=stored["shared"],
                 own=stored["own"],
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, *ARCHIVE_ERRORS) as error:
         raise InputError(f"{path} does not hold lip maps ({error}); run scripts/fit_lip_maps.py") from error
 
 

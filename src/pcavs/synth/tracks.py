@@ -16,6 +16,7 @@ from jaxtyping import Float32
 from pcavs.data.pack import PackedClip
 from pcavs.data.states import clip_states
 from pcavs.errors import InputError
+from pcavs.media.archive import ARCHIVE_ERRORS
 from pcavs.media.files import atomic_file
 from pcavs.media.timeline import count_frames
 from pcavs.runtime.base import Features
@@ -140,7 +141,7 @@ def read_tracks(path: Path) -> list[Track]:
             sounds = np.split(stored["waveform"].astype(np.float32) / _FULL_SCALE, stored["waveform_ends"][:-1])
             shapes = np.split(stored["lips"].astype(np.float32), stored["lips_ends"][:-1])
             rows = zip(sounds, shapes, json.loads(str(stored["facts"])), strict=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, *ARCHIVE_ERRORS) as error:
         raise InputError(f"{path} does not hold tracks ({error}); write it with scripts/make_tracks.py") from error
     return [Track(waveform=sound, lips=lips, facts=facts) for sound, lips, facts in rows]
 

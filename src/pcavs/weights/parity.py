@@ -4,7 +4,6 @@ The recorded arrays come from the published code (docs/weights.md lists their na
 the result of every chosen runtime, from the mel spectrogram to the face.
 """
 
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from pcavs.errors import InputError
+from pcavs.media.archive import ARCHIVE_ERRORS
 from pcavs.media.mel import mel_spectrogram, normalise_loudness
 from pcavs.models.build import build_model
 from pcavs.models.inference import FaceNetwork
@@ -187,7 +187,7 @@ def _read_arrays(path: Path, spec: TalkerSpec) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
+    except (OSError, *ARCHIVE_ERRORS) as error:
         raise InputError(f"{path} is no .npz file of arrays ({error}); give one of recorded results") from error
     missing = [name for name in INPUTS if name not in arrays]
     if missing:

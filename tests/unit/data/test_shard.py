@@ -162,3 +162,19 @@ def test_a_shard_of_the_first_format_is_refused(tmp_path: Path):
     other_tar(tmp_path / "s.tar", whole | {"a.json": json.dumps(facts).encode()})
     with pytest.raises(DataError, match="format pcavs-shard-1, pcavs-shard-2 is needed"):
         list(read_shard(tmp_path / "s.tar"))
+
+
+def test_a_shard_with_arrays_of_an_unknown_compression_is_refused(tmp_path: Path):
+    """`zipfile` raises `NotImplementedError`, found by the fuzzer."""
+    path = tmp_path / "shard.tar"
+    write_shard(path, [clip("a")])
+    data = bytearray(path.read_bytes())
+    for signature, offset in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):
+        place = data.find(signature)
+        while place >= 0:
+            data[place + offset] = 99
+            place = data.find(signature, place + 4)
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="is not a whole shard") as caught:
+        list(read_shard(path))
+    assert "\n" not in str(caught.value)
