@@ -333,6 +333,7 @@ class _Worker(threading.Thread):
         def run(session: Session) -> None:
             try:
                 result = command(session)
+                self.waiting_s = session.waiting_s
             except Exception as error:  # noqa: BLE001 - raised again where the command was given
                 self._tell(lambda error=error: future.done() or future.set_exception(error))
             else:

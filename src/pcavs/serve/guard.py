@@ -7,9 +7,10 @@ import time
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pcavs.serve.problems import Problem, problem_response
+from pcavs.serve.problems import Problem, database_problem, problem_response
 from pcavs.serve.service import Service
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,12 @@ class Guard:
                 self._note(scope, status, time.monotonic() - began_s, request)
             await send(message)
 
-        refusal = await self._refusal(scope)
+        try:
+            refusal = await self._refusal(scope)
+        except SQLAlchemyError as error:
+            # Whether tokens are needed is read from the database; handlers of the application see no error of this.
+            await database_problem(error)(scope, receive, send_completed)
+            return
         if refusal is not None:
             await problem_response(refusal.status_code, refusal.detail)(scope, receive, send_completed)
             return

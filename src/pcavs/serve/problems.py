@@ -50,6 +50,12 @@ def problem_response(status: int, detail: str, headers: Any = None) -> JSONRespo
     return JSONResponse(body, status, headers=headers, media_type=MEDIA_TYPE)
 
 
+def database_problem(error: SQLAlchemyError) -> JSONResponse:
+    """Returns the answer while the database cannot be reached."""
+    logger.error("the database failed: %s", type(getattr(error, "orig", error)).__name__)
+    return problem_response(503, "the database cannot be reached; try again soon", {"Retry-After": "5"})
+
+
 def install(app: FastAPI) -> None:
     """Makes every error of an application a problem."""
 
@@ -72,8 +78,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(SQLAlchemyError)
     def _(_request: Request, error: SQLAlchemyError) -> JSONResponse:
-        logger.error("the database failed: %s", type(getattr(error, "orig", error)).__name__)
-        return problem_response(503, "the database cannot be reached; try again soon", {"Retry-After": "5"})
+        return database_problem(error)
 
     @app.exception_handler(OSError)
     def _(_request: Request, error: OSError) -> JSONResponse:
