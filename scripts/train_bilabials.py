@@ -34,6 +34,7 @@ from pcavs.data.states import clip_states
 from pcavs.evaluate.phonemes import bilabials, open_vowels, read_phonemes
 from pcavs.media.audio import read_waveform
 from pcavs.media.timeline import count_frames
+from pcavs.metrics.closure import TOLERANCE_S
 from pcavs.runtime.bilabials import NETWORK, BilabialDetector
 from pcavs.runtime.features import SpeechFeatures
 from pcavs.spec import FRAME_RATE, STATES_PER_FRAME, FeatureSpec
@@ -63,7 +64,6 @@ BATCH, CLIP_FRAMES = 32, 100
 LEARNING_RATE, WEIGHT_DECAY, WARM_UP_STEPS = 2e-3, 0.02, 40
 FAR_S: Final = 0.09
 """Distance from m, b and p from which on a detection counts as false."""
-TOLERANCE_S: Final = 0.04
 
 
 class Heard(NamedTuple):

@@ -1,4 +1,4 @@
-"""Computes the controls of each frame of a film, from which a renderer draws it: content, head pose, eyelid closure."""
+"""Computes the controls of each frame of a film, from which a renderer draws it: content, head pose, lids and lips."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple, TypeAlias

@@ -10,15 +10,13 @@ from typing import IO, Final
 
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import InputError
-from pcavs.media.espeak import synthesise
-from pcavs.media.files import is_pipe, write_wav
+from pcavs.media.espeak import speak_to_file
+from pcavs.media.files import is_pipe
 
 _BLOCK_BYTES: Final = 2**20
 """Bytes that are read from a pipe at once."""
 _MAX_BYTES: Final = 2 * 10**9
 """Most bytes that are read from a pipe: three hours of WAV."""
-_MAX_CHARACTERS: Final = 20_000
-"""Longest text that is spoken: about 20 minutes. Tuned by hand; not measured."""
 
 
 def _spooled(pipe: Path, folder: Path) -> Path:
@@ -65,11 +63,7 @@ def with_driving_audio(options: AnimateOptions) -> Generator[AnimateOptions]:
         with tempfile.TemporaryDirectory(prefix="pcavs-") as folder:
             yield dataclasses.replace(options, audio=_spooled(options.audio, Path(folder)))
         return
-    text = options.say.strip()
-    if not text or len(text) > _MAX_CHARACTERS or "\0" in text:
-        raise InputError(f"a text of {len(text)} characters cannot be said; give 1 to {_MAX_CHARACTERS}")
-    samples, rate_hz = synthesise(text, options.voice)
     with tempfile.TemporaryDirectory(prefix="pcavs-") as folder:
         spoken = Path(folder) / "spoken.wav"
-        write_wav(spoken, samples, rate_hz)
+        speak_to_file(options.say, options.voice, spoken)
         yield dataclasses.replace(options, audio=spoken)

@@ -43,7 +43,7 @@ class Stepper:
         """Draws one frame; with a transparent background it is RGBA with straight alpha.
 
         Args:
-            controls: Content, head pose and eyelids.
+            controls: Content, head pose, lids and lips.
             picture: The picture to paste into, if there is a paster.
         """
         renderer = self._renderer

@@ -10,8 +10,7 @@ from jaxtyping import Float32
 
 from pcavs.errors import InputError
 from pcavs.media.audio import stream_waveform
-from pcavs.media.espeak import synthesise
-from pcavs.media.files import write_wav
+from pcavs.media.espeak import speak_to_file
 from pcavs.types import Waveform
 
 RATE_HZ: Final = 48_000
@@ -67,13 +66,9 @@ def speak(text: str, voice: str) -> Waveform:
     Raises:
         InputError: The text is empty or too long, or cannot be spoken.
     """
-    text = text.strip()
-    if not text or len(text) > _MAX_CHARACTERS or "\0" in text:
-        raise InputError(f"a text of {len(text)} characters cannot be said; give 1 to {_MAX_CHARACTERS}")
-    samples, rate_hz = synthesise(text, voice)
     with tempfile.TemporaryDirectory(prefix="pcavs-") as folder:
         path = Path(folder) / "spoken.wav"
-        write_wav(path, samples, rate_hz)
+        speak_to_file(text, voice, path, _MAX_CHARACTERS)
         return read_file(path)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Int16
 
 from pcavs.errors import InputError
+from pcavs.media.files import write_wav
 
 _WORKER: Final = Path(__file__).with_name("espeak_worker.py")
 """Program that the separate process runs."""
@@ -24,6 +25,8 @@ _WORDS_PER_MINUTE: Final = 160
 """Pace of `synthesise`; eSpeak's default is 175."""
 _PITCH: Final = 50
 """Pitch of `synthesise`, 0 to 99; eSpeak's default."""
+_MAX_CHARACTERS: Final = 20_000
+"""Longest text that is spoken: about 20 minutes. Tuned by hand; not measured."""
 _PITCH_RANGE: Final = 50
 """Intonation range of `synthesise`, 0 to 99; eSpeak's default."""
 _VOICE: Final = re.compile(r"\w[\w (),'-]{0,59}(\+\w[\w -]{0,59})?")
@@ -100,3 +103,21 @@ def synthesise(text: str, voice: str) -> tuple[Int16[np.ndarray, " samples"], in
     if not sound:
         raise InputError(f"the voice {voice} makes no sound for this text; give words in its language")
     return np.frombuffer(sound, np.int16), header["rate_hz"]
+
+
+def speak_to_file(text: str, voice: str, path: Path, max_characters: int = _MAX_CHARACTERS) -> None:
+    """Speaks a text at a moderate pace into a WAV file, which is replaced if it exists.
+
+    Args:
+        text: Words in the language of the voice.
+        voice: As in `synthesise`.
+        path: The file to write.
+        max_characters: Longest text.
+
+    Raises:
+        InputError: The text is empty or too long, or cannot be spoken.
+    """
+    text = text.strip()
+    if not text or len(text) > max_characters or "\0" in text:
+        raise InputError(f"a text of {len(text)} characters cannot be said; give 1 to {max_characters}")
+    write_wav(path, *synthesise(text, voice))

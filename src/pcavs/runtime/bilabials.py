@@ -5,15 +5,13 @@ heard by a network of their own, which was trained on many synthetic voices and 
 (`scripts/train_bilabials.py`, docs/decisions/0023).
 """
 
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.errors import WeightsError, raise_if_out_of_memory
-from pcavs.runtime.openvino import Network, cpu_settings
+from pcavs.runtime.openvino import Network, cpu_settings, read_speech_network
 from pcavs.spec import FlowSpec
 from pcavs.vino import ov
 
@@ -28,11 +26,11 @@ class BilabialDetector:
         folder: Holds `bilabials.xml` and `bilabials.bin`; None is the package's own.
 
     Raises:
-        WeightsError: The network is missing or cannot be read or cannot be read.
+        WeightsError: The network is missing or cannot be read.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        network = _read(folder)
+        network = read_speech_network(folder, NETWORK, "scripts/train_bilabials.py")
         self.trained_on = {name: _fact(network, name) for name in ("model", "blocks", "final_norm")}
         """Names of the `FeatureSpec` and its values, as text, whose states it takes."""
         self.past_states = int(_fact(network, "past_states"))
@@ -63,18 +61,3 @@ def load_bilabials(flow: FlowSpec) -> BilabialDetector | None:
     heard = {name: str(getattr(flow.features, name)) for name in detector.trained_on}
     enough = flow.past_states >= detector.past_states and flow.future_states >= detector.future_states
     return detector if heard == detector.trained_on and enough else None
-
-
-def _read(folder: Path | None) -> ov.Model:
-    if folder is None:
-        with resources.as_file(resources.files("pcavs") / "assets" / "speech") as path:
-            return _read(path)
-    path = folder / NETWORK
-    if not path.exists():
-        raise WeightsError(f"{path} is missing; install pcavs again or run scripts/train_bilabials.py")
-    try:
-        return ov.Core().read_model(path)
-    except RuntimeError as error:
-        raise_if_out_of_memory(error)
-        reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{path} cannot be loaded by OpenVINO ({reason}); train it again") from error

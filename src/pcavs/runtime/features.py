@@ -6,23 +6,24 @@ how the sound is cut into pieces nor on how many windows are requested at once.
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from pcavs.errors import WeightsError, raise_if_out_of_memory
+from pcavs.errors import WeightsError
 from pcavs.media.log_mel import log_mel
 from pcavs.runtime.base import Bilabials, Features
 from pcavs.runtime.bilabials import load_bilabials
-from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings
+from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings, read_speech_network
 from pcavs.spec import STATES_PER_FRAME, FeatureSpec, TalkerSpec
 from pcavs.types import States, Waveform
 from pcavs.vino import ov
 
 NETWORK: Final = "speech.xml"
 """File name of the network."""
+_SCRIPT: Final = "scripts/build_speech.py"
+"""The script that makes it."""
 
 
 class SpeechFeatures:
@@ -33,13 +34,19 @@ class SpeechFeatures:
         folder: Holds `speech.xml` and `speech.bin`; None is the package's own.
         precision: Arithmetic of the network.
         threads: Number of threads; 0 uses all processors.
+        bilabials: Hears m, b and p in the states; None if they are not asked for.
 
     Raises:
         WeightsError: The network is missing, cannot be read, or was built for another spec.
     """
 
     def __init__(
-        self, spec: FeatureSpec, folder: Path | None = None, precision: Precision = "auto", threads: int = 0
+        self,
+        spec: FeatureSpec,
+        folder: Path | None = None,
+        precision: Precision = "auto",
+        threads: int = 0,
+        bilabials: Bilabials | None = None,
     ) -> None:
         if precision == "auto":
             precision = "bf16" if cpu_has_bf16() else "f32"
@@ -48,7 +55,7 @@ class SpeechFeatures:
         self._outputs_window = network.output(0).shape[1] == spec.window_states
         compiled = ov.Core().compile_model(network, "CPU", cpu_settings(precision, threads))
         self._network = Network(compiled)
-        self.bilabials: Bilabials | None = None
+        self.bilabials = bilabials
 
     def states(self, waveform: Waveform) -> States:
         """Computes the states of one window of `spec.window_samples` samples; state i is centred at sample 320 i.
@@ -98,25 +105,12 @@ def load_features(spec: TalkerSpec, threads: int = 0) -> SpeechFeatures | None:
     """
     if spec.kind != "flow" or spec.flow.features is None:
         return None
-    features = SpeechFeatures(spec.flow.features, threads=threads)
-    features.bilabials = load_bilabials(spec.flow)
-    return features
+    return SpeechFeatures(spec.flow.features, threads=threads, bilabials=load_bilabials(spec.flow))
 
 
 def _read(folder: Path | None, spec: FeatureSpec) -> ov.Model:
     """Reads the network and checks that it was built for `spec`."""
-    if folder is None:
-        with resources.as_file(resources.files("pcavs") / "assets" / "speech") as path:
-            return _read(path, spec)
-    path = folder / NETWORK
-    if not path.exists():
-        raise WeightsError(f"{path} is missing; install pcavs again or run scripts/build_speech.py")
-    try:
-        network = ov.Core().read_model(path)
-    except RuntimeError as error:
-        raise_if_out_of_memory(error)
-        reason = str(error).strip().splitlines()[-1]
-        raise WeightsError(f"{path} cannot be loaded by OpenVINO ({reason}); build it again") from error
+    network = read_speech_network(folder, NETWORK, _SCRIPT)
     wanted = {name: str(value) for name, value in dataclasses.asdict(spec).items()}
     if network.output(0).shape[1] == spec.window_states:
         # All states leave the network, so it serves any group within the window.
@@ -125,5 +119,5 @@ def _read(folder: Path | None, spec: FeatureSpec) -> ov.Model:
         place = ["features", name]
         built = network.get_rt_info(place).astype(str) if network.has_rt_info(place) else "unknown"
         if built != value:
-            raise WeightsError(f"{path} was built for {name} {built} instead of {value}; run scripts/build_speech.py")
+            raise WeightsError(f"{NETWORK} was built for {name} {built} instead of {value}; run {_SCRIPT}")
     return network

@@ -5,6 +5,7 @@
 
 import contextlib
 from collections.abc import Generator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +42,33 @@ def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) ->
     if threads:
         settings |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
     return settings
+
+
+def read_speech_network(folder: Path | None, name: str, script: str) -> ov.Model:
+    """Reads a network that belongs to the package rather than to a talker.
+
+    Args:
+        folder: Holds the network; None is the package's folder `assets/speech`.
+        name: File name, with the ending .xml.
+        script: The script that makes it, for messages.
+
+    Raises:
+        WeightsError: The network is missing or cannot be read.
+    """
+    if folder is None:
+        with resources.as_file(resources.files("pcavs") / "assets" / "speech") as path:
+            return read_speech_network(path, name, script)
+    path = folder / name
+    if not path.exists():
+        raise WeightsError(f"{path} is missing; install pcavs again or run {script}")
+    try:
+        return ov.Core().read_model(path)
+    except RuntimeError as error:
+        raise_if_out_of_memory(error)
+        reason = str(error).strip().splitlines()[-1]
+        raise WeightsError(
+            f"{path} cannot be loaded by OpenVINO ({reason}); install pcavs again or run {script}"
+        ) from error
 
 
 class Network:

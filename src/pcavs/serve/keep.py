@@ -1,12 +1,12 @@
 """Checks files and keeps them as uploads: those that were sent, and those that are fetched from allowed hosts."""
 
-import shutil
 from pathlib import Path
 from typing import Any, Final
 
 from anyio import CapacityLimiter
 
 from pcavs.errors import InputError
+from pcavs.media.espeak import speak_to_file
 from pcavs.serve.order import AudioScript, TalkOrder, is_upload
 from pcavs.serve.outside import read_limited
 from pcavs.serve.people import Owner
@@ -41,15 +41,9 @@ def speak(owner: Owner, parts: Service, text: str, voice: str) -> Any:
     Raises:
         InputError: The text is too long, or the voice cannot speak it.
     """
-    from pcavs.animate.options import AnimateOptions
-    from pcavs.animate.say import with_driving_audio
-
-    unused = Path("unused")
     part = parts.store.new_part()
     try:
-        with with_driving_audio(AnimateOptions(identity=unused, out=unused, say=text, voice=voice)) as resolved:
-            assert resolved.audio is not None
-            shutil.copyfile(resolved.audio, part)
+        speak_to_file(text, voice, part)
         return keep(owner, parts, part, "audio")
     finally:
         part.unlink(missing_ok=True)

@@ -56,7 +56,7 @@ async def add_video(request: Request, caller: Caller, parts: Parts) -> UploadVie
 
 @router.post("/speech", status_code=201, summary="Speak a text")
 async def add_speech(speech: Speech, caller: Caller, parts: Parts) -> UploadView:
-    """Speaks a text; the sound is kept like an upload, so that it can be heard before a film is ordered."""
+    """Speaks a text; the sound is kept like an upload, so that several films can have it."""
     check_text(speech.text, parts)
     return upload_view(await to_thread.run_sync(speak, caller, parts, speech.text, speech.voice, limiter=BUSY))
 
