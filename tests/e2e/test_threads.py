@@ -1,5 +1,6 @@
 """One loaded talker makes several films at the same time, in threads or taking turns in one."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -43,7 +44,30 @@ def test_ended_threads_leave_no_inference_requests(tiny_networks, face, make_wav
     speech = make_wav(0.2)
     for _ in range(3):
         with ThreadPoolExecutor(1) as pool:
-            pool.submit(lambda: list(talker.animate(face, speech, size=64).frames)).result()
+            pool.submit(lambda: list(talker.animate(face, speech, size=64, workers=1).frames)).result()
     networks = [each for each in vars(talker.runtime).values() if isinstance(each, Network)]
     assert networks
     assert all(len(network._free) <= 1 for network in networks)
+
+
+@pytest.mark.parametrize("kind", ["crop", "photograph", "video", "dub"])
+def test_frames_do_not_depend_on_the_workers(talker, face, drift, make_wav, kind):
+    settings = {
+        "crop": {"identity": face, "pose": "lively", "size": 64, "label": "AI"},
+        "photograph": {"identity": face, "pose": "yaw=5", "full_frame": True, "max_side": 256},
+        "video": {"identity": drift, "pose": "yaw=5", "full_frame": True, "max_side": 256},
+        "dub": {"identity": drift, "full_frame": True, "max_side": 256},
+    }[kind]
+    speech = make_wav(0.4)
+    films = [np.stack(list(talker.animate(audio=speech, workers=workers, **settings).frames)) for workers in (1, 2, 4)]
+    np.testing.assert_array_equal(films[1], films[0])
+    np.testing.assert_array_equal(films[2], films[0])
+
+
+def test_a_film_that_is_not_read_to_its_end_leaves_no_threads(talker, drift, make_wav):
+    before = threading.active_count()
+    frames = talker.animate(drift, make_wav(0.4), full_frame=True, max_side=256, workers=2).frames
+    next(frames)
+    assert threading.active_count() > before
+    frames.close()
+    assert threading.active_count() == before

@@ -4,13 +4,14 @@ Files, evaluation and live sessions all build their films here, so that offline 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from pcavs.animate.backdrop import Backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label
-from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, crop_to_even
+from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, VideoTarget, crop_to_even
 from pcavs.animate.compose.shots import Shot
 from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
@@ -27,11 +28,20 @@ from pcavs.media.files import refuse_replacing
 from pcavs.media.film import FilmWriter
 from pcavs.media.mel import LazyMel
 from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weights
+from pcavs.parallel import in_order, read_ahead
 from pcavs.pose.codes import view_reach
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
 from pcavs.runtime.base import Runtime
 from pcavs.types import Cutout, Mel, Picture
+
+_AHEAD: Final = 2
+"""Frames of a video that are decoded, or pasted, while others are rendered."""
+_LARGE_PIXELS: Final = 1920 * 1088
+"""Pixels of a frame above which few are computed at the same time: at 4K each takes 25 MB, and more while it is
+pasted."""
+_LARGE_WORKERS: Final = 2
+"""Such frames that are computed at the same time at most."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -107,6 +117,8 @@ class Film:
     """What the file says about its origin, in marks and signed credentials; None leaves it unmarked."""
     label: Label | None = None
     """Visible label of every frame; None for none."""
+    workers: int = 1
+    """Frames that are rendered at the same time, each in a thread; the frames do not depend on it."""
 
     @property
     def num_frames(self) -> int:
@@ -165,29 +177,63 @@ class Film:
         """Renders the frames without the label."""
         target = self.scene.paste_target
         if target is None:
-            yield from self.rendered(range(self.num_frames))
-            return
+            return self.rendered(range(self.num_frames))
         # In a photograph the hair outside the crop has to turn with the head; in a video it moves already.
         renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
-        make_paster = self.scene.mouth_paster
-        paster = self._head_paster(renderer) if make_paster is None else make_paster()
-        stepper = Stepper(renderer, paster=paster)
-        controls = self.controls.of(range(self.num_frames))
+        frames = target.frames(self.num_frames)
         shown = [shot.has_person for shot in self.scene.shots for _ in range(shot.first, shot.last + 1)]
-        for k, (control, frame) in enumerate(zip(controls, target.frames(self.num_frames), strict=True)):
-            if k < len(shown) and not shown[k]:
-                paster.skip(frame)
-                yield frame
-            else:
-                yield stepper.draw(control, frame)
+        shown += [True] * (self.num_frames - len(shown))
+        controls = self.controls.of(range(self.num_frames))
+        if self.scene.mouth_paster is not None:
+            steps = (control if is_shown else None for control, is_shown in zip(controls, shown, strict=True))
+            return self._dubbed(renderer, self.scene.mouth_paster(), steps, frames)
+        if isinstance(target, VideoTarget):
+            frames = read_ahead(frames, self._ahead)
+        stepper = Stepper(renderer, paster=self._head_paster(renderer))
+
+        def draw(step: tuple[Controls, Picture, bool]) -> Picture | Cutout:
+            control, frame, is_shown = step
+            return stepper.draw(control, frame) if is_shown else frame
+
+        width, height = self.size_px
+        workers = min(self.workers, _LARGE_WORKERS) if width * height > _LARGE_PIXELS else self.workers
+        return in_order(draw, zip(controls, frames, shown, strict=True), workers)
+
+    def _dubbed(
+        self, renderer: Renderer, paster: MouthPaster, steps: Iterable[Controls | None], frames: Iterator[Picture]
+    ) -> Generator[Picture]:
+        """Renders heads and pastes their mouths into the frames of a video, except where there are no controls.
+
+        Decoding and tracking of the video, rendering, and tracking and pasting of the heads run in threads of their
+        own.
+        """
+
+        def draw(control: Controls | None) -> Picture | None:
+            return None if control is None else renderer.frame(control)
+
+        heads = in_order(draw, steps, self.workers)
+        followed = read_ahead(((frame, paster.follow(frame)) for frame in frames), self._ahead)
+
+        def pasted() -> Generator[Picture]:
+            for head, (frame, mesh) in zip(heads, followed, strict=True):
+                if head is None:
+                    paster.end_shot()
+                    yield frame
+                else:
+                    yield paster.paste(head, frame, mesh)
+
+        return read_ahead(pasted(), self._ahead)
+
+    @property
+    def _ahead(self) -> int:
+        return _AHEAD if self.workers > 1 else 0
 
     def rendered(self, frames: Sequence[int]) -> Iterator[Picture | Cutout]:
         """Renders the crop of some frames, not pasted into photograph or video."""
         view = self.scene.motion.view
         renderer = self.make_renderer(wide=view is not None and view_reach(view) > 0)
         stepper = Stepper(renderer, view=view, backdrop=self.scene.backdrop)
-        for control in self.controls.of(frames):
-            yield stepper.draw(control)
+        return in_order(stepper.draw, self.controls.of(frames), self.workers)
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""

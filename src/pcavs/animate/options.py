@@ -26,6 +26,8 @@ ARTICULATION: Final = (0.4, 1.6)
 """Smallest and largest articulation. From about 1.6 on lips no longer meet (docs/decisions/0011)."""
 MAX_SIDE_PX: Final = (256, 8192)
 """Smallest and largest limit of the longer side of whole pictures, in pixels."""
+WORKERS: Final = (1, 64)
+"""Smallest and largest number of frames that are rendered at the same time. Tuned by hand; not measured."""
 SIDE_PX: Final = (32, 2048)
 """Smallest and largest side of a film, in pixels. Tuned by hand; not measured."""
 
@@ -92,6 +94,9 @@ class FilmOptions:
     """Keeps the eyes open. Otherwise they blink, if the head turns by depth."""
     seed: int = 0
     """Seed of the blinks. Equal settings and seeds give equal films."""
+    workers: int | None = None
+    """Frames that are rendered at the same time, 1 to 64; films do not depend on it. Without it, one for each
+    processor, up to 8."""
     compat: Compat | None = None
     """`published` reproduces the timing and alignment of the published code, defects included: the picture is 80 ms
     early and frames are missing. For `paper` talkers only."""
@@ -124,18 +129,11 @@ class FilmOptions:
             other = "compat" if self.compat else "size"
             raise InputError(f"full_frame takes size and place from the picture; leave {other} out")
         self._check_background()
+        self._check_numbers()
         if self.loop and not self.full_frame:
             raise InputError("loop repeats a video that is dubbed; add full_frame, or leave loop out")
-        if not MAX_SIDE_PX[0] <= self.max_side <= MAX_SIDE_PX[1]:
-            limits = f"{MAX_SIDE_PX[0]} to {MAX_SIDE_PX[1]}"
-            raise InputError(f"a max_side of {self.max_side} cannot be used; give {limits}")
         if self.full_frame and self.references:
             raise InputError("full_frame pastes the head into one picture; leave the references out")
-        if self.gate is not None and not GATE_DB[0] <= self.gate <= GATE_DB[1]:
-            raise InputError(f"a gate of {self.gate:g} dB cannot be used; give {GATE_DB[0]:g} to {GATE_DB[1]:g}")
-        if not ARTICULATION[0] <= self.articulation <= ARTICULATION[1]:
-            limits = f"{ARTICULATION[0]:g} to {ARTICULATION[1]:g}"
-            raise InputError(f"an articulation of {self.articulation:g} cannot be used; give {limits}")
         if self.articulation != 1 and self.compat:
             raise InputError("compat published has no articulation; leave articulation out")
         _check_choice("missing", self.missing, get_args(Missing))
@@ -146,6 +144,18 @@ class FilmOptions:
             raise InputError("a label must be one line of text that is not empty; give such a text, or leave label out")
         if self.compat not in (None, *get_args(Compat)):
             raise InputError(f"a compat of {self.compat} cannot be used; give published, or leave it out")
+
+    def _check_numbers(self) -> None:
+        if not MAX_SIDE_PX[0] <= self.max_side <= MAX_SIDE_PX[1]:
+            limits = f"{MAX_SIDE_PX[0]} to {MAX_SIDE_PX[1]}"
+            raise InputError(f"a max_side of {self.max_side} cannot be used; give {limits}")
+        if self.gate is not None and not GATE_DB[0] <= self.gate <= GATE_DB[1]:
+            raise InputError(f"a gate of {self.gate:g} dB cannot be used; give {GATE_DB[0]:g} to {GATE_DB[1]:g}")
+        if not ARTICULATION[0] <= self.articulation <= ARTICULATION[1]:
+            limits = f"{ARTICULATION[0]:g} to {ARTICULATION[1]:g}"
+            raise InputError(f"an articulation of {self.articulation:g} cannot be used; give {limits}")
+        if self.workers is not None and not WORKERS[0] <= self.workers <= WORKERS[1]:
+            raise InputError(f"{self.workers} workers cannot be used; give {WORKERS[0]} to {WORKERS[1]}")
         if self.seed < 0:
             raise InputError(f"a seed of {self.seed} cannot be used; give 0 or more")
 

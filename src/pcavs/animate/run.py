@@ -69,7 +69,7 @@ def run(options: AnimateOptions, progress: Progress) -> Summary:
     """
     started = time.monotonic()
     with with_driving_audio(options) as resolved:
-        summary = make_film(load_talker(resolved.weights, resolved.device), resolved, progress)
+        summary = make_film(load_talker(resolved.weights, resolved.device, resolved.workers or 0), resolved, progress)
     return dataclasses.replace(summary, took_s=round(time.monotonic() - started, 3))
 
 

@@ -39,6 +39,7 @@ from pcavs.head.grid import margin_px
 from pcavs.media.audio import stream_notes
 from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
+from pcavs.parallel import available_cores
 from pcavs.pose.calibration import PoseMap, find_map
 from pcavs.runtime.base import Runtime
 from pcavs.runtime.features import load_features
@@ -51,6 +52,10 @@ from pcavs.weights.networks import read_networks
 
 _KEPT_SIDE_PX: Final = 2048
 """Longer side up to which a whole photograph is kept in memory; of larger ones only what the film shows is kept."""
+_MAX_WORKERS: Final = 8
+"""Frames that are rendered at the same time if nothing else is asked for: with more, encoding takes longest."""
+_TRACKERS: Final = 2
+"""Faces that are followed at the same time: that of a dubbed video, and that of the heads rendered for it."""
 _NEEDS_TORCH: Final = 'needs torch; pip install "pcavs[train]"'
 """End of the message about weights or a device that only torch can run."""
 
@@ -62,14 +67,16 @@ def no_progress(*_: object) -> None:
 class Talker:
     """A talker ready to animate: loaded once by `pcavs.load`, used for any number of films."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the parts, already built
         self,
         runtime: Runtime,
         landmarker: FaceLandmarker,
         name: str,
         digest: str,
         calibration: PoseMap | None = None,
+        *,
         segmenter: Segmenter | None = None,
+        workers: int = 1,
     ) -> None:
         """Stores the parts, which `load_talker` builds.
 
@@ -81,8 +88,10 @@ class Talker:
             calibration: Measured map from rotations of the pose code to rotations of the face, if there is one.
             segmenter: Segments people, so that backgrounds hold still; None lets the background near the head move with
                 it.
+            workers: Frames of a film that are rendered at the same time where its settings do not say.
         """
         self.runtime = runtime
+        self._workers = workers
         self.name, self.digest, self.segmenter = name, digest, segmenter
         self._landmarker, self._calibration = landmarker, calibration
 
@@ -111,6 +120,7 @@ class Talker:
         audio_stream: int | None = None,
         no_blinks: bool = False,
         seed: int = 0,
+        workers: int | None = None,
         compat: Compat | None = None,
         marks: Marks = "all",
         label: str | None = None,
@@ -153,6 +163,8 @@ class Talker:
                 marked default, or else the first.
             no_blinks: Keeps the eyes open.
             seed: Seed of the blinks.
+            workers: Frames that are rendered at the same time, 1 to 64; films do not depend on it. None is one for each
+                processor, up to 8.
             compat: "published" reproduces the timing and alignment of the published code; `paper` talkers only.
             marks: Inaudible marks that say that the film is synthetic: "all", "audio" or "none".
             label: Text of a visible label on every frame, such as "AI-generated"; None draws none.
@@ -190,6 +202,7 @@ class Talker:
                 audio_stream=audio_stream,
                 no_blinks=no_blinks,
                 seed=seed,
+                workers=workers,
                 compat=compat,
                 marks=marks,
                 label=label,
@@ -376,7 +389,11 @@ class Talker:
         )
         film = build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
         return dataclasses.replace(
-            film, inputs=tuple(input_files(options)), origin=self.origin(options), label=_label(options, film.size_px)
+            film,
+            inputs=tuple(input_files(options)),
+            origin=self.origin(options),
+            label=_label(options, film.size_px),
+            workers=options.workers or self._workers,
         )
 
     def origin(self, options: FilmOptions) -> Origin:
@@ -491,14 +508,26 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
     """
     weights = find_weights(place)
     use_torch = device == "cuda" or weights.networks is None
-    runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads)
-    return Talker(runtime, FaceLandmarker(), weights.name, weights.digest, find_map(weights), PersonSegmenter())
+    # Torch computes each frame on all processors, so its frames are rendered one at a time.
+    workers = 1 if use_torch else threads or min(available_cores(), _MAX_WORKERS)
+    runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads, workers)
+    landmarker = FaceLandmarker(streams=min(workers, _TRACKERS))
+    return Talker(
+        runtime,
+        landmarker,
+        weights.name,
+        weights.digest,
+        find_map(weights),
+        segmenter=PersonSegmenter(),
+        workers=workers,
+    )
 
 
-def _openvino_runtime(weights: Weights, threads: int) -> Runtime:
+def _openvino_runtime(weights: Weights, threads: int, streams: int) -> Runtime:
     assert weights.networks is not None
     folder = read_networks(weights.networks)
-    return OpenVinoRuntime(folder.path, folder.spec, threads=threads, features=load_features(folder.spec, threads))
+    features = load_features(folder.spec, threads)
+    return OpenVinoRuntime(folder.path, folder.spec, threads=threads, features=features, streams=streams)
 
 
 def _torch_runtime(weights: Weights, device: Device) -> Runtime:

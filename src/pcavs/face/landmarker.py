@@ -103,18 +103,20 @@ class Landmarks(NamedTuple):
 
 
 class FaceLandmarker:
-    """Face detector and landmark network; not thread-safe."""
+    """Face detector and landmark network; several threads may use it at the same time."""
 
-    def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32") -> None:
+    def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32", streams: int = 1) -> None:
         """Loads and compiles both networks (about 0.3 s).
 
         Args:
             threads: Number of threads; the networks are too small to gain from more than two.
             precision: Arithmetic of the networks; "bf16" is faster on processors that have it, and moves landmarks
                 by about 0.1 % of the eye distance.
+            streams: Faces that are located at the same time, if that many threads ask for them.
         """
-        self._detector = _compiled("face_detector.tflite", _DETECTOR_PX, threads, precision)
-        self._mesh = _compiled("face_landmarks_detector.tflite", _MESH_PX, threads, precision)
+        settings = cpu_settings(precision, threads, streams)
+        self._detector = _compiled("face_detector.tflite", _DETECTOR_PX, settings)
+        self._mesh = _compiled("face_landmarks_detector.tflite", _MESH_PX, settings)
 
     def detect(self, picture: Picture, min_score: float = MIN_SCORE) -> list[Detection]:
         """Detects the faces of a picture, best first.
@@ -187,12 +189,12 @@ def overlap(first: Box, second: Box) -> float:
     return float(shared / max(areas - shared, _MIN_AREA_PX2))  # 0 for two boxes without area
 
 
-def _compiled(name: str, side_px: int, threads: int, precision: Literal["f32", "bf16"]) -> Network:
+def _compiled(name: str, side_px: int, settings: dict[str, str]) -> Network:
     core = ov.Core()
     with resources.as_file(resources.files("pcavs") / "assets" / "face" / name) as path:
         model = core.read_model(path)
     model.reshape([1, side_px, side_px, 3])
-    return Network(core.compile_model(model, "CPU", cpu_settings(precision, threads)))
+    return Network(core.compile_model(model, "CPU", settings))
 
 
 @functools.cache

@@ -120,7 +120,7 @@ class Bilabials(Protocol):
 
 @runtime_checkable
 class Runtime(Protocol):
-    """The networks of a talker, loaded and ready; not thread-safe."""
+    """The networks of a talker, loaded and ready; several threads may use it at the same time."""
 
     spec: TalkerSpec
     features: Features | None

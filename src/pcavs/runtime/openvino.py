@@ -27,7 +27,7 @@ def cpu_has_bf16() -> bool:
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) -> dict[str, str]:
+def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1, streams: int = 1) -> dict[str, str]:
     """Returns the settings to compile a network with for OpenVINO's `CPU` device.
 
     OpenVINO pins the threads of each compiled network to the first processors, and a network of one thread pins the
@@ -37,7 +37,16 @@ def cpu_settings(precision: Literal["f32", "bf16"] = "f32", threads: int = 1) ->
     Args:
         precision: Arithmetic.
         threads: Number of threads; 0 lets OpenVINO use all processors.
+        streams: Number of requests that are computed at the same time, each by one thread, if it is more than one;
+            `threads` then has no effect. OpenVINO takes no more than there are processors.
     """
+    if streams > 1:
+        return {
+            "INFERENCE_PRECISION_HINT": precision,
+            "NUM_STREAMS": str(streams),
+            "INFERENCE_NUM_THREADS": str(streams),
+            "ENABLE_CPU_PINNING": "NO",
+        }
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": precision}
     if threads:
         settings |= {"INFERENCE_NUM_THREADS": str(threads), "ENABLE_CPU_PINNING": "NO"}
@@ -114,6 +123,7 @@ class OpenVinoRuntime:
         precision: Precision = "auto",
         threads: int = 0,
         features: Features | None = None,
+        streams: int = 1,
     ) -> None:
         """Loads and compiles the networks (about a second).
 
@@ -123,6 +133,7 @@ class OpenVinoRuntime:
             precision: Arithmetic of the networks.
             threads: Number of threads; 0 uses all processors.
             features: Computes the states that the speech encoder hears; None if it hears mel windows.
+            streams: Frames that the generator computes at the same time, if that many threads ask for them.
 
         Raises:
             WeightsError: A network cannot be read.
@@ -133,9 +144,11 @@ class OpenVinoRuntime:
         self.description = f"openvino CPU {precision}"
         settings = cpu_settings(precision, threads)
         core = ov.Core()
-        self._identity, self._motion, self._speech, self._generator = (
-            _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech", "generator")
+        self._identity, self._motion, self._speech = (
+            _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech")
         )
+        frames = cpu_settings(precision, threads, streams)
+        self._generator = _compiled(core, folder / "generator.xml", frames)
         self._interface = GENERATOR_INTERFACES[spec.kind]
         self._identity_of: dict[int, IdentityArrays] = {}
         """Whose identity inputs each of the generator's requests holds, by the request's `id`; requests are kept."""

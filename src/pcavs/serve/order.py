@@ -55,6 +55,7 @@ NOT_SETTINGS: Final = (
     "sign_with",
     "tsa",
     "log",
+    "workers",
 )
 """Settings that have other names in an order, or are the operator's."""
 

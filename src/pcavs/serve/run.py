@@ -3,7 +3,6 @@
 import contextlib
 import ipaddress
 import logging
-import os
 import signal
 import socket
 import sys
@@ -14,6 +13,7 @@ from typing import Any, Final
 import uvicorn
 
 from pcavs.errors import InputError, OutputError
+from pcavs.parallel import available_cores
 from pcavs.serve.app import create_app
 from pcavs.serve.database import Database, database_url
 from pcavs.serve.log import configure_logging
@@ -179,7 +179,7 @@ def _settings(options: ServeOptions | WorkerOptions, folder: Path) -> WorkerSett
         grace_s=options.grace,
         job_s=60 * options.job_minutes,
         memory_bytes=int(options.memory_gb * 1e9),
-        threads=max(1, _cores() // max(1, count)),
+        threads=max(1, available_cores() // max(1, count)),
         weights=None if options.weights is None else options.weights.absolute(),
         device=options.device,
         sign_with=None
@@ -190,13 +190,7 @@ def _settings(options: ServeOptions | WorkerOptions, folder: Path) -> WorkerSett
 
 
 def _count(workers: int | None) -> int:
-    return _cores() if workers is None else workers
-
-
-def _cores() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return available_cores() if workers is None else workers
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -40,6 +40,10 @@ def paster(*there):
     return MouthPaster(FixedFollower(there), FixedFollower([made] * len(there)))
 
 
+def pasted(pasting, head, frame):
+    return pasting.paste(head, frame, pasting.follow(frame))
+
+
 @pytest.fixture
 def video():
     return smooth_picture(240, seed=5)[: SIZE[0]]
@@ -89,7 +93,7 @@ def test_the_mask_does_not_depend_on_the_frames_size():
 
 def test_outside_the_mask_the_video_is_unchanged(video, head):
     there = moved(average_mesh(SIDE))
-    frame = paster(there).paste(head, video)
+    frame = pasted(paster(there), head, video)
     outside = whole_mask(there, there[:, :2]) == 0
     assert outside.mean() > 0.7
     assert np.array_equal(frame[outside], video[outside])
@@ -103,7 +107,7 @@ def test_the_mouth_is_placed_on_the_videos_mouth(video):
     mouth, lips = (mesh[list(INNER_LIPS), :2].mean(axis=0).round().astype(int) for mesh in (there, own))
     head = np.full((SIDE, SIDE, 3), 60, np.uint8)
     head[lips[1] - 1 : lips[1] + 2, lips[0] - 1 : lips[0] + 2] = 250
-    frame = paster(there).paste(head, np.full_like(video, 60))
+    frame = pasted(paster(there), head, np.full_like(video, 60))
     assert np.array(np.unravel_index(frame[..., 0].argmax(), SIZE)) == pytest.approx(mouth[::-1], abs=1)
 
 
@@ -111,23 +115,23 @@ def test_the_mouth_takes_the_videos_light(head):
     dark = np.full((*SIZE, 3), 40, np.uint8)
     there = moved(average_mesh(SIDE))
     pale = np.full_like(head, 200)
-    frame = paster(there).paste(pale, dark)
+    frame = pasted(paster(there), pale, dark)
     assert np.abs(frame.astype(int) - 40).max() <= 1
 
 
 def test_the_colour_offset_is_smoothed_over_time(head):
     there = moved(average_mesh(SIDE))
     pasting = paster(there, there)
-    pasting.paste(np.full_like(head, 100), np.full((*SIZE, 3), 100, np.uint8))
-    frame = pasting.paste(np.full_like(head, 100), np.full((*SIZE, 3), 140, np.uint8))
+    pasted(pasting, np.full_like(head, 100), np.full((*SIZE, 3), 100, np.uint8))
+    frame = pasted(pasting, np.full_like(head, 100), np.full((*SIZE, 3), 140, np.uint8))
     lips = there[list(INNER_LIPS), :2].mean(axis=0).round().astype(int)
     assert frame[lips[1], lips[0]] == pytest.approx(110, abs=1)
 
 
 def test_a_frame_without_the_face_is_unchanged(video, head):
-    assert paster(None).paste(head, video) is video
+    assert pasted(paster(None), head, video) is video
 
 
 def test_a_face_outside_the_frame_is_accepted(video, head):
-    assert paster(moved(average_mesh(SIDE), shift=(200.0, 150.0))).paste(head, video).shape == video.shape
-    assert np.array_equal(paster(moved(average_mesh(SIDE), shift=(900.0, 0.0))).paste(head, video), video)
+    assert pasted(paster(moved(average_mesh(SIDE), shift=(200.0, 150.0))), head, video).shape == video.shape
+    assert np.array_equal(pasted(paster(moved(average_mesh(SIDE), shift=(900.0, 0.0))), head, video), video)

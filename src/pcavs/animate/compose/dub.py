@@ -60,14 +60,22 @@ class MouthPaster:
         self._video, self._heads = video, heads
         self._offset: ColourOffset | None = None
 
-    def paste(self, crop: Square, target: Picture) -> Picture:
+    def follow(self, target: Picture) -> Mesh | None:
+        """Returns the landmarks of the face in the next frame of the video; None if the face is not found.
+
+        It is called for every frame of the video, and may be called for later ones while `paste` is at work.
+        """
+        return self._video.step(target)
+
+    def paste(self, crop: Square, target: Picture, target_mesh: Mesh | None) -> Picture:
         """Returns a copy of the target frame with the mouth in it; where the mask is 0 it equals the target exactly.
 
         Args:
-            crop: The rendered head.
-            target: The next frame of the video.
+            crop: The next rendered head.
+            target: The frame of the video that it belongs to.
+            target_mesh: What `follow` returned for that frame.
         """
-        target_mesh, rendered_mesh = self._video.step(target), self._heads.step(crop)
+        rendered_mesh = self._heads.step(crop)
         if target_mesh is None or rendered_mesh is None:
             return target
         to_target = fit_affine(rendered_mesh, target_mesh)
@@ -84,9 +92,8 @@ class MouthPaster:
         frame[window] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
-    def skip(self, target: Picture) -> None:
-        """Takes the next frame of the video without changing it; the next shot has its own light."""
-        self._video.step(target)
+    def end_shot(self) -> None:
+        """Forgets the light of the frames so far: the next shot has its own."""
         self._offset = None
 
     def _update_offset(self, difference: Float32[np.ndarray, "rows columns 3"], alpha: np.ndarray) -> ColourOffset:

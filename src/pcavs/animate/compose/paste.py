@@ -139,9 +139,6 @@ class HeadPaster:
             place[strip] = np.rint(blended.clip(0, 255)).astype(np.uint8)
         return frame
 
-    def skip(self, target: Picture) -> None:
-        """Leaves a frame as it is; a head is pasted without regard to the frames before."""
-
     def _warp(self, crop: np.ndarray) -> Shaped[np.ndarray, "rows columns *channels"]:
         """Warps a crop, or its mask, into the box of the photograph that it covers; 0 outside the crop."""
         x0, y0, x1, y1 = self._box
