@@ -9,6 +9,7 @@ from jaxtyping import Float, Float32
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.timing import Timing
 from pcavs.numeric import smoothstep
+from pcavs.pose.expression import ExpressionRow, ExpressionTrack
 from pcavs.runtime.base import Runtime
 
 _CHUNK_FRAMES: Final = 64
@@ -36,6 +37,8 @@ class Controls(NamedTuple):
     """Eyelid closure: 0 open, 1 shut."""
     closing: float = 0.0
     """How far the speech closes the lips: 0 as far as the content does, 1 until they meet."""
+    expression: ExpressionRow | None = None
+    """Lids, gaze, brows, cheeks and smile (`pose.expression`); None leaves them as they are in the photograph."""
 
 
 class SpeechCodes(NamedTuple):
@@ -109,6 +112,7 @@ class ControlTrack:
         articulation: float = 1.0,
         pauses: Float32[np.ndarray, " frames"] | None = None,
         eyelids: Float32[np.ndarray, " frames"] | None = None,
+        expressions: ExpressionTrack | None = None,
     ) -> None:
         """Stores the inputs; content is encoded when `of` is called.
 
@@ -120,9 +124,11 @@ class ControlTrack:
             articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
             pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
+            expressions: Lids, gaze, brows, cheeks and smile of each frame; None keeps those of the photograph.
         """
         self._encoder, self._timing = ContentEncoder(runtime, articulation), timing
         self.speech, self.poses, self.pauses, self.eyelids = speech, poses, pauses, eyelids
+        self.expressions = expressions
 
     def of(self, frames: Sequence[int]) -> Iterator[Controls]:
         """Yields the controls of some frames, in the given order; memory does not grow with their number."""
@@ -132,7 +138,8 @@ class ControlTrack:
             for t, content, closing in zip(chunk, *self._encoder.encode(self.speech, chunk, pauses), strict=True):
                 pose = self.poses[self._timing.pose_index(t, len(self.poses))]
                 eyelids = 0.0 if self.eyelids is None else float(self.eyelids[t])
-                yield Controls(content, pose, eyelids, float(closing))
+                expression = None if self.expressions is None else self.expressions[t]
+                yield Controls(content, pose, eyelids, float(closing), expression)
 
     def silence(self) -> Content:
         """Returns the content of silence."""

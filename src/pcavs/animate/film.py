@@ -30,6 +30,7 @@ from pcavs.media.mel import LazyMel
 from pcavs.mouth.pauses import MEL_REACH_FRAMES, STATE_REACH_FRAMES, pause_weights
 from pcavs.parallel import in_order, read_ahead
 from pcavs.pose.codes import view_reach
+from pcavs.pose.expression import ExpressionTrack
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.track import HeadTrack
 from pcavs.runtime.base import Runtime
@@ -86,6 +87,8 @@ class Scene:
     (ceil(samples / 160) + 7) // 4 - 4."""
     motion: HeadMotion
     timing: Timing
+    expressions: ExpressionTrack | None = None
+    """Lids, gaze, brows, cheeks and smile of each frame; None leaves them as they are in the photograph."""
     paste_target: PasteTarget | None = None
     """The photograph or video that the head is pasted into; None where the film shows the crop."""
     mouth_paster: Callable[[], MouthPaster] | None = None
@@ -308,6 +311,7 @@ def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
         articulation=look.articulation,
         pauses=pause_weights(scene.mel, scene.num_frames, reach) if look.pauses else None,
         eyelids=blink_track(scene.num_frames, look.seed) if look.blinks else None,
+        expressions=scene.expressions,
     )
     notes = (*notes, *scene.identity.notes, *scene.motion.notes)
     return Film(

@@ -18,7 +18,8 @@ from pcavs.media.mel import LazyMel
 from pcavs.media.still import is_still
 from pcavs.pose.calibration import PoseMap, plain_map
 from pcavs.pose.codes import Surroundings, codes_of, fit_track, limit_view, track_of, view_of
-from pcavs.pose.compile import compile_timeline
+from pcavs.pose.compile import compile_motion
+from pcavs.pose.expression import ExpressionTrack
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.presets import Rhythm, rhythm_of
 from pcavs.pose.source import SegmentReader, read_pose, video_timeline
@@ -43,6 +44,8 @@ class HeadMotion(NamedTuple):
     """Messages for the user, one line each."""
     faces: tuple[FaceReport, ...] = ()
     """In which frames of the pose videos a face was found."""
+    expression: ExpressionTrack | None = None
+    """What else the face does according to the pose source; None if it moves nothing but the head."""
 
 
 def depth_motion(
@@ -160,7 +163,7 @@ class HeadMotionReader:
     def _from_timeline(self, timeline: Timeline, identity: Identity, rhythm: Rhythm, progress: Progress) -> HeadMotion:
         """Lays out the segments of a timeline and fits the result to the photograph."""
         sources = SegmentReader(self._reader.landmarker, self._policy(), progress)
-        track = compile_timeline(timeline, len(rhythm), rhythm, sources)
+        track, face = compile_motion(timeline, len(rhythm), rhythm, sources)
         is_relative = timeline.mode == "relative"
         if is_relative:
             track = relative_to(track, identity.own_deg)
@@ -172,6 +175,7 @@ class HeadMotionReader:
             around = None if self._options.full_frame else Surroundings(0, 0, 0, 0)
             motion = network_motion(track, identity, self._calibration, anchored=is_relative, around=around)
         return motion._replace(
+            expression=face,
             view=None if self._options.full_frame else motion.view,
             notes=tuple(dict.fromkeys([*sources.notes, *motion.notes])),
             faces=tuple(sources.reports),

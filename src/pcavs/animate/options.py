@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from pcavs.errors import InputError
+from pcavs.pose.expression import parse_gaze
 from pcavs.spec import Missing, Seconds
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -17,6 +18,8 @@ Corner = Literal["bottom-right", "bottom-left", "top-right", "top-left"]
 """Where the visible label is."""
 Turn = Literal["depth", "network"]
 """What turns the head; `FilmOptions.turn` describes the values."""
+LookAt = Literal["head", "camera"]
+"""What the eyes hold on to; `FilmOptions.look` describes the values."""
 
 LABEL: Final = "AI-generated"
 """Text of the visible label, if no other is given."""
@@ -24,6 +27,8 @@ GATE_DB: Final = (-90.0, -10.0)
 """Lowest and highest gate, in dB relative to the level of the speech. Tuned by hand; not measured."""
 ARTICULATION: Final = (0.4, 1.6)
 """Smallest and largest articulation. From about 1.6 on lips no longer meet (docs/decisions/0011)."""
+SMILE: Final = (-0.5, 1.0)
+"""Smallest and largest smile."""
 MAX_SIDE_PX: Final = (256, 8192)
 """Smallest and largest limit of the longer side of whole pictures, in pixels."""
 WORKERS: Final = (1, 64)
@@ -63,6 +68,14 @@ class FilmOptions:
     """Lets a timeline name files outside of its own folder."""
     pose_face: str = "largest"
     """Which face to follow if a pose video shows several; values as for `face`."""
+    gaze: str | None = None
+    """Where the eyes look, in degrees away from where they look in the picture: to the picture's right, then up, such
+    as 10,-5 or yaw=-10,pitch=5; up to 35 and 25 degrees."""
+    look: LookAt = "head"
+    """What the eyes hold on to while the head turns: `head` turns them with the head, `camera` keeps them where they
+    look in the picture."""
+    smile: float = 0.0
+    """How far the corners of the mouth are drawn out and up, and the cheeks with them, -0.5 (down) to 1."""
     missing: Missing = "interpolate"
     """Frames of a pose video in which no face is found: interpolate the pose, hold the last pose, skip the frames, or
     fail."""
@@ -137,6 +150,7 @@ class FilmOptions:
         if self.articulation != 1 and self.compat:
             raise InputError("compat published has no articulation; leave articulation out")
         _check_choice("missing", self.missing, get_args(Missing))
+        self._check_face()
         _check_choice("turn", self.turn, get_args(Turn))
         _check_choice("marks", self.marks, get_args(Marks))
         _check_choice("label_corner", self.label_corner, get_args(Corner))
@@ -158,6 +172,16 @@ class FilmOptions:
             raise InputError(f"{self.workers} workers cannot be used; give {WORKERS[0]} to {WORKERS[1]}")
         if self.seed < 0:
             raise InputError(f"a seed of {self.seed} cannot be used; give 0 or more")
+
+    def _check_face(self) -> None:
+        if self.gaze is not None:
+            parse_gaze(self.gaze)
+        _check_choice("look", self.look, get_args(LookAt))
+        if not SMILE[0] <= self.smile <= SMILE[1]:
+            raise InputError(f"a smile of {self.smile:g} cannot be used; give {SMILE[0]:g} to {SMILE[1]:g}")
+        if (self.gaze is not None or self.look != "head" or self.smile) and (self.turn != "depth" or self.compat):
+            other = "compat" if self.compat else f"a turn by the {self.turn}"
+            raise InputError(f"{other} moves no eyes or cheeks; leave it, or gaze, look and smile out")
 
     def _check_background(self) -> None:
         if self.background is None:

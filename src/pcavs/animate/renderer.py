@@ -16,8 +16,9 @@ from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import Turn
 from pcavs.face.align import crop_picture
 from pcavs.head.background import BackgroundShare, Matte, Segmenter, find_background
-from pcavs.head.blink import Eyelids
 from pcavs.head.cutout import CutOut, lift
+from pcavs.head.expression import ExpressionWarp
+from pcavs.head.eyes import Eyes
 from pcavs.head.grid import CELLS, MARGIN, WIDE, Places, margin_px, photo_px_maps, px_per_cell, sampled
 from pcavs.head.occlusion import inpaint_folds
 from pcavs.head.padding import blur_padding, photograph_mask
@@ -80,7 +81,7 @@ def make_renderer(  # noqa: PLR0913 - what the renderers differ in
 class NetworkRenderer:
     """Renders frames in which the network turns the head.
 
-    Eyelid closure is ignored, because the networks have no control for it.
+    Eyelids and expression are ignored, because the networks have no control for it.
     """
 
     margin_px = 0
@@ -174,7 +175,8 @@ class DepthRenderer:
         self._background = (
             find_background(photo, identity.mesh, padding_px, segmenter) if self._cut_out is None else None
         )
-        self._eyelids = Eyelids(photo, identity.mesh, padding_px)
+        self._eyes = Eyes(photo, identity.mesh, padding_px)
+        self._expression = ExpressionWarp(identity.mesh, self._side_px)
         self.margin_px = padding_px if wide else 0
         self._margin = MARGIN if wide else 0
         at_rest = runtime.render(self._codes, self._codes.content, self._codes.pose)
@@ -197,12 +199,17 @@ class DepthRenderer:
         """Renders a frame; if the person is cut out, before mid grey, with the share of background in each pixel."""
         fields = self._runtime.render(self._codes, controls.content, self._codes.pose)
         assert isinstance(fields, FieldArrays)
-        places = self._head.sources(controls.pose, self._margin)
+        places = self._moved(self._head.sources(controls.pose, self._margin), controls)
         displacement, closing = self._closure.close(self._mouth_motion.displacement(fields), controls.closing)
-        photo = self._eyelids.close(controls.eyelids)
+        photo = self._eyes.show(controls.eyelids, controls.expression)
         frame, share = self._warped(photo, places + sampled(displacement, places))
         frame = inpaint_folds(frame, places, self._head.outside_face(places))
         return self._mouth.composite(frame, photo, SpeechFrame(fields, displacement, places, closing)), share
+
+    def _moved(self, places: Places, controls: Controls) -> Places:
+        """Adds the motion of brows, cheeks and smile to the warp of the head; the mouth speaks within it."""
+        displacement = self._expression.displacement(controls.expression)
+        return places if displacement is None else places + sampled(displacement, places)
 
     def _displacement_of(self, content: Content | None) -> Displacement | None:
         """Returns the displacement that a content causes; None without one."""

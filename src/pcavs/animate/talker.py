@@ -23,8 +23,9 @@ from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
 from pcavs.animate.live_head import LiveHead, read_motion
 from pcavs.animate.live_speech import Loudness, SpeechSetup, Voice, ahead_frames, check_loudness, silence_of
-from pcavs.animate.options import Compat, Corner, Device, FilmOptions, Marks, Turn
+from pcavs.animate.options import Compat, Corner, Device, FilmOptions, LookAt, Marks, Turn
 from pcavs.animate.origin import Origin, film_origin
+from pcavs.animate.performance import expressions_of
 from pcavs.animate.renderer import DepthRenderer, make_renderer, turns_by_depth
 from pcavs.animate.session import Person, Session
 from pcavs.animate.speech_input import speech_input
@@ -107,6 +108,9 @@ class Talker:
         face: str = "largest",
         outside: bool = False,
         pose_face: str = "largest",
+        gaze: str | None = None,
+        look: LookAt = "head",
+        smile: float = 0.0,
         missing: Missing = "interpolate",
         background: str | None = None,
         full_frame: bool = False,
@@ -147,6 +151,11 @@ class Talker:
                 left, or the path of a picture of the person.
             outside: Lets a timeline name files outside of its own folder.
             pose_face: Which face to follow if a pose video shows several.
+            gaze: Where the eyes look, in degrees away from the picture's gaze: to the picture's right, then up, such
+                as "10,-5" or "yaw=10"; up to 35 and 25.
+            look: What the eyes hold on to while the head turns: "head", or "camera", which keeps them where they look
+                in the picture.
+            smile: How far the corners of the mouth are drawn out and up, and the cheeks with them, -0.5 (down) to 1.
             missing: Frames of a pose video without a face: "interpolate", "hold", "skip" or "fail".
             background: What is behind the person instead of the picture's own background: a colour as CSS writes it,
                 the path of a picture, or "transparent", which makes frames RGBA with straight alpha.
@@ -189,6 +198,9 @@ class Talker:
                 face=face,
                 outside=outside,
                 pose_face=pose_face,
+                gaze=gaze,
+                look=look,
+                smile=smile,
                 missing=missing,
                 background=background,
                 full_frame=full_frame,
@@ -368,13 +380,18 @@ class Talker:
             notes += paste_target.notes
         shots = self._shots(options, policy, paste_target, num_frames, progress)
         notes += [] if shots is None else shot_note(shots.shots(), options.identity.name)
+        motion = motion_reader.read(identity, mel, num_frames, progress)
+        by_depth = turns_by_depth(self.runtime, options.turn)
         scene = Scene(
             identity=identity,
             mel=mel,
             speech=speech_input(self.runtime, mel, functools.partial(FeatureStream, speech)),
             num_frames=num_frames,
-            motion=motion_reader.read(identity, mel, num_frames, progress),
+            motion=motion,
             timing=timing,
+            expressions=expressions_of(options, motion.expression, motion.poses, identity, num_frames)
+            if by_depth
+            else None,
             paste_target=paste_target,
             backdrop=backdrop,
             mouth_paster=self._mouth_paster(options, shots, paste_target),

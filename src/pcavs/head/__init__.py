@@ -5,7 +5,8 @@
    marching (visibility) and Newton's method, which gives each cell of the frame its source in the photograph.
 3. `occlusion` inpaints the thin folds in which the warp compresses parts that the turn should hide.
 4. `background` keeps what is behind the person still; `padding` extends photographs that are smaller than a frame.
-5. `blink` schedules blinks; `eyelid` paints the lids and closes them.
+5. `blink` schedules blinks; `eyes` closes lids (`eyelid`), turns eyes and opens them wide (`eyeball`).
+6. `expression` moves brows, cheeks and the corners of the mouth.
 
 `grid` holds the grid of cells on which all of this is computed.
 """

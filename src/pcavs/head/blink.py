@@ -1,6 +1,6 @@
-"""Blinks: when they happen, and the eyelids of a photograph.
+"""Blinks: when they happen.
 
-Eyelid closure is 0 for the eyes as they are in the photograph and 1 for shut eyes. `eyelid` paints the lids.
+Eyelid closure is 0 for the eyes as they are in the photograph and 1 for shut eyes. `eyes` closes them.
 """
 
 from collections.abc import Iterator
@@ -9,10 +9,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
-from pcavs.head.eyelid import close_lid, find_eye, paint_lid
 from pcavs.spec import FRAME_RATE
-from pcavs.types import Mesh, Picture
 
 BLINK: Final = (0.4, 0.9, 1.0, 0.8, 0.5, 0.2)
 """Eyelid closure in the frames of a blink: 80 ms down, 160 ms up.
@@ -27,12 +24,6 @@ _INTERVAL_SHAPE: Final = 2.0
 """Shape parameter of the gamma distribution of the time beyond the smallest one. Tuned by hand; not measured."""
 _BLINK_STREAM: Final = 0xB11CC
 """Distinguishes the random numbers of blinks from others that are drawn with the same seed."""
-
-_LEFT_BROW: Final = (46, 53, 52, 65, 55)
-"""Landmarks along the lower edge of the brow at the picture's left, from left to right. Brows do not move in a
-blink."""
-_RIGHT_BROW: Final = (285, 295, 282, 283, 276)
-"""The same at the picture's right."""
 
 
 def blink_track(num_frames: int, seed: int) -> Float32[np.ndarray, " time"]:
@@ -68,35 +59,3 @@ def endless_blinks(seed: int) -> Iterator[float]:
             yield 0.0
         yield from BLINK
         frame = first + len(BLINK)
-
-
-class Eyelids:
-    """Closes the eyelids of one picture."""
-
-    def __init__(self, picture: Picture, mesh: Mesh, padding_px: int = 0) -> None:
-        """Finds the eyelids; eyes that are shut, or seen from the side, are left alone.
-
-        Args:
-            picture: The crop, with or without padding.
-            mesh: Landmarks in pixels of the crop.
-            padding_px: Width of the padding on each side.
-        """
-        self._picture = picture
-        points = mesh[:, :2].astype(np.float64) + padding_px
-        shapes = (
-            find_eye(points[list(LEFT_EYE)], points[list(_LEFT_BROW)], picture.shape, outer_first=True),
-            find_eye(points[list(RIGHT_EYE)], points[list(_RIGHT_BROW)], picture.shape, outer_first=False),
-        )
-        self._lids = [paint_lid(picture[shape.box], shape) for shape in shapes if shape is not None]
-
-    def close(self, closure: float) -> Picture:
-        """Returns the picture with its eyelids closed, 0 (as they are) to 1 (shut).
-
-        For a closure of 0 the result is the picture itself, not a copy, so callers must not change it.
-        """
-        if closure <= 0 or not self._lids:
-            return self._picture
-        picture = self._picture.copy()
-        for lid in self._lids:
-            picture[lid.shape.box] = close_lid(lid, closure)
-        return picture

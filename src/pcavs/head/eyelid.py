@@ -195,7 +195,7 @@ class EyeShape(NamedTuple):
 
     def beside(self, margin: float = 0.0) -> Columns:
         """Returns how far a column is beside the eye: 0 up to `margin` from the corners, 1 from `_CORNER` more on."""
-        return _ramp(np.maximum(-self.across, self.across - 1), margin, margin + _CORNER)
+        return ramp(np.maximum(-self.across, self.across - 1), margin, margin + _CORNER)
 
     def curve(self, curve: Curve) -> Columns:
         """Interpolates values that are given across the eye."""
@@ -286,20 +286,20 @@ def paint_lid(picture: UInt8[np.ndarray, "rows columns 3"], shape: EyeShape) -> 
     photo = picture.astype(np.float32)
     luma = cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY)
     skin = _skin_luma(luma, shape.width_px)
-    bright = _ramp(luma / skin, *_BRIGHT)
+    bright = ramp(luma / skin, *_BRIGHT)
     height, fade = _lash_height(luma / skin, shape)
     top = shape.upper - height * np.float32(shape.width_px)
-    face = np.maximum(_ramp(skin / np.median(skin), *_FACE), 1 - shape.beside(-_CORNER))
+    face = np.maximum(ramp(skin / np.median(skin), *_FACE), 1 - shape.beside(-_CORNER))
     zone = _painted_zone(height, fade, shape) * face
     fill = _skin_fill(photo, zone, bright, shape)
     fill += _texture(photo, skin, bright, top, shape)
     painted = photo + (fill - photo) * zone[..., None]
-    owned = np.maximum(_ramp(shape.above(), -2 * _RIM, -_RIM), shape.beside())  # the rest is the eye
+    owned = np.maximum(ramp(shape.above(), -2 * _RIM, -_RIM), shape.beside())  # the rest is the eye
     lashes = 1 - (1 - np.minimum((photo + _BLACK) / (painted + _BLACK), 1)) * owned[..., None]
     darkness, ink = _line_colour(photo, luma, fill, shape)
-    hanging = _HANGING * _step(darkness, *_HANGING_DARKNESS) * (1 - _ramp(shape.above(), *_HANGING_HEIGHT))
+    hanging = _HANGING * _step(darkness, *_HANGING_DARKNESS) * (1 - ramp(shape.above(), *_HANGING_HEIGHT))
     lower_edge = shape.lower + _CLOSED_BELOW * shape.width_px * np.sqrt(_middle(shape))
-    closed = _blurred(lower_edge[None].astype(np.float32), _CLOSED_SMOOTHING * shape.width_px)[0]
+    closed = blurred(lower_edge[None].astype(np.float32), _CLOSED_SMOOTHING * shape.width_px)[0]
     lid = PaintedLid(
         shape=shape,
         photo=photo.transpose(2, 0, 1),
@@ -345,8 +345,16 @@ def _cropped(lid: PaintedLid, zone: Values) -> PaintedLid:
     )
 
 
-def close_lid(lid: PaintedLid, closure: float) -> UInt8[np.ndarray, "rows columns 3"]:
-    """Returns the box around an eye with its lid closed, from above 0 (nearly as in the photograph) to 1 (shut)."""
+def close_lid(
+    lid: PaintedLid, closure: float, photo: UInt8[np.ndarray, "rows columns 3"] | None = None
+) -> UInt8[np.ndarray, "rows columns 3"]:
+    """Returns the box around an eye with its lid closed.
+
+    Args:
+        lid: The painted lid.
+        closure: From above 0 (nearly as in the photograph) to 1 (shut).
+        photo: What is seen of the eye in place of the photograph, if the eye was turned.
+    """
     rows, amount = lid.shape.rows(), np.float32(closure)
     edge = lid.shape.upper + amount * (lid.closed - lid.shape.upper)
     rim_px = np.float32(_RIM * lid.shape.width_px)
@@ -363,7 +371,8 @@ def close_lid(lid: PaintedLid, closure: float) -> UInt8[np.ndarray, "rows column
     if visible > 0 and scale > 0:
         lashes = cv2.split(_moved(lid.lashes, lid, edge, scale))
         skin = [plane * (1 - visible + visible / 255 * lash) for plane, lash in zip(skin, lashes, strict=True)]
-    planes = zip(lid.photo, skin, lid.ink, strict=True)
+    seen = lid.photo if photo is None else photo.transpose(2, 0, 1)
+    planes = zip(seen, skin, lid.ink, strict=True)
     frame = cv2.merge([photo * photo_share + plane * skin_share + ink * line for photo, plane, ink in planes])
     return np.asarray(cv2.convertScaleAbs(frame), np.uint8)  # rounds; all is positive
 
@@ -395,9 +404,9 @@ def _line_profile(rows: Float32[np.ndarray, "rows 1"], edge: Columns, lid: Paint
 
 def _skin_luma(luma: Values, width_px: float) -> Values:
     """Returns the luma of the skin around each pixel, without what is dark and narrow."""
-    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_odd(_SKIN_SCALE * width_px),) * 2)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd(_SKIN_SCALE * width_px),) * 2)
     closed = cv2.morphologyEx(cv2.convertScaleAbs(luma), cv2.MORPH_CLOSE, disc).astype(np.float32)
-    return np.maximum(_blurred(closed, _SKIN_SMOOTHING * width_px), np.float32(_MIN_SKIN))
+    return np.maximum(blurred(closed, _SKIN_SMOOTHING * width_px), np.float32(_MIN_SKIN))
 
 
 def _lash_height(brightness: Values, shape: EyeShape) -> tuple[Columns, Columns]:
@@ -411,24 +420,24 @@ def _lash_height(brightness: Values, shape: EyeShape) -> tuple[Columns, Columns]
         Their height, and the height above them over which the painted lid fades. Both end below the rim of glasses.
     """
     width_px, above = shape.width_px, shape.above()
-    gaps = np.ones((1, _odd(_STROKE_GAP * width_px)), np.uint8)
-    bright = cv2.erode(_blurred(brightness, _NOISE * width_px), gaps) > _DARK
+    gaps = np.ones((1, odd(_STROKE_GAP * width_px)), np.uint8)
+    bright = cv2.erode(blurred(brightness, _NOISE * width_px), gaps) > _DARK
     to_brow = (shape.upper - shape.brow) / width_px * _LASHES_TO_BROW
     largest = np.minimum(shape.curve(_MAX_LASHES), np.maximum(to_brow, _LASHES_AT_LOW_BROW))
     rim = _rim_height(brightness, shape)
     height = np.where(bright & (above > _MIN_LASHES), above, np.inf).min(axis=0) + _LASH_MARGIN
     height = np.minimum(height, np.minimum(largest, rim - _FADE[1]))
     fade = np.minimum(_FADE[0] * height + _FADE[1] + _CORNER * shape.beside(), rim - height)
-    envelope = np.ones((1, _odd(_LASH_ENVELOPE * width_px)), np.uint8)
+    envelope = np.ones((1, odd(_LASH_ENVELOPE * width_px)), np.uint8)
     height = cv2.dilate(height[None].astype(np.float32), envelope)
     fade = cv2.erode(fade[None].astype(np.float32), envelope)
-    height, fade = (_blurred(values, _LASH_SMOOTHING * width_px)[0] for values in (height, fade))
+    height, fade = (blurred(values, _LASH_SMOOTHING * width_px)[0] for values in (height, fade))
     return np.minimum(height, largest + _LASH_MARGIN).astype(np.float32), fade
 
 
 def _rim_height(brightness: Values, shape: EyeShape) -> Columns:
     """Returns the height of the lower edge of dark horizontal bars above the lashes: glasses, or a brow."""
-    bar = np.ones((1, _odd(_RIM_LENGTH * shape.width_px)), np.uint8)
+    bar = np.ones((1, odd(_RIM_LENGTH * shape.width_px)), np.uint8)
     dark = cv2.morphologyEx(brightness, cv2.MORPH_CLOSE, bar, borderType=cv2.BORDER_REPLICATE) < _RIM_DARK
     above = shape.above()
     return np.where(dark & (above > _LOWEST_RIM), above - _RIM_MARGIN, np.float32(1)).min(axis=0)
@@ -437,8 +446,8 @@ def _rim_height(brightness: Values, shape: EyeShape) -> Columns:
 def _painted_zone(height: Columns, fade: Columns, shape: EyeShape) -> Values:
     """Returns where the lid is painted, 0 to 1: over the lashes and the eye, beyond the corners over lashes only."""
     above, beside = shape.above(), shape.beside()
-    bottom = (1 - beside) * (1 - _ramp(shape.below(), *_LOWER_RIM)) + beside * _ramp(above, -_CORNER, _CORNER)
-    return bottom * _ramp((height - above) / fade, -1.0, 0.0)
+    bottom = (1 - beside) * (1 - ramp(shape.below(), *_LOWER_RIM)) + beside * ramp(above, -_CORNER, _CORNER)
+    return bottom * ramp((height - above) / fade, -1.0, 0.0)
 
 
 def _skin_fill(photo: Colours, zone: Values, bright: Values, shape: EyeShape) -> Colours:
@@ -449,15 +458,15 @@ def _skin_fill(photo: Colours, zone: Values, bright: Values, shape: EyeShape) ->
     weight = weight.astype(np.float32)
     fill = np.zeros_like(photo)
     for scale in _FILL_SCALES:
-        reached = _blurred(weight, scale * shape.width_px)[..., None]
-        mean = _blurred(photo * weight[..., None], scale * shape.width_px) / np.maximum(reached, _ANY_SKIN**2)
-        fill += (mean - fill) * (_ramp(reached, *_REACHED) if scale < _FILL_SCALES[0] else 1)
+        reached = blurred(weight, scale * shape.width_px)[..., None]
+        mean = blurred(photo * weight[..., None], scale * shape.width_px) / np.maximum(reached, _ANY_SKIN**2)
+        fill += (mean - fill) * (ramp(reached, *_REACHED) if scale < _FILL_SCALES[0] else 1)
     return fill
 
 
 def _texture(photo: Colours, skin: Values, bright: Values, top: Columns, shape: EyeShape) -> Colours:
     """Returns the fine texture of the skin above the lid, mirrored at the lid's top and stretched over the lid."""
-    texture = photo - _blurred(photo, _TEXTURE_SCALE * shape.width_px)
+    texture = photo - blurred(photo, _TEXTURE_SCALE * shape.width_px)
     darkest, brightest = ((limit * skin)[..., None] for limit in _MAX_TEXTURE)
     texture = _TEXTURE * np.clip(texture, darkest, brightest) * bright[..., None]
     room = np.maximum(top - shape.brow.clip(0), _TEXTURE_ROOM[1] * shape.width_px)
@@ -497,15 +506,15 @@ def _middle(shape: EyeShape) -> Columns:
 
 def _step(x: float, start: float, end: float) -> np.float32:
     """Returns a smooth step from 0 at `start` to 1 at `end`."""
-    return _ramp(np.array([x], np.float32), start, end)[0]
+    return ramp(np.array([x], np.float32), start, end)[0]
 
 
-def _ramp(x: Float32[np.ndarray, "*shape"], start: float, end: float) -> Float32[np.ndarray, "*shape"]:
+def ramp(x: Float32[np.ndarray, "*shape"], start: float, end: float) -> Float32[np.ndarray, "*shape"]:
     """Returns smooth steps from 0 at `start` to 1 at `end`."""
     return smoothstep(np.asarray((x - np.float32(start)) / np.float32(end - start), np.float32)).astype(np.float32)
 
 
-def _blurred(values: Float32[np.ndarray, "*shape"], deviation_px: float) -> Float32[np.ndarray, "*shape"]:
+def blurred(values: Float32[np.ndarray, "*shape"], deviation_px: float) -> Float32[np.ndarray, "*shape"]:
     """Blurs with a Gaussian; edge pixels are repeated. Wide blurs are computed at a lower resolution."""
     rows, columns = values.shape[:2]
     reduction = max(min(int(deviation_px / _REDUCED_BLUR_PX), rows, columns), 1)
@@ -518,6 +527,6 @@ def _blurred(values: Float32[np.ndarray, "*shape"], deviation_px: float) -> Floa
     return np.asarray(blurred, np.float32)
 
 
-def _odd(size_px: float) -> int:
+def odd(size_px: float) -> int:
     """Returns the size of a kernel: odd, so that it has a middle."""
     return max(round(size_px), 1) | 1

@@ -4,12 +4,15 @@ The result depends on nothing but the timeline, its sources and the rhythm of th
 """
 
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from pcavs.media.timeline import nearest_index
 from pcavs.numeric import smoothstep
+from pcavs.pose import expression
+from pcavs.pose.expression import ExpressionTrack
 from pcavs.pose.presets import Rhythm, preset
 from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import (
@@ -20,12 +23,40 @@ from pcavs.pose.timeline import (
     Segment,
     Timeline,
 )
-from pcavs.pose.track import HeadTrack, cross_fade, extrapolate, limit_slew_rate, smoothed, still
+from pcavs.pose.track import COLUMNS as HEAD_COLUMNS
+from pcavs.pose.track import HeadTrack, cross_fade, extrapolate, limit_slew_rate, smoothed
 from pcavs.spec import FRAME_RATE
 
 _LONGEST_FADE_FRAMES: Final = 3 * FRAME_RATE
 """How far a segment's source is read beyond the segment's end, to continue under the fade into the next segment. Under
 a longer fade it is extrapolated. Tuned by hand; not measured."""
+
+
+_HEAD: Final = slice(0, len(HEAD_COLUMNS))
+_FACE: Final = slice(len(HEAD_COLUMNS), len(HEAD_COLUMNS) + len(expression.COLUMNS))
+"""Columns of a motion: those of the head, then those of the expression."""
+
+Motion = Float[np.ndarray, "_ 15"]
+"""Head track and expression track, side by side."""
+
+
+class CompiledMotion(NamedTuple):
+    """What a timeline says, for each frame of a film."""
+
+    head: HeadTrack
+    expression: ExpressionTrack | None
+    """None if the timeline moves nothing but the head."""
+
+
+def compile_motion(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: SegmentReader) -> CompiledMotion:
+    """Computes head and expression of a film; the arguments are those of `compile_timeline`.
+
+    Raises:
+        InputError: A source cannot be read.
+    """
+    motion = _compile(timeline, num_frames, rhythm, sources)
+    face = expression.limited(motion[:, _FACE])
+    return CompiledMotion(limit_slew_rate(motion[:, _HEAD]), face if face.any() else None)
 
 
 def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
@@ -40,7 +71,11 @@ def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, source
     Raises:
         InputError: A source cannot be read.
     """
-    pieces: list[tuple[HeadTrack, int]] = []
+    return compile_motion(timeline, num_frames, rhythm, sources).head
+
+
+def _compile(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: SegmentReader) -> Motion:
+    pieces: list[tuple[Motion, int]] = []
     at = Fraction(0)
     for number, segment in enumerate(timeline.segments):
         first = nearest_index(at, FRAME_RATE)
@@ -58,45 +93,61 @@ def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, source
     end = min(num_frames, max(1, nearest_index(at, FRAME_RATE)))
     fade_frames = nearest_index(timeline.cross_fade_s, FRAME_RATE)
     combined = extrapolate(cross_fade(pieces, end, fade_frames), num_frames, timeline.extrapolation)
-    return limit_slew_rate(smoothed(combined * timeline.strength, timeline.smoothing_s, FRAME_RATE))
+    return smoothed(combined * timeline.strength, timeline.smoothing_s, FRAME_RATE)
 
 
-def _segment_length(segment: Segment, track: HeadTrack, max_frames: int) -> int:
+def _segment_length(segment: Segment, track: Motion, max_frames: int) -> int:
     """Returns the frames that a segment lasts: its duration, or else the length of its track."""
     if segment.duration_s is None:
         return min(len(track), max_frames)
     return max(1, min(nearest_index(segment.duration_s, FRAME_RATE), max_frames))
 
 
-def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
-    """Returns a segment's own track, before extrapolation, of at most `max_frames` frames."""
+def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> Motion:
+    """Returns a segment's own motion, before extrapolation, of at most `max_frames` frames."""
     if segment.duration_s is not None:
         max_frames = min(max_frames, nearest_index(segment.duration_s, FRAME_RATE) + _LONGEST_FADE_FRAMES)
     if isinstance(segment, KeysSegment):
         track = _interpolate_keys(segment.keys)[:max_frames]
     elif isinstance(segment, PresetSegment):
-        track = preset(segment.name, rhythm[:max_frames], segment.seed)
+        track = _with_face(preset(segment.name, rhythm[:max_frames], segment.seed))
     elif isinstance(segment, MixSegment):
         track = _mix(segment, max_frames, rhythm, sources)
     else:
-        track = sources.read(segment, max_frames)[:max_frames]
+        track = _with_face(sources.read(segment, max_frames)[:max_frames])
     return track * segment.strength
 
 
-def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
+def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> Motion:
     """Adds up the weighted tracks of a mix's parts."""
     parts = [(part, _segment_track(part, max_frames, rhythm, sources)) for part in segment.parts]
     longest = max(_segment_length(part, track, max_frames) for part, track in parts)
     length = max_frames if segment.duration_s is not None else longest
-    total = still(length)
+    total = np.zeros((length, _FACE.stop))
     for part, track in parts:
         total += part.weight * extrapolate(track, length, part.extrapolation)
     return total
 
 
-def _interpolate_keys(keys: tuple[Key, ...]) -> HeadTrack:
-    """Interpolates the poses of keyframes from time 0 to the last key; before the first key its pose is held."""
-    rows = np.array([[key.yaw, key.pitch, key.roll, key.x, key.y, np.log(key.scale)] for key in keys])
+def _with_face(head: HeadTrack, face: ExpressionTrack | None = None) -> Motion:
+    """Puts the expression beside a head track; None is that of the photograph."""
+    return np.column_stack([head, expression.neutral(len(head)) if face is None else face])
+
+
+def _interpolate_keys(keys: tuple[Key, ...]) -> Motion:
+    """Interpolates keyframes from time 0 to the last key; before the first key its values are held."""
+    rows = np.array([_key_row(key) for key in keys])
+    motion = _interpolate(rows, keys)
+    motion[:, _FACE][:, expression.LIDS] += expression.gaze_lids(motion[:, _FACE][:, expression.GAZE_PITCH])[:, None]
+    return motion
+
+
+def _key_row(key: Key) -> list[float]:
+    face = [getattr(key, name) for name in expression.COLUMNS]
+    return [key.yaw, key.pitch, key.roll, key.x, key.y, float(np.log(key.scale)), *face]
+
+
+def _interpolate(rows: Motion, keys: tuple[Key, ...]) -> Motion:
     times = np.array([key.at_s for key in keys])
     frames = np.arange(nearest_index(keys[-1].at_s, FRAME_RATE) + 1) / FRAME_RATE
     if len(keys) == 1:

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from pcavs.errors import InputError, unknown_setting
 from pcavs.media.files import path_below
+from pcavs.pose import expression
 from pcavs.pose.presets import PRESETS
 from pcavs.pose.track import Extrapolation
 
@@ -50,13 +51,17 @@ RANGES: Final = {
     "y": (-2.0, 2.0),
     "scale": (0.25, 4.0),
     "seed": (0, 2**32 - 1),
+    **{
+        name: (float(low), float(high))
+        for name, low, high in zip(expression.COLUMNS, expression.LOWEST, expression.HIGHEST, strict=True)
+    },
 }
 """Smallest and largest value of each setting that is a number."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Key:
-    """The head pose at one moment, and how the next one is reached."""
+    """Head pose and expression at one moment, and how the next ones are reached."""
 
     at_s: float
     """Time in seconds since the segment's beginning."""
@@ -72,6 +77,24 @@ class Key:
     """Position in face widths, downwards."""
     scale: float = 1.0
     """Factor on the size of the head."""
+    left_lid: float = 0.0
+    """Closure of the lid at the picture's left: 0 as in the photograph, 1 shut, -1 wide open."""
+    right_lid: float = 0.0
+    """The same at the picture's right."""
+    gaze_yaw: float = 0.0
+    """Degrees by which the eyes turn in the head; above 0 to the picture's right. The lids follow them."""
+    gaze_pitch: float = 0.0
+    """The same; above 0 they look up."""
+    left_brow: float = 0.0
+    """How far the brow at the picture's left is raised, -1 to 1: 1 is a centimetre of an average face."""
+    right_brow: float = 0.0
+    """The same at the picture's right."""
+    frown: float = 0.0
+    """How far the brows are drawn together, 0 to 1."""
+    cheeks: float = 0.0
+    """How far cheeks and lower lids are raised, 0 to 1."""
+    smile: float = 0.0
+    """How far the corners of the mouth are drawn out and up, -0.5 (down) to 1."""
     ease: Ease = "smooth"
     """Interpolation to the next key: `smooth` starts and ends at rest (smoothstep)."""
 

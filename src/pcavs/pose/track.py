@@ -77,7 +77,9 @@ def from_heads(heads: HeadPose) -> HeadTrack:
     return np.column_stack([angles_deg(heads.rotation.astype(np.float64)), place, size - size.mean()])
 
 
-def extrapolate(track: HeadTrack, num_frames: int, extrapolation: Extrapolation) -> HeadTrack:
+def extrapolate(
+    track: Float[np.ndarray, "_ columns"], num_frames: int, extrapolation: Extrapolation
+) -> Float[np.ndarray, "_ columns"]:
     """Cuts a track to a number of frames, or continues it; the end of a loop is cross-faded into its beginning."""
     if extrapolation == "loop" and num_frames > len(track):
         track = close_loop(track)
@@ -91,8 +93,12 @@ def extrapolate(track: HeadTrack, num_frames: int, extrapolation: Extrapolation)
     return track[index]
 
 
-def cross_fade(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames: int) -> HeadTrack:
+def cross_fade(
+    pieces: list[tuple[Float[np.ndarray, "_ columns"], int]], num_frames: int, fade_frames: int
+) -> Float[np.ndarray, "_ columns"]:
     """Joins tracks end to end; each begins with a cross-fade, during which the one before it continues.
+
+    Tracks may have further columns, which are faded as the head's are.
 
     Args:
         pieces: Track and first frame of each piece. A track must last until the end of the next piece's fade
@@ -100,7 +106,7 @@ def cross_fade(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames
         num_frames: Length of the result.
         fade_frames: Shortest length of a fade; between poses that are far apart it takes longer.
     """
-    combined = still(num_frames)
+    combined = np.zeros((num_frames, pieces[0][0].shape[1]))
     for number, (track, first) in enumerate(pieces):
         stop = min(num_frames, first + len(track))
         if stop <= first:
@@ -117,9 +123,9 @@ def cross_fade(pieces: list[tuple[HeadTrack, int]], num_frames: int, fade_frames
     return combined
 
 
-def fade_length(before: HeadRow, after: HeadRow, min_frames: int) -> int:
+def fade_length(before: Float[np.ndarray, " columns"], after: Float[np.ndarray, " columns"], min_frames: int) -> int:
     """Returns the frames that a fade between two poses takes, so that it stays below half of the largest step."""
-    needed = _FADE_MARGIN * np.abs(after - before) / LARGEST_STEP
+    needed = _FADE_MARGIN * np.abs(after - before)[: len(LARGEST_STEP)] / LARGEST_STEP
     return max(min_frames, int(np.ceil(needed.max())))
 
 
@@ -144,7 +150,7 @@ def limit_slew_rate(
     return (upper + lower) / 2
 
 
-def smoothed(track: HeadTrack, seconds: float, frame_rate: int) -> HeadTrack:
+def smoothed(track: Float[np.ndarray, "_ columns"], seconds: float, frame_rate: int) -> Float[np.ndarray, "_ columns"]:
     """Low-passes a track with a Gaussian whose full width at half maximum is `seconds`; its ends are held."""
     sigma = seconds * frame_rate / _FWHM_PER_SIGMA
     if sigma < _MIN_SIGMA_FRAMES:
@@ -168,7 +174,7 @@ def relative_to(track: HeadTrack, own_deg: Float[np.ndarray, "3"]) -> HeadTrack:
     return np.column_stack([angles, track[:, 3:] - track[0, 3:]])
 
 
-def close_loop(track: HeadTrack) -> HeadTrack:
+def close_loop(track: Float[np.ndarray, "_ columns"]) -> Float[np.ndarray, "_ columns"]:
     """Cross-fades the end of a track into its beginning, which shortens it by the length of the fade."""
     blend = min(_LOOP_BLEND_FRAMES, len(track) // 2)
     if not blend:

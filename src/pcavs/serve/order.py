@@ -24,6 +24,9 @@ SETTINGS: Final = (
     "turn",
     "face",
     "pose_face",
+    "gaze",
+    "look",
+    "smile",
     "missing",
     "background",
     "full_frame",
@@ -69,6 +72,7 @@ _WORDS: Final[dict[str, Any]] = {
     "background": Annotated[
         str | None, Field(pattern=_BACKGROUND, description="A colour, transparent, or an image's id.")
     ],
+    "gaze": Annotated[str | None, Field(max_length=40, description="Degrees to the picture's right, and up: 10,-5.")],
     "label": Annotated[str | None, Field(max_length=100)],
 }
 """Types of the settings that are text."""

@@ -6,7 +6,8 @@ import pytest
 
 from helpers.heads import average_mesh
 from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
-from pcavs.head.blink import BLINK, Eyelids, blink_track
+from pcavs.head.blink import BLINK, blink_track
+from pcavs.head.eyes import Eyes
 
 SIDE = 512
 SKIN, WHITE, BROW = (200, 150, 120), (240, 240, 240), (60, 40, 30)
@@ -54,14 +55,14 @@ def eyes():
 
 def test_a_closure_of_0_returns_the_picture_itself(eyes):
     picture, mesh = eyes
-    assert Eyelids(picture, mesh).close(0.0) is picture
+    assert Eyes(picture, mesh).show(0.0) is picture
 
 
 def test_closed_eyelids_are_skin_and_brows_do_not_move(eyes):
     picture, mesh = eyes
     kept = picture.copy()
-    eyelids = Eyelids(picture, mesh)
-    half, closed = eyelids.close(0.5), eyelids.close(1.0)
+    eyes_of = Eyes(picture, mesh)
+    half, closed = eyes_of.show(0.5), eyes_of.show(1.0)
     assert np.array_equal(picture, kept)
 
     def whites(frame):
@@ -81,16 +82,16 @@ def test_shut_eyes_are_left_alone(eyes):
     mesh = mesh.copy()
     for outline in (LEFT_EYE, RIGHT_EYE):
         mesh[list(outline), 1] = mesh[list(outline), 1].mean()
-    assert Eyelids(picture, mesh).close(1.0) is picture
+    assert Eyes(picture, mesh).show(1.0) is picture
 
 
 def test_padding_shifts_the_eyelids(eyes):
     picture, mesh = eyes
     wide = cv2.copyMakeBorder(picture, 10, 10, 10, 10, cv2.BORDER_REPLICATE)
-    assert np.array_equal(Eyelids(wide, mesh, 10).close(1.0)[10:-10, 10:-10], Eyelids(picture, mesh).close(1.0))
+    assert np.array_equal(Eyes(wide, mesh, 10).show(1.0)[10:-10, 10:-10], Eyes(picture, mesh).show(1.0))
 
 
 def test_eyes_of_a_profile_are_left_alone():
     mesh = average_mesh(SIDE, yaw=85)
     picture = np.full((SIDE, SIDE, 3), SKIN, np.uint8)
-    assert np.array_equal(Eyelids(picture, mesh).close(1.0), picture)
+    assert np.array_equal(Eyes(picture, mesh).show(1.0), picture)

@@ -6,7 +6,7 @@ import pytest
 
 from helpers.heads import average_mesh
 from pcavs.face.regions import LEFT_EYE, RIGHT_EYE
-from pcavs.head.blink import Eyelids
+from pcavs.head.eyes import Eyes
 
 LASHES, WHITE, IRIS = (25, 20, 20), (235, 235, 235), (70, 50, 40)
 PALE, BROWN = (225, 180, 155), (110, 70, 50)
@@ -46,7 +46,7 @@ def columns_of(mesh):
 @pytest.mark.parametrize(("side", "skin"), [(512, PALE), (512, BROWN), (256, PALE)])
 def test_shut_eye_is_skin_and_one_thin_line_of_lashes(side, skin):
     picture, mesh = draw(side, skin)
-    brightness = Eyelids(picture, mesh).close(1.0) @ LUMA / (np.array(skin) @ LUMA)
+    brightness = Eyes(picture, mesh).show(1.0) @ LUMA / (np.array(skin) @ LUMA)
     for width, column, upper, lower in columns_of(mesh):
         rows = slice(int(upper - 0.25 * width), int(lower + 0.2 * width))
         dark = np.flatnonzero(brightness[rows, column] < 0.7) + rows.start
@@ -61,15 +61,15 @@ def test_shut_eye_is_skin_and_one_thin_line_of_lashes(side, skin):
 @pytest.mark.parametrize("skin", [PALE, BROWN])
 def test_lids_move_smoothly_from_the_photograph_on(skin):
     picture, mesh = draw(512, skin)
-    eyelids = Eyelids(picture, mesh)
-    frames = np.stack([eyelids.close(closure) for closure in np.linspace(0, 1, 26)]).astype(int)
+    eyes = Eyes(picture, mesh)
+    frames = np.stack([eyes.show(closure) for closure in np.linspace(0, 1, 26)]).astype(int)
     steps = np.abs(np.diff(frames, axis=0)).mean(axis=(1, 2, 3))
     assert steps.max() < 2 * np.median(steps)
     assert steps[0] < 1.5 * np.median(steps)
 
 
 def test_lids_look_the_same_at_all_sizes():
-    shut = [Eyelids(*draw(side, PALE)).close(1.0) for side in (256, 512)]
+    shut = [Eyes(*draw(side, PALE)).show(1.0) for side in (256, 512)]
     reduced = cv2.resize(shut[1], (256, 256), interpolation=cv2.INTER_AREA)
     assert np.abs(reduced.astype(int) - shut[0]).mean() < 0.3
 
@@ -86,4 +86,4 @@ def test_glasses_stay_where_they_are(height):
         rims[top - int(0.08 * width) : top, int(eye[:, 0].min() - 0.3 * width) : int(eye[:, 0].max() + 0.3 * width)] = 1
     picture[rims] = (40, 30, 30)
     for closure in (0.4, 1.0):
-        assert np.abs(Eyelids(picture, mesh).close(closure)[rims].astype(int) - picture[rims]).max() <= 2
+        assert np.abs(Eyes(picture, mesh).show(closure)[rims].astype(int) - picture[rims]).max() <= 2
