@@ -29,8 +29,8 @@ _LARGEST_DELAY_S: Final = 2.0
 """Delay that is made up for by dropping pictures; after a longer one the clock is set back."""
 _MOST_WAITING: Final = 250
 """Frames, 10 s, that wait for a consumer before the avatar waits for it as well."""
-_PIECE_S: Final = 0.5
-"""Longest piece of speech that is pushed at once, so that frames are made between pieces."""
+_PIECE_S: Final = 0.1
+"""Longest piece of speech that is pushed at once: its work, 1.5 ms, must fit between two frames."""
 _MOST_SPEECH_S: Final = 600.0
 """Longest speech that may wait to be shown; it bounds memory."""
 
@@ -139,9 +139,10 @@ class Avatar:
                 raise SessionError(f"{session.waiting_s:.0f} s of speech wait to be shown; push what follows later")
             session.push(piece, rate_hz)
 
-        for first in range(0, max(1, samples.shape[-1]), length):
-            piece = samples[..., first : first + length]
-            await self._call(lambda session, piece=piece: push(session, piece))
+        pieces = (samples[..., first : first + length] for first in range(0, max(1, samples.shape[-1]), length))
+        await asyncio.gather(
+            *(self._call(lambda session, piece=piece: push(session, piece)) for piece in pieces)  # in this order
+        )
 
     async def flush(self) -> None:
         """Ends an utterance: the rest of it is shown, and the next one may have another rate."""

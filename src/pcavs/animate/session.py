@@ -179,6 +179,7 @@ class Session:
         else:
             self._utterances.append(Utterance(self._speech, self._voice, *kind))
         self._utterances[-1].push(block)
+        self._num_idle = 0
 
     def frames(self) -> Iterator[LiveFrame]:
         """Yields the frames that can be made of what was pushed; it stops where more speech is needed.
@@ -214,7 +215,8 @@ class Session:
     def idle(self) -> LiveFrame:
         """Returns a frame in which nothing is said: the mouth rests, the head moves and the eyes blink.
 
-        Speech that waits for its look-ahead goes on waiting. After 0.4 s of idle frames it counts as ended (`flush`).
+        Speech that waits for its look-ahead goes on waiting. After 0.4 s of idle frames without a push it counts as
+        ended (`flush`).
 
         Raises:
             SessionError: The session was closed.

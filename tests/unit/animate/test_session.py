@@ -215,6 +215,21 @@ def test_speech_that_stops_without_an_end_is_shown_after_a_while(session):
     assert session.waiting_s == 0
 
 
+def test_speech_in_short_pieces_after_a_long_silence_is_one_utterance(session):
+    """Silence before the speech counted as a pause in it, so that its first pieces were utterances of their own."""
+    sound, shown = syllables(0.8), []
+    for _ in range(30):
+        session.idle()
+    for piece in pieces(sound, [RATE // 50]):
+        session.push(piece, RATE)
+        shown.extend(session.frames())
+        if not shown:
+            session.idle()
+    session.end()
+    shown.extend(session.frames())
+    assert np.array_equal(np.concatenate([frame.sound.samples[0] for frame in shown]), sound)
+
+
 def test_the_head_is_steered(session):
     session.pose(yaw=15.0, over_s=0.5)
     rows = []
