@@ -22,6 +22,7 @@ from pcavs.head.eyes import Eyes
 from pcavs.head.grid import CELLS, MARGIN, WIDE, Places, margin_px, photo_px_maps, px_per_cell, sampled
 from pcavs.head.occlusion import inpaint_folds
 from pcavs.head.padding import blur_padding, photograph_mask
+from pcavs.head.sampling import PhotoSampler
 from pcavs.head.warp import DepthHead
 from pcavs.mouth.closure import LipClosure
 from pcavs.mouth.motion import Displacement, MouthMotion
@@ -175,6 +176,7 @@ class DepthRenderer:
         self._background = (
             find_background(photo, identity.mesh, padding_px, segmenter) if self._cut_out is None else None
         )
+        self._sampler = PhotoSampler(photo)
         self._eyes = Eyes(photo, identity.mesh, padding_px)
         self._expression = ExpressionWarp(identity.mesh, self._side_px)
         self.margin_px = padding_px if wide else 0
@@ -222,7 +224,7 @@ class DepthRenderer:
     def _warped(self, photo: PaddedPhoto, places: Places) -> tuple[Picture, BackgroundShare | None]:
         """Warps the photograph to one frame, and holds its background still if it was found, or removes it."""
         columns, rows = photo_px_maps(places, self._side_px + 2 * self.margin_px, self._side_px)
-        moved = cv2.remap(photo, columns, rows, _SAMPLING, borderMode=cv2.BORDER_REPLICATE)
+        moved = self._sampler.sample(photo, columns, rows)
         if self._cut_out is not None:
             return self._cut_out.flatten(moved, columns, rows)
         return (moved if self._background is None else self._background.composite(moved, columns, rows)), None

@@ -59,8 +59,8 @@ class CutOut:
             The frame before a grey background, and the share of background in each pixel, 0 to 255.
         """
         warped = cv2.remap(self._behind, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        share = warped[..., 3]
-        change = cv2.subtract(_flat(share), warped[..., :3], dtype=cv2.CV_16S)
+        colours, share = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), np.asarray(cv2.extractChannel(warped, 3), np.uint8)
+        change = cv2.subtract(_flat(share), colours, dtype=cv2.CV_16S)
         return np.asarray(cv2.add(frame, change, dtype=cv2.CV_8U), np.uint8), share
 
 

@@ -67,6 +67,8 @@ def inpaint_folds(frame: Picture, places: Places, outside_face: Cells) -> Pictur
             (`DepthHead.outside_face`).
     """
     compression = _compression(places)
+    if compression.max() <= min(_OUTLINE_COMPRESSION[0], _NOSE_COMPRESSION[0]):
+        return frame
     # A fold along the outline borders on the face, so its last cell on that side counts as outside, too.
     outside = cv2.dilate(outside_face, np.ones((3, 3), np.uint8))
     closing = np.ones((_MAX_GAP_CELLS, _MAX_GAP_CELLS), np.uint8)
@@ -175,9 +177,11 @@ def _find_fold(compression: Cells, frame: Picture, limits: tuple[float, float]) 
 def _compression(places: Places) -> Cells:
     """Returns, for each cell of the frame, the largest distance in the photograph to the place of a neighbour cell."""
     largest = np.zeros(places.shape[:2], np.float32)
-    across = np.linalg.norm(np.diff(places, axis=1), axis=2)
-    down = np.linalg.norm(np.diff(places, axis=0), axis=2)
-    for cells, distances in ((largest, across), (largest.T, down.T)):
-        np.maximum(cells[:, 1:], distances, out=cells[:, 1:])
-        np.maximum(cells[:, :-1], distances, out=cells[:, :-1])
+    x, y = cv2.split(places)
+    across = cv2.magnitude(x[:, 1:] - x[:, :-1], y[:, 1:] - y[:, :-1])
+    down = cv2.magnitude(x[1:] - x[:-1], y[1:] - y[:-1])
+    np.maximum(largest[:, 1:], across, out=largest[:, 1:])
+    np.maximum(largest[:, :-1], across, out=largest[:, :-1])
+    np.maximum(largest[1:], down, out=largest[1:])
+    np.maximum(largest[:-1], down, out=largest[:-1])
     return largest

@@ -24,6 +24,9 @@ from pcavs.types import Mesh
 Displacement = Float32[np.ndarray, "wide wide 2"]
 """Forward displacement (x, y): where each cell of the photograph moves to, minus its own place, in cells."""
 
+_Gradients = Float32[np.ndarray, "wide wide 4"]
+"""How the displacement changes: x along x, x along y, y along x, y along y."""
+
 ROTATION_GAIN: Final = np.array([1.2, 1.05, 1.0])
 """Degrees of yaw, pitch and roll by which the depth map is rotated for each degree that a viewer should see. The face
 tracker reads less than the true rotation of a depth map; measured on 21 faces by turns of up to 20 degrees
@@ -47,7 +50,12 @@ _RIGID_MATTE: Final = 0.98
 """Matte above which a place counts as rigid, so that Newton's method starts from ray marching there. Tuned by hand; not
 measured."""
 _NEWTON_STEPS: Final = 4
-"""Steps of Newton's method. Tuned by hand; not measured."""
+"""Steps of Newton's method at the most. Tuned by hand; not measured."""
+_SOLVED_CELLS: Final = 0.01
+"""Largest error at which no further step is made: a fiftieth of a pixel at 256."""
+_ONE_TO_ONE: Final = 0.25
+"""Area of a cell after the turn, in cells, above which, in all cells, nothing is hidden behind anything else; rays are
+then not marched. Far above 0, where it would be exact, since landmarks and depth are sampled."""
 _MIN_AREA: Final = 0.15
 """Smallest determinant (area of a cell after the turn, in cells) that a Newton step divides by: near a fold the step
 would be far too long. Tuned by hand; not measured."""
@@ -83,7 +91,12 @@ class DepthHead:
         self._places = np.dstack(np.meshgrid(*[np.arange(WIDE, dtype=np.float32)] * 2))
         reach = 2 * round(_OCCLUSION_REACH_CM * self._map.cells_per_cm) + 1
         self._outside = 1 - cv2.GaussianBlur(self._map.face.astype(np.float32), (0, 0), _SMOOTH_CELLS)
-        self._occluder = cv2.dilate(self._map.face.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+        self._occluder = cv2.dilate(self._map.face.astype(np.uint8), np.ones((reach, reach), np.uint8))
+        weighted = (self._map.x, self._map.y, self._map.depth, np.float32(1))
+        # What a turn moves by is a sum of these four fields, and so is its gradient: the factors are the turn's.
+        moves = [self._map.matte * np.float32(self._map.cells_per_cm) * each for each in weighted]
+        self._moves = np.dstack(moves).astype(np.float32)
+        self._gradients = np.dstack([*np.gradient(self._moves, axis=(1, 0))]).astype(np.float32)
 
     def sources(self, head: HeadRow, margin: int = 0) -> Places:
         """Returns, for each cell of the turned picture, the grid coordinates of the photograph that it shows.
@@ -96,19 +109,22 @@ class DepthHead:
             margin: Cells around the crop to include, up to `MARGIN`.
         """
         first = MARGIN - margin
-        cells = self._places[first : WIDE - first, first : WIDE - first]
+        inside = np.s_[first : WIDE - first, first : WIDE - first]
+        cells = self._places[inside]
         motion = self._rigid_motion(head)
         displacement = self._displacement(motion)
         if np.abs(displacement).max() < _TOLERANCE:
             return cells.copy()
-        start = cells - displacement[first : WIDE - first, first : WIDE - first]
-        rows, columns = _bounding_box(self._places[self._occluder] + displacement[self._occluder], first, len(cells))
-        if start[rows, columns].size:
-            visible = self._march_rays(cells[rows, columns], motion)
-            rigid = cv2.remap(self._map.matte, visible[..., 0], visible[..., 1], cv2.INTER_LINEAR) > _RIGID_MATTE
-            start[rows, columns][rigid] = visible[rigid]
-        backward = _invert(displacement, cells, start) - cells
-        return cells + cv2.GaussianBlur(backward, (0, 0), _SMOOTH_CELLS, borderType=cv2.BORDER_REPLICATE)
+        gradients = self._gradients_of(motion)
+        start = cells - displacement[inside]
+        if _smallest_area(gradients) < _ONE_TO_ONE:
+            rows, columns = self._occluded_box(displacement, first, len(cells))
+            if start[rows, columns].size:
+                visible = self._march_rays(cells[rows, columns], motion)
+                rigid = cv2.remap(self._map.matte, visible[..., 0], visible[..., 1], cv2.INTER_LINEAR) > _RIGID_MATTE
+                start[rows, columns][rigid] = visible[rigid]
+        backward = cv2.subtract(_invert(displacement, gradients, cells, start), cells)
+        return cv2.add(cells, cv2.GaussianBlur(backward, (0, 0), _SMOOTH_CELLS, borderType=cv2.BORDER_REPLICATE))
 
     def outside_face(self, places: Places) -> Float32[np.ndarray, "rows columns"]:
         """Returns a soft mask of places outside the face: 0 on the face; 1 on hair, ears and background."""
@@ -118,14 +134,23 @@ class DepthHead:
 
     def _displacement(self, motion: _RigidMotion) -> Displacement:
         """Computes the forward displacement of each cell of the photograph."""
-        depths, unit = self._map, np.float32(self._map.cells_per_cm)
-        linear = (motion.linear - np.eye(2)).astype(np.float32)
-        aside, shift = motion.aside.astype(np.float32), motion.shift.astype(np.float32)
-        moves_cm = (
-            linear[axis, 0] * depths.x + linear[axis, 1] * depths.y - aside[axis] * depths.depth + shift[axis]
-            for axis in range(2)
-        )
-        return np.dstack([depths.matte * unit * move for move in moves_cm])
+        return cv2.transform(self._moves, _factors(motion))
+
+    def _gradients_of(self, motion: _RigidMotion) -> _Gradients:
+        """Computes how that displacement changes from cell to cell."""
+        factors = _factors(motion)
+        nothing = np.zeros_like(factors)
+        along_x, along_y = np.hstack([factors, nothing]), np.hstack([nothing, factors])
+        return cv2.transform(self._gradients, np.stack([along_x[0], along_y[0], along_x[1], along_y[1]]))
+
+    def _occluded_box(self, displacement: Displacement, first: int, size: int) -> tuple[slice, slice]:
+        """Returns rows and columns of the frame's cells that the face and its surroundings move to."""
+        low, high = [], []
+        for moved in cv2.split(cv2.add(self._places, displacement)):
+            least, most, *_ = cv2.minMaxLoc(moved, self._occluder)
+            low.append(min(max(int(np.floor(least)) - first, 0), size))
+            high.append(min(max(int(np.ceil(most)) + 1 - first, 0), size))
+        return slice(low[1], max(low[1], high[1])), slice(low[0], max(low[0], high[0]))
 
     def _march_rays(self, cells: Places, motion: _RigidMotion) -> Places:
         """Finds the place of the photograph that is visible in each cell of the frame, for a matte of 1.
@@ -170,25 +195,32 @@ class DepthHead:
         return _RigidMotion(scaled[:2, :2], scaled[:2, 2], head[3:5] * FACE_WIDTH_CM)
 
 
-def _bounding_box(places: Float32[np.ndarray, "_ 2"], first: int, size: int) -> tuple[slice, slice]:
-    """Returns rows and columns around places, in a square of `size` cells whose first grid coordinate is `first`."""
-    low = (np.floor(places.min(axis=0)).astype(int) - first).clip(0, size)
-    high = (np.ceil(places.max(axis=0)).astype(int) + 1 - first).clip(0, size)
-    return slice(low[1], max(low[1], high[1])), slice(low[0], max(low[0], high[0]))
+def _factors(motion: _RigidMotion) -> Float32[np.ndarray, "2 4"]:
+    """Returns the factors of x, y, depth and 1 in the motion of a point."""
+    return np.column_stack([motion.linear - np.eye(2), -motion.aside, motion.shift]).astype(np.float32)
 
 
-def _invert(displacement: Displacement, cells: Places, start: Places) -> Places:
+def _smallest_area(gradients: _Gradients) -> float:
+    """Returns the smallest area of a cell after the turn, in cells; below 0 it is seen from behind."""
+    xx, xy, yx, yy = cv2.split(gradients)
+    return float(((1 + xx) * (1 + yy) - xy * yx).min())
+
+
+def _invert(displacement: Displacement, gradients: _Gradients, cells: Places, start: Places) -> Places:
     """Solves place + displacement(place) = cell for the place of every cell, by Newton's method."""
-    gradients = np.dstack([np.gradient(displacement[..., axis], axis=along) for axis in range(2) for along in (1, 0)])
-    columns, rows = cells[..., 0], cells[..., 1]
-    x, y = (np.ascontiguousarray(start[..., axis]) for axis in range(2))
+    columns, rows = cv2.split(cells)
+    x, y = cv2.split(start)
     for _ in range(_NEWTON_STEPS):
         moved = cv2.remap(displacement, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        moved_x, moved_y = cv2.split(moved)
+        error_x, error_y = columns - x - moved_x, rows - y - moved_y
+        if max(cv2.norm(error_x, cv2.NORM_INF), cv2.norm(error_y, cv2.NORM_INF)) <= _SOLVED_CELLS:
+            break
         gradient = cv2.remap(gradients, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        error_x, error_y = columns - x - moved[..., 0], rows - y - moved[..., 1]
-        xx, xy, yx, yy = 1 + gradient[..., 0], gradient[..., 1], gradient[..., 2], 1 + gradient[..., 3]
+        xx, xy, yx, yy = cv2.split(gradient)
+        xx, yy = xx + 1, yy + 1
         area = np.maximum(xx * yy - xy * yx, np.float32(_MIN_AREA))
         step_x, step_y = (yy * error_x - xy * error_y) / area, (xx * error_y - yx * error_x) / area
-        x = x + step_x.clip(-_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS)
-        y = y + step_y.clip(-_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS)
-    return np.dstack([x, y])
+        x += step_x.clip(-_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS)
+        y += step_y.clip(-_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS)
+    return cv2.merge([x, y])

@@ -96,6 +96,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
         "audio_stream": 1,
         "no_blinks": True,
         "seed": 3,
+        "workers": 2,
         "marks": "none",
         "label": "AI",
         "label_corner": "top-left",
