@@ -29,10 +29,10 @@ import numpy as np
 
 from pcavs.errors import PcavsError
 from pcavs.media.audio import AudioReader, read_waveform, to_audio_frame
-from pcavs.media.espeak import synthesise
 from pcavs.media.files import write_wav
 from pcavs.provenance import audio_mark
 from pcavs.provenance.audio_mark import AudioMark, MarkDetector, mark_blocks
+from pcavs.voices.espeak import synthesise
 
 Sound = tuple[np.ndarray, int]
 """Mono samples, and their rate in Hz."""

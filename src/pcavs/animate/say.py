@@ -1,4 +1,4 @@
-"""Provides the driving audio of a command: the user's file, or a text spoken by eSpeak NG (`--say`)."""
+"""Provides the driving audio of a command: the user's file, or a spoken text (`--say`)."""
 
 import contextlib
 import dataclasses
@@ -10,8 +10,8 @@ from typing import IO, Final
 
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import InputError
-from pcavs.media.espeak import speak_to_file
 from pcavs.media.files import is_pipe
+from pcavs.voices.speak import speak_to_file
 
 _BLOCK_BYTES: Final = 2**20
 """Bytes that are read from a pipe at once."""
@@ -65,5 +65,5 @@ def with_driving_audio(options: AnimateOptions) -> Generator[AnimateOptions]:
         return
     with tempfile.TemporaryDirectory(prefix="pcavs-") as folder:
         spoken = Path(folder) / "spoken.wav"
-        speak_to_file(options.say, options.voice, spoken)
+        speak_to_file(options.say, options.voice, spoken, voices=options.voices)
         yield dataclasses.replace(options, audio=spoken)

@@ -27,8 +27,8 @@ from pcavs.media.files import atomic_file
 from pcavs.media.timeline import count_samples
 from pcavs.media.video import probe_video, read_frames
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ, CropSpec
-from pcavs.synth.speech import Phoneme
 from pcavs.types import Picture, Waveform
+from pcavs.voices.phonemes import Phoneme
 
 SIDE_PX: Final = 256
 """Side of all frames that are measured, so that talkers of any resolution compare."""

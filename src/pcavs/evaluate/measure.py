@@ -35,7 +35,7 @@ from pcavs.metrics.landmark import (
 from pcavs.metrics.mouth import masked_error, polygon_mask
 from pcavs.metrics.sync import EDGE_FRAMES, confidence_at_0, score_sync
 from pcavs.metrics.syncnet import score_syncnet, syncnet_faces
-from pcavs.synth.speech import Phoneme
+from pcavs.voices.phonemes import Phoneme
 
 _FACE: Final = [*FACE_OVAL, *LIPS, *LEFT_EYE_SIX, *RIGHT_EYE_SIX, *RIGID]
 _FRAME_STEP: Final = 5

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from pcavs.errors import InputError
 from pcavs.metrics.closure import Span
-from pcavs.synth.speech import Phoneme
+from pcavs.voices.phonemes import Phoneme
 
 _BILABIALS: Final = "mbp"
 """IPA of the sounds for which the lips meet."""

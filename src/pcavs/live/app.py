@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Awaitable, Callable
 from importlib import resources
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -47,10 +48,12 @@ class LiveApp:
         host: Address that is listened on.
         first: What is spoken when somebody first watches, and on request again; None for nothing.
         voice: Voice of texts.
+        voices: Folder of natural voices, as in `voices.catalogue.voices_folder`.
     """
 
-    def __init__(self, stage: Stage, host: str, first: Waveform | None, voice: str) -> None:
-        self._stage, self._host, self._first, self._voice = stage, host, first, voice
+    def __init__(self, stage: Stage, host: str, first: Waveform | None, voice: str, voices: Path | None) -> None:
+        self._stage, self._host, self._first = stage, host, first
+        self._voice, self._voices = voice, voices
         self._is_first_said = False
         self._peers: dict[RTCPeerConnection, Watcher] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -153,7 +156,7 @@ class LiveApp:
         text = (await _json(request)).get("text")
         if not isinstance(text, str):
             raise InputError("there is no text to say")
-        return await self._spoken(await asyncio.to_thread(speak, text, self._voice))
+        return await self._spoken(await asyncio.to_thread(speak, text, self._voice, self._voices))
 
     async def _again(self, _: web.Request) -> web.Response:
         await self._say_first()

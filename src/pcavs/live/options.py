@@ -19,6 +19,8 @@ class LiveOptions:
     """Text that is spoken instead; needs eSpeak NG."""
     voice: str = "en-us"
     """Voice of `say` and of texts on the page, as in `pcavs animate`."""
+    voices: Path | None = None
+    """As in `pcavs animate`."""
     pose: str = "idle"
     """Head motion: a preset, degrees such as "yaw=20,pitch=-5", a saved track or a timeline."""
     face: str = "largest"

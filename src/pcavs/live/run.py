@@ -37,7 +37,7 @@ def live(options: LiveOptions) -> int:
     if options.audio is not None:
         first = read_file(options.audio)
     elif options.say is not None:
-        first = speak(options.say, options.voice)
+        first = speak(options.say, options.voice, options.voices)
     listener = _listen(options.host, options.port)
     with contextlib.closing(listener):
         talker = load_talker(options.weights, options.device, threads=1)
@@ -61,7 +61,7 @@ async def _serve(options: LiveOptions, talker: Talker, first: Waveform | None, l
     )
     async with avatar:
         stage = Stage(avatar)
-        app = LiveApp(stage, options.host, first, options.voice)
+        app = LiveApp(stage, options.host, first, options.voice, options.voices)
         runner = web.AppRunner(app.application(), access_log=None)
         await runner.setup()
         try:

@@ -10,8 +10,8 @@ from jaxtyping import Float32
 
 from pcavs.errors import InputError
 from pcavs.media.audio import stream_waveform
-from pcavs.media.espeak import speak_to_file
 from pcavs.types import Waveform
+from pcavs.voices.speak import speak_to_file
 
 RATE_HZ: Final = 48_000
 """Sampling rate of WebRTC's sound."""
@@ -60,15 +60,15 @@ def read_bytes(content: bytes) -> Waveform:
             raise InputError(str(error).replace(f"{folder}/", "")) from error
 
 
-def speak(text: str, voice: str) -> Waveform:
-    """Speaks a text with eSpeak NG.
+def speak(text: str, voice: str, voices: Path | None = None) -> Waveform:
+    """Speaks a text; arguments are those of `voices.speak.speak`.
 
     Raises:
         InputError: The text is empty or too long, or cannot be spoken.
     """
     with tempfile.TemporaryDirectory(prefix="pcavs-") as folder:
         path = Path(folder) / "spoken.wav"
-        speak_to_file(text, voice, path, _MAX_CHARACTERS)
+        speak_to_file(text, voice, path, voices=voices, max_characters=_MAX_CHARACTERS)
         return read_file(path)
 
 

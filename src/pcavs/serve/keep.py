@@ -6,13 +6,13 @@ from typing import Any, Final
 from anyio import CapacityLimiter
 
 from pcavs.errors import InputError
-from pcavs.media.espeak import speak_to_file
 from pcavs.serve.order import AudioScript, TalkOrder, is_upload
 from pcavs.serve.outside import read_limited
 from pcavs.serve.people import Owner
 from pcavs.serve.problems import Problem
 from pcavs.serve.service import Service
 from pcavs.serve.uploads import used_bytes
+from pcavs.voices.speak import speak_to_file
 
 _FETCH_S: Final = 60.0
 """Longest time for fetching one file."""
@@ -20,6 +20,8 @@ _THREADS: Final = 8
 """Threads that check and speak at once; the others answer requests."""
 BUSY: Final = CapacityLimiter(_THREADS)
 """Limits threads that wait for decoders."""
+SPEAKING: Final = CapacityLimiter(1)
+"""Limits threads that speak texts: a natural voice takes a processor core for about as long as its speech."""
 
 
 def keep(owner: Owner, parts: Service, part: Path, kind: str) -> Any:
@@ -43,7 +45,7 @@ def speak(owner: Owner, parts: Service, text: str, voice: str) -> Any:
     """
     part = parts.store.new_part()
     try:
-        speak_to_file(text, voice, part)
+        speak_to_file(text, voice, part, voices=parts.options.voices, threads=1)
         return keep(owner, parts, part, "audio")
     finally:
         part.unlink(missing_ok=True)

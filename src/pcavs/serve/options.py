@@ -27,6 +27,9 @@ class _QueueOptions:
 class _WorkOptions(_QueueOptions):
     """How films are made."""
 
+    files: str | None = None
+    """Address of an object store for uploads and films, such as s3://bucket/pcavs (extra `serve-s3`); without it, they
+    are in the data folder."""
     workers: int | None = None
     """Worker processes, each with its own talker; without it, one for each processor core. 0 makes no films here."""
     tries: int = 3
@@ -41,6 +44,8 @@ class _WorkOptions(_QueueOptions):
     """As in `pcavs animate`."""
     device: Device = "auto"
     """As in `pcavs animate`."""
+    voices: Path | None = None
+    """Folder of natural voices, as in `pcavs animate`."""
     sign_with: tuple[Path, Path] | None = None
     """As in `pcavs animate`."""
     tsa: str | None = None
@@ -49,6 +54,8 @@ class _WorkOptions(_QueueOptions):
     def __post_init__(self) -> None:
         """Checks every setting."""
         super().__post_init__()
+        if self.files is not None and "://" not in self.files:
+            raise InputError(f"{self.files} is no address of an object store; give one such as s3://bucket/pcavs")
         if self.workers is not None and not 0 <= self.workers <= 256:
             raise InputError(f"{self.workers} workers cannot be used; give 0 to 256")
         if not 1 <= self.tries <= 20:
@@ -80,6 +87,8 @@ class ServeOptions(_WorkOptions):
     """Days after which uploads and films are removed."""
     require_consent: bool = False
     """Refuses films without a record of the person's consent."""
+    require_marks: bool = False
+    """Refuses films without any mark in sound or picture (`marks` of `none`)."""
     webhook_hosts: tuple[str, ...] = ()
     """Hosts that may be told when a film is finished. Without any, webhooks are refused."""
     fetch_hosts: tuple[str, ...] = ()

@@ -181,12 +181,14 @@ def digest(order: TalkOrder) -> str:
     return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
-def check(order: TalkOrder, *, require_consent: bool) -> None:
+def check(order: TalkOrder, *, require_consent: bool, require_marks: bool = False) -> None:
     """Checks all of an order that can be checked without its files.
 
     Raises:
         InputError: A setting cannot be used; the message is that of the command.
     """
+    if require_marks and getattr(order.config, "marks", None) == "none":
+        raise InputError("this service makes no films without marks; give marks as audio or all, or leave it out")
     consent = order.consent
     if require_consent and (consent is None or not str(consent).strip() or consent == {}):
         raise InputError("no consent; this service requires a record of the person's consent with every film")

@@ -1,5 +1,6 @@
 """The part of the API that describes the service: limits, head motions, health, figures."""
 
+import functools
 from typing import Annotated, Final
 
 import numpy as np
@@ -13,7 +14,10 @@ from pcavs.serve.caller import Caller, Parts
 from pcavs.serve.hooks import shown_key, webhook_key
 from pcavs.serve.order import FORMATS
 from pcavs.serve.problems import Problem
+from pcavs.serve.service import Service
 from pcavs.spec import FRAME_RATE
+from pcavs.voices.catalogue import natural_voices
+from pcavs.voices.espeak import languages
 
 router = APIRouter(tags=["about"])
 
@@ -22,6 +26,29 @@ _PHRASE_S: Final = 2.6
 """Length of a syllable and of a phrase in the speech that stands in for the user's in previews of head motion."""
 _MIN_FREE_BYTES: Final = 100_000_000
 """Space below which the service is not ready."""
+
+
+class State(BaseModel):
+    """Whether films can be made now."""
+
+    ready: bool
+    why: str | None = None
+
+
+class Voice(BaseModel):
+    """A natural voice."""
+
+    name: str
+    language: str
+    kind: str
+    licence: str
+
+
+class Voices(BaseModel):
+    """What can speak texts."""
+
+    natural: list[Voice]
+    espeak: list[str]
 
 
 class About(BaseModel):
@@ -34,6 +61,7 @@ class About(BaseModel):
     max_characters: int
     days: float
     require_consent: bool
+    require_marks: bool
     formats: list[str]
     poses: list[str]
 
@@ -66,9 +94,19 @@ def about(_: Caller, parts: Parts) -> About:
         max_characters=options.max_characters,
         days=options.days,
         require_consent=options.require_consent,
+        require_marks=options.require_marks,
         formats=list(FORMATS),
         poses=list(PRESETS),
     )
+
+
+@router.get("/voices", summary="List voices")
+def get_voices(_: Caller, parts: Parts) -> Voices:
+    """Returns the natural voices that the service has, and the languages of eSpeak NG."""
+    facts = ("name", "language", "kind", "licence")
+    voices = natural_voices(parts.options.voices)
+    natural = [Voice(**{fact: getattr(voice, fact) for fact in facts}) for voice in voices]
+    return Voices(natural=natural, espeak=_espeak_languages())
 
 
 @router.get("/poses/{name}", summary="Preview a head motion")
@@ -98,13 +136,32 @@ def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="Can films be made?")
 def readyz(parts: Parts) -> dict[str, str]:
     """Answers 200 if the database answers, a worker is alive and there is space; otherwise 503."""
-    if parts.stopping.is_set():
-        raise Problem(503, "the service is stopping")
-    if not parts.queue.count_workers():
-        raise Problem(503, "no worker is alive yet")
-    if parts.store.free_bytes() < _MIN_FREE_BYTES:
-        raise Problem(503, "the disk is nearly full; free some space")
+    why = _not_ready(parts)
+    if why is not None:
+        raise Problem(503, why)
     return {"status": "ready"}
+
+
+@router.get("/state", summary="Can films be made? Always 200")
+def state(parts: Parts) -> State:
+    """Says what `/readyz` says, but without an error, which browsers would write into their console."""
+    why = _not_ready(parts)
+    return State(ready=why is None, why=why)
+
+
+_espeak_languages: Final = functools.cache(languages)
+"""Languages of eSpeak NG; a process is started for the first look."""
+
+
+def _not_ready(parts: Service) -> str | None:
+    """Returns why no films can be made now; None if they can."""
+    if parts.stopping.is_set():
+        return "the service is stopping"
+    if not parts.queue.count_workers():
+        return "no worker is alive yet"
+    if parts.store.free_bytes() < _MIN_FREE_BYTES:
+        return "the disk is nearly full; free some space"
+    return None
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)

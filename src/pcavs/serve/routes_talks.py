@@ -51,7 +51,7 @@ def order_talk(
     ] = None,
 ) -> TalkView:
     """Queues a film. With an Idempotency-Key that was used before, it returns that film, with status 200."""
-    check(order, require_consent=parts.options.require_consent)
+    check(order, require_consent=parts.options.require_consent, require_marks=parts.options.require_marks)
     if isinstance(order.script, TextScript):
         check_text(order.script.input, parts)
     if order.webhook is not None:
@@ -118,9 +118,10 @@ async def get_film(
     if row.state != "done":
         raise Problem(409, f"the film is {status_of(row)}; wait until it is done")
     suffix = row.film_key.rpartition(".")[2]
-    path = parts.store.path(row.film_key)
-    if not path.is_file():
-        raise Problem(404, "the film was removed; order it again")
+    try:
+        path = await run_in_threadpool(parts.store.local, row.film_key)
+    except FileNotFoundError as error:
+        raise Problem(404, "the film was removed; order it again") from error
     return FileResponse(
         path,
         media_type=_TYPES[suffix],

@@ -4,13 +4,15 @@ from typing import Annotated, Any
 
 from anyio import to_thread
 from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from pcavs.errors import InputError
 from pcavs.serve.caller import Caller, Parts
-from pcavs.serve.keep import BUSY, keep, speak
+from pcavs.serve.keep import BUSY, SPEAKING, keep, speak
 from pcavs.serve.people import Owner
+from pcavs.serve.problems import Problem
 from pcavs.serve.receive import receive_file
 from pcavs.serve.service import Service
 from pcavs.serve.views import UploadView, upload_view
@@ -56,9 +58,9 @@ async def add_video(request: Request, caller: Caller, parts: Parts) -> UploadVie
 
 @router.post("/speech", status_code=201, summary="Speak a text")
 async def add_speech(speech: Speech, caller: Caller, parts: Parts) -> UploadView:
-    """Speaks a text; the sound is kept like an upload, so that several films can have it."""
+    """Speaks a text; the sound is kept like an upload, so that it can be heard and several films can have it."""
     check_text(speech.text, parts)
-    return upload_view(await to_thread.run_sync(speak, caller, parts, speech.text, speech.voice, limiter=BUSY))
+    return upload_view(await to_thread.run_sync(speak, caller, parts, speech.text, speech.voice, limiter=SPEAKING))
 
 
 @router.get("/images/{name}", summary="Show an image")
@@ -67,6 +69,32 @@ async def add_speech(speech: Speech, caller: Caller, parts: Parts) -> UploadView
 def get_upload(name: str, caller: Caller, parts: Parts) -> UploadView:
     """Returns the facts of an upload."""
     return upload_view(parts.uploads.get(caller, name))
+
+
+@router.get(
+    "/audios/{name}/sound",
+    summary="Hear a sound",
+    response_class=FileResponse,
+    responses={200: {"content": {"audio/wav": {}}, "description": "The sound as it was sent or spoken."}},
+)
+def get_sound(name: str, caller: Caller, parts: Parts) -> FileResponse:
+    """Returns the file of a sound to its owner."""
+    row = parts.uploads.get(caller, name)
+    if row.kind != "audio":
+        raise Problem(404, f"{name} is no sound; only sounds can be heard")
+    try:
+        path = parts.store.local(row.key)
+    except FileNotFoundError as error:
+        raise Problem(404, "the sound was removed; send it again") from error
+    with path.open("rb") as file:
+        is_wav = file.read(4) == b"RIFF"
+    return FileResponse(
+        path,
+        media_type="audio/wav" if is_wav else "application/octet-stream",
+        filename=f"{name}.wav" if is_wav else name,
+        content_disposition_type="attachment",
+        headers={"Cache-Control": "private, no-store"},
+    )
 
 
 @router.delete("/images/{name}", status_code=204, summary="Remove an image")

@@ -22,9 +22,10 @@ from pcavs.serve.people import Limits, People
 from pcavs.serve.pool import Pool
 from pcavs.serve.queue import Queue
 from pcavs.serve.service import Service, service_folder
-from pcavs.serve.store import FolderStore
+from pcavs.serve.store import open_store
 from pcavs.serve.views import iso
 from pcavs.serve.worker import WorkerSettings
+from pcavs.voices.catalogue import natural_voices
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ def serve(options: ServeOptions) -> int:
     Raises:
         PcavsError: The address, the data folder or the database cannot be used.
     """
+    natural_voices(options.voices)  # a folder that does not exist is said now
     folder = _make_folder(options.data)
     service = Service(options, folder)
     if not _is_loopback(options.host) and not service.people.are_needed():
@@ -104,9 +106,10 @@ def work(options: WorkerOptions) -> int:
     Raises:
         PcavsError: The data folder or the database cannot be used.
     """
+    natural_voices(options.voices)
     folder = _make_folder(options.data)
     database = Database(database_url(options.jobs, folder))
-    FolderStore(folder)
+    open_store(options.files, folder)
     configure_logging()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -175,6 +178,7 @@ def _settings(options: ServeOptions | WorkerOptions, folder: Path) -> WorkerSett
     return WorkerSettings(
         jobs=database_url(options.jobs, folder),
         files=folder,
+        store=options.files,
         tries=options.tries,
         grace_s=options.grace,
         job_s=60 * options.job_minutes,
@@ -182,9 +186,8 @@ def _settings(options: ServeOptions | WorkerOptions, folder: Path) -> WorkerSett
         threads=max(1, available_cores() // max(1, count)),
         weights=None if options.weights is None else options.weights.absolute(),
         device=options.device,
-        sign_with=None
-        if options.sign_with is None
-        else (options.sign_with[0].absolute(), options.sign_with[1].absolute()),
+        voices=None if options.voices is None else options.voices.absolute(),
+        sign_with=sign_with,
         tsa=options.tsa,
     )
 

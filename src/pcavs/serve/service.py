@@ -23,7 +23,7 @@ from pcavs.serve.outside import Outside
 from pcavs.serve.people import Owner, People
 from pcavs.serve.queue import Queue
 from pcavs.serve.rates import Rates
-from pcavs.serve.store import FolderStore
+from pcavs.serve.store import open_store
 from pcavs.serve.tables import idempotency, jobs, now_s, uploads
 from pcavs.serve.talks import Talks
 from pcavs.serve.uploads import Uploads
@@ -54,7 +54,7 @@ class Service:
         """
         self.options, self.folder = options, folder
         self.database = Database(database_url(options.jobs, folder))
-        self.store = FolderStore(folder)
+        self.store = open_store(options.files, folder)
         keep_s = options.days * _DAY_S
         self.queue = Queue(self.database, options.tries)
         self.people = People(self.database)

@@ -10,7 +10,7 @@ from pcavs.serve.ids import new_id
 from pcavs.serve.order import TalkOrder, uploads_of
 from pcavs.serve.people import Owner
 from pcavs.serve.problems import Problem
-from pcavs.serve.store import FolderStore
+from pcavs.serve.store import Store
 from pcavs.serve.tables import hooks, idempotency, jobs, now_s, owners
 from pcavs.serve.uploads import Uploads, used_bytes
 
@@ -24,7 +24,7 @@ _MOST: Final = 100
 class Talks:
     """The films of all owners; each owner sees their own."""
 
-    def __init__(self, database: Database, store: FolderStore, uploads: Uploads, keep_s: float) -> None:
+    def __init__(self, database: Database, store: Store, uploads: Uploads, keep_s: float) -> None:
         """Stores where they are, and how long they are kept."""
         self._database, self._store, self._uploads, self._keep_s = database, store, uploads, keep_s
 

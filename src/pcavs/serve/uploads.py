@@ -14,7 +14,7 @@ from pcavs.serve.ids import new_id
 from pcavs.serve.order import suffix_of
 from pcavs.serve.people import Owner
 from pcavs.serve.problems import Problem
-from pcavs.serve.store import FolderStore
+from pcavs.serve.store import Store
 from pcavs.serve.tables import jobs, now_s, uploads
 
 _PREFIXES = {"image": "img", "audio": "aud", "video": "vid", "track": "trk"}
@@ -23,7 +23,7 @@ _PREFIXES = {"image": "img", "audio": "aud", "video": "vid", "track": "trk"}
 class Uploads:
     """The files that users sent."""
 
-    def __init__(self, database: Database, store: FolderStore, keep_s: float) -> None:
+    def __init__(self, database: Database, store: Store, keep_s: float) -> None:
         """Stores where they are, and how long they are kept."""
         self._database, self._store, self._keep_s = database, store, keep_s
 
@@ -36,6 +36,7 @@ class Uploads:
         size = part.stat().st_size
         name = new_id(_PREFIXES[facts["kind"]])
         key = f"uploads/{name}{suffix_of(facts['kind'])}"
+        self._store.stage(part, key)
         self._store.publish(part, key)
         try:
             with self._database.write() as connection:

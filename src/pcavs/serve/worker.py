@@ -23,7 +23,7 @@ from pcavs.errors import PcavsError, raise_if_out_of_memory
 from pcavs.serve.database import Database
 from pcavs.serve.log import configure_logging
 from pcavs.serve.queue import LEASE_S, Job, Queue
-from pcavs.serve.store import FolderStore
+from pcavs.serve.store import Store, open_store
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,9 @@ class WorkerSettings:
     jobs: str
     """Address of the database."""
     files: Path
-    """Folder of the store."""
+    """Local folder of the files."""
+    store: str | None = None
+    """Address of the object store; None keeps finished files in that folder as well."""
     tries: int = 3
     grace_s: float = 20.0
     job_s: float = 3600.0
@@ -61,6 +63,7 @@ class WorkerSettings:
     threads: int = 0
     """Processor threads of the networks; 0 takes all."""
     weights: Path | None = None
+    voices: Path | None = None
     device: Device = "auto"
     sign_with: tuple[Path, Path] | None = None
     tsa: str | None = None
@@ -118,7 +121,7 @@ class _Worker:
         from pcavs.animate.talker import load_talker
 
         self._talker = load_talker(self._settings.weights, self._settings.device, self._settings.threads)
-        database, store = Database(self._settings.jobs), FolderStore(self._settings.files)
+        database, store = Database(self._settings.jobs), open_store(self._settings.store, self._settings.files)
         os.chdir(store.work)  # the name of a preset or colour may be that of a file in the user's folder
         queue = Queue(database, self._settings.tries, self._settings.lease_s)
         logger.info("worker ready", extra={"worker": self._name})
@@ -140,7 +143,7 @@ class _Worker:
             queue.leave(self._name)
         database.close()
 
-    def _make(self, job: Job, queue: Queue, store: FolderStore) -> None:
+    def _make(self, job: Job, queue: Queue, store: Store) -> None:
         """Makes the film of one job and stores it, or why it cannot be made."""
         facts = {"worker": self._name, "job": job.id, "attempt": job.attempt}
         logger.info("job begun", extra=facts)
@@ -159,7 +162,7 @@ class _Worker:
             outcome = "failed" if _when_possible(lambda: queue.fail(job, line), self._settings.lease_s) else "lost"
         logger.info("job %s", outcome, extra=facts | {"took_s": round(time.monotonic() - began_s, 2)})
 
-    def _film(self, job: Job, folder: Path, beat: "_Beat", queue: Queue, store: FolderStore) -> str:
+    def _film(self, job: Job, folder: Path, beat: "_Beat", queue: Queue, store: Store) -> str:
         from pcavs.animate.run import make_film
         from pcavs.animate.say import with_driving_audio
 
@@ -182,16 +185,19 @@ class _Worker:
             "weights": summary.weights,
             "notes": [plain_text(note, folder) for note in summary.notes],
         }
-        key = f"films/{job.id}{options.out.suffix}"
+        key = f"films/{job.id}-{job.lease}{options.out.suffix}"
         size = options.out.stat().st_size
+        store.stage(options.out, key)
         beat.pause()
         stored = _when_possible(
             lambda: queue.finish(job, result, key, size, lambda: store.publish(options.out, key)),
             self._settings.lease_s,
         )
+        if not stored:
+            store.remove(key)
         return "done" if stored else "lost"
 
-    def _options(self, job: Job, folder: Path, store: FolderStore) -> AnimateOptions:
+    def _options(self, job: Job, folder: Path, store: Store) -> AnimateOptions:
         """Brings the uploads of a job into its folder and returns the settings of its film."""
         from pcavs.serve.order import TalkOrder, animate_options
 
@@ -204,7 +210,8 @@ class _Worker:
             except FileNotFoundError as error:
                 raise PcavsError(f"the upload {upload} was removed; send it again") from error
         options = animate_options(order, folder, files, folder / f"film.{order.format}")
-        return dataclasses.replace(options, sign_with=self._settings.sign_with, tsa=self._settings.tsa)
+        facts = self._settings
+        return dataclasses.replace(options, voices=facts.voices, sign_with=facts.sign_with, tsa=facts.tsa)
 
     def _hurry(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at
@@ -293,7 +300,7 @@ def _disk_line(error: OSError) -> str:
     """Returns the message about a file of the service that cannot be read or written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the service has no space left; try again later"
-    logger.error("a file failed: %s", error.strerror)
+    logger.error("a file failed: %s", error.strerror or error)
     return "the film could not be made: a fault of the service; its log says why"
 
 

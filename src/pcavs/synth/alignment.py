@@ -14,8 +14,9 @@ import numpy as np
 
 from pcavs.errors import InputError
 from pcavs.spec import SAMPLE_RATE_HZ
-from pcavs.synth.speech import SILENCE, Phoneme, Utterance, fill_gaps
+from pcavs.synth.speech import Utterance, fill_gaps
 from pcavs.types import Waveform
+from pcavs.voices.phonemes import SILENCE, Phoneme
 
 _STEP_S: Final = 0.01
 """Time step of pocketsphinx."""

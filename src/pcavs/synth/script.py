@@ -12,10 +12,11 @@ from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth.acoustics import simulate_recording
 from pcavs.synth.motion import ScriptedMotion, random_motion, random_style
 from pcavs.synth.render import HeadState
-from pcavs.synth.speech import Phoneme, excerpt
+from pcavs.synth.speech import excerpt
 from pcavs.synth.visemes import VISEMES, loudness, mouth_morphs, viseme_curves
 from pcavs.synth.voices import ClipSpeech, VoiceRow, espeak_speech, table_speech
 from pcavs.types import Waveform
+from pcavs.voices.phonemes import Phoneme
 
 _SILENT_START_SHARE: Final = 0.25
 """Share of the clips that begin with a pause: a talker must learn to open shut lips."""

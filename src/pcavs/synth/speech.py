@@ -8,28 +8,16 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32, Int16
 
-from pcavs.media.espeak import run_worker
 from pcavs.media.timeline import resampled_count
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.types import Waveform
-
-SILENCE: Final = ""
-"""IPA of a stretch in which nothing is said."""
+from pcavs.voices.espeak import run_worker
+from pcavs.voices.phonemes import SILENCE, Phoneme, Spoken
 
 _INT16_FULL_SCALE: Final = 32768
 
 _RATE_STEP_HZ: Final = 100
 """Rates to which `change_speed` rounds; common factors with 16 kHz keep the padding of `resample` short."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Phoneme:
-    """One phoneme of an utterance."""
-
-    ipa: str
-    """In the International Phonetic Alphabet; empty for silence."""
-    start_s: float
-    end_s: float
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,6 +70,11 @@ def speak(text: str, voice: Voice) -> Utterance:
     return Utterance(waveform=waveform, phonemes=tuple(phonemes))
 
 
+def utterance_of(spoken: Spoken) -> Utterance:
+    """Returns the sound of a natural voice at `SAMPLE_RATE_HZ`."""
+    return Utterance(waveform=resample(spoken.samples, spoken.rate_hz), phonemes=spoken.phonemes)
+
+
 def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], int, list[tuple[int, str]]]:
     """Runs eSpeak NG on a text.
 
@@ -101,15 +94,6 @@ def synthesise(text: str, voice: Voice) -> tuple[Int16[np.ndarray, " samples"], 
         }
     )
     return np.frombuffer(sound, np.int16), header["rate_hz"], [(sample, ipa) for sample, ipa in header["phonemes"]]
-
-
-def transcribe(clauses: Sequence[str], language: str) -> list[str]:
-    """Returns the IPA of each clause, as eSpeak NG would speak it.
-
-    Raises:
-        InputError: eSpeak NG is not installed, or does not know the language.
-    """
-    return run_worker({"clauses": list(clauses), "voice": language})[0]["ipa"]
 
 
 def excerpt(utterance: Utterance, start_s: float, duration_s: float) -> Utterance:

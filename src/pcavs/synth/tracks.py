@@ -24,9 +24,10 @@ from pcavs.spec import MESH_POINTS, POSE_DIM
 from pcavs.synth.acoustics import simulate_recording
 from pcavs.synth.lip_maps import LipMaps, script_morphs
 from pcavs.synth.script import ClipScript
-from pcavs.synth.speech import Phoneme, Utterance, change_speed
+from pcavs.synth.speech import Utterance, change_speed
 from pcavs.synth.voices import ClipSpeech
 from pcavs.types import Waveform
+from pcavs.voices.phonemes import Phoneme
 
 SOURCE: Final = "tracks"
 """Source of the clips in packs."""

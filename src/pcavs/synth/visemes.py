@@ -16,8 +16,8 @@ from jaxtyping import Float, Float32
 
 from pcavs.numeric import smoothstep
 from pcavs.spec import SAMPLE_RATE_HZ
-from pcavs.synth.speech import SILENCE, Phoneme
 from pcavs.types import Waveform
+from pcavs.voices.phonemes import SILENCE, Phoneme
 
 VISEMES: Final = ("AE_AA", "AO_a", "Ax_E", "TD_I", "UH_OO", "UW_U", "H_EST", "FV", "S", "SH_CH", "MPB", "KG", "TH")
 """Mouth shapes: the names of the heads' morphs (AE_AA is wide open as in "father", H_EST wide as in "yes"), and TH, the

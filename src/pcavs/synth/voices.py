@@ -13,10 +13,10 @@ from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
 from pcavs.media.files import path_exists
 from pcavs.spec import SAMPLE_RATE_HZ
-from pcavs.synth import kokoro, piper
 from pcavs.synth.alignment import align
-from pcavs.synth.speech import Utterance, Voice, change_speed, join, speak, trim_silence
+from pcavs.synth.speech import Utterance, Voice, change_speed, join, speak, trim_silence, utterance_of
 from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
+from pcavs.voices import kokoro, piper
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def _network_speech(voice: VoiceRow, random: np.random.Generator) -> ClipSpeech:
     text = compose(str(random.choice(known)), random)
     slowness = float(random.uniform(*_SLOWNESS))
     if voice.is_piper:
-        kind, utterance = "piper", piper.speak(voice.path, text, slowness)
+        kind, utterance = "piper", utterance_of(piper.speak(voice.path, text, slowness))
     else:
-        kind, utterance = "kokoro", kokoro.speak(voice.path, text, language, slowness)
+        kind, utterance = "kokoro", utterance_of(kokoro.speak(voice.path, text, language, slowness))
     return ClipSpeech(utterance=utterance, kind=kind, voice=voice.speaker, language=language, text=text)

@@ -137,4 +137,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 45
+    assert len(dataclasses.fields(AnimateOptions)) == 46

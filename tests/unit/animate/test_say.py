@@ -13,9 +13,9 @@ import pytest
 from pcavs.animate.options import AnimateOptions
 from pcavs.animate.say import with_driving_audio
 from pcavs.errors import InputError
-from pcavs.media import espeak
 from pcavs.media.audio import read_waveform
 from pcavs.media.files import wav_bytes
+from pcavs.voices import espeak
 
 needs_espeak = pytest.mark.skipif(ctypes.util.find_library("espeak-ng") is None, reason="eSpeak NG is not installed")
 

@@ -54,7 +54,7 @@ async def serving(talker, person, first=None):
     """Yields a client of a running page, and its stage."""
     async with talker.live(person, marks="none") as avatar:
         stage = Stage(avatar)
-        app = LiveApp(stage, "127.0.0.1", first, "en-us")
+        app = LiveApp(stage, "127.0.0.1", first, "en-us", None)
         runner = web.AppRunner(app.application(), access_log=None)
         await runner.setup()
         site = web.TCPSite(runner, "127.0.0.1", 0)

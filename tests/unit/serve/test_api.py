@@ -186,6 +186,45 @@ def test_readiness_needs_a_worker(client, service):
     assert client.get("/readyz").json() == {"status": "ready"}
 
 
+def test_state_says_the_same_without_an_error(client, service):
+    assert client.get("/state").json() == {"ready": False, "why": "no worker is alive yet"}
+    service.queue.seen("worker")
+    assert client.get("/state").json() == {"ready": True, "why": None}
+
+
+def test_the_operator_can_forbid_films_without_marks(tmp_path, composite):
+    with running(tmp_path / "data", require_marks=True) as service:
+        client = client_of(service)
+        inputs = send_inputs(client, composite, tmp_path)
+        refused = client.post("/talks", json=order(*inputs, config={"marks": "none"}))
+        assert problem(refused).startswith("this service makes no films without marks; ")
+        for marks in ("audio", "all"):
+            assert client.post("/talks", json=order(*inputs, config={"marks": marks})).status_code == 201
+        assert client.get("/about").json()["require_marks"]
+
+
+def test_a_sound_is_heard_by_its_owner(client, inputs, tmp_path):
+    heard = client.get(f"/audios/{inputs[1]}/sound")
+    assert heard.content == (tmp_path / "sent.wav").read_bytes()
+    assert (heard.headers["content-type"], heard.headers["x-content-type-options"]) == ("audio/wav", "nosniff")
+    assert heard.headers["content-disposition"].startswith("attachment")
+    assert problem(client.get(f"/audios/{inputs[0]}/sound")).endswith("is no sound; only sounds can be heard")
+    client.delete(f"/audios/{inputs[1]}")
+    assert client.get(f"/audios/{inputs[1]}/sound").status_code == 404
+
+
+def test_voices_are_listed(tmp_path):
+    voices = tmp_path / "voices"
+    voices.mkdir()
+    for name in ("kokoro.onnx", "vocab.json", "af_heart.bin"):
+        (voices / name).touch()
+    with running(tmp_path / "data", voices=voices) as service:
+        found = client_of(service).get("/voices").json()
+    heart = {"name": "af_heart", "language": "en-us", "kind": "kokoro", "licence": "Apache-2.0"}
+    assert found["natural"] == [heart]
+    assert isinstance(found["espeak"], list)
+
+
 def test_figures_count_requests_by_route(client, inputs):
     client.post("/talks", json=order(*inputs))
     text = client.get("/metrics").text
@@ -207,4 +246,6 @@ def test_owners_see_their_own_only(service, composite, tmp_path):
     assert two.get(f"/images/{mine[0]}").status_code == 404
     assert two.delete(f"/images/{mine[0]}").status_code == 404
     assert "there is no upload" in problem(two.post("/talks", json=order(*mine)))
+    assert two.get(f"/audios/{mine[1]}/sound").status_code == 404
+    assert one.get(f"/audios/{mine[1]}/sound").status_code == 200
     assert one.get(f"/talks/{talk}").status_code == 200

@@ -8,8 +8,9 @@ import pytest
 from pcavs.errors import InputError
 from pcavs.synth import alignment
 from pcavs.synth.alignment import IPA_OF, align
-from pcavs.synth.speech import Phoneme, Utterance, Voice, speak, trim_silence
+from pcavs.synth.speech import Utterance, Voice, speak, trim_silence
 from pcavs.synth.visemes import sound_class
+from pcavs.voices.phonemes import Phoneme
 
 
 def is_without_gaps(utterance: Utterance) -> bool:

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from pcavs.errors import InputError
-from pcavs.media import espeak
 from pcavs.synth.acoustics import simulate_recording
-from pcavs.synth.speech import Phoneme, Utterance, Voice, excerpt, resample, speak
+from pcavs.synth.speech import Utterance, Voice, excerpt, resample, speak
 from pcavs.synth.texts import SENTENCES, VAL_LANGUAGES, VAL_VARIANTS, VARIANTS, compose
 from pcavs.synth.visemes import sound_class
+from pcavs.voices import espeak
+from pcavs.voices.phonemes import Phoneme
 
 
 def level(utterance: Utterance, phoneme: Phoneme) -> float:

@@ -9,8 +9,9 @@ from pcavs.errors import InputError
 from pcavs.synth import lip_maps, tracks
 from pcavs.synth.lip_maps import MORPHS, LipMaps, features, script_morphs
 from pcavs.synth.script import compose_script
-from pcavs.synth.speech import Phoneme, Utterance
+from pcavs.synth.speech import Utterance
 from pcavs.synth.voices import ClipSpeech
+from pcavs.voices.phonemes import Phoneme
 
 
 def hum() -> ClipSpeech:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pcavs.synth.speech import Phoneme
 from pcavs.synth.visemes import CLASS_OF, SHAPES, VISEMES, loudness, mouth_morphs, sound_class, viseme_curves
+from pcavs.voices.phonemes import Phoneme
 
 OPENING = [VISEMES.index(name) for name in VISEMES if name != "MPB"]
 LIPS = VISEMES.index("MPB")

@@ -1,19 +1,17 @@
-"""Voices tables, recordings and Piper voices."""
+"""Voices tables and recordings."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
-from openvino import opset13 as ops
 
 from pcavs.errors import InputError
-from pcavs.synth import piper, voices
-from pcavs.synth.speech import Phoneme, Utterance, change_speed, join
+from pcavs.synth import voices
+from pcavs.synth.speech import Utterance, change_speed, join
 from pcavs.synth.texts import VAL_LANGUAGES
 from pcavs.synth.voices import VoiceRow, espeak_speech, read_voices, table_speech, verify_languages
+from pcavs.voices.phonemes import Phoneme
 
 HEADER = "path,speaker,split,language,text\n"
 
@@ -81,41 +79,6 @@ def test_a_recording_that_cannot_be_aligned_is_skipped(
     assert drawn == {"berta"}
     with pytest.raises(InputError, match="no recording of the voices table could be aligned"):
         table_speech(files[1:], 2.5, np.random.default_rng(0))
-
-
-@pytest.fixture
-def toy_voice(tmp_path: Path) -> Path:
-    """A stand-in for a Piper voice: each symbol's duration is its number, and the sound is the numbers themselves."""
-    ids = ops.parameter([-1, -1], np.int64, "input")
-    lengths, scales = ops.parameter([-1], np.int64, "lengths"), ops.parameter([3], np.float32, "scales")
-    numbers = ops.convert(ids, "f32")
-    steps = ops.ceiling(ops.multiply(numbers, ops.gather(scales, np.array(1), np.array(0))))
-    used = ops.multiply(ops.convert(lengths, "f32"), np.float32(0))
-    path = tmp_path / "toy.xml"
-    ov.save_model(ov.Model([ops.result(ops.add(numbers, used)), ops.result(steps)], [ids, lengths, scales]), path)
-    symbols = {symbol: [number] for number, symbol in enumerate("_^$ aːˈmp.", start=0)}
-    config = {"audio": {"sample_rate": 25_600}, "espeak": {"voice": "en-us"}, "phoneme_id_map": symbols}
-    path.with_name("toy.xml.json").write_text(json.dumps(config | {"inference": {"length_scale": 1.0}}))
-    return path
-
-
-def test_piper_times_follow_from_the_durations(toy_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(piper, "transcribe", lambda clauses, _language: ["mˈaːp" for _ in clauses])
-    said = piper.speak(toy_voice, "whatever.")
-    # Durations in units of 10 ms: start 1, m 7, stress 6 and a 4 with its length mark 5, p 8, full stop 9, end 2.
-    # All times are 25 ms earlier, except for the last.
-    assert [p.ipa for p in said.phonemes] == ["m", "a", "p", ""]
-    np.testing.assert_allclose([p.end_s for p in said.phonemes], [0.055, 0.205, 0.285, 0.42], atol=1e-6)
-
-
-def test_a_file_that_is_not_a_piper_voice_is_reported(tmp_path: Path, toy_voice: Path) -> None:
-    with pytest.raises(InputError, match="does not describe a Piper voice"):
-        piper.language_of(tmp_path / "nobody.onnx")
-    broken = tmp_path / "broken.onnx"
-    broken.write_bytes(b"nothing")
-    broken.with_name("broken.onnx.json").write_text(toy_voice.with_name("toy.xml.json").read_text())
-    with pytest.raises(InputError, match=r"broken\.onnx is not a Piper voice"):
-        piper.speak(broken, "hello")
 
 
 @pytest.mark.usefixtures("espeak")

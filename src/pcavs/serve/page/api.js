@@ -24,6 +24,11 @@ export async function call(method, path, body, more = {}) {
   return answer.status === 204 ? null : answer.json();
 }
 
+/** Returns the file at an address of the API. */
+export async function file(path) {
+  return (await request(path, { method: "GET" })).blob();
+}
+
 async function request(path, init) {
   for (;;) {
     let answer;

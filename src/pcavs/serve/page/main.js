@@ -32,7 +32,7 @@ async function start() {
   const about = await call("GET", "about");
   $("version").textContent = `PC-AVS ${about.version}`;
   startPhoto(about, photoChanged);
-  startVoice(about, changed);
+  startVoice(about, await call("GET", "voices"), changed);
   startMotion(about, changed);
   startLook(about);
   startOrder();
@@ -110,8 +110,8 @@ function gone(id) {
 async function showReady() {
   let name = "stopped";
   try {
-    const answer = await fetch("readyz");
-    name = answer.ok ? "ready" : "starting";
+    const answer = await fetch("state");
+    name = answer.ok && (await answer.json()).ready ? "ready" : "starting";
   } catch {
     // Shown as not reachable.
   }

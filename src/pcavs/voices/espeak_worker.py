@@ -1,11 +1,16 @@
 """Speaks one text with the installed eSpeak NG library and reports when each phoneme starts.
 
-A separate program: `pcavs.media.espeak` runs it as a process and nothing imports it, so that the GPL library is loaded
+A separate program: `pcavs.voices.espeak` runs it as a process and nothing imports it, so that the GPL library is loaded
 into no other process (docs/decisions/0015). It uses the standard library only.
 
 Standard input, to speak: JSON {"text", "voice", "words_a_minute", "pitch", "pitch_range"}, the last two 0 to 99.
 Standard output: one line of JSON {"rate_hz", "num_samples", "phonemes": [[sample, IPA], ...]} or {"error": ...}, then
 the samples as 16-bit PCM.
+
+Standard input, to speak several texts: "texts" for "text". Standard output: {"rate_hz", "num_samples": [...]}, then the
+samples of all texts.
+
+Standard input, to list languages: {"list": true, "voice"}. Standard output: {"languages": [...]}.
 
 Standard input, to transcribe: JSON {"clauses", "voice"}. Standard output: one line of JSON {"ipa": [...]} with the
 phonemes of each clause, or {"error": ...}.
@@ -84,9 +89,27 @@ def answer(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
         return {"error": "missing"}, b""
     if not _is_chosen(library, request["voice"]):
         return {"error": f"no voice {request['voice']}"}, b""
+    if "list" in request:
+        return {"languages": _languages(library)}, b""
     if "clauses" in request:
         return {"ipa": [_transcribe(library, clause) for clause in request["clauses"]]}, b""
+    if "texts" in request:
+        spoken = [_speak(library, rate_hz, request | {"text": text}) for text in request["texts"]]
+        counts = [header["num_samples"] for header, _ in spoken]
+        return {"rate_hz": rate_hz, "num_samples": counts}, b"".join(sound for _, sound in spoken)
     return _speak(library, rate_hz, request)
+
+
+def _languages(library: Any) -> list[str]:
+    library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
+    voices = library.espeak_ListVoices(None)
+    found: set[str] = set()
+    index = 0
+    while voices[index]:
+        # The first name of `languages`, behind its priority byte, is the voice's own.
+        found.add((voices[index].contents.languages or b" ")[1:].decode("utf-8", "ignore"))
+        index += 1
+    return sorted(found - {"", "variant"})
 
 
 def _is_chosen(library: Any, voice: str) -> bool:

@@ -7,14 +7,17 @@ The phonemes come from eSpeak NG, with which every Piper voice was trained.
 import functools
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from pcavs.errors import InputError, raise_if_out_of_memory
-from pcavs.runtime.openvino import cpu_settings
-from pcavs.synth.speech import SILENCE, Phoneme, Utterance, resample, transcribe
+from pcavs.runtime.openvino import Network, cpu_settings
+from pcavs.voices.espeak import transcribe
+from pcavs.voices.phonemes import SILENCE, Phoneme, Spoken
+from pcavs.voices.texts import clauses
 
 _HOP: Final = 256
 """Samples in one unit of duration: the up-sampling factor of Piper's vocoder."""
@@ -24,6 +27,9 @@ _LAG_S: Final = 0.025
 
 _START, _END, _GAP = "^", "$", "_"
 """Piper's symbols for the start and the end of a text, and for the gap after each symbol."""
+
+_OTHER_MARKS: Final = {"—": ",", "…": "."}
+"""Marks of a text that few voices know, and those that they are spoken as."""
 
 _SILENT_SYMBOLS: Final = set("^$,.;:!?")
 """Symbols during which nothing is said."""
@@ -36,7 +42,7 @@ _STRESS_MARKS: Final = set("ˈˌ")
 
 
 class _Voice(NamedTuple):
-    compiled: Any
+    network: Network
     config: dict[str, Any]
 
 
@@ -49,8 +55,8 @@ def language_of(path: Path) -> str:
     return str(_config(path)["espeak"]["voice"])
 
 
-def speak(path: Path, text: str, slowness: float = 1.0) -> Utterance:
-    """Speaks a text.
+def speak(path: Path, text: str, slowness: float = 1.0) -> Spoken:
+    """Speaks a text of a few sentences.
 
     Args:
         path: The voice's `.onnx`; its `.onnx.json` lies beside it.
@@ -60,32 +66,61 @@ def speak(path: Path, text: str, slowness: float = 1.0) -> Utterance:
     Raises:
         InputError: The file or its JSON is not a Piper voice, or eSpeak NG is missing.
     """
-    voice = _load(path)
-    symbols = _symbols(text, voice.config)
+    (symbols,) = symbols_of(path, [clauses(text, language_of(path))])
+    return render(path, symbols, slowness)
+
+
+def symbols_of(path: Path, texts: Sequence[Sequence[tuple[str, str]]]) -> list[list[str]]:
+    """Returns the phonemes and marks of texts that the voice knows.
+
+    Args:
+        path: As in `speak`.
+        texts: The clauses of each text (`texts.clauses`).
+
+    Raises:
+        InputError: As `speak`.
+    """
+    config = _config(path)
+    spoken = iter(transcribe([words for text in texts for words, _ in text], config["espeak"]["voice"]))
+    known = config["phoneme_id_map"]
+    lines = ["".join(next(spoken) + _mark(mark, known) + " " for _, mark in text).strip() for text in texts]
+    # "(en)" and the like announce a change of language.
+    return [[symbol for symbol in re.sub(r"\(.*?\)", "", line) if symbol in known] for line in lines]
+
+
+def _mark(mark: str, known: dict[str, Any]) -> str:
+    return mark if mark in known else _OTHER_MARKS.get(mark, mark)
+
+
+def render(path: Path, symbols: Sequence[str], slowness: float = 1.0, threads: int = 1) -> Spoken:
+    """Computes the sound of phonemes and marks.
+
+    Args:
+        path: As in `speak`.
+        symbols: What `symbols_of` returned, or a part of it.
+        slowness: As in `speak`.
+        threads: Processor threads; 0 takes all.
+
+    Raises:
+        InputError: As `speak`.
+    """
+    voice = _load(path, threads)
+    # Each symbol is followed by a gap.
+    symbols = [_START, _GAP, *(part for symbol in symbols for part in (symbol, _GAP)), _END]
     ids = [index for symbol in symbols for index in voice.config["phoneme_id_map"][symbol]]
     counts = [len(voice.config["phoneme_id_map"][symbol]) for symbol in symbols]
     # Both noise scales are 0, so that equal requests give equal sound; it is a little less lively.
     scales = np.array([0.0, voice.config["inference"]["length_scale"] * slowness, 0.0], np.float32)
-    results = voice.compiled([np.array([ids]), np.array([len(ids)]), scales])
-    sound = np.asarray(results[0], np.float32).reshape(-1)
+    results = voice.network([np.array([ids]), np.array([len(ids)]), scales])
+    sound = np.array(results[0], np.float32).reshape(-1)
     durations = np.asarray(results[1], np.float32).reshape(-1)
     rate_hz = int(voice.config["audio"]["sample_rate"])
     ends_s = np.cumsum(durations)[np.cumsum(counts) - 1] * _HOP / rate_hz
     ends_s[:-1] = np.maximum(ends_s[:-1] - _LAG_S, 0.0)
-    return Utterance(waveform=resample(sound, rate_hz), phonemes=_phonemes(symbols, ends_s))
+    return Spoken(sound, rate_hz, _phonemes(symbols, ends_s))
 
 
-def _symbols(text: str, config: dict[str, Any]) -> list[str]:
-    """Returns the network's input: the start, each symbol followed by a gap, and the end."""
-    clauses = re.findall(r"([^,.;:!?]+)([,.;:!?]?)", text)
-    spoken = transcribe([words for words, _ in clauses], config["espeak"]["voice"])
-    line = "".join(ipa + mark + " " for ipa, (_, mark) in zip(spoken, clauses, strict=True)).strip()
-    # "(en)" and the like announce a change of language.
-    known = [symbol for symbol in re.sub(r"\(.*?\)", "", line) if symbol in config["phoneme_id_map"]]
-    return [_START, _GAP, *(part for symbol in known for part in (symbol, _GAP)), _END]
-
-
-def _phonemes(symbols: list[str], ends_s: Any) -> tuple[Phoneme, ...]:
+def _phonemes(symbols: Sequence[str], ends_s: Any) -> tuple[Phoneme, ...]:
     """Makes phonemes of symbols, adding the durations of gaps, length and stress marks to the phonemes they belong to.
 
     Args:
@@ -122,7 +157,7 @@ def _config(path: Path) -> dict[str, Any]:
 
 
 @functools.lru_cache(maxsize=2)
-def _load(path: Path) -> _Voice:
+def _load(path: Path, threads: int) -> _Voice:
     from pcavs.vino import ov
 
     config = _config(path)
@@ -137,4 +172,4 @@ def _load(path: Path) -> _Voice:
     if len(durations) != 1 or len(model.inputs) != 3:
         raise InputError(f"{path} is not a Piper voice of one speaker; use one with a single speaker")
     model.add_outputs(durations[0].output(0))
-    return _Voice(core.compile_model(model, "CPU", cpu_settings()), config)
+    return _Voice(Network(core.compile_model(model, "CPU", cpu_settings(threads=threads))), config)

@@ -9,16 +9,18 @@ import functools
 import json
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float, Float32
 
-from pcavs.errors import InputError
-from pcavs.runtime.openvino import cpu_settings
-from pcavs.synth.speech import SILENCE, Phoneme, Utterance, resample, transcribe
+from pcavs.errors import InputError, raise_if_out_of_memory
+from pcavs.runtime.openvino import Network, cpu_settings
+from pcavs.voices.espeak import transcribe
+from pcavs.voices.phonemes import SILENCE, Phoneme, Spoken
+from pcavs.voices.texts import clauses
 
 NETWORK, VOCABULARY = "kokoro.onnx", "vocab.json"
 """Files that lie beside every voice."""
@@ -76,11 +78,6 @@ _STRESS_MARKS: Final = set("ˈˌ")
 """Their duration belongs to the phoneme after them."""
 
 
-class _Network(NamedTuple):
-    compiled: Any
-    vocabulary: dict[str, int]
-
-
 def language_of(path: Path) -> str:
     """Returns the language of a Kokoro voice, by eSpeak NG's name.
 
@@ -96,8 +93,8 @@ def language_of(path: Path) -> str:
         ) from error
 
 
-def speak(path: Path, text: str, language: str, slowness: float = 1.0) -> Utterance:
-    """Speaks a text.
+def speak(path: Path, text: str, language: str, slowness: float = 1.0) -> Spoken:
+    """Speaks a text of a few sentences.
 
     Args:
         path: The voice's style vectors (`af_heart.bin`); the network and its vocabulary lie beside it.
@@ -108,17 +105,53 @@ def speak(path: Path, text: str, language: str, slowness: float = 1.0) -> Uttera
     Raises:
         InputError: A file is missing or is not Kokoro's, the text is too long, or eSpeak NG is missing.
     """
+    _styles(path)  # says what is wrong with the voice before anything else
+    (symbols,) = symbols_of(path, [clauses(text, language)], language)
+    return render(path, symbols, slowness)
+
+
+def symbols_of(path: Path, texts: Sequence[Sequence[tuple[str, str]]], language: str) -> list[list[str]]:
+    """Returns the phonemes and marks of texts that Kokoro knows.
+
+    Args:
+        path: As in `speak`.
+        texts: The clauses of each text (`texts.clauses`).
+        language: As in `speak`.
+
+    Raises:
+        InputError: As `speak`.
+    """
+    known = _vocabulary(path.parent)
+    spoken = iter(transcribe([words for text in texts for words, _ in text], language))
+    lines = ["".join(next(spoken) + mark + " " for _, mark in text).strip() for text in texts]
+    # "(en)" and the like announce a change of language.
+    written = [kokoro_symbols(re.sub(r"\(.*?\)", "", line), language) for line in lines]
+    return [[symbol for symbol in line if symbol in known] for line in written]
+
+
+def render(path: Path, symbols: Sequence[str], slowness: float = 1.0, threads: int = 1) -> Spoken:
+    """Computes the sound of phonemes and marks.
+
+    Args:
+        path: As in `speak`.
+        symbols: What `symbols_of` returned, or a part of it.
+        slowness: As in `speak`.
+        threads: Processor threads; 0 takes all.
+
+    Raises:
+        InputError: As `speak`.
+    """
     styles = _styles(path)
-    network = _load(path.parent)
-    symbols = [symbol for symbol in _symbols(text, language) if symbol in network.vocabulary]
+    network = _load(path.parent, threads)
     if len(symbols) >= len(styles):
         raise InputError(f"a text of {len(symbols)} phonemes is too long for Kokoro ({len(styles) - 1}); split it")
-    ids = np.array([[_PAD, *(network.vocabulary[symbol] for symbol in symbols), _PAD]], np.int64)
-    results = network.compiled([ids, styles[len(symbols)][None], np.array([1 / slowness], np.float32)])
-    sound = np.asarray(results[0], np.float32).reshape(-1)
+    known = _vocabulary(path.parent)
+    ids = np.array([[_PAD, *(known[symbol] for symbol in symbols), _PAD]], np.int64)
+    results = network([ids, styles[len(symbols)][None], np.array([1 / slowness], np.float32)])
+    sound = np.array(results[0], np.float32).reshape(-1)
     ends_s = np.cumsum(np.asarray(results[1], np.float64).reshape(-1)) * _UNIT_S
     ends_s[:-1] = np.maximum(ends_s[:-1] - _LAG_S, 0.0)
-    return Utterance(waveform=resample(sound, _RATE_HZ), phonemes=_phonemes(["", *symbols, ""], ends_s))
+    return Spoken(sound, _RATE_HZ, _phonemes(["", *symbols, ""], ends_s))
 
 
 def kokoro_symbols(ipa: str, language: str) -> str:
@@ -134,15 +167,6 @@ def kokoro_symbols(ipa: str, language: str) -> str:
     # A nasal vowel is a vowel and a tilde; the cedilla stays part of its letter.
     decomposed = unicodedata.normalize("NFD", ipa).replace("c\u0327", "ç")
     return pattern.sub(lambda found: changes[found.group()], decomposed)
-
-
-def _symbols(text: str, language: str) -> str:
-    """Returns the phonemes of a text in Kokoro's symbols, with its punctuation."""
-    clauses = re.findall(r"([^,.;:!?¿¡।]+)([,.;:!?।]?)", text)
-    spoken = transcribe([words for words, _ in clauses], language)
-    line = "".join(ipa + mark.replace("।", ".") + " " for ipa, (_, mark) in zip(spoken, clauses, strict=True)).strip()
-    # "(en)" and the like announce a change of language.
-    return kokoro_symbols(re.sub(r"\(.*?\)", "", line), language)
 
 
 def _phonemes(symbols: list[str], ends_s: Float[np.ndarray, " symbols"]) -> tuple[Phoneme, ...]:
@@ -176,16 +200,28 @@ def _styles(path: Path) -> Float32[np.ndarray, "lengths 256"]:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(folder: Path) -> _Network:
+def _vocabulary(folder: Path) -> dict[str, int]:
+    try:
+        return json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))["vocab"]
+    except (OSError, ValueError, KeyError) as error:
+        raise _incomplete(folder) from error
+
+
+@functools.lru_cache(maxsize=1)
+def _load(folder: Path, threads: int) -> Network:
     from pcavs.vino import ov
 
     core = ov.Core()
     try:
-        vocabulary = json.loads((folder / VOCABULARY).read_text(encoding="utf-8"))["vocab"]
         model = core.read_model(folder / NETWORK)
         model.add_outputs(_DURATIONS)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(
-            f"{folder} lacks Kokoro's {NETWORK} and {VOCABULARY}, or they are damaged; run scripts/fetch_kokoro.py"
-        ) from error
-    return _Network(core.compile_model(model, "CPU", cpu_settings()), vocabulary)
+    except RuntimeError as error:
+        raise_if_out_of_memory(error)
+        raise _incomplete(folder) from error
+    return Network(core.compile_model(model, "CPU", cpu_settings(threads=threads)))
+
+
+def _incomplete(folder: Path) -> InputError:
+    return InputError(
+        f"{folder} lacks Kokoro's {NETWORK} and {VOCABULARY}, or they are damaged; run scripts/fetch_kokoro.py"
+    )

@@ -1,4 +1,4 @@
-"""Synthesises speech and phonemes with eSpeak NG, for `pcavs synth` and `--say`.
+"""Synthesises speech and phonemes with eSpeak NG.
 
 eSpeak NG is GPL, so it is loaded by a separate process (`espeak_worker.py`), never by this one (docs/decisions/0015).
 This is the only module of the package that starts a process.
@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,20 +16,17 @@ import numpy as np
 from jaxtyping import Int16
 
 from pcavs.errors import InputError
-from pcavs.media.files import write_wav
 
 _WORKER: Final = Path(__file__).with_name("espeak_worker.py")
 """Program that the separate process runs."""
 _TIMEOUT_S: Final = 60
 """Time for one text; the library speaks a sentence in milliseconds, so only a hung process reaches it."""
 _WORDS_PER_MINUTE: Final = 160
-"""Pace of `synthesise`; eSpeak's default is 175."""
+"""Pace of `synthesise_all`; eSpeak's default is 175."""
 _PITCH: Final = 50
-"""Pitch of `synthesise`, 0 to 99; eSpeak's default."""
-_MAX_CHARACTERS: Final = 20_000
-"""Longest text that is spoken: about 20 minutes. Tuned by hand; not measured."""
+"""Pitch of `synthesise_all`, 0 to 99; eSpeak's default."""
 _PITCH_RANGE: Final = 50
-"""Intonation range of `synthesise`, 0 to 99; eSpeak's default."""
+"""Intonation range of `synthesise_all`, 0 to 99; eSpeak's default."""
 _VOICE: Final = re.compile(r"\w[\w (),'-]{0,59}(\+\w[\w -]{0,59})?")
 """A voice's name or language, and its variant. eSpeak's library opens a voice as a file below its own folder, so that a
 name with a slash or dots would be a path out of it."""
@@ -98,26 +96,36 @@ def synthesise(text: str, voice: str) -> tuple[Int16[np.ndarray, " samples"], in
     Raises:
         InputError: eSpeak NG is not installed, does not know the voice, or has nothing to say.
     """
+    (samples,), rate_hz = synthesise_all([text], voice)
+    return samples, rate_hz
+
+
+def synthesise_all(texts: Sequence[str], voice: str) -> tuple[list[Int16[np.ndarray, " samples"]], int]:
+    """Speaks several texts; arguments and errors are those of `synthesise`.
+
+    Returns:
+        The samples of each text, mono, and their rate in Hz.
+    """
     pace = {"words_a_minute": _WORDS_PER_MINUTE, "pitch": _PITCH, "pitch_range": _PITCH_RANGE}
-    header, sound = run_worker({"text": text, "voice": voice} | pace)
+    header, sound = run_worker({"texts": list(texts), "voice": voice} | pace)
     if not sound:
         raise InputError(f"the voice {voice} makes no sound for this text; give words in its language")
-    return np.frombuffer(sound, np.int16), header["rate_hz"]
+    ends = np.cumsum(header["num_samples"])
+    return np.split(np.frombuffer(sound, np.int16), ends[:-1]), header["rate_hz"]
 
 
-def speak_to_file(text: str, voice: str, path: Path, max_characters: int = _MAX_CHARACTERS) -> None:
-    """Speaks a text at a moderate pace into a WAV file, which is replaced if it exists.
-
-    Args:
-        text: Words in the language of the voice.
-        voice: As in `synthesise`.
-        path: The file to write.
-        max_characters: Longest text.
+def transcribe(clauses: Sequence[str], language: str) -> list[str]:
+    """Returns the IPA of each clause, as eSpeak NG would speak it.
 
     Raises:
-        InputError: The text is empty or too long, or cannot be spoken.
+        InputError: eSpeak NG is not installed, or does not know the language.
     """
-    text = text.strip()
-    if not text or len(text) > max_characters or "\0" in text:
-        raise InputError(f"a text of {len(text)} characters cannot be said; give 1 to {max_characters}")
-    write_wav(path, *synthesise(text, voice))
+    return run_worker({"clauses": list(clauses), "voice": language})[0]["ipa"]
+
+
+def languages() -> list[str]:
+    """Returns the languages of eSpeak NG in alphabetical order; none where it is not installed."""
+    try:
+        return run_worker({"list": True, "voice": "en"})[0]["languages"]
+    except InputError:
+        return []

@@ -1,19 +1,18 @@
 """Kokoro voices: symbols, times, and what is reported when a file is missing."""
 
-import json
 import os
 from pathlib import Path
 
 import numpy as np
-import openvino as ov
 import pytest
-from openvino import opset13 as ops
 
 from pcavs.errors import InputError
-from pcavs.synth import kokoro, voices
+from pcavs.synth import voices
 from pcavs.synth.voices import VoiceRow, table_speech
+from pcavs.voices import kokoro
 
 SYMBOLS = "#;:,.!? abmp\u02b0\u02c8\u02d0AI\u02a7t"
+"""Symbols of the toy network, by number; as in conftest.py."""
 
 
 @pytest.mark.parametrize(
@@ -31,29 +30,9 @@ def test_symbols_are_those_kokoro_was_trained_with(language: str, ipa: str, symb
     assert kokoro.kokoro_symbols(ipa, language) == symbols
 
 
-@pytest.fixture
-def toy_voice(tmp_path: Path) -> Path:
-    """A stand-in for Kokoro: each symbol lasts as many units as its number; the sound is the style of that length."""
-    tokens, style = ops.parameter([1, -1], np.int64, "tokens"), ops.parameter([1, 256], np.float32, "style")
-    speed = ops.parameter([1], np.float32, "speed")
-    lengths = ops.maximum(ops.divide(ops.convert(tokens, "f32"), speed), np.float32(1))
-    lengths.output(0).set_names({"/encoder/Clip_output_0"})
-    model = ov.Model([ops.result(ops.add(style, ops.reduce_sum(lengths, np.array([1]), True)))], [tokens, style, speed])
-    ov.save_model(model, tmp_path / "kokoro.xml", compress_to_fp16=False)
-    (tmp_path / "vocab.json").write_text(json.dumps({"vocab": {s: i for i, s in enumerate(SYMBOLS) if i}}))
-    np.repeat(np.arange(40, dtype="<f4")[:, None], 256, axis=1).tofile(tmp_path / "af_toy.bin")
-    return tmp_path / "af_toy.bin"
-
-
-@pytest.fixture
-def toy_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kokoro, "NETWORK", "kokoro.xml")
-    monkeypatch.setattr(kokoro, "transcribe", lambda clauses, _language: ["mˈaɪpʰ tʃ" for _ in clauses])
-
-
 @pytest.mark.usefixtures("toy_network")
-def test_times_follow_from_the_durations(toy_voice: Path) -> None:
-    said = kokoro.speak(toy_voice, "whatever.", "en-us")
+def test_times_follow_from_the_durations(toy_kokoro: Path) -> None:
+    said = kokoro.speak(toy_kokoro, "whatever.", "en-us")
     numbers = [1, *(SYMBOLS.index(symbol) for symbol in "mˈIpʰ ʧ."), 1]
     ends_s = np.cumsum(numbers) * 0.025 - 0.05
     # The stress mark belongs to the vowel after it, the aspiration and the gap to the p before them.
@@ -64,15 +43,15 @@ def test_times_follow_from_the_durations(toy_voice: Path) -> None:
 
 
 @pytest.mark.usefixtures("toy_network")
-def test_a_slow_voice_lasts_longer(toy_voice: Path) -> None:
-    plain, slow = (kokoro.speak(toy_voice, "whatever.", "en-us", slowness) for slowness in (1.0, 1.5))
+def test_a_slow_voice_lasts_longer(toy_kokoro: Path) -> None:
+    plain, slow = (kokoro.speak(toy_kokoro, "whatever.", "en-us", slowness) for slowness in (1.0, 1.5))
     assert slow.phonemes[-2].end_s > 1.4 * plain.phonemes[-2].end_s
 
 
 @pytest.mark.usefixtures("toy_network")
-def test_a_text_that_is_too_long_is_reported(toy_voice: Path) -> None:
+def test_a_text_that_is_too_long_is_reported(toy_kokoro: Path) -> None:
     with pytest.raises(InputError, match=r"too long for Kokoro \(39\)"):
-        kokoro.speak(toy_voice, "a, b, c, d, e, f.", "en-us")
+        kokoro.speak(toy_kokoro, "a, b, c, d, e, f.", "en-us")
 
 
 def test_what_is_not_kokoro_is_reported(tmp_path: Path) -> None:
@@ -91,9 +70,9 @@ def test_the_language_is_that_of_the_row_or_of_the_name() -> None:
 
 
 @pytest.mark.usefixtures("toy_network")
-def test_a_voices_table_may_name_a_kokoro_voice(toy_voice: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_voices_table_may_name_a_kokoro_voice(toy_kokoro: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spoken: list[str] = []
-    row = VoiceRow(path=toy_voice, speaker="toy", split="train", language="de", text="")
+    row = VoiceRow(path=toy_kokoro, speaker="toy", split="train", language="de", text="")
     monkeypatch.setattr(voices, "compose", lambda language, _random: spoken.append(language) or "text.")
     said = table_speech([row], 3.0, np.random.default_rng(0))
     assert (said.kind, said.voice, said.language, spoken) == ("kokoro", "toy", "de", ["de"])
@@ -106,13 +85,13 @@ def test_the_real_network_speaks_when_its_phonemes_say() -> None:
     if not (folder / kokoro.NETWORK).exists():
         pytest.skip("set KOKORO to the folder of scripts/fetch_kokoro.py")
     said = kokoro.speak(folder / "af_heart.bin", "A big bat, a good dog, and a deep boat.", "en-us")
-    level = np.convolve(np.abs(said.waveform), np.ones(320) / 320, "same")
+    level = np.convolve(np.abs(said.samples), np.ones(480) / 480, "same")
 
     def contrast(shift_s: float) -> float:
         loud = np.zeros(len(level), bool)
         for phoneme in said.phonemes:
             if phoneme.ipa and phoneme.ipa[0] in "aeiouæɑɔʊəɪɐ":
-                loud[round((phoneme.start_s + shift_s) * 16_000) : round((phoneme.end_s + shift_s) * 16_000)] = True
+                loud[round((phoneme.start_s + shift_s) * 24_000) : round((phoneme.end_s + shift_s) * 24_000)] = True
         return float(np.corrcoef(loud, level)[0, 1])
 
     assert contrast(0.0) > 0.4
