@@ -24,7 +24,7 @@ from pcavs.animate import renderer, stepper
 from pcavs.animate.compose import paste
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.talker import Talker, load_talker
-from pcavs.head import background, blink, warp
+from pcavs.head import background, expression, eyes, sampling, warp
 from pcavs.mouth import closure, motion, render
 from pcavs.runtime import features, openvino
 
@@ -38,8 +38,10 @@ STAGES: Final[tuple[tuple[str, Any, str], ...]] = (
     ("turn of the head", warp.DepthHead, "sources"),
     ("motion of the mouth", motion.MouthMotion, "displacement"),
     ("closing of the lips", closure.LipClosure, "close"),
-    ("eyelids", blink.Eyelids, "close"),
-    ("sampling of the photograph", renderer.DepthRenderer, "_warped"),
+    ("expression", expression.ExpressionWarp, "displacement"),
+    ("eyes", eyes.Eyes, "show"),
+    ("sampling of the photograph", sampling.PhotoSampler, "sample"),
+    ("places of the pixels", renderer, "photo_px_maps"),
     ("background", background.Background, "composite"),
     ("folds", renderer, "inpaint_folds"),
     ("mouth", render.Mouth, "composite"),

@@ -22,8 +22,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def signing_keys(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keeps keys and voices of the user out of tests and of commands that they start."""
+    """Keeps keys, voices and compiled networks of the user out of tests and of commands that they start."""
     os.environ["PCAVS_DATA"] = str(tmp_path_factory.mktemp("data"))
+    os.environ["PCAVS_CACHE"] = str(tmp_path_factory.mktemp("cache"))
     os.environ.pop("PCAVS_VOICES", None)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -55,8 +56,6 @@ _KEPT_SIDE_PX: Final = 2048
 """Longer side up to which a whole photograph is kept in memory; of larger ones only what the film shows is kept."""
 _MAX_WORKERS: Final = 8
 """Frames that are rendered at the same time if nothing else is asked for: with more, encoding takes longest."""
-_TRACKERS: Final = 2
-"""Faces that are followed at the same time: that of a dubbed video, and that of the heads rendered for it."""
 _NEEDS_TORCH: Final = 'needs torch; pip install "pcavs[train]"'
 """End of the message about weights or a device that only torch can run."""
 
@@ -475,7 +474,8 @@ class Talker:
 
         def make() -> MouthPaster:
             video = ShotFollower(shots.shots(), follow)
-            return MouthPaster(video, FaceFollower(self._landmarker, TrackPolicy(), "a rendered head"))
+            # Networks of their own, because those of one landmarker locate one face at a time.
+            return MouthPaster(video, FaceFollower(FaceLandmarker(), TrackPolicy(), "a rendered head"))
 
         return make
 
@@ -527,17 +527,18 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
     use_torch = device == "cuda" or weights.networks is None
     # Torch computes each frame on all processors, so its frames are rendered one at a time.
     workers = 1 if use_torch else threads or min(available_cores(), _MAX_WORKERS)
-    runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads, workers)
-    landmarker = FaceLandmarker(streams=min(workers, _TRACKERS))
-    return Talker(
-        runtime,
-        landmarker,
-        weights.name,
-        weights.digest,
-        find_map(weights),
-        segmenter=PersonSegmenter(),
-        workers=workers,
-    )
+    with ThreadPoolExecutor(2) as pool:
+        landmarker, segmenter = pool.submit(FaceLandmarker), pool.submit(PersonSegmenter)
+        runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads, workers)
+        return Talker(
+            runtime,
+            landmarker.result(),
+            weights.name,
+            weights.digest,
+            find_map(weights),
+            segmenter=segmenter.result(),
+            workers=workers,
+        )
 
 
 def _openvino_runtime(weights: Weights, threads: int, streams: int) -> Runtime:

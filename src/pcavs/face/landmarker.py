@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from pcavs.face.align import Square, crop_picture, invert
+from pcavs.runtime.cache import compile_network
 from pcavs.runtime.openvino import Network, cpu_settings
 from pcavs.spec import MESH_POINTS
 from pcavs.types import Box, Mesh, Picture
@@ -103,18 +104,17 @@ class Landmarks(NamedTuple):
 
 
 class FaceLandmarker:
-    """Face detector and landmark network; several threads may use it at the same time."""
+    """Face detector and landmark network; threads that use it at the same time wait for each other."""
 
-    def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32", streams: int = 1) -> None:
+    def __init__(self, threads: int = 1, precision: Literal["f32", "bf16"] = "f32") -> None:
         """Loads and compiles both networks (about 0.3 s).
 
         Args:
             threads: Number of threads; the networks are too small to gain from more than two.
             precision: Arithmetic of the networks; "bf16" is faster on processors that have it, and moves landmarks
                 by about 0.1 % of the eye distance.
-            streams: Faces that are located at the same time, if that many threads ask for them.
         """
-        settings = cpu_settings(precision, threads, streams)
+        settings = cpu_settings(precision, threads)
         self._detector = _compiled("face_detector.tflite", _DETECTOR_PX, settings)
         self._mesh = _compiled("face_landmarks_detector.tflite", _MESH_PX, settings)
 
@@ -190,11 +190,14 @@ def overlap(first: Box, second: Box) -> float:
 
 
 def _compiled(name: str, side_px: int, settings: dict[str, str]) -> Network:
-    core = ov.Core()
     with resources.as_file(resources.files("pcavs") / "assets" / "face" / name) as path:
-        model = core.read_model(path)
-    model.reshape([1, side_px, side_px, 3])
-    return Network(core.compile_model(model, "CPU", settings))
+
+        def read() -> ov.Model:
+            model = ov.Core().read_model(path)
+            model.reshape([1, side_px, side_px, 3])
+            return model
+
+        return Network(compile_network([path], read, settings))
 
 
 @functools.cache

@@ -1,5 +1,6 @@
 """Segments people from their background with MediaPipe's selfie segmentation, run by OpenVINO."""
 
+import functools
 from importlib import resources
 from typing import Final
 
@@ -7,6 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
+from pcavs.runtime.cache import compile_network
 from pcavs.runtime.openvino import Network, cpu_settings
 from pcavs.types import Picture
 from pcavs.vino import ov
@@ -29,9 +31,10 @@ class PersonSegmenter:
 
     def __init__(self, threads: int = 1) -> None:
         """Loads and compiles the network (about 0.1 s)."""
-        core, assets = ov.Core(), resources.files("pcavs") / "assets" / "face"
+        assets = resources.files("pcavs") / "assets" / "face"
         with resources.as_file(assets / _NETWORK) as path:
-            self._network = Network(core.compile_model(core.read_model(path), "CPU", cpu_settings("f32", threads)))
+            read = functools.partial(ov.Core().read_model, path)
+            self._network = Network(compile_network([path], read, cpu_settings("f32", threads)))
         with resources.as_file(assets / _LAST_LAYER) as path, np.load(path, allow_pickle=False) as last:
             self._weight = last["weight"].astype(np.float32)
             self._bias = float(last["bias"])

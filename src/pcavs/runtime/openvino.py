@@ -14,6 +14,7 @@ from jaxtyping import Float32
 
 from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.runtime.base import GENERATOR_INTERFACES, Face, Faces, Features, IdentityArrays, Rendered
+from pcavs.runtime.cache import compile_network
 from pcavs.spec import TalkerSpec
 from pcavs.types import SpeechWindows
 from pcavs.vino import ov
@@ -143,12 +144,11 @@ class OpenVinoRuntime:
         self.spec, self.features = spec, features
         self.description = f"openvino CPU {precision}"
         settings = cpu_settings(precision, threads)
-        core = ov.Core()
         self._identity, self._motion, self._speech = (
-            _compiled(core, folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech")
+            _compiled(folder / f"{name}.xml", settings) for name in ("identity", "motion", "speech")
         )
         frames = cpu_settings(precision, threads, streams)
-        self._generator = _compiled(core, folder / "generator.xml", frames)
+        self._generator = _compiled(folder / "generator.xml", frames)
         self._interface = GENERATOR_INTERFACES[spec.kind]
         self._identity_of: dict[int, IdentityArrays] = {}
         """Whose identity inputs each of the generator's requests holds, by the request's `id`; requests are kept."""
@@ -199,9 +199,10 @@ class OpenVinoRuntime:
         self._identity_of[id(request)] = identity
 
 
-def _compiled(core: ov.Core, path: Path, settings: dict[str, str]) -> Network:
+def _compiled(path: Path, settings: dict[str, str]) -> Network:
     try:
-        return Network(core.compile_model(core.read_model(path), "CPU", settings))
+        files = path, path.with_suffix(".bin")
+        return Network(compile_network(files, lambda: ov.Core().read_model(path), settings))
     except RuntimeError as error:
         raise_if_out_of_memory(error)
         reason = str(error).strip().splitlines()[-1]
