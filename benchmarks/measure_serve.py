@@ -2,6 +2,9 @@
 
     python benchmarks/measure_serve.py --jobs 200 --clients 20 --workers 2 --seconds 3
 
+With `--machines 2` the films are made by two `pcavs worker`, each with a data folder of its own, as on a machine of
+its own; the jobs are in a PostgreSQL that is started for it (Debian's package), the files in an object store (file://).
+
 It prints, as JSON: how long requests took (median, 99th percentile, longest), how many films were lost or made twice,
 how evenly tokens were served, and the memory of server and workers at the beginning and the end.
 """
@@ -38,6 +41,11 @@ class Client:
 
     def call(self, name: str, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> Any:
         """Sends a request, notes its time under a name, and returns the JSON of the answer."""
+        data = self.fetch(name, method, path, body, kind)
+        return json.loads(data) if data else None
+
+    def fetch(self, name: str, method: str, path: str, body: bytes | None = None, kind: str = "text/plain") -> bytes:
+        """Sends a request, notes its time under a name, and returns the body of the answer."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
         began_s = time.perf_counter()
         self._connection.request(method, path, body, headers)
@@ -46,7 +54,7 @@ class Client:
         self._times[name].append(time.perf_counter() - began_s)
         if answer.status >= 400:
             raise SystemExit(f"{method} {path}: {answer.status} {data[:300]!r}")
-        return json.loads(data) if data else None
+        return data
 
 
 def order_films(client: Client, count: int, options: argparse.Namespace) -> list[dict]:
@@ -116,17 +124,29 @@ def fairness(talks: list[dict], tokens: int) -> float:
 @contextlib.contextmanager
 def server(folder: Path, options: argparse.Namespace) -> Generator[tuple[Any, int]]:
     """Runs the service; yields its process and port."""
-    words = ["serve", "--port", "0", "--data", str(folder), "--workers", str(options.workers)]
-    words += ["--jobs", options.database] if options.database else []
-    words += ["--weights", str(options.weights)] if options.weights else []
+    words = ["serve", "--port", "0", "--data", str(folder)]
+    words += ["--workers", "0" if options.machines else str(options.workers)]
+    shared = ["--jobs", options.database] if options.database else []
+    shared += ["--files", f"file://{folder}/objects"] if options.machines else []
+    making = ["--weights", str(options.weights)] if options.weights else []
     log = (folder / "log").open("w")
-    process = subprocess.Popen([sys.executable, "-m", "pcavs", *words], stdout=subprocess.PIPE, stderr=log, text=True)
+    pcavs = [sys.executable, "-m", "pcavs"]
+    process = subprocess.Popen([*pcavs, *words, *shared, *making], stdout=subprocess.PIPE, stderr=log, text=True)
+    machines = [
+        subprocess.Popen(
+            [*pcavs, "worker", "--workers", "1", "--data", str(folder / f"machine-{number}"), *shared, *making],
+            stderr=log,
+        )
+        for number in range(options.machines)
+    ]
     assert process.stdout is not None
     try:
         yield process, int(process.stdout.readline().rpartition(":")[2])
     finally:
-        process.terminate()
-        process.wait(60)
+        for each in (*machines, process):
+            each.terminate()
+        for each in (*machines, process):
+            each.wait(60)
 
 
 def new_token(folder: Path, options: argparse.Namespace) -> str:
@@ -153,6 +173,10 @@ def measure(folder: Path, options: argparse.Namespace) -> dict:
         counts = [
             options.jobs // options.clients + (n < options.jobs % options.clients) for n in range(options.clients)
         ]
+        while b"pcavs_workers %.1f" % (options.machines or options.workers) not in first.fetch(
+            "ready", "GET", "/metrics"
+        ):
+            time.sleep(0.5)
         warm = order_films(first, 1, options)
         before, began_s = memory_mb(process.pid), time.monotonic()
 
@@ -167,7 +191,7 @@ def measure(folder: Path, options: argparse.Namespace) -> dict:
         for thread in threads:
             thread.join()
         took_s, after = time.monotonic() - began_s, memory_mb(process.pid)
-        films = len(list((folder / "films").iterdir()))
+        films = len(list((folder / ("objects/films" if options.machines else "films")).iterdir()))
     states = collections.Counter(talk["status"] for talk in talks + warm)
     return {
         "films ordered": options.jobs,
@@ -191,6 +215,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--tokens", type=int, default=4)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--machines", type=int, default=0, help="programs `pcavs worker` with one worker each, instead")
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--size", type=int, default=None)
     parser.add_argument("--weights", type=Path, default=None)
@@ -198,7 +223,13 @@ def main() -> None:
     parser.add_argument("--face", type=Path, default=ROOT / "examples" / "face.jpg")
     parser.add_argument("--speech", type=Path, default=ROOT / "examples" / "speech.wav")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        if options.machines and options.database is None:
+            sys.path.insert(0, str(ROOT / "tests"))
+            from helpers.postgres import postgres
+
+            options.database = stack.enter_context(postgres()).url
         print(json.dumps(measure(Path(folder), options), indent=1))
 
 

@@ -86,11 +86,12 @@ def test_films_are_made_watched_and_downloaded(service, pool, face, tmp_path):
     assert film.headers["x-content-type-options"] == "nosniff"
     (tmp_path / "film.mp4").write_bytes(film.content)
     assert count_pictures(tmp_path / "film.mp4") == 10
+    assert len(list((service.folder / "films").glob(f"{talk}*"))) == 1
     part = client.get(f"/talks/{talk}/film", headers={"Range": "bytes=0-99"})
     assert (part.status_code, len(part.content)) == (206, 100)
     client.delete(f"/talks/{talk}")
     assert client.get(done["result_url"]).status_code == 404
-    assert not (service.folder / "films" / f"{talk}.mp4").exists()
+    assert list((service.folder / "films").glob(f"{talk}*")) == []
 
 
 def test_orders_may_have_a_preview_a_timeline_a_pose_film_and_consent(service, pool, face, drift, tmp_path):
@@ -126,14 +127,14 @@ def test_deleting_a_film_stops_its_making(service, pool, face, tmp_path):
     wait_for_rendering(client, talk)
     assert client.delete(f"/talks/{talk}").status_code == 204
     wait_until(lambda: not list((service.folder / "work").iterdir()))
-    assert not (service.folder / "films" / f"{talk}.mp4").exists()
+    assert list((service.folder / "films").glob(f"{talk}*")) == []
     short = client.post("/talks", json=order(*inputs, config=SMALL | {"end": 0.4})).json()["id"]
     assert wait_for(client, short, "done", "error")["error"] is None
 
 
 def test_a_killed_worker_is_replaced_and_its_film_made(service, pool, face, tmp_path):
     client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=12)
+    inputs = send_inputs(client, face, tmp_path, seconds=5)
     talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
     wait_for_rendering(client, talk)
     os.kill(pool.pids()[0], signal.SIGKILL)
@@ -148,11 +149,15 @@ def postgres_server():
 
 
 def test_two_machines_share_a_database_that_is_killed(postgres_server, tiny_networks, face, tmp_path):
-    """Two pools, as of two machines, with one PostgreSQL and one folder."""
+    """Two pools, as of two machines: each has its own data folder; one PostgreSQL and one object store are shared."""
+    store = f"file://{tmp_path / 'objects'}"
     with contextlib.ExitStack() as stack:
-        service = stack.enter_context(running(tmp_path / "data", jobs=postgres_server.url))
+        service = stack.enter_context(running(tmp_path / "data", jobs=postgres_server.url, files=store))
         service.start()
-        pools = [stack.enter_context(workers(service, tiny_networks, grace_s=0.0)) for _ in range(2)]
+        roots = [tmp_path / "one", tmp_path / "two"]
+        pools = [
+            stack.enter_context(workers(service, tiny_networks, grace_s=0.0, files=root, store=store)) for root in roots
+        ]
         client = client_of(service)
         wait_until(lambda: service.queue.count_workers() == 2)
         inputs = send_inputs(client, face, tmp_path, seconds=30)
@@ -181,7 +186,7 @@ def test_two_machines_share_a_database_that_is_killed(postgres_server, tiny_netw
             pool.stop()
         shown = client.get(f"/talks/{talk}").json()
         assert (shown["status"], shown["attempts"]) == ("created", 0)
-        assert list((service.folder / "work").iterdir()) == []
+        assert [list((root / "work").iterdir()) for root in roots] == [[], []]
 
 
 @pytest.fixture
@@ -231,7 +236,7 @@ def server(folder, networks):
 def test_a_killed_server_takes_its_workers_along_and_a_new_one_finishes_the_film(tiny_networks, face, tmp_path):
     folder = tmp_path / "data"
     with server(folder, tiny_networks) as (process, client):
-        inputs = send_inputs(client, face, tmp_path, seconds=12)
+        inputs = send_inputs(client, face, tmp_path, seconds=5)
         talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
         wait_for_rendering(client, talk)
         children = [int(each) for each in children_of(process.pid)]
