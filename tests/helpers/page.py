@@ -41,9 +41,9 @@ class Errors(list):
             self.append(f"request to {url}")
 
 
-def until(condition):
+def until(condition, seconds=WAIT_S):
     """Waits until a function returns something true, and returns it. The page's policy forbids wait_for_function."""
-    end_s = time.monotonic() + WAIT_S
+    end_s = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < end_s
         time.sleep(0.1)

@@ -19,7 +19,7 @@ from av.error import FFmpegError
 
 from pcavs.errors import InputError
 from pcavs.media.mixing import Channels, mixed
-from pcavs.media.source import decodable_streams, decode_frames, default_stream, open_media, time_origin
+from pcavs.media.source import decodable_streams, decode_frames, default_stream, open_media, tags_of, time_origin
 from pcavs.media.timeline import (
     MIN_SPEECH_S,
     MIN_SPEECH_SAMPLES,
@@ -166,7 +166,7 @@ def stream_notes(path: Path, stream: int | None) -> list[str]:
         if len(streams) < 2:
             return []
         chosen = _choose_stream(streams, stream, path)
-        facts = [streams[chosen].metadata.get(tag, "") for tag in ("language", "title")]
+        facts = [tags_of(streams[chosen]).get(tag, "") for tag in ("language", "title")]
         named = ", ".join(fact for fact in facts if fact and fact != "und")
         heard = f"number {chosen}{f' ({named})' if named else ''}"
         choices = f"--audio-stream 0 to {len(streams) - 1} chooses another"

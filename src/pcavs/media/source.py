@@ -28,6 +28,8 @@ _ALPHA_DECODERS: Final = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 """Decoders that keep the alpha channel of WebM, by the names of those that do not."""
 _MAX_DAMAGED_PACKETS: Final = 1000
 """Packets that fail to decode before reading stops: some demuxers fail at the same place for ever. Tuned by hand."""
+_LENIENT: Final[dict[str, Any]] = {} if int(av.__version__.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+"""Makes PyAV read metadata that is not UTF-8; from version 19 on it does so always, and the setting is an error."""
 
 
 @contextlib.contextmanager
@@ -42,13 +44,18 @@ def open_media(path: Path) -> Generator[InputContainer]:
         # An absolute path keeps FFmpeg from reading "12:30.mp4" as a URL of the protocol "12".
         # Metadata need not be UTF-8, and nothing here uses it, so bad bytes are replaced.
         name, options = str(path.resolve()), {"protocol_whitelist": "file"}
-        with av.open(name, "r", options=options, metadata_errors="replace") as container:
+        with av.open(name, "r", options=options, **_LENIENT) as container:
             if container.format.name in _REFUSED_FORMATS:
                 raise InputError(f"{path} is text or a playlist, not audio or video; give a media file")
             yield container
     except FFmpegError as error:
         raise_if_out_of_memory(error)
         raise _unreadable(path, error) from error
+
+
+def tags_of(part: Any) -> dict[str, str]:
+    """Returns the metadata of a file or stream, which may hold any bytes, as text that can be printed."""
+    return {name: str(value).encode("utf-8", "replace").decode() for name, value in part.metadata.items()}
 
 
 def _check_file(path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from pcavs.errors import InputError
 from pcavs.media.audio import stream_waveform
-from pcavs.media.source import decodable_streams, open_media
+from pcavs.media.source import decodable_streams, open_media, tags_of
 from pcavs.provenance.audio_mark import AudioMark, MarkDetector
 from pcavs.provenance.credentials import Credentials, media_type, read_credentials
 from pcavs.provenance.film_log import LogMatch, search_log
@@ -146,7 +146,7 @@ def verify(path: str | Path, *, anchor: str | Path | None = None, log: str | Pat
 def _heard(path: Path) -> tuple[AudioMark | None, str | None]:
     """Searches the sound for the mark, and the metadata for the tag."""
     with open_media(path) as container:
-        comments = {name.lower(): str(value) for name, value in container.metadata.items()}
+        comments = {name.lower(): value for name, value in tags_of(container).items()}
         has_sound = bool(decodable_streams(container, "audio"))
     tag = next((value for value in comments.values() if value.startswith(_TAG)), None)
     if not has_sound:

@@ -13,6 +13,7 @@ from pcavs.media.audio import AudioReader, read_waveform
 from pcavs.media.files import path_exists
 from pcavs.media.film import FilmWriter
 from pcavs.media.image import read_picture
+from pcavs.media.source import open_media, tags_of
 from pcavs.media.video import probe_video, read_frames
 from unit.media.making import FilmMaker, numbered
 
@@ -104,3 +105,15 @@ def test_sixteen_channels_are_averaged(tmp_path: Path):
     waveform = read_waveform(path)
     assert len(waveform) == 16_000
     np.testing.assert_allclose(waveform[100:-100], voices.mean(axis=1)[100:-100] / 32768, atol=2e-3)
+
+
+def test_metadata_that_is_not_utf8_is_read_and_can_be_printed(tmp_path):
+    """PyAV refuses it before version 19 unless told otherwise, and gives surrogates, which cannot be printed, after."""
+    path = tmp_path / "tagged.mp4"
+    with FilmWriter(path, (64, 64), metadata={"title": "Menü XX"}) as writer:
+        writer.write(np.zeros((64, 64, 3), np.uint8))
+    path.write_bytes(path.read_bytes().replace("Menü XX".encode(), b"Men\xfc\xfc XX"))
+    with open_media(path) as container:
+        title = tags_of(container)["title"]
+    assert title.startswith("Men")
+    assert title.encode().endswith(b" XX")
