@@ -149,5 +149,5 @@ def test_real_voices_speak_as_long_as_a_person_would(voice):
     text = "Dr. Smith paid $5.99 for 3.5 kg, e.g. at 10:30 p.m. [pause 1] It was 2,500,000 km away!"
     samples, rate_hz = speak.speak(text, voice, voices=folder)
     assert 7 < len(samples) / rate_hz < 16
-    assert 1.0 <= max(silences_s(samples, rate_hz)) < 1.2
+    assert 1.0 <= max(silences_s(samples, rate_hz)) < 1.5
     assert np.abs(samples).max() > 3000
