@@ -12,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Final, Literal, get_args, get_origin
 
-from pcavs.pose.presets import PRESETS
+from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.timeline import FORMAT, KINDS, MOST_SEGMENTS, RANGES, Key, PresetSegment, Timeline
 
 SCHEMA_FILE: Final = Path(__file__).resolve().parents[1] / "docs" / "pose.schema.json"
@@ -64,10 +64,12 @@ def _value(cls: type, name: str, kind: Any) -> dict[str, Any]:
         number = "integer" if name == "seed" else "number"
         kinds = [number, "null"] if isinstance(kind, UnionType) else number
         return {"type": kinds, "minimum": low, "maximum": high}
+    if kind is bool:
+        return {"type": "boolean"}
     if get_origin(kind) is Literal:
         return {"enum": list(get_args(kind))}
     if cls is PresetSegment and name == "name":
-        return {"enum": list(PRESETS)}
+        return {"enum": list(PRESET_NAMES)}
     assert kind in (str, Path), f"{cls.__name__}.{name} has a type that this script cannot describe"
     return {"type": "string", "minLength": 1}
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from helpers.documents import PAGES, ROOT, blocks, commands, inputs, outputs, parsed, pcavs_arguments
-from pcavs.pose.presets import PRESETS
+from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.timeline import FORMAT, timeline_from
 
 SHIPPED = ("examples", "recipes")
@@ -34,7 +34,7 @@ def can_run(name: str, options: Any, folder: Path) -> bool:
     if options is None or name in NOT_RUN:
         return False
     pose = str(getattr(options, "pose", None))
-    given = [path for path in inputs(options) if str(path) != pose or not (pose in PRESETS or "=" in pose)]
+    given = [path for path in inputs(options) if str(path) != pose or not (pose in PRESET_NAMES or "=" in pose)]
     is_inside = not any(path.is_absolute() or str(path).startswith("~") for path in (*given, *outputs(options)))
     return is_inside and all((folder / path).exists() for path in given)
 

@@ -90,6 +90,10 @@ class ContentEncoder:
         share_of_silence = 1 - np.float32(self._articulation) * (1 - rest)
         return SpeechCodes(contents + share_of_silence[:, None] * (self.silence(speech) - contents), closings)
 
+    def seen(self, contents: Float32[np.ndarray, "time content"]) -> SpeechCodes:
+        """Returns contents that were seen, as they are: articulation and pauses are those of the film."""
+        return SpeechCodes(contents, np.zeros(len(contents), np.float32))
+
 
 def _closings(bilabials: Float32[np.ndarray, " time"] | None, num_frames: int) -> Float32[np.ndarray, " time"]:
     """Maps probabilities of m, b and p to how far the speech closes the lips."""
@@ -113,6 +117,7 @@ class ControlTrack:
         pauses: Float32[np.ndarray, " frames"] | None = None,
         eyelids: Float32[np.ndarray, " frames"] | None = None,
         expressions: ExpressionTrack | None = None,
+        contents: Float32[np.ndarray, "frames content"] | None = None,
     ) -> None:
         """Stores the inputs; content is encoded when `of` is called.
 
@@ -124,18 +129,21 @@ class ControlTrack:
             articulation: Factor on the distance of the content from that of silence; 1 leaves the content as it is.
             pauses: How far the mouth rests in each frame, 0 to 1; None is speech throughout.
             eyelids: Eyelid closure of each frame, 0 open to 1 shut; None keeps the eyes open.
+            contents: Content of each frame that was seen in a film; None encodes the speech.
             expressions: Lids, gaze, brows, cheeks and smile of each frame; None keeps those of the photograph.
         """
         self._encoder, self._timing = ContentEncoder(runtime, articulation), timing
         self.speech, self.poses, self.pauses, self.eyelids = speech, poses, pauses, eyelids
-        self.expressions = expressions
+        self.expressions, self.contents = expressions, contents
 
     def of(self, frames: Sequence[int]) -> Iterator[Controls]:
         """Yields the controls of some frames, in the given order; memory does not grow with their number."""
         for first in range(0, len(frames), _CHUNK_FRAMES):
             chunk = frames[first : first + _CHUNK_FRAMES]
             pauses = None if self.pauses is None else self.pauses[list(chunk)]
-            for t, content, closing in zip(chunk, *self._encoder.encode(self.speech, chunk, pauses), strict=True):
+            seen = None if self.contents is None else self.contents[list(chunk)]
+            codes = self._encoder.encode(self.speech, chunk, pauses) if seen is None else self._encoder.seen(seen)
+            for t, content, closing in zip(chunk, *codes, strict=True):
                 pose = self.poses[self._timing.pose_index(t, len(self.poses))]
                 eyelids = 0.0 if self.eyelids is None else float(self.eyelids[t])
                 expression = None if self.expressions is None else self.expressions[t]

@@ -83,7 +83,7 @@ def encode_pose_source(path: Path, max_frames: int, reader: FaceReader, progress
             if found[-1]:
                 yield timing.crop(frame, transform, frame_px)
 
-    encoded = np.concatenate([reader.runtime.encode_pose(np.stack(batch)) for batch in _batches(crops())])
+    encoded = np.concatenate([reader.runtime.encode_pose(np.stack(batch)) for batch in batches(crops())])
     report = face_report(path, policy, follower, found)
     codes = fill_missing(encoded, report)
     if is_broken(report):
@@ -91,6 +91,7 @@ def encode_pose_source(path: Path, max_frames: int, reader: FaceReader, progress
     return EncodedPoses(timing.smooth(codes), (*follower.notes, *report.notes()), report)
 
 
-def _batches(crops: Iterator[Square]) -> Iterator[list[Square]]:
+def batches(crops: Iterator[Square]) -> Iterator[list[Square]]:
+    """Yields lists of crops, of the number that is encoded at once."""
     while batch := list(itertools.islice(crops, _BATCH_FRAMES)):
         yield batch

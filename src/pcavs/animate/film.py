@@ -8,6 +8,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from jaxtyping import Float32
+
 from pcavs.animate.backdrop import Backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label
@@ -89,6 +92,8 @@ class Scene:
     timing: Timing
     expressions: ExpressionTrack | None = None
     """Lids, gaze, brows, cheeks and smile of each frame; None leaves them as they are in the photograph."""
+    contents: Float32[np.ndarray, "frames content"] | None = None
+    """Content of each frame that was seen in a film; None encodes the speech."""
     paste_target: PasteTarget | None = None
     """The photograph or video that the head is pasted into; None where the film shows the crop."""
     mouth_paster: Callable[[], MouthPaster] | None = None
@@ -310,8 +315,9 @@ def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file
         scene.motion.poses,
         articulation=look.articulation,
         pauses=pause_weights(scene.mel, scene.num_frames, reach) if look.pauses else None,
-        eyelids=blink_track(scene.num_frames, look.seed) if look.blinks else None,
+        eyelids=blink_track(scene.num_frames, look.seed) if look.blinks and not scene.motion.moves_lids else None,
         expressions=scene.expressions,
+        contents=scene.contents,
     )
     notes = (*notes, *scene.identity.notes, *scene.motion.notes)
     return Film(

@@ -10,6 +10,7 @@ from pcavs.animate.encode_pose import encode_pose_source
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.identity import FaceReader, Identity
 from pcavs.animate.options import FilmOptions
+from pcavs.animate.performance import FaceMixer
 from pcavs.animate.renderer import surroundings, turns_by_depth
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
@@ -20,9 +21,10 @@ from pcavs.pose.calibration import PoseMap, plain_map
 from pcavs.pose.codes import Surroundings, codes_of, fit_track, limit_view, track_of, view_of
 from pcavs.pose.compile import compile_motion
 from pcavs.pose.expression import ExpressionTrack
+from pcavs.pose.face import PITCH, YAW, measure_face
 from pcavs.pose.measure import FaceReport
 from pcavs.pose.presets import Rhythm, rhythm_of
-from pcavs.pose.source import SegmentReader, read_pose, video_timeline
+from pcavs.pose.source import SegmentReader, performance_timeline, read_pose, seeded, video_timeline
 from pcavs.pose.timeline import Timeline
 from pcavs.pose.track import HeadTrack, relative_to
 from pcavs.types import CropTransform, Mel, Progress
@@ -45,7 +47,9 @@ class HeadMotion(NamedTuple):
     faces: tuple[FaceReport, ...] = ()
     """In which frames of the pose videos a face was found."""
     expression: ExpressionTrack | None = None
-    """What else the face does according to the pose source; None if it moves nothing but the head."""
+    """What else the face does according to pose source and performance; None if it moves nothing but the head."""
+    moves_lids: bool = False
+    """Whether lids follow a film or natural motion, which blink by themselves."""
 
 
 def depth_motion(
@@ -128,9 +132,15 @@ class HeadMotionReader:
     def _read_timeline(self) -> Timeline | None:
         """Reads a pose source in degrees; None without one, or where the motion encoder reads a video."""
         options = self._options
+        if options.pose is None and options.performance is not None:
+            timeline = performance_timeline(options.performance)
+            return dataclasses.replace(timeline, mode="relative") if options.relative else timeline
         if options.pose is not None:
             # Landmarks give degrees more exactly than the motion encoder, so a depth turn follows them.
-            return read_pose(options.pose, relative=options.relative, measured=self._by_depth, outside=options.outside)
+            timeline = read_pose(
+                options.pose, relative=options.relative, measured=self._by_depth, outside=options.outside
+            )
+            return None if timeline is None else seeded(timeline, options.seed)
         if not is_own_video(options) or not self._by_depth:
             return None
         # The identity is the first frame of a video of the person: the head follows the rest of that video.
@@ -150,20 +160,36 @@ class HeadMotionReader:
         """
         options = self._options
         video = options.identity if options.pose is None and is_own_video(options) else options.pose
+        if self._timeline is not None or self._borrows():
+            return self._from_timeline(self._timeline, identity, rhythm_of(mel, num_frames), progress)
         if video is None:
             own = own_row(identity) if self._by_depth else identity.codes.pose
             return HeadMotion(own[None], own)
-        if self._timeline is not None:
-            return self._from_timeline(self._timeline, identity, rhythm_of(mel, num_frames), progress)
         reader = self._reader._replace(policy=self._policy())
         encoded = encode_pose_source(video, reader.timing.count_poses(num_frames), reader, progress)
         reports = (encoded.report,) if encoded.report else ()
         return HeadMotion(encoded.codes, identity.codes.pose, notes=encoded.notes, faces=reports)
 
-    def _from_timeline(self, timeline: Timeline, identity: Identity, rhythm: Rhythm, progress: Progress) -> HeadMotion:
+    def _borrows(self) -> bool:
+        """Tells whether parts of the face follow something of their own."""
+        return self._options.eyes is not None or self._options.brows is not None
+
+    def _from_timeline(
+        self, timeline: Timeline | None, identity: Identity, rhythm: Rhythm, progress: Progress
+    ) -> HeadMotion:
         """Lays out the segments of a timeline and fits the result to the photograph."""
-        sources = SegmentReader(self._reader.landmarker, self._policy(), progress)
-        track, face = compile_motion(timeline, len(rhythm), rhythm, sources)
+        own_gaze = measure_face(identity.mesh[None])[0, YAW : PITCH + 1].astype(np.float64)
+        sources = SegmentReader(self._reader.landmarker, self._policy(), progress, own_gaze)
+        face = FaceMixer(self._options, rhythm, sources)
+        if timeline is None:
+            own = own_row(identity)
+            expression, moves_lids = face.mix(None)
+            return HeadMotion(
+                own[None], own, None, None, tuple(sources.notes), tuple(sources.reports), expression, moves_lids
+            )
+        compiled = compile_motion(timeline, len(rhythm), rhythm, sources)
+        track = compiled.head
+        expression, moves_lids = face.mix(compiled)
         is_relative = timeline.mode == "relative"
         if is_relative:
             track = relative_to(track, identity.own_deg)
@@ -175,7 +201,8 @@ class HeadMotionReader:
             around = None if self._options.full_frame else Surroundings(0, 0, 0, 0)
             motion = network_motion(track, identity, self._calibration, anchored=is_relative, around=around)
         return motion._replace(
-            expression=face,
+            expression=expression,
+            moves_lids=moves_lids,
             view=None if self._options.full_frame else motion.view,
             notes=tuple(dict.fromkeys([*sources.notes, *motion.notes])),
             faces=tuple(sources.reports),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pcavs.animate.backdrop import background_picture
-from pcavs.animate.options import FilmOptions
+from pcavs.animate.options import FilmOptions, face_film
 from pcavs.face.choice import parse_choice
 from pcavs.pose.source import pose_files
 
@@ -19,6 +19,16 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
         ("the picture of the person", options.identity),
         *([] if options.audio is None else [("the driving audio", options.audio)]),
         *([] if options.pose is None else pose_files(options.pose, outside=options.outside)),
+        *([] if options.performance is None else [("the performance", options.performance)]),
+        *(
+            (f"the film of {name}", film)
+            for name, film in (
+                ("the eyes", face_film(options.eyes)),
+                ("the brows", face_film(options.brows)),
+                ("the mouth", face_film(options.mouth)),
+            )
+            if film is not None
+        ),
         *([] if options.label_font is None else [("the label's font", options.label_font)]),
         *(("one of the references", path) for path in options.references),
         *([] if background is None else [("the picture of the background", background)]),

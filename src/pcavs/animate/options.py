@@ -21,6 +21,10 @@ Turn = Literal["depth", "network"]
 LookAt = Literal["head", "camera"]
 """What the eyes hold on to; `FilmOptions.look` describes the values."""
 
+SPEECH: Final = "speech"
+"""Value of `eyes`, `brows` and `mouth`: generated from, or driven by, the speech."""
+PHOTO: Final = "photo"
+"""Value of `eyes` and `brows`: as in the photograph."""
 LABEL: Final = "AI-generated"
 """Text of the visible label, if no other is given."""
 GATE_DB: Final = (-90.0, -10.0)
@@ -54,6 +58,17 @@ class FilmOptions:
     """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod,
     lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
     forwards and backwards. Without it the head keeps the pose that it has in the picture."""
+    performance: Path | None = None
+    """A film of anybody, or its saved track (.npz), that lends head, eyes, brows and smile; its sound is spoken
+    if there is no other. `pose`, `eyes`, `brows` and `mouth` replace parts of it."""
+    eyes: str | None = None
+    """Lids and gaze: those of a film or saved track, `speech` (blinks and glances, generated), or `photo` (open and
+    still)."""
+    brows: str | None = None
+    """Brows and smile: those of a film or saved track, `speech` (brows rise on emphasis, generated), or `photo`."""
+    mouth: str | None = None
+    """What moves the mouth: `speech`, or a film, whose mouth is followed as it is seen. The sound is still that of
+    `audio`."""
     relative: bool = False
     """Starts from the picture's own pose and takes only the changes of the pose source."""
     references: tuple[Path, ...] = ()
@@ -177,11 +192,14 @@ class FilmOptions:
         if self.gaze is not None:
             parse_gaze(self.gaze)
         _check_choice("look", self.look, get_args(LookAt))
+        moved = self.gaze is not None or self.look != "head" or self.smile or self.performance is not None
+        if (moved or self.eyes or self.brows) and (self.turn != "depth" or self.compat):
+            other = "compat" if self.compat else f"a turn by the {self.turn}"
+            raise InputError(f"{other} moves no eyes or cheeks; leave it, or gaze, look, smile, eyes and brows out")
+        if self.mouth is not None and self.compat:
+            raise InputError("compat published hears speech; leave mouth out")
         if not SMILE[0] <= self.smile <= SMILE[1]:
             raise InputError(f"a smile of {self.smile:g} cannot be used; give {SMILE[0]:g} to {SMILE[1]:g}")
-        if (self.gaze is not None or self.look != "head" or self.smile) and (self.turn != "depth" or self.compat):
-            other = "compat" if self.compat else f"a turn by the {self.turn}"
-            raise InputError(f"{other} moves no eyes or cheeks; leave it, or gaze, look and smile out")
 
     def _check_background(self) -> None:
         if self.background is None:
@@ -251,6 +269,11 @@ class BatchOptions:
     """As in `pcavs animate`; the same for all rows."""
     log: Path | None = None
     """As in `pcavs animate`; the same for all rows."""
+
+
+def face_film(value: str | None) -> Path | None:
+    """Returns the film that `eyes`, `brows` or `mouth` names; None for `speech`, `photo` and nothing."""
+    return None if value in (None, SPEECH, PHOTO) else Path(value)
 
 
 def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

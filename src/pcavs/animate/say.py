@@ -52,6 +52,10 @@ def with_driving_audio(options: AnimateOptions) -> Generator[AnimateOptions]:
     Raises:
         InputError: There is neither audio nor a text, or both; or the text cannot be spoken.
     """
+    if options.audio is None and options.say is None and options.performance is not None:
+        if options.performance.suffix == ".npz":
+            raise InputError("a saved track has no sound; give --audio FILE or --say TEXT")
+        options = dataclasses.replace(options, audio=options.performance)
     if (options.audio is None) == (options.say is None):
         given = "neither audio nor a text to say" if options.say is None else "both audio and a text to say"
         raise InputError(f"there is {given}; give --audio FILE or --say TEXT")

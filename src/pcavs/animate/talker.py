@@ -24,7 +24,8 @@ from pcavs.animate.identity import FaceReader, Identity, read_identities
 from pcavs.animate.inputs import input_files
 from pcavs.animate.live_head import LiveHead, read_motion
 from pcavs.animate.live_speech import Loudness, SpeechSetup, Voice, ahead_frames, check_loudness, silence_of
-from pcavs.animate.options import Compat, Corner, Device, FilmOptions, LookAt, Marks, Turn
+from pcavs.animate.mouth_source import encode_mouth
+from pcavs.animate.options import Compat, Corner, Device, FilmOptions, LookAt, Marks, Turn, face_film
 from pcavs.animate.origin import Origin, film_origin
 from pcavs.animate.performance import expressions_of
 from pcavs.animate.renderer import DepthRenderer, make_renderer, turns_by_depth
@@ -101,6 +102,10 @@ class Talker:
         audio: str | Path,
         pose: str | Path | None = None,
         *,
+        performance: str | Path | None = None,
+        eyes: str | None = None,
+        brows: str | None = None,
+        mouth: str | None = None,
         relative: bool = False,
         references: Sequence[str | Path] = (),
         turn: Turn = "depth",
@@ -142,6 +147,10 @@ class Talker:
             pose: Head motion: a video to follow, a timeline (.json), a saved track (.npz), a preset's name, or
                 degrees such as "yaw=20,pitch=-5". What is shorter than the speech is played forwards and backwards.
                 None keeps the picture's pose.
+            performance: A film of anybody, or its saved track, that lends head, eyes, brows and smile.
+            eyes: Lids and gaze: those of a film or saved track, "speech" (generated), or "photo" (open, still).
+            brows: Brows and smile: those of a film or saved track, "speech" (generated), or "photo".
+            mouth: What moves the mouth: "speech", or a film, whose mouth is followed as it is seen.
             relative: Starts from the picture's own pose and takes only the changes of the pose source.
             references: More pictures of the same person, in any order; the most typical of the sharp, frontal ones is
                 animated.
@@ -191,6 +200,10 @@ class Talker:
                 identity=Path(identity),
                 audio=Path(audio),
                 pose=None if pose is None else Path(pose),
+                performance=None if performance is None else Path(performance),
+                eyes=eyes,
+                brows=brows,
+                mouth=mouth,
                 relative=relative,
                 references=tuple(Path(each) for each in references),
                 turn=turn,
@@ -380,7 +393,12 @@ class Talker:
         shots = self._shots(options, policy, paste_target, num_frames, progress)
         notes += [] if shots is None else shot_note(shots.shots(), options.identity.name)
         motion = motion_reader.read(identity, mel, num_frames, progress)
-        by_depth = turns_by_depth(self.runtime, options.turn)
+        expressions = None
+        if turns_by_depth(self.runtime, options.turn):
+            expressions = expressions_of(options, motion.expression, motion.poses, identity.own_deg, num_frames)
+        mouth = face_film(options.mouth)
+        seen = None if mouth is None else encode_mouth(mouth, num_frames, reader, progress)
+        notes += () if seen is None else seen.notes
         scene = Scene(
             identity=identity,
             mel=mel,
@@ -388,9 +406,8 @@ class Talker:
             num_frames=num_frames,
             motion=motion,
             timing=timing,
-            expressions=expressions_of(options, motion.expression, motion.poses, identity, num_frames)
-            if by_depth
-            else None,
+            expressions=expressions,
+            contents=None if seen is None else seen.contents,
             paste_target=paste_target,
             backdrop=backdrop,
             mouth_paster=self._mouth_paster(options, shots, paste_target),

@@ -9,11 +9,8 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
+from pcavs.pose.life import BLINK
 from pcavs.spec import FRAME_RATE
-
-BLINK: Final = (0.4, 0.9, 1.0, 0.8, 0.5, 0.2)
-"""Eyelid closure in the frames of a blink: 80 ms down, 160 ms up.
-Reference: VanderWerf et al., Eyelid movements, J. Neurophysiol. 2003."""
 
 _MEAN_INTERVAL_S: Final = 3.2
 """Mean time between blinks: 19 a minute. People blink 26 times a minute when they talk, 17 times at rest.

@@ -1,5 +1,6 @@
 """`pcavs pose`: measures head motion in videos, plots pose sources, and previews them; no talker is needed."""
 
+import dataclasses
 from pathlib import Path
 from typing import Final
 
@@ -16,18 +17,23 @@ from pcavs.media.files import atomic_file, output_place, path_exists, refuse_rep
 from pcavs.media.film import FilmWriter
 from pcavs.media.speech import MelStream, Speech
 from pcavs.media.timeline import FRAME_S, MEL_LEAD_BINS, count_frames, frame_time_s, nearest_index
+from pcavs.pose import expression
 from pcavs.pose.calibration import AXES
-from pcavs.pose.compile import compile_timeline
+from pcavs.pose.compile import CompiledMotion, compile_motion
+from pcavs.pose.expression import ExpressionTrack
 from pcavs.pose.measure import measure_video
 from pcavs.pose.options import DrawOptions, ExtractOptions, PlotOptions, PreviewOptions
 from pcavs.pose.presets import Rhythm, rhythm_of
 from pcavs.pose.source import SegmentReader, pose_files, read_pose, video_timeline
-from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack, relative_to, save_track
+from pcavs.pose.timeline import Segment, TrackSegment, VideoSegment
+from pcavs.pose.track import FACE_WIDTH_CM, HeadTrack, load_saved, relative_to, save_track
 from pcavs.spec import FRAME_RATE, MelSpec
 from pcavs.types import Picture
 
 _AXIS_COLOURS: Final = ((214, 90, 30), (30, 120, 200), (40, 150, 70))
 """RGB of yaw, pitch and roll in a plot."""
+_FACE_COLOURS: Final = ((120, 60, 160), (214, 90, 30), (30, 120, 200), (40, 150, 70), (200, 40, 90))
+"""RGB of lids, gaze, brows and smile in a plot."""
 _PLOT_PX: Final = (1200, 420)
 """Width and height of a plot."""
 _PLOT_LEFT_PX, _PLOT_RIGHT_PX, _PLOT_TOP_PX, _PLOT_BOTTOM_PX = 60, 20, 10, 30
@@ -76,7 +82,7 @@ def extract(options: ExtractOptions) -> str:
     found = measured.report.found
     if options.missing == "skip":
         found = found[found]
-    save_track(measured.track, found, options.out, overwrite=options.overwrite)
+    save_track(measured.track, found, options.out, overwrite=options.overwrite, face=measured.face)
     if options.report is not None:
         write_json(options.report, {"format": "pcavs-faces-1", "videos": [measured.report.to_json()]})
     low, high = measured.track[:, :3].min(axis=0), measured.track[:, :3].max(axis=0)
@@ -94,7 +100,10 @@ def plot(options: PlotOptions) -> Path:
     """
     _refuse_existing(options.out, overwrite=options.overwrite)
     refuse_replacing([options.out], _inputs(options))
-    picture = draw_curves({"": _track_of(options)[:, :3]})
+    motion = _motion_of(options)
+    picture = draw_curves({"": motion.head[:, :3]})
+    if motion.expression is not None:
+        picture = np.vstack([picture, draw_face(motion.expression)])
     with atomic_file(options.out, overwrite=options.overwrite) as part:
         part.write_bytes(cv2.imencode(".png", picture[:, :, ::-1])[1].tobytes())
     return options.out
@@ -120,7 +129,14 @@ def _inputs(options: DrawOptions) -> list[tuple[str, Path | None]]:
 
 
 def _track_of(options: DrawOptions) -> HeadTrack:
+    """Compiles the head of a pose source; see `_motion_of`."""
+    return _motion_of(options).head
+
+
+def _motion_of(options: DrawOptions) -> CompiledMotion:
     """Compiles a pose source for the length of the audio; relative poses start with a head that looks ahead.
+
+    Videos and tracks lend what they hold of the face.
 
     Raises:
         InputError: The pose source or the audio cannot be read.
@@ -128,8 +144,18 @@ def _track_of(options: DrawOptions) -> HeadTrack:
     timeline = read_pose(options.pose, relative=False, outside=options.outside) or video_timeline(options.pose)
     rhythm = _rhythm(options)
     sources = SegmentReader(FaceLandmarker(), TrackPolicy(), lambda *_: None)
-    track = compile_timeline(timeline, len(rhythm), rhythm, sources)
-    return relative_to(track, np.zeros(3)) if timeline.mode == "relative" else track
+    timeline = dataclasses.replace(timeline, segments=tuple(_whole(each) for each in timeline.segments))
+    motion = compile_motion(timeline, len(rhythm), rhythm, sources)
+    return motion._replace(head=relative_to(motion.head, np.zeros(3))) if timeline.mode == "relative" else motion
+
+
+def _whole(segment: Segment) -> Segment:
+    """Lets a video or track lend its face, too, if it has one."""
+    if isinstance(segment, VideoSegment) or (
+        isinstance(segment, TrackSegment) and load_saved(segment.path).face is not None
+    ):
+        return dataclasses.replace(segment, performance=True)
+    return segment
 
 
 def draw_curves(curves: dict[str, Float[np.ndarray, "time 3"]]) -> Picture:
@@ -160,6 +186,33 @@ def draw_curves(curves: dict[str, Float[np.ndarray, "time 3"]]) -> Picture:
             cv2.polylines(picture, [np.array(points)], False, shade, 1 if number else 2, cv2.LINE_AA)
             x = _PLOT_LEFT_PX + _LEGEND_STEP_PX * axis + _LEGEND_GROUP_PX * number
             _write_text(picture, f"{AXES[axis]} {name}".strip(), (x, height - 8), shade)
+    return picture
+
+
+def draw_face(track: ExpressionTrack) -> Picture:
+    """Plots an expression track: shares as they are, the gaze as a share of its largest angle."""
+    width, height = _PLOT_PX
+    picture = np.full((height, width, 3), 255, np.uint8)
+    shares = track / expression.HIGHEST
+    curves = {
+        "lids closed": shares[:, expression.LIDS].mean(axis=1),
+        f"gaze right / {expression.HIGHEST[expression.GAZE_YAW]:.0f}": shares[:, expression.GAZE_YAW],
+        f"gaze up / {expression.HIGHEST[expression.GAZE_PITCH]:.0f}": shares[:, expression.GAZE_PITCH],
+        "brows": shares[:, expression.LEFT_BROW : expression.RIGHT_BROW + 1].mean(axis=1),
+        "smile": shares[:, expression.SMILE],
+    }
+
+    def place(t: float, value: float) -> tuple[int, int]:
+        x = _PLOT_LEFT_PX + t / max(len(track) - 1, 1) * (width - _PLOT_LEFT_PX - _PLOT_RIGHT_PX)
+        return round(x), round((height - _PLOT_TOP_PX - _PLOT_BOTTOM_PX) / 2 * (1 - value) + _PLOT_TOP_PX)
+
+    for value in np.linspace(-1, 1, _NUM_LINES):
+        cv2.line(picture, place(0, value), place(len(track) - 1, value), _LIGHT_GREY, 1)
+        _write_text(picture, f"{value:g}", (8, place(0, value)[1] + 5), _GREY)
+    for number, ((name, values), colour) in enumerate(zip(curves.items(), _FACE_COLOURS, strict=True)):
+        points = [place(t, value) for t, value in enumerate(values)]
+        cv2.polylines(picture, [np.array(points)], False, colour, 2, cv2.LINE_AA)
+        _write_text(picture, name, (_PLOT_LEFT_PX + _LEGEND_STEP_PX * number, height - 8), colour)
     return picture
 
 

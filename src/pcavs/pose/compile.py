@@ -3,6 +3,7 @@
 The result depends on nothing but the timeline, its sources and the rhythm of the speech.
 """
 
+from collections.abc import Iterable
 from fractions import Fraction
 from typing import Final, NamedTuple
 
@@ -13,7 +14,9 @@ from pcavs.media.timeline import nearest_index
 from pcavs.numeric import smoothstep
 from pcavs.pose import expression
 from pcavs.pose.expression import ExpressionTrack
-from pcavs.pose.presets import Rhythm, preset
+from pcavs.pose.face import to_expression
+from pcavs.pose.life import natural
+from pcavs.pose.presets import NATURAL, Rhythm, preset
 from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import (
     Key,
@@ -22,9 +25,11 @@ from pcavs.pose.timeline import (
     PresetSegment,
     Segment,
     Timeline,
+    TrackSegment,
+    VideoSegment,
 )
 from pcavs.pose.track import COLUMNS as HEAD_COLUMNS
-from pcavs.pose.track import HeadTrack, cross_fade, extrapolate, limit_slew_rate, smoothed
+from pcavs.pose.track import FaceRows, HeadTrack, cross_fade, extrapolate, limit_slew_rate, smoothed
 from pcavs.spec import FRAME_RATE
 
 _LONGEST_FADE_FRAMES: Final = 3 * FRAME_RATE
@@ -46,6 +51,8 @@ class CompiledMotion(NamedTuple):
     head: HeadTrack
     expression: ExpressionTrack | None
     """None if the timeline moves nothing but the head."""
+    moves_lids: bool = False
+    """Whether lids follow a film or natural motion, which blink by themselves."""
 
 
 def compile_motion(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: SegmentReader) -> CompiledMotion:
@@ -56,7 +63,19 @@ def compile_motion(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources:
     """
     motion = _compile(timeline, num_frames, rhythm, sources)
     face = expression.limited(motion[:, _FACE])
-    return CompiledMotion(limit_slew_rate(motion[:, _HEAD]), face if face.any() else None)
+    return CompiledMotion(
+        limit_slew_rate(motion[:, _HEAD]), face if face.any() else None, moves_lids(timeline.segments)
+    )
+
+
+def moves_lids(segments: Iterable[Segment]) -> bool:
+    """Tells whether segments blink by themselves: films that lend their face, and natural motion."""
+    return any(
+        (isinstance(each, MixSegment) and moves_lids(each.parts))
+        or (isinstance(each, VideoSegment | TrackSegment) and each.performance)
+        or (isinstance(each, PresetSegment) and each.name == NATURAL)
+        for each in segments
+    )
 
 
 def compile_timeline(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: SegmentReader) -> HeadTrack:
@@ -110,11 +129,13 @@ def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, sources: S
     if isinstance(segment, KeysSegment):
         track = _interpolate_keys(segment.keys)[:max_frames]
     elif isinstance(segment, PresetSegment):
-        track = _with_face(preset(segment.name, rhythm[:max_frames], segment.seed))
+        track = _preset(segment, rhythm[:max_frames])
     elif isinstance(segment, MixSegment):
         track = _mix(segment, max_frames, rhythm, sources)
     else:
-        track = _with_face(sources.read(segment, max_frames)[:max_frames])
+        head, face = sources.read(segment, max_frames)
+        lent = _lent(segment, face, sources)
+        track = _with_face(head, lent)[:max_frames]
     return track * segment.strength
 
 
@@ -127,6 +148,23 @@ def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, sources: SegmentR
     for part, track in parts:
         total += part.weight * extrapolate(track, length, part.extrapolation)
     return total
+
+
+def _preset(segment: PresetSegment, rhythm: Rhythm) -> Motion:
+    if segment.name == NATURAL:
+        return _with_face(*natural(rhythm, segment.seed))
+    return _with_face(preset(segment.name, rhythm, segment.seed))
+
+
+def _lent(
+    segment: VideoSegment | TrackSegment, face: FaceRows | None, sources: SegmentReader
+) -> ExpressionTrack | None:
+    """Returns the expression that a film lends, its gaze relative to that of the photograph; None if only the head."""
+    if not segment.performance or face is None:
+        return None
+    track = to_expression(face)
+    track[:, expression.GAZE] -= sources.own_gaze_deg
+    return track
 
 
 def _with_face(head: HeadTrack, face: ExpressionTrack | None = None) -> Motion:

@@ -11,7 +11,8 @@ from pcavs.face.pose import HeadPose, head_pose
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.media.timeline import frame_time_s
 from pcavs.media.video import count_pictures, read_frames
-from pcavs.pose.track import HeadTrack, from_heads, limit_slew_rate, smoothed
+from pcavs.pose.face import measure_face
+from pcavs.pose.track import FaceRows, HeadTrack, from_heads, limit_slew_rate, smoothed
 from pcavs.spec import FRAME_RATE, Missing
 from pcavs.types import Progress
 
@@ -77,6 +78,8 @@ class MeasuredMotion(NamedTuple):
     notes: tuple[str, ...]
     """What a user should know, one line each."""
     report: FaceReport
+    face: FaceRows
+    """What the face does besides (`pose.face`), one row for each row of the track."""
 
 
 def measure_video(
@@ -101,19 +104,22 @@ def measure_video(
     total = count_pictures(path, *span_s)
     follower = FaceFollower(landmarker, policy, path.name)
     heads: list[HeadPose] = []
+    faces: list[FaceRows] = []
     found: list[bool] = []
     for number, frame in enumerate(read_frames(path, span_s[0], span_s[1], LARGEST_SIDE_PX), start=1):
         mesh = follower.step(frame)
         found.append(mesh is not None)
         if mesh is not None:
             heads.append(head_pose(mesh[None]))  # a pose is 50 bytes a frame, a mesh would be six kilobytes
+            faces.append(measure_face(mesh[None]))
         progress("reading the head motion", number, total)
     follower.check_found()
     report = face_report(path, policy, follower, found)
     track = from_heads(HeadPose(*(np.concatenate(values) for values in zip(*heads, strict=True))))
     track = limit_slew_rate(fill_missing(track, report)) if is_broken(report) else track
+    face = fill_missing(np.concatenate(faces), report)
     notes = (*follower.notes, *report.notes())
-    return MeasuredMotion(smoothed(track, SMOOTHING_S, FRAME_RATE), notes, report)
+    return MeasuredMotion(smoothed(track, SMOOTHING_S, FRAME_RATE), notes, report, face)
 
 
 def face_report(path: Path, policy: TrackPolicy, follower: FaceFollower, found: list[bool]) -> FaceReport:

@@ -106,7 +106,7 @@ def _listening_nod(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     """Makes small double nods every few seconds, in pauses of the speech if there are any; else hardly moves."""
     track = still(len(rhythm))
     for column, period_s, size_deg in LISTENING_WANDER:
-        track[:, column] = _wander(len(rhythm), period_s, size_deg, rng)
+        track[:, column] = wander(len(rhythm), period_s, size_deg, rng)
     first = _FIRST_PAUSE_FRAME
     while first < len(rhythm):
         window = rhythm[first : first + _PAUSE_WINDOW_FRAMES]
@@ -121,9 +121,9 @@ def _lively(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
     """Turns and leans all the time, and nods on the beats of the speech."""
     track = still(len(rhythm))
     for column, period_s, size_deg in LIVELY_WANDER:
-        track[:, column] = _wander(len(rhythm), period_s, size_deg, rng)
+        track[:, column] = wander(len(rhythm), period_s, size_deg, rng)
     least_deg, more_deg = LIVELY_NOD_DEG
-    for beat in _beats(rhythm):
+    for beat in beats(rhythm):
         _nod(track, beat, least_deg + more_deg * float(rhythm[beat]), LIVELY_NOD_FRAMES)
     return track
 
@@ -145,9 +145,9 @@ def _presenter(rhythm: Rhythm, rng: np.random.Generator) -> HeadTrack:
         frames = np.arange(first, min(first + dwell, len(rhythm))) - first
         track[first : first + dwell, YAW] = aim + (target - aim) * smoothstep((frames / LOOK_FRAMES).clip(max=1))
         first, aim = first + dwell, target
-    track[:, ROLL] = PRESENTER_ROLL * track[:, YAW] + _wander(len(rhythm), *PRESENTER_WANDER, rng)
+    track[:, ROLL] = PRESENTER_ROLL * track[:, YAW] + wander(len(rhythm), *PRESENTER_WANDER, rng)
     least_deg, more_deg = PRESENTER_NOD_DEG
-    for beat in _beats(rhythm)[::2]:
+    for beat in beats(rhythm)[::2]:
         _nod(track, beat, least_deg + more_deg * float(rhythm[beat]), PRESENTER_NOD_FRAMES)
     return track
 
@@ -160,9 +160,13 @@ PRESETS: Final[dict[str, Callable[[Rhythm, np.random.Generator], HeadTrack]]] = 
     "presenter": _presenter,
 }
 """Each preset generates a track from the rhythm of the speech and random numbers, before its motion is faded in."""
+NATURAL: Final = "natural"
+"""Name of the preset that moves the face, too (`pose.life`)."""
+PRESET_NAMES: Final = (*PRESETS, NATURAL)
+"""Names of all presets."""
 
 
-def _wander(num_frames: int, period_s: float, size_deg: float, rng: np.random.Generator) -> Float[np.ndarray, " time"]:
+def wander(num_frames: int, period_s: float, size_deg: float, rng: np.random.Generator) -> Float[np.ndarray, " time"]:
     """Moves smoothly between random angles, one a period (normal, deviation `size_deg` / 2, clipped to `size_deg`)."""
     step = period_s * FRAME_RATE
     aims = rng.normal(0, size_deg / 2, int(num_frames / step) + 3).clip(-size_deg, size_deg)
@@ -176,7 +180,7 @@ def _moving_average(rhythm: Rhythm) -> Float[np.ndarray, " averaged"]:
     return np.convolve(rhythm, np.ones(BEAT_SMOOTH_FRAMES) / BEAT_SMOOTH_FRAMES, "same")
 
 
-def _beats(rhythm: Rhythm) -> list[int]:
+def beats(rhythm: Rhythm) -> list[int]:
     """Returns the frames at which the loudness has a peak: where a speaker would nod."""
     smooth = _moving_average(rhythm)[: len(rhythm)]
     reach = BEAT_NEIGHBOURS

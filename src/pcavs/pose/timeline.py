@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 from pcavs.errors import InputError, unknown_setting
 from pcavs.media.files import path_below
 from pcavs.pose import expression
-from pcavs.pose.presets import PRESETS
+from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.track import Extrapolation
 
 FORMAT: Final = "pcavs-pose-1"
@@ -121,6 +121,8 @@ class VideoSegment(_SegmentBase):
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
+    performance: bool = False
+    """Lends lids, gaze, brows and smile, too, and not only the head."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,6 +132,8 @@ class TrackSegment(_SegmentBase):
     path: Path
     start_s: float = 0.0
     end_s: float | None = None
+    performance: bool = False
+    """Lends lids, gaze, brows and smile, too, and not only the head."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -270,6 +274,10 @@ class _Reader:
             return None
         if name in RANGES:
             return _number(name, value, where)
+        if kind is bool:
+            if not isinstance(value, bool):
+                raise InputError(f"{where}: {name} is {_short(value)}; give true or false")
+            return value
         if get_origin(kind) is Literal:
             if value not in get_args(kind) or not isinstance(value, str):
                 raise InputError(f"{where}: {name} is {_short(value)}; give {' or '.join(get_args(kind))}")
@@ -311,8 +319,8 @@ def _check_record(record: Any, where: str) -> None:
     """Checks what depends on more than one setting, and names of presets."""
     if isinstance(record, VideoSegment | TrackSegment) and record.end_s is not None and record.end_s <= record.start_s:
         raise InputError(f"{where}: end_s is {record.end_s:g}, start_s is {record.start_s:g}; give a later end_s")
-    if isinstance(record, PresetSegment) and record.name not in PRESETS:
-        raise InputError(f"{where}: there is no preset {_short(record.name)}; give {', '.join(PRESETS)}")
+    if isinstance(record, PresetSegment) and record.name not in PRESET_NAMES:
+        raise InputError(f"{where}: there is no preset {_short(record.name)}; give {', '.join(PRESET_NAMES)}")
     if isinstance(record, KeysSegment):
         times = [key.at_s for key in record.keys]
         if any(later <= earlier for earlier, later in itertools.pairwise(times)):

@@ -8,7 +8,7 @@ the camera, with the place and size that it has in the crop.
 
 import zipfile
 from pathlib import Path
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -52,12 +52,18 @@ _KERNEL_SIGMAS: Final = 3.0
 _MAX_KERNEL_TRACKS: Final = 10
 """Half width of the smoothing kernel at most, as a multiple of the track's length; it bounds memory."""
 
+_FACE_COLUMNS: Final = 10
+"""Measurements of a face (`pose.face.COLUMNS`)."""
+FaceRows: TypeAlias = Float[np.ndarray, "_ 10"]
+"""Measurements of a face over time (`pose.face`), 25 rows a second."""
 TRACK_FORMAT: Final = "pcavs-track-1"
 """Format name inside a track's file."""
 _MAX_FRAMES: Final = 24 * 3600 * FRAME_RATE
 """Longest track that is read: a day."""
-_BYTES_PER_FRAME: Final = 32
-"""Size of a frame in a track's file before compression, rounded up: six 4-byte numbers and a flag."""
+_BYTES_PER_FRAME: Final = 72
+"""Size of a frame in a track's file before compression, rounded up: 16 4-byte numbers and a flag."""
+_LARGEST_FACE: Final = 1000.0
+"""Largest measurement of a face in a file; more is damage."""
 _LARGEST_ANGLE_DEG: Final = 180.0
 """Largest angle in a file; more is damage."""
 _LARGEST_MOVE: Final = 10.0
@@ -185,7 +191,9 @@ def close_loop(track: Float[np.ndarray, "_ columns"]) -> Float[np.ndarray, "_ co
     return kept
 
 
-def save_track(track: HeadTrack, found: Bool[np.ndarray, " time"], path: Path, *, overwrite: bool) -> None:
+def save_track(
+    track: HeadTrack, found: Bool[np.ndarray, " time"], path: Path, *, overwrite: bool, face: FaceRows | None = None
+) -> None:
     """Writes a track as .npz, whole or not at all (docs/formats.md).
 
     Args:
@@ -193,17 +201,32 @@ def save_track(track: HeadTrack, found: Bool[np.ndarray, " time"], path: Path, *
         found: In which frames the face was found.
         path: The file to write.
         overwrite: Replace the file if it exists.
+        face: What the face does besides (`pose.face`), one row for each row of the track; None leaves it out.
 
     Raises:
         OutputError: The file exists and must not be replaced, or it cannot be written.
     """
     head = track.astype(np.float32)
+    more: dict[str, Any] = {} if face is None else {"face": face.astype(np.float32)}
     with atomic_file(path, overwrite=overwrite) as part, part.open("wb") as file:
-        np.savez_compressed(file, format=TRACK_FORMAT, frame_rate=FRAME_RATE, head=head, found=found)
+        np.savez_compressed(file, format=TRACK_FORMAT, frame_rate=FRAME_RATE, head=head, found=found, **more)
+
+
+class SavedTrack(NamedTuple):
+    """What a track's file holds."""
+
+    head: HeadTrack
+    face: FaceRows | None
+    """What the face does besides; None in files that hold the head alone, as those before 12-01."""
 
 
 def load_track(path: Path) -> HeadTrack:
-    """Reads a track that `save_track` wrote.
+    """Reads the head of a track that `save_track` wrote; raises what `load_saved` does."""
+    return load_saved(path).head
+
+
+def load_saved(path: Path) -> SavedTrack:
+    """Reads a file that `save_track` wrote.
 
     Raises:
         InputError: The file is missing, damaged, or not a track.
@@ -214,6 +237,7 @@ def load_track(path: Path) -> HeadTrack:
             if str(arrays["format"]) != TRACK_FORMAT or int(arrays["frame_rate"]) != FRAME_RATE:
                 raise InputError(f"{path} does not have the format {TRACK_FORMAT}; make it with pcavs pose extract")
             head = np.asarray(arrays["head"], np.float64)
+            face = np.asarray(arrays["face"], np.float64) if "face" in arrays else None
     except OSError as error:
         raise InputError(f"{path} cannot be opened ({error.strerror or error}); check the name") from error
     except ARCHIVE_ERRORS as error:
@@ -221,7 +245,9 @@ def load_track(path: Path) -> HeadTrack:
     limits = np.array([_LARGEST_ANGLE_DEG] * 3 + [_LARGEST_MOVE] * 3)
     if head.ndim != 2 or not len(head) or head.shape[1] != len(limits) or not (np.abs(head) <= limits).all():
         raise InputError(f"{path} does not hold six valid numbers per frame; make it with pcavs pose extract")
-    return head
+    if face is not None and not (face.shape == (len(head), _FACE_COLUMNS) and (np.abs(face) <= _LARGEST_FACE).all()):
+        raise InputError(f"{path} does not hold valid measurements of a face; make it with pcavs pose extract")
+    return SavedTrack(head, face)
 
 
 def _check_size(path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from pcavs.animate.options import AnimateOptions, FilmOptions
 from pcavs.errors import InputError, unknown_setting
-from pcavs.pose.presets import PRESETS
+from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.source import segment_files
 from pcavs.pose.timeline import timeline_from
 from pcavs.serve.ids import ID
@@ -51,6 +51,10 @@ NOT_SETTINGS: Final = (
     "identity",
     "audio",
     "pose",
+    "performance",
+    "eyes",
+    "brows",
+    "mouth",
     "references",
     "consent",
     "outside",
@@ -200,9 +204,9 @@ def check(order: TalkOrder, *, require_consent: bool, require_marks: bool = Fals
 
 
 def _check_pose(pose: str) -> None:
-    if pose in PRESETS or _DEGREES.fullmatch(pose) or is_upload(pose):
+    if pose in PRESET_NAMES or _DEGREES.fullmatch(pose) or is_upload(pose):
         return
-    raise InputError(unknown_setting(pose[:60], PRESETS, kind="pose"))
+    raise InputError(unknown_setting(pose[:60], PRESET_NAMES, kind="pose"))
 
 
 def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
@@ -225,7 +229,7 @@ def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
     if isinstance(order.pose, dict):
         for path in _timeline_files(order.pose):
             add(str(path), "video", "track")
-    elif order.pose is not None and order.pose not in PRESETS and not _DEGREES.fullmatch(order.pose):
+    elif order.pose is not None and order.pose not in PRESET_NAMES and not _DEGREES.fullmatch(order.pose):
         add(order.pose, "video", "track")
     return found
 
@@ -299,7 +303,7 @@ def _pose_of(order: TalkOrder, folder: Path, files: dict[str, Path]) -> Path | N
         timeline = folder / "timeline.json"
         timeline.write_text(json.dumps(_with_names(order.pose, files)))
         return timeline
-    if order.pose in PRESETS or _DEGREES.fullmatch(order.pose):
+    if order.pose in PRESET_NAMES or _DEGREES.fullmatch(order.pose):
         return Path(order.pose)
     return files[upload_id(order.pose)]
 

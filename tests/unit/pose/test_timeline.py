@@ -14,7 +14,7 @@ from pcavs.pose.compile import compile_timeline
 from pcavs.pose.presets import PRESETS, preset, rhythm_of
 from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import FORMAT, KeysSegment, MixSegment, PresetSegment, read_timeline, timeline_from
-from pcavs.pose.track import LARGEST_STEP, still
+from pcavs.pose.track import LARGEST_STEP, SavedTrack, still
 
 RHYTHM = 0.5 + 0.5 * np.sin(np.arange(500) / 3)
 
@@ -42,7 +42,7 @@ class TurnedSources(NoSources):
     def read(self, segment, max_frames):
         track = still(75)
         track[:, 0] = np.linspace(-40, 40, 75)
-        return track
+        return SavedTrack(track, None)
 
 
 no_files, turned = NoSources(), TurnedSources()

@@ -14,6 +14,7 @@ from pcavs.pose.track import (
     extrapolate,
     from_heads,
     limit_slew_rate,
+    load_saved,
     load_track,
     relative_to,
     save_track,
@@ -187,3 +188,20 @@ def test_pickles_are_never_read(tmp_path):
 def test_a_missing_track_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be opened"):
         load_track(tmp_path / "nothing.npz")
+
+
+def test_faces_are_saved_beside_the_head_and_old_tracks_still_load(tmp_path):
+    face = np.random.default_rng(0).normal(size=(5, 10))
+    save_track(still(5), np.ones(5, bool), tmp_path / "new.npz", overwrite=False, face=face)
+    save_track(still(5), np.ones(5, bool), tmp_path / "old.npz", overwrite=False)
+    assert np.allclose(load_saved(tmp_path / "new.npz").face, face, atol=1e-6)
+    assert load_saved(tmp_path / "old.npz").face is None
+    assert len(load_track(tmp_path / "old.npz")) == 5
+
+
+@pytest.mark.parametrize("face", [np.zeros((4, 10)), np.zeros((5, 9)), np.full((5, 10), np.nan)])
+def test_damaged_faces_are_refused(tmp_path, face):
+    head, found = np.zeros((5, 6), np.float32), np.ones(5, bool)
+    np.savez(tmp_path / "odd.npz", format="pcavs-track-1", frame_rate=25, head=head, found=found, face=face)
+    with pytest.raises(InputError, match="measurements of a face"):
+        load_saved(tmp_path / "odd.npz")

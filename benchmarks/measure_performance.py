@@ -1,0 +1,140 @@
+"""Measures how well a film's face follows another film's: lids, gaze, brows, mouth and head.
+
+    python benchmarks/measure_performance.py follow FILM... [--photo PICTURE] [--seconds 8] [--mouth]
+    python benchmarks/measure_performance.py exchange FILM FILM --photo PICTURE
+    python benchmarks/measure_performance.py cost FILM --photo PICTURE
+
+`follow` prints, for each film, the Pearson correlation and the mean error of what is measured in the new film against
+the driver. Without a photo, the film's own first frame is the identity (self-driven). `--mouth` speaks its sound,
+then drives the mouth by sight. `exchange` borrows everything from the first film, then one
+part from the second, and prints by how much each measurement changed, as a share of the change of borrowing all from
+the second. `cost` prints milliseconds a frame without and with a performance. Films with `--mouth`
+need sound; without it the speech of the examples is spoken. Needs no torch.
+"""
+
+import argparse
+import logging
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+
+from pcavs.animate.film import Film
+from pcavs.animate.talker import Talker, load_talker
+from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.pose import angles_deg, head_pose
+from pcavs.face.track import FaceFollower, TrackPolicy, fill_gaps
+from pcavs.media.video import read_frames
+from pcavs.pose import face
+
+logger = logging.getLogger("measure_performance")
+
+SPEECH: Final = Path(__file__).parents[1] / "examples" / "speech.wav"
+READ_SIDE_PX: Final = 1280
+NAMES: Final = ("lids", "gaze yaw", "gaze pitch", "brows", "mouth width", "mouth opening", "yaw", "pitch", "roll")
+PARTS: Final = ("pose", "eyes", "brows", "mouth")
+
+
+def main() -> None:
+    """Measures what the command line asks for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("follow", "exchange", "cost"))
+    parser.add_argument("films", nargs="+", type=Path)
+    parser.add_argument("--photo", type=Path)
+    parser.add_argument("--seconds", type=float, default=8.0)
+    parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--mouth", action="store_true")
+    options = parser.parse_args()
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    talker, landmarker = load_talker(None, "auto"), FaceLandmarker()
+    if options.what == "follow":
+        for film in options.films:
+            follow(talker, landmarker, film, options)
+    elif options.what == "exchange":
+        exchange(talker, landmarker, options)
+    else:
+        cost(talker, options)
+
+
+def measured(frames: list[np.ndarray], landmarker: FaceLandmarker) -> np.ndarray:
+    """Returns a row of `NAMES` for each frame."""
+    follower = FaceFollower(landmarker, TrackPolicy(), "the film")
+    meshes = fill_gaps([follower.step(frame) for frame in frames])
+    rows = face.measure_face(meshes).astype(np.float64)
+    angles = angles_deg(head_pose(meshes).rotation.astype(np.float64))
+    openings = rows[:, face.LEFT_OPENING : face.RIGHT_OPENING + 1].mean(axis=1)
+    brows = rows[:, face.LEFT_BROW : face.RIGHT_BROW + 1].mean(axis=1)
+    others = rows[:, [face.YAW, face.PITCH]], brows, rows[:, [face.MOUTH_WIDTH, face.MOUTH_OPENING]]
+    return np.column_stack([openings, *others, angles])
+
+
+def frames_of(path: Path, seconds: float) -> list[np.ndarray]:
+    """Reads the frames of a film."""
+    return list(read_frames(path, 0.0, seconds, READ_SIDE_PX))
+
+
+def follow(talker: Talker, landmarker: FaceLandmarker, path: Path, options: argparse.Namespace) -> None:
+    """Prints how a film follows another."""
+    driver = measured(frames_of(path, options.seconds), landmarker)
+    with tempfile.TemporaryDirectory() as folder:
+        photo = options.photo
+        if photo is None:
+            photo = Path(folder) / "first.png"
+            cv2.imwrite(str(photo), next(read_frames(path, 0.0, 0.04, READ_SIDE_PX))[..., ::-1])
+        ways: dict[str, dict[str, Any]] = {"performance": {"performance": str(path)}}
+        if options.mouth:
+            ways["mouth by sight"] = {"performance": str(path), "mouth": str(path)}
+        audio = path if options.mouth else SPEECH
+        for name, settings in ways.items():
+            film = talker.animate(photo, audio, end=options.seconds, size=options.size, **settings)
+            compare(f"{path.name}, {name}", driver, measured(list(film.frames), landmarker))
+
+
+def compare(name: str, driver: np.ndarray, followed: np.ndarray) -> None:
+    """Prints correlation and mean error, the latter after both means are subtracted."""
+    length = min(len(driver), len(followed))
+    driver, followed = driver[:length], followed[:length]
+    words = []
+    for column, what in enumerate(NAMES):
+        a, b = driver[:, column] - driver[:, column].mean(), followed[:, column] - followed[:, column].mean()
+        scale = float(np.sqrt((a @ a) * (b @ b)))
+        words.append(f"{what} {a @ b / scale if scale > 0 else 0:.2f} ({np.abs(a - b).mean():.2g})")
+    logger.info("%s: %d frames: %s", name, length, "; ".join(words))
+
+
+def exchange(talker: Talker, landmarker: FaceLandmarker, options: argparse.Namespace) -> None:
+    """Prints which measurements each part moves."""
+    first, second = (str(each) for each in options.films)
+
+    def rows(**settings: Any) -> np.ndarray:
+        film = talker.animate(options.photo, SPEECH, end=options.seconds, size=options.size, **settings)
+        return measured(list(film.frames), landmarker)
+
+    base = rows(performance=first, mouth=first)
+    largest = np.abs(rows(performance=second, mouth=second) - base).mean(axis=0)
+    logger.info("part from the second film: %s", "; ".join(NAMES))
+    for part in PARTS:
+        changed = np.abs(rows(**({"performance": first, "mouth": first} | {part: second})) - base).mean(axis=0)
+        logger.info("%s: %s", part, "; ".join(f"{share:.2f}" for share in changed / np.maximum(largest, 1e-6)))
+
+
+def cost(talker: Talker, options: argparse.Namespace) -> None:
+    """Prints milliseconds a frame."""
+    path = str(options.films[0])
+
+    def ms(film: Film) -> float:
+        start = time.perf_counter()
+        count = sum(1 for _ in film.rendered(range(film.num_frames)))
+        return (time.perf_counter() - start) * 1000 / count
+
+    ways: dict[str, dict[str, Any]] = {"head alone": {"pose": path}, "performance": {"performance": path}}
+    for name, settings in ways.items():
+        film = talker.animate(options.photo, SPEECH, end=options.seconds, size=options.size, workers=1, **settings)
+        logger.info("%s: %.1f ms a frame", name, min(ms(film) for _ in range(3)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,160 @@
+"""Generates natural motion from speech: sways and nods, raised brows, glances and blinks, as the preset `natural`.
+
+It is a model, not a trained network: rates and sizes are those that were measured on five clips of three people who
+speak to a camera (docs/measurements.md), and the rules say where each happens. Heads sway all the time and nod on some
+of the loudest syllables; brows rise on a few of these, a little earlier; eyes stay on the camera while the head sways,
+glance aside now and then, longer in pauses; lids blink in pauses and with large glances.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from pcavs.numeric import smoothstep
+from pcavs.pose import expression
+from pcavs.pose.expression import ExpressionTrack
+from pcavs.pose.presets import (
+    PITCH,
+    ROLL,
+    START_S,
+    YAW,
+    Rhythm,
+    beats,
+    nod_bump,
+    wander,
+)
+from pcavs.pose.track import HeadTrack, still
+from pcavs.spec import FRAME_RATE
+
+BLINK: Final = (0.4, 0.9, 1.0, 0.8, 0.5, 0.2)
+"""Eyelid closure in the frames of a blink: 80 ms down, 160 ms up.
+Reference: VanderWerf et al., Eyelid movements, J. Neurophysiol. 2003."""
+
+_SWAY: Final = (
+    (YAW, 3.6, 4.2),
+    (YAW, 1.1, 1.2),
+    (PITCH, 3.1, 3.4),
+    (PITCH, 0.9, 1.2),
+    (ROLL, 4.2, 3.4),
+)
+"""Random motion: column, period in seconds, largest angle in degrees."""
+_NOD_SHARE: Final = 0.45
+"""Share of the beats of the speech with a nod."""
+_NOD_DEG: Final = (1.2, 2.2)
+"""Depth of a nod: the constant part, and what full loudness adds."""
+_NOD_FRAMES: Final = 10
+_BROW_SHARE: Final = 0.22
+"""Share of the beats with raised brows."""
+_BROW: Final = (0.15, 0.3)
+"""How far they are raised: the constant part, and what full loudness adds."""
+_BROW_FRAMES, _BROW_LEAD_FRAMES = 18, 3
+"""Length of such a raise, and how much earlier than the beat it is highest."""
+_FIXATION_S: Final = (0.5, 0.9)
+"""Shortest time between two glances, and the mean of the further, exponential time: 0.7 glances a second."""
+_GLANCE_DEG: Final = (1.6, 1.1)
+"""Standard deviations of small glances, to the side and up or down."""
+_AVERT_SHARE: Final = 0.12
+"""Share of the glances in speech that look away."""
+_AVERT_IN_PAUSE: Final = 0.4
+"""The same in pauses."""
+_AVERT_DEG: Final = ((7.0, 13.0), (-5.0, 6.0))
+"""Range of these to a side, and up or down."""
+_SACCADE_FRAMES: Final = 2
+"""Frames in which the eyes get there."""
+_BLINK_S: Final = (1.0, 1.5)
+"""Shortest time between two blinks, and the mean of the further, exponential time: about 24 a minute."""
+_PAUSE_RHYTHM: Final = 0.2
+"""Rhythm below which a moment counts as a pause."""
+_BLINK_REACH_FRAMES: Final = 12
+"""How far a blink moves to reach a pause or a large glance."""
+_LARGE_GLANCE_DEG: Final = 6.0
+"""Glance with which people blink."""
+
+
+class Life(NamedTuple):
+    """Natural motion of a film."""
+
+    head: HeadTrack
+    """Angles relative to the photograph's own."""
+    expression: ExpressionTrack
+    """Brows, gaze, and lids that blink."""
+
+
+def natural(rhythm: Rhythm, seed: int) -> Life:
+    """Generates natural motion, as long as the rhythm; equal seeds give equal motion.
+
+    Args:
+        rhythm: Loudness of the speech in each frame, 0 to 1.
+        seed: Seed of the random numbers.
+    """
+    num_frames = len(rhythm)
+    head_rng, face_rng, eye_rng = (np.random.default_rng((seed, 0x11FE, part)) for part in range(3))
+    head, face = still(num_frames), expression.neutral(num_frames)
+    for column, period_s, size_deg in _SWAY:
+        head[:, column] += wander(num_frames, period_s, size_deg, head_rng)
+    for beat in beats(rhythm):
+        loud = float(rhythm[beat])
+        if head_rng.random() < _NOD_SHARE:
+            _add(head[:, PITCH], beat, -(_NOD_DEG[0] + _NOD_DEG[1] * loud) * nod_bump(_NOD_FRAMES))
+        if face_rng.random() < _BROW_SHARE:
+            raised = (_BROW[0] + _BROW[1] * loud) * nod_bump(_BROW_FRAMES)
+            for column in (expression.LEFT_BROW, expression.RIGHT_BROW):
+                _add(face[:, column], beat - _BROW_LEAD_FRAMES, raised)
+    head *= smoothstep((np.arange(num_frames) / FRAME_RATE / START_S).clip(max=1))[:, None]
+    glances, moments = _glances(rhythm, eye_rng)
+    face[:, expression.GAZE] = glances - head[:, :2]
+    face[:, expression.LIDS] += expression.gaze_lids(face[:, expression.GAZE_PITCH])[:, None]
+    blinks = _blinks(rhythm, moments, eye_rng)
+    face[:, expression.LIDS] = expression.add_blinks(face[:, expression.LIDS], blinks[:, None])
+    return Life(head, expression.limited(face))
+
+
+def _add(column: Float[np.ndarray, " time"], at: int, bump: Float[np.ndarray, " length"]) -> None:
+    """Adds a bump whose middle is at a frame; what is outside is cut off."""
+    frames = np.arange(len(bump)) + at - len(bump) // 2
+    inside = (frames >= 0) & (frames < len(column))
+    column[frames[inside]] += bump[inside]
+
+
+def _glances(rhythm: Rhythm, rng: np.random.Generator) -> tuple[Float[np.ndarray, "time 2"], list[int]]:
+    """Draws where the eyes look, in degrees from the camera, and the frames of large glances."""
+    track, large = np.zeros((len(rhythm), 2)), list[int]()
+    at, aim, is_away = 0, np.zeros(2), False
+    while at < len(rhythm):
+        hold = round((_FIXATION_S[0] + rng.exponential(_FIXATION_S[1])) * FRAME_RATE)
+        end = min(at + hold, len(rhythm))
+        track[at:end] = aim
+        share = _AVERT_IN_PAUSE if end < len(rhythm) and rhythm[end] < _PAUSE_RHYTHM else _AVERT_SHARE
+        before = aim
+        if not is_away and rng.random() < share:
+            side = rng.choice([-1.0, 1.0]) * rng.uniform(*_AVERT_DEG[0])
+            aim, is_away = np.array([side, rng.uniform(*_AVERT_DEG[1])]), True
+        else:
+            aim, is_away = rng.normal(0, _GLANCE_DEG), False
+        if np.hypot(*(aim - before)) > _LARGE_GLANCE_DEG:
+            large.append(end)
+        at = max(end, at + 1)
+    kernel = np.ones(_SACCADE_FRAMES) / _SACCADE_FRAMES
+    padded = np.pad(track, ((_SACCADE_FRAMES - 1, 0), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], axis=1), large
+
+
+def _blinks(rhythm: Rhythm, large: list[int], rng: np.random.Generator) -> Float32[np.ndarray, " time"]:
+    """Draws blinks, each moved to a large glance or to the quietest frame near it."""
+    closure = np.zeros(len(rhythm), np.float32)
+    at = 0.0
+    while True:
+        at += (_BLINK_S[0] + float(rng.exponential(_BLINK_S[1]))) * FRAME_RATE
+        first = round(at)
+        if first + _BLINK_REACH_FRAMES + len(BLINK) > len(rhythm):
+            return closure
+        near = [glance for glance in large if abs(glance - first) <= _BLINK_REACH_FRAMES]
+        low = max(first - _BLINK_REACH_FRAMES // 2, 0)
+        quiet = low + int(np.argmin(rhythm[low : first + _BLINK_REACH_FRAMES]))
+        start = near[0] - 1 if near else quiet
+        start = max(start, 0)
+        if closure[start : start + len(BLINK)].any():
+            continue
+        closure[start : start + len(BLINK)] = BLINK
+        at = max(at, float(start))
