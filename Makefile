@@ -5,7 +5,7 @@ PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py' -o -name '*.safetensors' -o -name '*.bin' -o -name '*.xml')
 
-.PHONY: demo test lint types layers unit coverage format setup synth-setup clean help
+.PHONY: demo test lint types layers unit coverage bench format setup synth-setup clean help
 
 help: ; @grep -E '^[a-z-]+:[^;]*## ' Makefile | sed -E 's/:.*## /: /'
 
@@ -32,6 +32,9 @@ unit: .venv/ready ## run the tests
 
 coverage: .venv/ready ## run the tests and list lines that they do not reach
 	@.venv/bin/pytest -n $(WORKERS) --cov --cov-report=term:skip-covered
+
+bench: .venv/ready ## measure speed and memory, and compare them with benchmarks/baseline.json (half an hour)
+	@.venv/bin/python benchmarks/bench.py --out bench.json
 
 format: .venv/ready ## format the code
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .

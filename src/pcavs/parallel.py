@@ -23,13 +23,16 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result]:
+def in_order(
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int | None = None
+) -> Generator[Result]:
     """Yields the results of a function for each item, in the order of the items; memory does not grow with them.
 
     Args:
         function: Is called in threads, for several items at the same time.
-        items: Are taken in the thread that iterates, at most twice as many as workers ahead of the results.
+        items: Are taken in the thread that iterates.
         workers: Number of threads; with 1 everything is computed in the thread that iterates.
+        ahead: Items that are taken ahead of the results at most; None is two for each worker.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -39,7 +42,7 @@ def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= 2 * workers:
+                if len(waiting) >= (ahead or 2 * workers):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

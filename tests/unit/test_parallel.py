@@ -22,11 +22,12 @@ def test_results_come_in_the_order_of_the_items(workers):
     assert not alive()
 
 
-def test_few_items_are_taken_ahead():
+@pytest.mark.parametrize("ahead", [None, 3])
+def test_few_items_are_taken_ahead(ahead):
     taken = []
-    results = in_order(lambda k: k, (taken.append(k) or k for k in range(100)), 3)
+    results = in_order(lambda k: k, (taken.append(k) or k for k in range(100)), 3, ahead)
     assert [next(results) for _ in range(10)] == list(range(10))
-    assert len(taken) <= 10 + 2 * 3
+    assert len(taken) <= 10 + (ahead or 2 * 3)
     results.close()
     assert not alive()
 

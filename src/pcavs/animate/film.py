@@ -204,8 +204,11 @@ class Film:
             return stepper.draw(control, frame) if is_shown else frame
 
         width, height = self.size_px
-        workers = min(self.workers, _LARGE_WORKERS) if width * height > _LARGE_PIXELS else self.workers
-        return in_order(draw, zip(controls, frames, shown, strict=True), workers)
+        steps = zip(controls, frames, shown, strict=True)
+        if width * height > _LARGE_PIXELS:
+            workers = min(self.workers, _LARGE_WORKERS)
+            return in_order(draw, steps, workers, ahead=workers)
+        return in_order(draw, steps, self.workers)
 
     def _dubbed(
         self, renderer: Renderer, paster: MouthPaster, steps: Iterable[Controls | None], frames: Iterator[Picture]

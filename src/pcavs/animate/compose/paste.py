@@ -120,23 +120,22 @@ class HeadPaster:
         picture = crop_to_even(source.picture)
         self._to_picture = invert(source.transform)
         self._box = covered_box(self._to_picture, side_px, picture)
-        self._mask = self._warp(feather_mask(side_px))[..., None]
+        self._mask = np.ascontiguousarray(self._warp(feather_mask(side_px)))
+        self._rest = 1 - self._mask
         x0, y0, x1, y1 = self._box
-        seam = ((self._mask > _SEAM[0]) & (self._mask < _SEAM[1]))[..., 0]
+        seam = (self._mask > _SEAM[0]) & (self._mask < _SEAM[1])
         difference = picture[y0:y1, x0:x1][seam].astype(np.float32) - self._warp(own)[seam]
-        self._offset = np.median(difference, axis=0) if seam.any() else np.zeros(3, np.float32)
+        offset = np.median(difference, axis=0) if seam.any() else np.zeros(3, np.float32)
+        # The colour of each level with the offset, for each channel.
+        levels = np.arange(256, dtype=np.float32)[:, None] + offset
+        self._levels = np.rint(levels.clip(0, 255)).astype(np.uint8)[None]
 
     def paste(self, crop: Square, target: Picture) -> Picture:
         """Returns a copy of the target frame with the crop in it; where the mask is 0 it equals the target exactly."""
         x0, y0, x1, y1 = self._box
         warped, frame = self._warp(crop), target.copy()
         place = frame[y0:y1, x0:x1]
-        for top in range(0, len(place), _STRIP_ROWS):
-            strip = np.s_[top : top + _STRIP_ROWS]
-            background = place[strip].astype(np.float32)
-            foreground = warped[strip].astype(np.float32) + self._offset
-            blended = background + self._mask[strip] * (foreground - background)
-            place[strip] = np.rint(blended.clip(0, 255)).astype(np.uint8)
+        place[:] = cv2.blendLinear(cv2.LUT(warped, self._levels), place, self._mask, self._rest)
         return frame
 
     def _warp(self, crop: np.ndarray) -> Shaped[np.ndarray, "rows columns *channels"]:
