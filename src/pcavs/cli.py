@@ -96,7 +96,9 @@ _GROUPS: Final = {
         "synth": Command("pcavs.synth.options:SynthOptions", "pcavs.synth.run:run"),
         "prepare": Command("pcavs.prepare.options:PrepareOptions", "pcavs.prepare.run:run"),
         "pack": Command("pcavs.prepare.options:PackOptions", "pcavs.prepare.packing:run"),
-        "train": Command("pcavs.train.options:TrainOptions", "pcavs.train.run:run", recipe="pcavs.train.recipe:expand"),
+        "train": Command(
+            "pcavs.train.options:TrainOptions", "pcavs.train.pipeline:run_training", recipe="pcavs.train.recipe:expand"
+        ),
         "adapt": Command("pcavs.train.options:AdaptOptions", "pcavs.train.adapt:run"),
     },
     "Check the installation": {

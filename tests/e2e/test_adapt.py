@@ -50,7 +50,7 @@ def test_only_generator_and_identity_encoder_change_and_little(
 
     monkeypatch.setattr(adapt_run, "train", on_packs)
     out = tmp_path / "me.safetensors"
-    options = AdaptOptions(video=examples / "pose.mp4", out=out, weights=str(start), steps=3)
+    options = AdaptOptions(video=examples / "pose.mp4", out=out, weights=start, steps=3)
     assert adapt_run.run(options) == out
     before, after = load_bundle(start), load_bundle(out)
     assert after.provenance["adapted_from"] == "tiny.safetensors"

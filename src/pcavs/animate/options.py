@@ -232,7 +232,8 @@ class AnimateOptions(FilmOptions):
     preview: bool = False
     """Also writes the first second and a contact sheet beside the film, before the film is rendered."""
     weights: Path | None = None
-    """A .safetensors bundle, or a folder made by `pcavs weights export`. Without it, the talker in the package."""
+    """A .safetensors bundle, or a folder made by `pcavs weights export`. Without it, or as `default`, the talker in the
+    package."""
     device: Device = "auto"
     """`cpu` runs OpenVINO, `cuda` runs torch; `auto` is `cpu`, unless only torch can run the weights."""
     overwrite: bool = False

@@ -44,9 +44,8 @@ def run(options: AdaptOptions) -> Path:
         raise InputError(f"no video at {options.video}; give a video of the person speaking")
     if options.out.exists() and not options.overwrite:
         raise InputError(f"{options.out} exists; choose another --out or add --overwrite")
-    given = None if options.weights == "default" else Path(options.weights)
-    refuse_replacing([options.out], [("the video", options.video), ("the bundle to train from", given)])
-    start = find_weights(given).bundle
+    refuse_replacing([options.out], [("the video", options.video), ("the bundle to train from", options.weights)])
+    start = find_weights(options.weights).bundle
     if start is None:
         raise WeightsError(f"{options.weights} has no bundle to train from; give a .safetensors file")
     bundle = load_bundle(start)

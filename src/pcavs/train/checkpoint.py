@@ -20,6 +20,7 @@ from pcavs.media.files import write_json
 from pcavs.models.state import fill, tensors_of
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
+from pcavs.weights.locate import find_weights, is_default
 
 logger = logging.getLogger(__name__)
 
@@ -167,13 +168,20 @@ def load_start(start: Path, modules: nn.ModuleDict, spec: TalkerSpec) -> None:
     The speech encoder keeps its random weights where the start hears other features than the run.
 
     Args:
-        start: Where the weights are.
+        start: Where the weights are; `default` and its name are those in the package.
         modules: `model` and `heads`.
         spec: The run's talker.
 
     Raises:
         WeightsError: There are no weights, or they do not fit.
     """
+    if is_default(start):
+        packaged = find_weights(start)
+        if packaged.bundle is None:
+            raise WeightsError(
+                f"the package holds no bundle of {packaged.name} to train from; give a .safetensors file"
+            )
+        start = packaged.bundle
     if start.is_file():
         _fill_model(modules["model"], load_bundle(start), spec, start)
         return

@@ -19,6 +19,11 @@ class TrainOptions:
 
     run: Path
     """Folder of the run, for settings, journal, previews and checkpoints. A run that exists is continued."""
+    pipeline: Path | None = None
+    """Pipeline (a TOML file) whose stages are run one after the other, each from the weights of the one before; each is
+    a run in a folder of `run`. Stages that are done are not repeated."""
+    dry_run: bool = False
+    """Trains nothing: says the steps, times some of them, and tells time and memory."""
     packs: tuple[Path, ...] = ()
     """Packs (`pcavs pack`), or folders of packs; their clips are held in memory."""
     shards: tuple[Path, ...] = ()
@@ -27,7 +32,7 @@ class TrainOptions:
     """`identity` classifies speakers; `visual` reconstructs frames without sound; `speech` trains the speech encoder on
     lip shapes, `sync` ties speech to visual content, and `generator` reconstructs frames from speech."""
     start: Path | None = None
-    """Run, checkpoint or weights file whose weights the run starts from."""
+    """Run, checkpoint or weights file whose weights the run starts from; `default` is the talker in the package."""
     kind: Literal["flow", "paper"] = "flow"
     """Kind of talker: `flow` warps the photograph, `paper` is the published network."""
     size: Literal["default", "tiny"] = "default"
@@ -119,8 +124,8 @@ class AdaptOptions:
     """The .safetensors file to write."""
     run: Path | None = None
     """Folder for the prepared video and the training run, beside `out` if left out; continued if it exists."""
-    weights: str = "default"
-    """Bundle to start from."""
+    weights: Path = Path("default")
+    """Bundle to start from; `default` is the one in the package."""
     steps: int = 300
     """Training steps."""
     minutes: float | None = None

@@ -13,6 +13,7 @@ from typing import Any, Final
 from pcavs.errors import InputError
 from pcavs.media.files import write_text
 from pcavs.train.options import TrainOptions
+from pcavs.weights.locate import is_default
 
 RUN_RECIPE: Final = "options.toml"
 """File of a run's folder that holds its settings."""
@@ -62,7 +63,7 @@ def load_options(place: Path, **changes: Any) -> TrainOptions:
 def options_from(fields: dict[str, Any]) -> TrainOptions:
     """Builds options from settings as JSON and TOML write them: paths as text, pairs as lists."""
     values = dict(fields)
-    for name in ("run", "start", "vgg"):
+    for name in ("run", "pipeline", "start", "vgg"):
         if values.get(name) is not None:
             values[name] = Path(values[name])
     for name in ("packs", "shards"):
@@ -117,6 +118,25 @@ def write_recipe(options: TrainOptions, path: Path) -> None:
     write_text(path, "\n".join(rows) + "\n")
 
 
+def changed_settings(options: TrainOptions) -> dict[str, tuple[Any, Any]]:
+    """Compares settings with those that a run was begun with.
+
+    Returns:
+        Begun and present value of each setting that differs, as JSON writes them; empty where the run has no settings.
+
+    Raises:
+        InputError: Another version wrote the run.
+    """
+    if not (options.run / RUN_RECIPE).exists():
+        return {}
+    begun = options_from({"run": options.run, **read_recipe(options.run)})
+    pairs = {
+        field.name: (_plain(getattr(begun, field.name)), _plain(getattr(options, field.name)))
+        for field in dataclasses.fields(TrainOptions)
+    }
+    return {name: (old, new) for name, (old, new) in pairs.items() if old != new and name != "run"}
+
+
 def _words(value: Any) -> list[str]:
     if isinstance(value, list):
         return [word for each in value for word in _words(each)]
@@ -125,7 +145,7 @@ def _words(value: Any) -> list[str]:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
-        return str(value.absolute())
+        return str(value) if is_default(value) else str(value.absolute())
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return value

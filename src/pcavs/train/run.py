@@ -9,16 +9,18 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor
 
-from pcavs.train.checkpoint import Position, save_weights
+from pcavs.errors import InputError
+from pcavs.train.checkpoint import Position, RunFolder, save_weights
 from pcavs.train.distributed import Process, begin_training
 from pcavs.train.journal import Journal
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.probe import probe_pose
+from pcavs.train.recipe import changed_settings
 from pcavs.train.session import Session, start
 from pcavs.train.stage import Inputs, Model, Stage, torch_seed
 from pcavs.train.validate_lips import validate_lips
@@ -29,6 +31,15 @@ logger = logging.getLogger(__name__)
 AVERAGE_WARMUP_STEPS: Final = 10
 """The moving average's decay is at most (step + 1) / (step + 10), so that it forgets the random start quickly. As
 TensorFlow's ExponentialMovingAverage has it."""
+
+
+CHANGEABLE: Final = frozenset(
+    [
+        *("steps", "decay_steps", "packs", "shards", "vgg"),
+        *("device", "devices", "nodes", "readers", "log_every", "save_minutes", "stop_minutes"),
+    ]
+)
+"""Settings that a run may be continued with other values of: its length, its machine, and where its files are."""
 
 
 def run(options: TrainOptions) -> Path:
@@ -43,13 +54,36 @@ def run(options: TrainOptions) -> Path:
         OutputError: The run's folder cannot be written.
     """
     verify(options)
+    changes = _changes_of(options)
     process = Process(options)
     session = start(options, process)
     journal = Journal(options) if process.is_first else None
+    if journal and changes:
+        journal.row({"step": session.position.step, "changed_settings": changes})
 
     with _sigterm_event() as ending:
         _train(session, journal, ending)
     return session.folder.checkpoints()[-1]
+
+
+def _changes_of(options: TrainOptions) -> dict[str, tuple[Any, Any]]:
+    """Returns the settings in which a run that is continued differs from its begin, and says so.
+
+    Raises:
+        InputError: The change would make it another experiment.
+    """
+    if not RunFolder(options.run).checkpoints():
+        return {}
+    changes = changed_settings(options)
+    for name, (begun, now) in changes.items():
+        if name not in CHANGEABLE:
+            flag = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"the run {options.run} was begun with {name} {begun}, not {now}; leave {flag} out, or give a new "
+                "--run, with this one as its --start"
+            )
+        logger.warning("%s is %s from now on; the run was begun with %s", name, now, begun)
+    return changes
 
 
 def _train(session: Session, journal: Journal | None, ending: threading.Event) -> None:

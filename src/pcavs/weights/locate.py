@@ -11,6 +11,9 @@ from pcavs.weights.networks import file_digest, is_network_folder, read_manifest
 DEFAULT: Final = "pcavs-flow-128-v2"
 """Name of the talker that ships."""
 
+NAMES: Final = ("default", DEFAULT)
+"""What the weights in the package are called where a path is asked for."""
+
 BUNDLE_ENDING: Final = ".safetensors"
 
 
@@ -36,6 +39,11 @@ def packaged_weights() -> Path:
         return path
 
 
+def is_default(path: Path) -> bool:
+    """Tells whether a path is a name of the weights in the package; a file or folder of that name comes first."""
+    return str(path) in NAMES and not path.exists()
+
+
 def find_weights(path: Path | None = None) -> Weights:
     """Finds both forms of a talker: the networks lie beside the bundle, in a folder of the same name.
 
@@ -43,12 +51,12 @@ def find_weights(path: Path | None = None) -> Weights:
     folder's networks are not checked (`networks.read_networks` does that).
 
     Args:
-        path: A bundle or a network folder; None for the default.
+        path: A bundle, a network folder, or a name of the default; None for the default.
 
     Raises:
         WeightsError: There are no weights, or they are damaged.
     """
-    if path is None:
+    if path is None or is_default(path):
         path = packaged_weights() / DEFAULT
         if not is_network_folder(path):
             path = _bundle_beside(path)

@@ -7,10 +7,12 @@ import pytest
 from pcavs.cli import _parse
 from pcavs.errors import InputError
 from pcavs.train.options import TrainOptions, verify
+from pcavs.train.pipeline import read_pipeline
 from pcavs.train.recipe import expand, load_options, options_from, write_recipe
 
 ROOT = Path(__file__).resolve().parents[3]
-RECIPES = sorted((ROOT / "recipes").rglob("*.toml"))
+RECIPES = sorted(path for path in (ROOT / "recipes").rglob("*.toml") if path.stem != "pipeline")
+PIPELINES = sorted((ROOT / "recipes").rglob("pipeline.toml"))
 
 
 def recipe(folder: Path, text: str) -> str:
@@ -23,6 +25,12 @@ def recipe(folder: Path, text: str) -> str:
 def test_every_shipped_recipe_is_valid(path: Path):
     verify(_parse("train", [str(path), "--packs", "p", "--run", "r"]))
     verify(load_options(path, packs=["p"], run="r"))
+
+
+@pytest.mark.parametrize("path", PIPELINES, ids=lambda path: path.parent.name)
+def test_every_shipped_pipeline_is_valid(path: Path):
+    stages = read_pipeline(_parse("train", ["--pipeline", str(path), "--packs", "p", "--run", "r"]))
+    assert [stage.options.start for stage in stages] == [None, *(stage.options.run for stage in stages[:-1])]
 
 
 def test_the_command_line_overrides_a_recipe(tmp_path: Path):
