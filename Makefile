@@ -5,7 +5,7 @@ PIP = -m pip install --quiet --disable-pip-version-check -c constraints.txt
 WORKERS ?= 2
 SOURCES := $(shell find src -name '*.py' -o -name '*.safetensors' -o -name '*.bin' -o -name '*.xml')
 
-.PHONY: demo test lint types layers unit coverage bench format setup synth-setup clean help
+.PHONY: demo test lint types layers unit coverage bench format setup synth-setup docs clean help
 
 help: ; @grep -E '^[a-z-]+:[^;]*## ' Makefile | sed -E 's/:.*## /: /'
 
@@ -44,11 +44,17 @@ setup: .venv/ready ## create the development environment in .venv
 synth-setup: .venv/ready ## install Debian packages for rendering, synthetic voices and a browser (as root); their tests skip without
 	@apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq libegl1 libgl1-mesa-dri espeak-ng chromium >/dev/null
 
-clean: ## remove both environments and all caches
-	@rm -rf .venv .venv-demo build dist .pytest_cache .ruff_cache .hypothesis src/*.egg-info
+docs: .venv-docs/ready ## build the documentation as a site, in site/; broken links are errors
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet --clean && echo "wrote $(CURDIR)/site/index.html"
+
+clean: ## remove all environments and caches
+	@rm -rf .venv .venv-demo .venv-docs build dist site .pytest_cache .ruff_cache .hypothesis src/*.egg-info
 
 .venv/ready: pyproject.toml constraints.txt
 	@echo "creating .venv with torch and tools (a few minutes)" && $(PYTHON) -m venv .venv && .venv/bin/python $(PIP) -e '.[train,synth,serve,serve-postgres,live,dev]' && touch $@
 
 .venv-demo/ready: pyproject.toml constraints.txt $(SOURCES)
 	@echo "creating .venv-demo without torch" && rm -rf build && $(PYTHON) -m venv .venv-demo && .venv-demo/bin/python $(PIP) --force-reinstall --no-deps . && .venv-demo/bin/python $(PIP) . && touch $@
+
+.venv-docs/ready: pyproject.toml
+	@echo "creating .venv-docs" && $(PYTHON) -m venv .venv-docs && .venv-docs/bin/python $(PIP) -e '.[docs]' && touch $@
