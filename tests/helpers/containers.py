@@ -25,9 +25,9 @@ class Step(NamedTuple):
         return [shlex.split(each) for each in self.text.split("&&")]
 
 
-def dockerfile() -> list[Step]:
-    """Returns the instructions of the Dockerfile."""
-    text = re.sub(r"^#.*\n", "", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+def dockerfile(name: str = "Dockerfile") -> list[Step]:
+    """Returns the instructions of a Dockerfile."""
+    text = re.sub(r"^#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE).replace("\\\n", " ")
     return [Step(*line.split(maxsplit=1)) for line in text.splitlines() if line.strip()]
 
 
