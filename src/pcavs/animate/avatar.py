@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple, TypedDict, TypeVar
 import numpy as np
 
 from pcavs.animate.live_speech import Loudness
-from pcavs.animate.options import Corner, Marks, Turn
+from pcavs.animate.options import Corner, LookAt, Marks, Turn
 from pcavs.animate.session import FrameSound, LiveFrame, Session
 from pcavs.errors import InputError, SessionError
 from pcavs.spec import FRAME_RATE
@@ -175,6 +175,10 @@ class Avatar:
     ) -> None:
         """Moves the head, as `Session.pose` does."""
         await self._call(lambda session: session.pose(pose, yaw=yaw, pitch=pitch, roll=roll, over_s=over_s))
+
+    async def gaze(self, yaw: float, pitch: float, *, look: LookAt = "head", over_s: float = 0.04) -> None:
+        """Turns the eyes, as `Session.gaze` does."""
+        await self._call(lambda session: session.gaze(yaw, pitch, look=look, over_s=over_s))
 
     async def end(self) -> None:
         """Ends the speech: the rest of it is shown, then `run` ends."""

@@ -47,7 +47,9 @@ class LiveHead:
         self, identity: Identity, motion: LiveMotion | None, *, by_depth: bool, calibration: PoseMap | None
     ) -> None:
         self._identity, self._motion = identity, motion
-        self._by_depth, self._calibration = by_depth, calibration
+        self.by_depth: Final = by_depth
+        """Whether the head is turned by depth; otherwise by the talker's network."""
+        self._calibration = calibration
         self._own = own_row(identity)
         self._last: HeadRow | None = None
         self._from, self._step, self._length = self._own, 0, 0
@@ -74,7 +76,7 @@ class LiveHead:
         if self._last is not None:
             row = self._last + (row - self._last).clip(-LARGEST_STEP, LARGEST_STEP)
         self._last = row
-        if self._by_depth:
+        if self.by_depth:
             return depth_motion(row[None], self._identity, anchored=True).poses[0]
         return network_motion(row[None], self._identity, self._calibration, anchored=True).poses[0]
 

@@ -17,8 +17,10 @@ from pcavs.animate.backdrop import Backdrop
 from pcavs.animate.compose.label import Label
 from pcavs.animate.controls import Content, Controls
 from pcavs.animate.identity import Identity
+from pcavs.animate.live_gaze import LiveGaze
 from pcavs.animate.live_head import LiveHead, check_duration, held, read_motion
 from pcavs.animate.live_speech import SpeechSetup, Step, Utterance, Voice
+from pcavs.animate.options import LookAt
 from pcavs.animate.renderer import Renderer
 from pcavs.animate.stepper import Stepper
 from pcavs.errors import SessionError
@@ -27,6 +29,7 @@ from pcavs.media.live import checked_samples
 from pcavs.media.mixing import Channels
 from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.numeric import smoothstep_at
+from pcavs.pose.expression import ExpressionRow, parse_gaze
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
 from pcavs.types import Cutout, Picture
 
@@ -110,6 +113,7 @@ class Session:
         self._speech, self._voice, self._head, self._blinks = speech, voice, head, blinks
         self._silence, self._label = silence, label
         self._mouth = _Mouth()
+        self._gaze = LiveGaze(person.identity.own_deg)
         self._utterances: deque[Utterance] = deque()
         self._format = SAMPLE_RATE_HZ, 1
         self._num_frames = self._num_idle = 0
@@ -303,6 +307,25 @@ class Session:
         else:
             self._head.move(read_motion(pose, self._seed, self._landmarker), over_s)
 
+    def gaze(self, yaw: float, pitch: float, *, look: LookAt = "head", over_s: float = 0.04) -> None:
+        """Turns the eyes from now on; a gaze tracker may call this for each frame.
+
+        Args:
+            yaw: Degrees away from where they look in the picture, above 0 to the picture's right; up to 35.
+            pitch: The same, above 0 up; up to 25. The lids follow.
+            look: "head" turns the eyes with the head; "camera" keeps them on the camera while the head turns.
+            over_s: Time in which they get there, 0 to 10 s; glances take 0.04.
+
+        Raises:
+            InputError: An angle or the time cannot be used.
+            SessionError: The session was closed, or its head is turned by the network, which moves no eyes.
+        """
+        self._check_open()
+        check_duration(over_s)
+        if not self._head.by_depth:
+            raise SessionError("a turn by the network moves no eyes; open a session with turn='depth'")
+        self._gaze.move(parse_gaze(f"{yaw},{pitch}"), look, over_s)
+
     def close(self) -> None:
         """Closes the session and frees what it holds; calls after the first do nothing."""
         self._utterances.clear()
@@ -333,16 +356,17 @@ class Session:
         """Draws the next frame."""
         stepper, pts = self._check_open(), self._pts(0)
         self._format = rate_hz, channels
-        pose, eyelids = self._advance(step.rhythm)
-        picture = stepper.draw(Controls(step.content, pose, eyelids, step.closing))
+        pose, eyelids, expression = self._advance(step.rhythm)
+        picture = stepper.draw(Controls(step.content, pose, eyelids, step.closing, expression))
         if self._label is not None:
             picture = self._label.blend(picture)
         return LiveFrame(picture, pts, FrameSound(sound, rate_hz))
 
-    def _advance(self, rhythm: float) -> tuple[np.ndarray, float]:
-        """Returns head pose and eyelid closure of the next frame."""
+    def _advance(self, rhythm: float) -> tuple[np.ndarray, float, ExpressionRow | None]:
+        """Returns head pose, eyelid closure and expression of the next frame."""
         self._num_frames += 1
-        return self._head.next(rhythm), 0.0 if self._blinks is None else next(self._blinks)
+        pose = self._head.next(rhythm)
+        return pose, 0.0 if self._blinks is None else next(self._blinks), self._gaze.next(pose)
 
 
 class _Mouth:
