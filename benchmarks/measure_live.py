@@ -15,6 +15,7 @@ the mouth with that of the clip, with the whole speech known (a film) and with w
 
 import argparse
 import gc
+import itertools
 import logging
 import multiprocessing
 import tempfile
@@ -57,6 +58,7 @@ def main() -> None:
         if name == "causality":
             command.add_argument("clips", type=Path, nargs="+")
             command.add_argument("--look-aheads", type=float, nargs="*", default=LOOK_AHEADS_S)
+            command.add_argument("--most-s", type=float, default=10.0, help="seconds of each clip")
             continue
         command.add_argument("--photo", type=Path, required=True)
         command.add_argument("--audio", type=Path, required=True)
@@ -149,7 +151,7 @@ def causality(arguments: argparse.Namespace) -> None:
     talker = load_talker(None, "cpu", threads=1)
     rows: dict[str, list[list[float]]] = {}
     for clip in arguments.clips:
-        for name, figures in compared(talker, clip, arguments.look_aheads):
+        for name, figures in compared(talker, clip, arguments.look_aheads, arguments.most_s):
             rows.setdefault(name, []).append(figures)
         logger.info("%s done", clip.name)
     logger.info("%-28s opening followed, motion (film = 1), confidence; means of %d clips", "", len(arguments.clips))
@@ -157,10 +159,15 @@ def causality(arguments: argparse.Namespace) -> None:
         logger.info("%-28s %.2f  %.2f  %.2f", name, *np.mean(figures, axis=0))
 
 
-def compared(talker: Talker, clip: Path, look_aheads_s: Sequence[float]) -> Iterator[tuple[str, list[float]]]:
+def compared(
+    talker: Talker, clip: Path, look_aheads_s: Sequence[float], most_s: float
+) -> Iterator[tuple[str, list[float]]]:
     """Yields the figures of each setting for one clip."""
     judges = load_judges(Path())
-    truth, speech = observe(list(read_frames(clip)), judges, clip.name), read_waveform(clip)
+    pictures = list(itertools.islice(read_frames(clip), round(most_s * FRAME_RATE)))
+    truth, speech = observe(pictures, judges, clip.name), read_waveform(clip)[: round(most_s * SAMPLE_RATE_HZ)]
+    if not speech.any():
+        raise SystemExit(f"{clip} is silent; give clips of people who speak")
     quiet = speech * np.float32(10 ** (QUIET_DB / 20))
     sound = judges.sync.embed_sound(frame_windows(speech, len(truth.faces)))
     with tempfile.TemporaryDirectory() as folder:
