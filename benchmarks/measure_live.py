@@ -27,6 +27,7 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
+from pcavs.animate.live_speech import LOUDNESS_DB
 from pcavs.animate.session import LiveFrame, Session
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.evaluate.observe import Observation, frame_windows, load_judges, observe
@@ -190,7 +191,7 @@ def compared(
         yield f"running, {look_ahead:.2f} s", figures(speech, film, look_ahead=look_ahead)[1]
     yield f"film, {QUIET_DB:+.0f} dB", figures(quiet, film, loudness="whole")[1]
     yield f"running, 0.28 s, {QUIET_DB:+.0f} dB", figures(quiet, film, look_ahead=0.28)[1]
-    level_db = float(10 * np.log10(np.square(quiet, dtype=np.float64).mean()))
+    level_db = max(LOUDNESS_DB[0], float(10 * np.log10(np.square(quiet, dtype=np.float64).mean())))
     yield f"level given, 0.28 s, {QUIET_DB:+.0f} dB", figures(quiet, film, look_ahead=0.28, loudness=level_db)[1]
 
 

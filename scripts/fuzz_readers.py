@@ -48,7 +48,7 @@ from pcavs.pose import calibration
 from pcavs.pose.compile import compile_timeline
 from pcavs.pose.source import SegmentReader, clipped_track, read_pose
 from pcavs.pose.timeline import Timeline
-from pcavs.pose.track import load_track
+from pcavs.pose.track import SavedTrack, load_track
 from pcavs.prepare import clip as prepare_clip
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source, find_sources
@@ -89,7 +89,7 @@ def _read_timeline(path: Path) -> None:
     class Sources(SegmentReader):
         def __init__(self) -> None: ...
 
-        def read(self, segment: Any, max_frames: int) -> np.ndarray:
+        def read(self, segment: Any, max_frames: int) -> SavedTrack:
             read_film(segment.path) if segment.path.suffix != ".npz" else clipped_track(segment, max_frames)
             raise InputError("no such video")
 

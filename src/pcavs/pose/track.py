@@ -217,7 +217,7 @@ class SavedTrack(NamedTuple):
 
     head: HeadTrack
     face: FaceRows | None
-    """What the face does besides; None in files that hold the head alone, as those before 12-01."""
+    """What the face does besides; None in files that hold the head alone."""
 
 
 def load_track(path: Path) -> HeadTrack:
