@@ -319,7 +319,8 @@ def test_the_ending_chooses_the_format(
     assert b"made & marked" in data or b"made &amp; marked" in data
     with av.open(str(path)) as film:
         assert container in film.format.name
-        assert {stream.type: stream.codec_context.name for stream in film.streams} == (
+        # PyAV 19 reads animations with a decoder of its own name.
+        assert {stream.type: stream.codec_context.name.removesuffix("_anim") for stream in film.streams} == (
             {"video": codec} if sound is None else {"video": codec, "audio": sound}
         )
     numbers = [number_of(picture) for picture in read_frames(path)]
