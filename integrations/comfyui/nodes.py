@@ -98,19 +98,22 @@ class TalkingPhoto(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, pose: str = "", weights: str = "") -> bool | str:
-        """Refuses, before anything runs, files that do not exist or lie outside of ComfyUI's folders."""
+    def validate_inputs(cls, pose: str | None = "", weights: str | None = "") -> bool | str:
+        """Refuses, before anything runs, files that do not exist or lie outside of ComfyUI's folders.
+
+        Settings that come from other nodes are None here, since they are not known yet.
+        """
         try:
-            _pose_file(pose)
-            _weights_file(weights)
+            _pose_file(pose or "")
+            _weights_file(weights or "")
         except InputError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, pose: str = "", weights: str = "", **_: Any) -> list[str]:
-        """Makes the node run again if a file that a setting names has changed."""
-        files = [_pose_file(pose), _weights_file(weights)]
+    def fingerprint_inputs(cls, pose: str | None = "", weights: str | None = "", **_: Any) -> list[str]:
+        """Makes the node run again if a file that a setting names has changed; None as in `validate_inputs`."""
+        files = [_pose_file(pose or ""), _weights_file(weights or "")]
         return [f"{file}:{file.stat().st_mtime_ns}" for file in files if file is not None and file.exists()]
 
     @classmethod

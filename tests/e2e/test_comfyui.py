@@ -13,6 +13,7 @@ from helpers.comfy import (
     PACK,
     Comfy,
     InterruptProcessingException,
+    Link,
     ValidationError,
     VideoFromFile,
     load_audio,
@@ -104,6 +105,13 @@ def test_sources_of_head_motion(run, comfy, drift):
     timeline = {"format": "pcavs-pose-1", "segments": [{"kind": "keys", "keys": [{"at_s": 0, "yaw": 25}]}]}
     for given in ({"pose": json.dumps(timeline)}, {"head": VideoFromFile(str(drift))}):
         assert (run(size=64, **given)[1] - ahead).abs().max() > 0.02
+
+
+def test_settings_may_come_from_other_nodes(run):
+    """They are None until the node runs: what checks and compares inputs must not fail on that."""
+    assert run(pose=Link("yaw=0"), weights=Link("tiny"), size=64)[1].equal(run(pose="yaw=0", size=64)[1])
+    with pytest.raises(InputError, match="there is no pose named lifely"):
+        run(pose=Link("lifely"))
 
 
 def test_only_the_first_frame(run):

@@ -153,6 +153,13 @@ class VideoFromFile:
         shutil.copyfile(self._file, path)
 
 
+@dataclasses.dataclass
+class Link:
+    """A value that another node gives, for an input that could also be a widget."""
+
+    value: Any
+
+
 # What runs them --------------------------------------------------------------------------------------------------
 
 
@@ -236,14 +243,16 @@ class Comfy:
     def run(self, node_id: str, **inputs: Any) -> tuple[Any, ...]:
         """Validates and executes a node, unless neither its inputs nor its fingerprint have changed.
 
-        Tensors, dictionaries and videos stand for links, everything else for widgets.
+        Tensors, dictionaries, videos and `Link` stand for links, everything else for widgets. What comes by a link is
+        None until the node is executed.
         """
         node = self.nodes[node_id]
         schema = node.define_schema()
-        constants = {name: value for name, value in inputs.items() if isinstance(value, str | int | float | bool)}
-        self._validate(node, schema, inputs, constants)
-        fingerprint = getattr(node, "fingerprint_inputs", lambda **_: None)(**constants)
-        signature = {name: value if name in constants else id(value) for name, value in inputs.items()}, fingerprint
+        known = {name: value if isinstance(value, str | int | float) else None for name, value in inputs.items()}
+        inputs = {name: value.value if isinstance(value, Link) else value for name, value in inputs.items()}
+        self._validate(node, schema, known)
+        fingerprint = getattr(node, "fingerprint_inputs", lambda **_: None)(**known)
+        signature = {name: id(inputs[name]) if value is None else value for name, value in known.items()}, fingerprint
         if node_id in self._cache and self._cache[node_id][0] == signature:
             return self._cache[node_id][1].args
         clone = type(node.__name__, (node,), {})  # nodes have no state: each run gets a class of its own
@@ -261,18 +270,18 @@ class Comfy:
         self._cache[node_id] = signature, output
         return output.args
 
-    def _validate(self, node: Any, schema: Schema, inputs: dict[str, Any], constants: dict[str, Any]) -> None:
-        known = {socket.id: socket for socket in schema.inputs}
-        assert set(inputs) <= set(known)
+    def _validate(self, node: Any, schema: Schema, inputs: dict[str, Any]) -> None:
+        sockets = {socket.id: socket for socket in schema.inputs}
+        assert set(inputs) <= set(sockets)
         own = getattr(node, "validate_inputs", None)
         named = set() if own is None else set(inspect.signature(own).parameters)
-        for name, socket in known.items():
+        for name, socket in sockets.items():
             if name not in inputs:
                 if not (socket.optional or socket.is_widget):
                     raise ValidationError(f"Required input is missing: {name}")
                 continue
             value, widget = inputs[name], socket.widget
-            if name in named:
+            if name in named or value is None:
                 continue
             if "min" in widget and value < widget["min"]:
                 raise ValidationError(f"Value {value} smaller than min of {widget['min']}")
@@ -281,7 +290,7 @@ class Comfy:
             if "options" in widget and value not in widget["options"]:
                 raise ValidationError(f"Value not in list: {name}: {value!r}")
         if own is not None:
-            answer = own(**{name: value for name, value in constants.items() if name in named})
+            answer = own(**{name: value for name, value in inputs.items() if name in named})
             if answer is not True:
                 raise ValidationError(answer)
 
