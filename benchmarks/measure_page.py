@@ -4,7 +4,8 @@
 
 The speech is repeated with pauses, the page is opened, and Chromium records what it receives. The recorded sound is
 aligned with the speech, and the opening of the recorded mouth with that of a session that is given the same speech, in
-stretches of 10 s. Sync is the difference of the two, positive where the picture is late.
+stretches of 10 s. Sync is the difference of the two, positive where the picture is late. Chromium's recorder has an
+offset of its own: it is measured first, on flashes and tones that the browser makes at the same time, and subtracted.
 """
 
 import argparse
@@ -64,6 +65,36 @@ STOP: Final = """
   };
   window.recorder.stop();
 })"""
+CALIBRATE: Final = """
+async () => {
+  const canvas = document.createElement("canvas"), context = new AudioContext({ sampleRate: 48000 });
+  canvas.width = canvas.height = 64;
+  document.body.append(canvas);
+  await context.resume();
+  const place = context.createMediaStreamDestination(), tone = context.createOscillator(), gain = context.createGain();
+  gain.gain.value = 0;
+  tone.connect(gain).connect(place);
+  tone.start();
+  const starts = Array.from({ length: 12 }, (_, k) => context.currentTime + 1 + 1.03 * k);
+  for (const at of starts) {
+    gain.gain.setValueAtTime(0.5, at);
+    gain.gain.setValueAtTime(0, at + 0.3);
+  }
+  const ink = canvas.getContext("2d");
+  const draw = () => {
+    const now = context.currentTime;
+    ink.fillStyle = starts.some((at) => now >= at && now < at + 0.3) ? "#fff" : "#000";
+    ink.fillRect(0, 0, 64, 64);
+    requestAnimationFrame(draw);
+  };
+  draw();
+  const tracks = [...canvas.captureStream(50).getTracks(), ...place.stream.getTracks()];
+  window.pieces = [];
+  window.recorder = new MediaRecorder(new MediaStream(tracks), { mimeType: "video/webm;codecs=vp8,opus" });
+  window.recorder.ondataavailable = (event) => window.pieces.push(event.data);
+  window.recorder.start(1000);
+  await new Promise((resolve) => setTimeout(resolve, 14000));
+}"""
 STATISTICS: Final = """
 async () => {
   for (const entry of (await peer.getStats()).values())
@@ -89,7 +120,7 @@ def main() -> None:
         recording = arguments.keep or Path(folder) / "recorded.webm"
         figures = record(arguments, Path(folder) / "speech.wav", recording)
         logger.info("%s", json.dumps(figures))
-        for line in sync(arguments, speech, recording):
+        for line in sync(arguments, speech, recording, figures["recorder_offset_ms"]):
             logger.info("%s", json.dumps(line))
 
 
@@ -122,8 +153,14 @@ def record(arguments: argparse.Namespace, speech: Path, recording: Path) -> dict
     """Records the page while it speaks; returns what the page and the browser counted."""
     with live_page(arguments, speech) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox"] if os.geteuid() == 0 else []
+            executable_path=shutil.which("chromium"),
+            args=["--autoplay-policy=no-user-gesture-required", *(["--no-sandbox"] if os.geteuid() == 0 else [])],
         )
+        page = browser.new_page()
+        page.evaluate(CALIBRATE)
+        recording.write_bytes(base64.b64decode(page.evaluate(STOP)))
+        offset_ms = recorder_offset_ms(recording)
+        page.close()
         page = browser.new_page()
         opened_s = time.monotonic()
         page.goto(address)
@@ -145,6 +182,7 @@ def record(arguments: argparse.Namespace, speech: Path, recording: Path) -> dict
         "freezes": after["freezes"] - before["freezes"],
         "packets_lost": after["lost"] - before["lost"],
         "latency_ms": [min(latencies, default=None), max(latencies, default=None)],
+        "recorder_offset_ms": offset_ms,
     }
 
 
@@ -159,7 +197,7 @@ def watch(page: Page, seconds: float) -> list[int]:
     return latencies
 
 
-def sync(arguments: argparse.Namespace, speech: Waveform, recording: Path) -> list[dict[str, Any]]:
+def sync(arguments: argparse.Namespace, speech: Waveform, recording: Path, offset_ms: int) -> list[dict[str, Any]]:
     """Compares a recording with the speech and with a session that is given the same speech."""
     cv2.setNumThreads(1)
     pictures, times_s, sound, sound_start_s = read_recording(recording)
@@ -176,9 +214,21 @@ def sync(arguments: argparse.Namespace, speech: Waveform, recording: Path) -> li
     for start in range(round(FIRST_S * SAMPLE_RATE_HZ), len(speech) - stretch + 1, stretch):
         heard_s = sound_shift_s(sound, speech[start : start + stretch], start) + sound_start_s
         seen_s, likeness = mouth_shift_s(recorded, times_s, made, start / SAMPLE_RATE_HZ)
-        late_ms = round(1000 * (seen_s - heard_s))
+        late_ms = round(1000 * (seen_s - heard_s)) - offset_ms
         lines.append({"from_s": start / SAMPLE_RATE_HZ, "picture_late_ms": late_ms, "correlation": round(likeness, 3)})
     return lines
+
+
+def recorder_offset_ms(recording: Path) -> int:
+    """Returns how much later the flashes of `CALIBRATE` stand in a recording than its tones: the median."""
+    pictures, times_s, sound, start_s = read_recording(recording)
+    bright = np.array([picture.mean() > 128 for picture in pictures])
+    loud = np.abs(sound) > 0.1
+    pause = round(0.2 * SAMPLE_RATE_HZ)
+    tones_s = [start_s + at / SAMPLE_RATE_HZ for at in np.flatnonzero(loud) if not loud[max(0, at - pause) : at].any()]
+    flashes_s = times_s[1:][bright[1:] & ~bright[:-1]]
+    nearest = [min(flashes_s - tone_s, key=abs) for tone_s in tones_s]
+    return round(1000 * float(np.median(nearest)))
 
 
 def read_recording(path: Path) -> tuple[list[Picture], Curve, Waveform, float]:
