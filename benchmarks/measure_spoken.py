@@ -23,7 +23,7 @@ from pcavs.face.regions import LIPS, mouth_opening
 from pcavs.face.track import track_picture
 from pcavs.media.bitstream import decode_pictures
 from pcavs.metrics.curves import correlation
-from pcavs.prepare.offset import sync_measures
+from pcavs.prepare.offset import measure_sync
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def measure(clip: AlignedClip, landmarker: FaceLandmarker) -> dict[str, Any]:
             continue
         driving.append(mesh)
     found = len(tracked) / len(range(0, len(pictures), FRAME_STEP))
-    row: dict[str, Any] = {"found": found} | sync_measures(pictures, clip.mesh, clip.waveform)
+    row: dict[str, Any] = {"found": found} | measure_sync(pictures, clip.mesh, clip.waveform).measures
     if not tracked:
         return row
     measured, expected = np.stack(tracked), np.stack(driving)

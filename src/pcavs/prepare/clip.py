@@ -27,8 +27,8 @@ from pcavs.media.video import read_frames
 from pcavs.prepare.driving_clips import draw_driving_clips
 from pcavs.prepare.face_tracker import FaceClip, FaceTracker
 from pcavs.prepare.gates import NO_SOUND_DB, Rejection, apply_gates
-from pcavs.prepare.offset import sync_measures
-from pcavs.prepare.options import PrepareOptions
+from pcavs.prepare.offset import LEAST_CORRECTED_FRAMES, brought_together, measure_sync
+from pcavs.prepare.options import OffsetPolicy, PrepareOptions
 from pcavs.prepare.sound_buffer import SoundBuffer
 from pcavs.prepare.sources import Source
 from pcavs.prepare.spoken_photos import animate_mouth, is_mouth_shut
@@ -87,7 +87,7 @@ def _prepare_video(
     source: Source, options: PrepareOptions, limits: dict[str, float], landmarker: FaceLandmarker
 ) -> Iterator[Outcome]:
     tracker = FaceTracker(landmarker, round(options.longest_s * FRAME_RATE), _WINDOW_SCALE * options.crop_px)
-    aligner = _VideoAligner(source, options.crop_px, limits)
+    aligner = _VideoAligner(source, options.crop_px, limits, options.offset)
     number = 0
     with SoundBuffer(source.path, source.start_s) as sound:
         for ended in _ended_clips(tracker, read_frames(source.path, source.start_s, source.end_s)):
@@ -107,8 +107,8 @@ def _ended_clips(tracker: FaceTracker, frames: Iterator[Picture]) -> Iterator[li
 class _VideoAligner:
     """Aligns and tests the face clips of one video."""
 
-    def __init__(self, source: Source, side_px: int, limits: dict[str, float]) -> None:
-        self._source, self._side_px, self._limits = source, side_px, limits
+    def __init__(self, source: Source, side_px: int, limits: dict[str, float], offset: OffsetPolicy) -> None:
+        self._source, self._side_px, self._limits, self._offset = source, side_px, limits, offset
         self._start = round(source.start_s * FRAME_RATE)
         self._truth = _read_truth(source)
 
@@ -130,18 +130,29 @@ class _VideoAligner:
             for window, to_window in zip(face.windows, face.window_transforms, strict=True)
         ]
         in_crop = apply_transform(transform, meshes)
-        measures |= {"sharpness": _sharpness(crops)} | sync_measures(crops, in_crop, sound)
+        sync = measure_sync(crops, in_crop, sound)
+        late, moved = sync.offset_frames or 0, 0
+        if sound is not None and self._offset == "correct" and abs(late) >= LEAST_CORRECTED_FRAMES:
+            frames, sound = brought_together(len(crops), sound, late)
+            crops, in_crop, start, moved = crops[frames], in_crop[frames], start + frames.start, late
+            sync = measure_sync(crops, in_crop, sound)
+            measures |= {"length": float(len(crops)), "moved": float(moved)}
+        measures |= {"sharpness": _sharpness(crops)} | sync.measures
+        if self._offset == "keep":
+            measures.pop("offset", None)
         if (rejection := apply_gates(measures, self._limits)) is not None:
-            return Outcome(key, len(meshes), start, measures, rejection)
+            return Outcome(key, len(crops), start, measures, rejection)
         facts = self._source.facts | {
             "file": self._source.name,
             "start_frame": start,
             "measures": round_measures(measures),
         }
+        if moved:
+            facts["offset_corrected"] = moved
         pose, facts["truth"] = self._pose(pose_code(in_crop, side), start)
         film, lips = encode_pictures(crops), lips_shape(in_crop)
         clip = AlignedClip(key, facts, film, in_crop, pose, lips, transform, sound, side)
-        return Outcome(key, len(meshes), start, measures, clip)
+        return Outcome(key, len(crops), start, measures, clip)
 
     def _pose(self, fitted: Float32[np.ndarray, "time 12"], start: int) -> tuple[Float32[np.ndarray, "time 12"], bool]:
         """Returns the clip's pose codes, and whether their rotations are a render's exact ones."""

@@ -1,13 +1,15 @@
-"""Measures how far a clip's picture and sound are apart, with the sync judge; feeds the gate `offset`."""
+"""Measures how far a clip's picture and sound are apart, with the sync judge, and brings them together."""
 
 import functools
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 from jaxtyping import Float32
 
 from pcavs.face.regions import lips_shape
 from pcavs.media.mel import mel_windows, padded_mel
+from pcavs.media.timeline import count_samples
 from pcavs.metrics.crops import mouth_crops
 from pcavs.metrics.sync import MIN_FRAMES, SyncJudge
 from pcavs.spec import MelSpec
@@ -24,25 +26,62 @@ MIN_JUDGED_FRAMES: Final = 50
 """Shortest clip that is measured (2 s); in a shorter one a word may fit at a wrong offset by chance. Tuned by hand."""
 
 
-def sync_measures(
-    crops: list[Picture], meshes: Float32[np.ndarray, "time 478 3"], sound: Waveform | None
-) -> dict[str, float]:
-    """Measures `sync`, the judge's confidence, and where that is high enough `offset`, in frames (0 and above).
+LEAST_CORRECTED_FRAMES: Final = 2
+"""Smallest offset that is corrected: the judge's own offset of clips in sync is up to one frame off."""
+
+
+class ClipSync(NamedTuple):
+    """What the sync judge finds in a clip."""
+
+    confidence: float | None = None
+    """None for a clip without sound, or too short to be judged."""
+    offset_frames: int | None = None
+    """Offset, above 0 where the picture is late; None where the judge is not sure."""
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """Measures of the ledger: `sync`, the confidence, and `offset`, the size of the offset in frames."""
+        sync = {} if self.confidence is None else {"sync": self.confidence}
+        return sync | ({} if self.offset_frames is None else {"offset": float(abs(self.offset_frames))})
+
+
+class Together(NamedTuple):
+    """What is left of a clip once its sound was moved."""
+
+    frames: slice
+    """Its pictures."""
+    sound: Waveform
+    """As long as these."""
+
+
+def measure_sync(
+    crops: Sequence[Picture], meshes: Float32[np.ndarray, "time 478 3"], sound: Waveform | None
+) -> ClipSync:
+    """Judges how well picture and sound of a clip belong together; it takes 0.8 ms a frame.
 
     Args:
         crops: Aligned crops.
         meshes: Landmarks in pixels of the crop.
         sound: The clip's own sound, as long as the crops.
-
-    Returns:
-        The measures; empty for a clip without sound or too short to be judged. Takes 0.8 ms a frame.
     """
     if sound is None or len(crops) < max(MIN_JUDGED_FRAMES, MIN_FRAMES):
-        return {}
+        return ClipSync()
     windows = mel_windows(padded_mel(sound, len(crops), MelSpec()))
     score = _judge().score(mouth_crops(crops, meshes), lips_shape(meshes), windows)
-    is_sure = score.confidence >= MIN_CONFIDENCE
-    return {"sync": score.confidence} | ({"offset": float(abs(score.offset_frames))} if is_sure else {})
+    return ClipSync(score.confidence, score.offset_frames if score.confidence >= MIN_CONFIDENCE else None)
+
+
+def brought_together(num_frames: int, sound: Waveform, offset_frames: int) -> Together:
+    """Moves the sound of a clip by its offset. Pictures whose sound is not in the clip are left out, and the reverse.
+
+    Args:
+        num_frames: Length of the clip.
+        sound: Its sound.
+        offset_frames: Above 0 where the picture is late, so that frame t shows the sound of frame t - offset.
+    """
+    first, last = max(0, offset_frames), num_frames + min(0, offset_frames)
+    start = count_samples(first - offset_frames)
+    return Together(slice(first, last), sound[start : start + count_samples(last - first)])
 
 
 @functools.cache

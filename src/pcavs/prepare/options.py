@@ -2,7 +2,10 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
+
+OffsetPolicy: TypeAlias = Literal["correct", "reject", "keep"]
+"""What is done with clips whose picture and sound are apart."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,7 +26,10 @@ class PrepareOptions:
     """Side of the stored crop in pixels."""
     limits: tuple[tuple[str, float], ...] = ()
     """Limits of gates, for example `face-size 60 offset 1`. The gates are length, face-size, found, sharpness, sound
-    (`sound -200` keeps silent videos) and offset (`offset 15` keeps videos that are out of sync)."""
+    (`sound -200` keeps silent videos) and offset."""
+    offset: OffsetPolicy = "correct"
+    """What is done with a clip whose picture and sound are two frames apart or more, where the sync judge is sure:
+    `correct` moves the sound and notes it, `reject` leaves the clip to the gate offset, `keep` takes it as it is."""
     longest_s: float = 10.0
     """Longest clip in seconds; longer stretches of a face are cut. Memory grows with it."""
     turned: int = 24

@@ -99,7 +99,7 @@ def _check_settings(options: PrepareOptions, sources: list[Source]) -> None:
     Raises:
         InputError: The folder was begun with other settings or files.
     """
-    names = ("crop_px", "longest_s", "turned", *(("spoken",) if options.drivers else ()))
+    names = ("crop_px", "longest_s", "turned", "offset", *(("spoken",) if options.drivers else ()))
     chosen = {name: getattr(options, name) for name in names}
     files = zlib.crc32(repr([(s.key, s.name, s.facts, s.start_s) for s in sources]).encode())
     now = chosen | {"limits": resolve_limits(options.limits), "sources": len(sources), "files": f"{files:08x}"}

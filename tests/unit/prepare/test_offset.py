@@ -30,17 +30,17 @@ def meshes() -> np.ndarray:
 )
 def test_the_offset_is_used_where_the_confidence_is_high(monkeypatch, meshes, confidence, shift, wanted):
     monkeypatch.setattr(offset, "_judge", lambda: Judge(confidence, shift))
-    assert offset.sync_measures(CROPS, meshes, SOUND) == wanted
+    assert offset.measure_sync(CROPS, meshes, SOUND).measures == wanted
 
 
 def test_clips_without_sound_or_too_short_are_not_judged(monkeypatch, meshes):
     monkeypatch.setattr(offset, "_judge", lambda: pytest.fail("the judge was called"))
-    assert offset.sync_measures(CROPS, meshes, None) == {}
-    assert offset.sync_measures(CROPS[:49], meshes[:49], SOUND[: 49 * 640]) == {}
+    assert offset.measure_sync(CROPS, meshes, None).measures == {}
+    assert offset.measure_sync(CROPS[:49], meshes[:49], SOUND[: 49 * 640]).measures == {}
 
 
 def test_the_shipped_judge_gives_measures(meshes):
-    assert set(offset.sync_measures(CROPS, meshes, SOUND)) in ({"sync"}, {"sync", "offset"})
+    assert set(offset.measure_sync(CROPS, meshes, SOUND).measures) in ({"sync"}, {"sync", "offset"})
 
 
 def test_clips_out_of_sync_are_rejected():
@@ -51,3 +51,13 @@ def test_clips_out_of_sync_are_rejected():
     assert apply_gates({"offset": 6.0}, resolve_limits((("offset", 15.0),))) is None
     assert apply_gates({}, resolve_limits(())) is None
     assert GATES["length"].passes(10.0, 10.0)
+
+
+@pytest.mark.parametrize("late", [-4, 0, 3])
+def test_picture_and_sound_are_brought_together(late):
+    """Sound of frame t is t; a picture that is late by k shows the sound of frame t - k."""
+    sound = np.repeat(np.arange(60, dtype=np.float32), 640)
+    shown = np.arange(60) - late
+    frames, moved = offset.brought_together(60, sound, late)
+    assert np.array_equal(moved[::640], shown[frames])
+    assert len(moved) == 640 * (60 - abs(late))

@@ -17,6 +17,7 @@ from pcavs.media.bitstream import decode_pictures
 from pcavs.media.video import read_frames
 from pcavs.prepare import run as prepare
 from pcavs.prepare import sources, worker
+from pcavs.prepare.offset import ClipSync
 from pcavs.prepare.options import PrepareOptions
 from pcavs.spec import CropSpec
 
@@ -195,6 +196,32 @@ def test_parts_of_a_long_video_have_its_pictures_and_sound(write_film, tmp_path:
     np.testing.assert_allclose(second.waveform[: len(wanted)], wanted, atol=1e-4)
     picture = crop_picture(list(read_frames(film))[59], second.transform, 256).astype(int)
     assert np.abs(decode_pictures(second.film, [34])[0] - picture)[32:-32, 32:-32].mean() < 3
+
+
+@pytest.mark.parametrize(("policy", "frames", "moved"), [("correct", 57, 3), ("keep", 60, None), ("reject", 60, None)])
+def test_sound_that_is_apart_is_moved(
+    policy, frames, moved, write_film, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    found = iter([ClipSync(0.3, 3), ClipSync(0.3, 0)])
+    monkeypatch.setattr("pcavs.prepare.clip.measure_sync", lambda *_: next(found))
+    film = write_film(tmp_path / "in" / "late.mp4", frames=60)
+    prepare.run(PrepareOptions(source=tmp_path / "in", out=tmp_path / "out", offset=policy, workers=1))
+    (row,) = read_ledger(tmp_path / "out")
+    assert row["frames"] == frames
+    assert row["measures"].get("moved") == moved
+    if policy == "reject":
+        assert row["reason"] == "offset: picture and sound are 3 frames apart; at most 2 are allowed"
+        return
+    assert row["kept"]
+    clip = clip_of(tmp_path / "out", "late.mp4")
+    assert clip.facts.get("offset_corrected") == moved
+    assert len(clip.mesh) == len(clip.pose) == frames
+    # The pictures begin three frames later; the sound is that of the begin.
+    assert row["start_frame"] == (moved or 0)
+    assert clip.waveform is not None
+    np.testing.assert_allclose(clip.waveform[:6400], read_waveform(film).clip(-1, 1)[:6400], atol=1e-4)
+    picture = crop_picture(list(read_frames(film))[moved or 0], clip.transform, 256).astype(int)
+    assert np.abs(decode_pictures(clip.film, [0])[0] - picture)[32:-32, 32:-32].mean() < 3
 
 
 def test_limits_can_be_given(folder: Path, tmp_path: Path):
