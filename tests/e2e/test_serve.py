@@ -169,7 +169,7 @@ def test_two_machines_share_a_database_that_is_killed(postgres_server, tiny_netw
         with service.database.read() as connection:
             assert len({row.worker for row in connection.execute(jobs.select()).all()}) == 2
 
-        talk = client.post("/talks", json=order(*inputs, config=LARGE | {"end": 4})).json()["id"]
+        talk = client.post("/talks", json=order(*inputs, config=LARGE | {"end": 20})).json()["id"]
         wait_for_rendering(client, talk)
         postgres_server.kill()
         refused = client.get(f"/talks/{talk}")
