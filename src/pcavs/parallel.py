@@ -23,16 +23,14 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def in_order(
-    function: Callable[[Item], Result], items: Iterable[Item], workers: int, ahead: int | None = None
-) -> Generator[Result]:
+def in_order(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result]:
     """Yields the results of a function for each item, in the order of the items; memory does not grow with them.
 
     Args:
         function: Is called in threads, for several items at the same time.
         items: Are taken in the thread that iterates.
-        workers: Number of threads; with 1 everything is computed in the thread that iterates.
-        ahead: Items that are taken ahead of the results at most; None is two for each worker.
+        workers: Number of threads, each of which has up to two items; with 1 everything is computed in the thread that
+            iterates.
     """
     if workers <= 1:
         yield from map(function, items)
@@ -42,7 +40,7 @@ def in_order(
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
-                if len(waiting) >= (ahead or 2 * workers):
+                if len(waiting) >= 2 * workers:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
@@ -72,7 +70,7 @@ class _Reader(Iterator[Item]):
     """A thread that takes items, and the queue in which they wait."""
 
     def __init__(self, items: Iterator[Item], ahead: int) -> None:
-        self._items, self._error = items, None
+        self._items = items
         self._queue: queue.Queue[tuple[Item] | None] = queue.Queue(ahead)
         self._error: BaseException | None = None
         self._stopped = threading.Event()

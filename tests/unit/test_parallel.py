@@ -22,12 +22,11 @@ def test_results_come_in_the_order_of_the_items(workers):
     assert not alive()
 
 
-@pytest.mark.parametrize("ahead", [None, 3])
-def test_few_items_are_taken_ahead(ahead):
+def test_few_items_are_taken_ahead():
     taken = []
-    results = in_order(lambda k: k, (taken.append(k) or k for k in range(100)), 3, ahead)
+    results = in_order(lambda k: k, (taken.append(k) or k for k in range(100)), 3)
     assert [next(results) for _ in range(10)] == list(range(10))
-    assert len(taken) <= 10 + (ahead or 2 * 3)
+    assert len(taken) <= 10 + 2 * 3
     results.close()
     assert not alive()
 

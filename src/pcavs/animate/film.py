@@ -42,10 +42,8 @@ from pcavs.types import Cutout, Mel, Picture
 _AHEAD: Final = 2
 """Frames of a video that are decoded, or pasted, while others are rendered."""
 _LARGE_PIXELS: Final = 1920 * 1088
-"""Pixels of a frame above which few are computed at the same time: at 4K each takes 25 MB, and more while it is
+"""Pixels of a frame above which frames are computed one after the other: at 4K each takes 25 MB, and more while it is
 pasted."""
-_LARGE_WORKERS: Final = 2
-"""Such frames that are computed at the same time at most."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -205,10 +203,7 @@ class Film:
 
         width, height = self.size_px
         steps = zip(controls, frames, shown, strict=True)
-        if width * height > _LARGE_PIXELS:
-            workers = min(self.workers, _LARGE_WORKERS)
-            return in_order(draw, steps, workers, ahead=workers)
-        return in_order(draw, steps, self.workers)
+        return in_order(draw, steps, 1 if width * height > _LARGE_PIXELS else self.workers)
 
     def _dubbed(
         self, renderer: Renderer, paster: MouthPaster, steps: Iterable[Controls | None], frames: Iterator[Picture]

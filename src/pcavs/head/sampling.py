@@ -16,8 +16,8 @@ from pcavs.head.grid import Window, extent
 _FACTOR: Final = 3
 """Enlargement. With 3, frames differ from bicubic ones by 53 to 56 dB; with 2, by 50 to 55."""
 _MAX_SIDE_PX: Final = 1024
-"""Side of the padded photograph above which it is sampled bicubically: enlarged, a photograph of this side takes
-28 MB, and reading it takes as long."""
+"""Side of the padded photograph above which it is sampled bicubically, which bounds memory: enlarged, one of this side
+takes 28 MB."""
 _REACH_PX: Final = 2
 """Pixels of the photograph on each side of a place that bicubic sampling reads."""
 

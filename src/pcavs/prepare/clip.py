@@ -27,7 +27,7 @@ from pcavs.media.video import read_frames
 from pcavs.prepare.driving_clips import draw_driving_clips
 from pcavs.prepare.face_tracker import FaceClip, FaceTracker
 from pcavs.prepare.gates import NO_SOUND_DB, Rejection, apply_gates
-from pcavs.prepare.offset import LEAST_CORRECTED_FRAMES, brought_together, measure_sync
+from pcavs.prepare.offset import LEAST_CORRECTED_FRAMES, measure_sync, shift_sound
 from pcavs.prepare.options import OffsetPolicy, PrepareOptions
 from pcavs.prepare.sound_buffer import SoundBuffer
 from pcavs.prepare.sources import Source
@@ -133,7 +133,7 @@ class _VideoAligner:
         sync = measure_sync(crops, in_crop, sound)
         late, moved = sync.offset_frames or 0, 0
         if sound is not None and self._offset == "correct" and abs(late) >= LEAST_CORRECTED_FRAMES:
-            frames, sound = brought_together(len(crops), sound, late)
+            frames, sound = shift_sound(len(crops), sound, late)
             crops, in_crop, start, moved = crops[frames], in_crop[frames], start + frames.start, late
             sync = measure_sync(crops, in_crop, sound)
             measures |= {"length": float(len(crops)), "moved": float(moved)}

@@ -1,4 +1,4 @@
-"""Measures how far a clip's picture and sound are apart, with the sync judge, and brings them together."""
+"""Measures the offset between the picture and the sound of a clip with the sync judge, and corrects it."""
 
 import functools
 from collections.abc import Sequence
@@ -45,13 +45,13 @@ class ClipSync(NamedTuple):
         return sync | ({} if self.offset_frames is None else {"offset": float(abs(self.offset_frames))})
 
 
-class Together(NamedTuple):
-    """What is left of a clip once its sound was moved."""
+class ShiftedClip(NamedTuple):
+    """A clip whose sound was shifted."""
 
     frames: slice
-    """Its pictures."""
+    """The pictures that are kept."""
     sound: Waveform
-    """As long as these."""
+    """The sound of these pictures."""
 
 
 def measure_sync(
@@ -71,8 +71,8 @@ def measure_sync(
     return ClipSync(score.confidence, score.offset_frames if score.confidence >= MIN_CONFIDENCE else None)
 
 
-def brought_together(num_frames: int, sound: Waveform, offset_frames: int) -> Together:
-    """Moves the sound of a clip by its offset. Pictures whose sound is not in the clip are left out, and the reverse.
+def shift_sound(num_frames: int, sound: Waveform, offset_frames: int) -> ShiftedClip:
+    """Shifts the sound of a clip by its offset; drops pictures without sound, and sound without pictures.
 
     Args:
         num_frames: Length of the clip.
@@ -81,7 +81,7 @@ def brought_together(num_frames: int, sound: Waveform, offset_frames: int) -> To
     """
     first, last = max(0, offset_frames), num_frames + min(0, offset_frames)
     start = count_samples(first - offset_frames)
-    return Together(slice(first, last), sound[start : start + count_samples(last - first)])
+    return ShiftedClip(slice(first, last), sound[start : start + count_samples(last - first)])
 
 
 @functools.cache

@@ -26,7 +26,7 @@ from pcavs.train.session import start
 
 logger = logging.getLogger(__name__)
 
-OWN: Final = frozenset(
+SHARED_SETTINGS: Final = frozenset(
     [
         "packs",
         "shards",
@@ -41,7 +41,7 @@ OWN: Final = frozenset(
         "save_minutes",
     ]
 )
-"""Settings of a call that hold for every stage; all others belong into the pipeline."""
+"""Settings of a call that hold for every stage; all others stand in the pipeline."""
 _TRIAL_STEPS: Final = 3
 """Steps of each stage that a dry run times, after one that is not timed."""
 _MIB: Final = 2**20
@@ -144,9 +144,9 @@ def _given(options: TrainOptions) -> dict[str, Any]:
     """Returns the settings of the call that hold for every stage.
 
     Raises:
-        InputError: The call gives a setting that belongs into the pipeline.
+        InputError: The call gives a setting that stands in the pipeline.
     """
-    allowed = OWN | {"start", "pipeline", "dry_run", "stop_minutes"}
+    allowed = SHARED_SETTINGS | {"start", "pipeline", "dry_run", "stop_minutes"}
     given = {
         field.name: getattr(options, field.name)
         for field in dataclasses.fields(options)
@@ -156,7 +156,7 @@ def _given(options: TrainOptions) -> dict[str, Any]:
         if name not in allowed:
             flag = name.replace("_", "-")
             raise InputError(f"--{flag} belongs to a stage: set {name} in {options.pipeline}, or in its recipes")
-    return {name: value for name, value in given.items() if name in OWN}
+    return {name: value for name, value in given.items() if name in SHARED_SETTINGS}
 
 
 def _read_table(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,6 +121,25 @@ def transcribe(clauses: Sequence[str], language: str) -> list[str]:
         InputError: eSpeak NG is not installed, or does not know the language.
     """
     return run_worker({"clauses": list(clauses), "voice": language})[0]["ipa"]
+
+
+def transcribe_texts(
+    texts: Sequence[Sequence[tuple[str, str]]], language: str, write_mark: Callable[[str], str] = str
+) -> list[str]:
+    """Returns the IPA of each text with the marks between its clauses; all of them are transcribed at once.
+
+    Args:
+        texts: The clauses of each text, each with the mark that ends it (`texts.clauses`).
+        language: eSpeak NG's name of the language.
+        write_mark: Writes a mark as the voice knows it.
+
+    Raises:
+        InputError: As `transcribe`.
+    """
+    spoken = iter(transcribe([words for text in texts for words, _ in text], language))
+    lines = ["".join(next(spoken) + write_mark(mark) + " " for _, mark in text).strip() for text in texts]
+    # "(en)" and the like announce a change of language.
+    return [re.sub(r"\(.*?\)", "", line) for line in lines]
 
 
 def languages() -> list[str]:

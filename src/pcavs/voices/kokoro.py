@@ -18,7 +18,7 @@ from jaxtyping import Float, Float32
 
 from pcavs.errors import InputError, raise_if_out_of_memory
 from pcavs.runtime.openvino import Network, cpu_settings
-from pcavs.voices.espeak import transcribe
+from pcavs.voices.espeak import transcribe_texts
 from pcavs.voices.phonemes import SILENCE, Phoneme, Spoken
 from pcavs.voices.texts import clauses
 
@@ -122,10 +122,7 @@ def symbols_of(path: Path, texts: Sequence[Sequence[tuple[str, str]]], language:
         InputError: As `speak`.
     """
     known = _vocabulary(path.parent)
-    spoken = iter(transcribe([words for text in texts for words, _ in text], language))
-    lines = ["".join(next(spoken) + mark + " " for _, mark in text).strip() for text in texts]
-    # "(en)" and the like announce a change of language.
-    written = [kokoro_symbols(re.sub(r"\(.*?\)", "", line), language) for line in lines]
+    written = [kokoro_symbols(line, language) for line in transcribe_texts(texts, language)]
     return [[symbol for symbol in line if symbol in known] for line in written]
 
 

@@ -6,7 +6,6 @@ The phonemes come from eSpeak NG, with which every Piper voice was trained.
 
 import functools
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 
 from pcavs.errors import InputError, raise_if_out_of_memory
 from pcavs.runtime.openvino import Network, cpu_settings
-from pcavs.voices.espeak import transcribe
+from pcavs.voices.espeak import transcribe_texts
 from pcavs.voices.phonemes import SILENCE, Phoneme, Spoken
 from pcavs.voices.texts import clauses
 
@@ -81,11 +80,9 @@ def symbols_of(path: Path, texts: Sequence[Sequence[tuple[str, str]]]) -> list[l
         InputError: As `speak`.
     """
     config = _config(path)
-    spoken = iter(transcribe([words for text in texts for words, _ in text], config["espeak"]["voice"]))
     known = config["phoneme_id_map"]
-    lines = ["".join(next(spoken) + _mark(mark, known) + " " for _, mark in text).strip() for text in texts]
-    # "(en)" and the like announce a change of language.
-    return [[symbol for symbol in re.sub(r"\(.*?\)", "", line) if symbol in known] for line in lines]
+    lines = transcribe_texts(texts, config["espeak"]["voice"], lambda mark: _mark(mark, known))
+    return [[symbol for symbol in line if symbol in known] for line in lines]
 
 
 def _mark(mark: str, known: dict[str, Any]) -> str:

@@ -54,10 +54,10 @@ def test_clips_out_of_sync_are_rejected():
 
 
 @pytest.mark.parametrize("late", [-4, 0, 3])
-def test_picture_and_sound_are_brought_together(late):
+def test_picture_and_sound_are_shift_sound(late):
     """Sound of frame t is t; a picture that is late by k shows the sound of frame t - k."""
     sound = np.repeat(np.arange(60, dtype=np.float32), 640)
     shown = np.arange(60) - late
-    frames, moved = offset.brought_together(60, sound, late)
+    frames, moved = offset.shift_sound(60, sound, late)
     assert np.array_equal(moved[::640], shown[frames])
     assert len(moved) == 640 * (60 - abs(late))

@@ -54,4 +54,4 @@ def toy_kokoro(tmp_path: Path) -> Path:
 @pytest.fixture
 def toy_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kokoro, "NETWORK", "kokoro.xml")
-    monkeypatch.setattr(kokoro, "transcribe", lambda clauses, _language: ["mˈaɪpʰ tʃ" for _ in clauses])
+    monkeypatch.setattr("pcavs.voices.espeak.transcribe", lambda clauses, _language: ["mˈaɪpʰ tʃ" for _ in clauses])

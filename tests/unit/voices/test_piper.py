@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from pcavs.errors import InputError
-from pcavs.voices import piper
+from pcavs.voices import espeak, piper
 
 
 def test_piper_times_follow_from_the_durations(toy_piper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(piper, "transcribe", lambda clauses, _language: ["mˈaːp" for _ in clauses])
+    monkeypatch.setattr(espeak, "transcribe", lambda clauses, _language: ["mˈaːp" for _ in clauses])
     said = piper.speak(toy_piper, "whatever.")
     # Durations in units of 10 ms: start 1, m 7, stress 6 and a 4 with its length mark 5, p 8, full stop 9, end 2.
     # All times are 25 ms earlier, except for the last.

@@ -11,7 +11,7 @@ from openvino import opset13 as ops
 
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
-from pcavs.voices import catalogue, piper, speak
+from pcavs.voices import catalogue, espeak, piper, speak
 from pcavs.voices.catalogue import find_voice, natural_voices, run
 from pcavs.voices.options import VoicesOptions
 
@@ -39,7 +39,7 @@ def voices(tmp_path, monkeypatch):
     config = {"audio": {"sample_rate": RATE_HZ}, "espeak": {"voice": "en-us"}, "phoneme_id_map": known}
     (folder / "toy.onnx.json").write_text(json.dumps(config | {"inference": {"length_scale": 1.0}}))
     (folder / "MODEL_CARD").write_text("# A toy\n\n* Language: en_US\n* License: CC0\n")
-    monkeypatch.setattr(piper, "transcribe", lambda words, _: [" ".join("ma" for _ in each.split()) for each in words])
+    monkeypatch.setattr(espeak, "transcribe", lambda words, _: [" ".join("ma" for _ in each.split()) for each in words])
     return tmp_path / "voices"
 
 
