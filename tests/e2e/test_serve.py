@@ -23,6 +23,8 @@ from pcavs.serve.worker import WorkerSettings
 WAIT_S = 90
 SMALL = {"size": 32, "marks": "none"}
 LARGE = {"size": 128, "marks": "none"}
+LONG_S = 30
+"""Length of sound whose film is still being rendered, on a fast machine as well, when a test looks at it."""
 
 
 @contextlib.contextmanager
@@ -69,7 +71,14 @@ def wait_until(condition):
 
 
 def wait_for_rendering(client, talk):
-    wait_until(lambda: (client.get(f"/talks/{talk}").json()["progress"] or {}).get("activity") == "rendering")
+    """Waits until frames are being made; the film must take longer than the time between two looks."""
+
+    def rendering():
+        shown = client.get(f"/talks/{talk}").json()
+        assert shown["status"] in ("created", "started"), f"ended before it was seen being rendered: {shown}"
+        return (shown["progress"] or {}).get("activity") == "rendering"
+
+    wait_until(rendering)
 
 
 def test_films_are_made_watched_and_downloaded(service, pool, face, tmp_path):
@@ -122,7 +131,7 @@ def test_a_film_without_a_face_fails_with_the_line_of_the_command(service, pool,
 
 def test_deleting_a_film_stops_its_making(service, pool, face, tmp_path):
     client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=30)
+    inputs = send_inputs(client, face, tmp_path, seconds=LONG_S)
     talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
     wait_for_rendering(client, talk)
     assert client.delete(f"/talks/{talk}").status_code == 204
@@ -134,7 +143,7 @@ def test_deleting_a_film_stops_its_making(service, pool, face, tmp_path):
 
 def test_a_killed_worker_is_replaced_and_its_film_made(service, pool, face, tmp_path):
     client = client_of(service)
-    inputs = send_inputs(client, face, tmp_path, seconds=5)
+    inputs = send_inputs(client, face, tmp_path, seconds=LONG_S)
     talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
     wait_for_rendering(client, talk)
     os.kill(pool.pids()[0], signal.SIGKILL)
@@ -160,7 +169,7 @@ def test_two_machines_share_a_database_that_is_killed(postgres_server, tiny_netw
         ]
         client = client_of(service)
         wait_until(lambda: service.queue.count_workers() == 2)
-        inputs = send_inputs(client, face, tmp_path, seconds=30)
+        inputs = send_inputs(client, face, tmp_path, seconds=LONG_S)
 
         short = order(*inputs, config=SMALL | {"end": 0.4})
         made = [client.post("/talks", json=short).json()["id"] for _ in range(6)]
@@ -236,7 +245,7 @@ def server(folder, networks):
 def test_a_killed_server_takes_its_workers_along_and_a_new_one_finishes_the_film(tiny_networks, face, tmp_path):
     folder = tmp_path / "data"
     with server(folder, tiny_networks) as (process, client):
-        inputs = send_inputs(client, face, tmp_path, seconds=5)
+        inputs = send_inputs(client, face, tmp_path, seconds=LONG_S)
         talk = client.post("/talks", json=order(*inputs, config=LARGE)).json()["id"]
         wait_for_rendering(client, talk)
         children = [int(each) for each in children_of(process.pid)]
