@@ -318,6 +318,26 @@ class PaperSpec:
         return self.identity_dim + self.content_embedding_dim + self.pose_dim
 
 
+COMPACT_PAPER = PaperSpec(
+    frame_px=96,
+    identity_stem=32,
+    identity_planes=(32, 64, 128, 128),
+    identity_blocks=(1, 2, 2, 1),
+    identity_groups=8,
+    identity_group_width=8,
+    motion_widths=(32, 64, 64),
+    motion_dim=256,
+    hourglass_depth=2,
+    speech_widths=(16, 32, 64, 128),
+    speech_blocks=(2, 2, 2, 2),
+    speech_attention_dim=64,
+    content_dim=256,
+    content_embedding_dim=250,
+    seed_channels=256,
+    generator_widths=(256, 256, 192, 96, 48, 32),
+)
+"""Sizes that two processor cores can train: the published structure with 7.9 million parameters."""
+
 TINY_PAPER = PaperSpec(
     frame_px=64,
     identity_stem=8,

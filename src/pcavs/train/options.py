@@ -35,8 +35,9 @@ class TrainOptions:
     """Run, checkpoint or weights file whose weights the run starts from; `default` is the talker in the package."""
     kind: Literal["flow", "paper"] = "flow"
     """Kind of talker: `flow` warps the photograph, `paper` is the published network."""
-    size: Literal["default", "tiny"] = "default"
-    """Size of a talker that starts from random weights: the shipped one's, or the tests'."""
+    size: Literal["default", "compact", "tiny"] = "default"
+    """Size of a talker that starts from random weights: the shipped or published one's, a `paper` talker that two
+    processor cores can train, or the tests'."""
     features: Literal["mel", "whisper"] = "mel"
     """What the speech encoder of a `flow` talker hears: mel windows, or the states of a pretrained encoder, which the
     packs must hold."""
@@ -172,6 +173,8 @@ def verify(options: TrainOptions) -> None:
             f"pose-dim {options.pose_dim} and pose-head supervised disagree: "
             f"a supervised pose code has {POSE_DIM} numbers; use --pose-head free"
         )
+    if options.size == "compact" and options.kind != "paper":
+        raise InputError("size compact is one of the paper talker; add --kind paper, or leave size out")
     if options.steps < 1:
         raise InputError(f"steps {options.steps} must be at least 1")
     if options.warmup_steps + options.decay_steps > options.steps:

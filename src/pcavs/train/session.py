@@ -14,7 +14,7 @@ from pcavs.errors import DataError
 from pcavs.face.regions import LIPS
 from pcavs.models.build import build_model
 from pcavs.models.state import tensors_of
-from pcavs.spec import TINY_FLOW, TINY_PAPER, FeatureSpec, FlowSpec, PaperSpec, TalkerSpec
+from pcavs.spec import COMPACT_PAPER, TINY_FLOW, TINY_PAPER, FeatureSpec, FlowSpec, PaperSpec, TalkerSpec
 from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_discriminators, load_start
 from pcavs.train.distributed import Process, begin_training
 from pcavs.train.generator import GeneratorStage
@@ -104,8 +104,8 @@ def start(options: TrainOptions, process: Process) -> Session:
 
 def spec_of(options: TrainOptions) -> TalkerSpec:
     """Returns the spec of the talker that the options ask for."""
-    tiny = options.size == "tiny"
-    flow, paper = (TINY_FLOW, TINY_PAPER) if tiny else (FlowSpec(), PaperSpec())
+    flow = TINY_FLOW if options.size == "tiny" else FlowSpec()
+    paper = {"default": PaperSpec(), "compact": COMPACT_PAPER, "tiny": TINY_PAPER}[options.size]
     features = FeatureSpec() if options.features == "whisper" else None
     return TalkerSpec(
         kind=options.kind,

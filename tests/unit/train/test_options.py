@@ -26,6 +26,7 @@ def test_defaults_agree():
             {"steps": 500, "warmup_steps": 100, "decay_steps": 401},
             "warmup-steps 100 and decay-steps 401 do not fit into steps 500; lower them or train longer",
         ),
+        ({"size": "compact"}, "size compact is one of the paper talker; add --kind paper, or leave size out"),
         ({"clips": 0}, "clips 0 and moments 3 must both be at least 1"),
         ({"moments": 0}, "clips 6 and moments 0 must both be at least 1"),
         ({"joined_frames": 0}, "joined-frames 0 must be at least 1; 1 contrasts single frames"),
