@@ -1,23 +1,49 @@
-"""`pcavs adapt`: refusals, and that it changes generator and identity encoder only, and little."""
+"""`pcavs adapt`: refusals, held-out scores that decide which weights are written, and how little the weights change."""
 
 import dataclasses
+import logging
+import time
 from pathlib import Path
 
+import av
+import cv2
 import numpy as np
 import pytest
 import torch
 
 from helpers.talkers import write_bundle
+from pcavs.data.pack import read_pack
 from pcavs.errors import DataError, InputError
 from pcavs.train import adapt as adapt_run
+from pcavs.train.held_out import LipScore
 from pcavs.train.options import AdaptOptions, TrainOptions
-from pcavs.train.run import run as train
-from pcavs.weights.bundle import load_bundle
+from pcavs.weights.bundle import load_bundle, read_spec
+from pcavs.weights.locate import DEFAULT, packaged_weights
 
 
 @pytest.fixture(autouse=True)
 def one_thread():
     torch.set_num_threads(1)
+
+
+def write_film(path: Path, face: Path, seconds: float) -> Path:
+    """Writes a film of a face whose mouth region goes up and down, with noise for speech."""
+    picture = cv2.resize(cv2.imread(str(face)), (128, 128), interpolation=cv2.INTER_AREA)
+    count = round(seconds * 25)
+    noise = np.random.default_rng(0).normal(0, 0.1, count * 640).astype(np.float32)
+    with av.open(str(path), "w") as container:
+        video = container.add_stream("libx264", rate=25)
+        video.height = video.width = 128
+        track = container.add_stream("aac", rate=16_000, layout="mono")
+        for t in range(count):
+            moved = picture.copy()
+            moved[80:] = np.roll(picture, t % 4 // 2, axis=0)[80:]
+            container.mux(video.encode(av.VideoFrame.from_ndarray(moved, format="bgr24")))
+        container.mux(video.encode(None))
+        frame = av.AudioFrame.from_ndarray(noise[None], format="fltp", layout="mono")
+        frame.sample_rate = 16_000
+        container.mux([*track.encode(frame), *track.encode(None)])
+    return path
 
 
 def test_a_missing_video_is_one_line(tmp_path: Path):
@@ -38,25 +64,111 @@ def test_a_video_without_sound_is_refused_with_the_reason(examples: Path, tmp_pa
     assert not (tmp_path / "me.safetensors").exists()
 
 
-def test_only_generator_and_identity_encoder_change_and_little(
-    drawn_packs: Path, tmp_path: Path, examples: Path, monkeypatch
+def test_a_short_video_is_refused_in_one_line(composite: Path, tmp_path: Path):
+    video = write_film(tmp_path / "me.mp4", composite, 1.2)
+    with pytest.raises(
+        DataError, match=r"me\.mp4 has 1\.2 s of usable speech, 6 s are needed; give a longer"
+    ) as caught:
+        adapt_run.run(AdaptOptions(video=video, out=tmp_path / "me.safetensors"))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "wanted", "cuts"),
+    [
+        ([100, 100], 50, [100, 50]),
+        ([100, 40], 50, [100, 0]),
+        ([100, 40], 60, [80, 0]),
+        ([100, 55], 50, [100, 0]),
+        ([250], 62, [188]),
+    ],
+)
+def test_the_end_of_the_video_is_held_out(lengths, wanted, cuts):
+    assert adapt_run.held_out_from(lengths, wanted) == cuts
+
+
+def test_adapt_trains_on_the_beginning_and_scores_films_of_the_end(
+    composite: Path, tmp_path: Path, caplog, monkeypatch
 ):
+    caplog.set_level(logging.INFO)
+    monkeypatch.setattr(adapt_run, "MIN_FRAMES", 60)
+    monkeypatch.setattr(adapt_run, "HELD_OUT_FRAMES", (20, 20))
     start = write_bundle(tmp_path / "tiny.safetensors")
-    monkeypatch.setattr(adapt_run, "_prepare", lambda video, folder: tmp_path)
-
-    def on_packs(options: TrainOptions) -> Path:
-        small = {"shards": (), "packs": (drawn_packs,), "size": "tiny", "device": "cpu", "clips": 2, "moments": 2}
-        return train(dataclasses.replace(options, **small))
-
-    monkeypatch.setattr(adapt_run, "train", on_packs)
-    out = tmp_path / "me.safetensors"
-    options = AdaptOptions(video=examples / "pose.mp4", out=out, weights=start, steps=3)
-    assert adapt_run.run(options) == out
-    before, after = load_bundle(start), load_bundle(out)
+    video = write_film(tmp_path / "me.mp4", composite, 2.8)
+    options = AdaptOptions(video=video, out=tmp_path / "me.safetensors", weights=start, steps=2, device="cpu")
+    adapted = adapt_run.run(options)
+    assert adapted.path == options.out
+    packed = read_pack(next((tmp_path / "me.run").rglob("pack-*")))
+    assert [(clip.split, clip.num_frames) for clip in packed] == [("train", 50), ("val", 20)]
+    assert "0.8 s are held out; before: lips" in caplog.text
+    assert "step 2: lips" in caplog.text
+    before, after = load_bundle(start), load_bundle(adapted.path)
     assert after.provenance["adapted_from"] == "tiny.safetensors"
-    assert after.licence == before.licence
-    moved = {name for name, value in before.tensors.items() if not np.allclose(after.tensors[name], value, atol=2e-3)}
+    assert after.provenance["adapted_steps"] == str(adapted.steps)
+    assert (after.licence, after.spec) == (before.licence, before.spec)
+    assert adapted.after.error_mm <= adapted.before.error_mm
+
+
+@pytest.fixture
+def scripted(drawn_packs: Path, tmp_path: Path, monkeypatch):
+    """Returns a function that adapts on drawn packs, with the given errors as scores."""
+    start = write_bundle(tmp_path / "tiny.safetensors")
+    monkeypatch.setattr(adapt_run, "_footage", lambda *_: adapt_run.Footage(drawn_packs, [], None))
+    monkeypatch.setattr(adapt_run, "SCORE_STEPS", 1)
+    small = {"clips": 2, "moments": 2}
+    training = adapt_run._training
+    monkeypatch.setattr(adapt_run, "_training", lambda *given: dataclasses.replace(training(*given), **small))
+
+    class Film:
+        seconds = 2.0
+
+        def __init__(self, *_: object) -> None: ...
+
+    monkeypatch.setattr(adapt_run, "HeldOutFilm", Film)
+
+    def adapt(errors_mm: list[float], **settings: object):
+        scores = iter(errors_mm)
+        score = lambda *_: (LipScore(next(scores), 0.5, 0.2), 0.0)  # noqa: E731
+        monkeypatch.setattr(adapt_run, "_score", score)
+        (tmp_path / "me.mp4").touch()
+        options = AdaptOptions(video=tmp_path / "me.mp4", out=tmp_path / "me.safetensors", weights=start, **settings)
+        return adapt_run.run(options), load_bundle(start).tensors, load_bundle(options.out).tensors, list(scores)
+
+    return adapt
+
+
+def test_the_better_weights_are_written_and_change_generator_and_identity_encoder_little(scripted):
+    adapted, before, after, _ = scripted([1.5, 1.4, 1.3, 1.6], steps=3)
+    assert (adapted.steps, adapted.before.error_mm, adapted.after.error_mm) == (2, 1.5, 1.3)
+    moved = {name for name, value in before.items() if not np.allclose(after[name], value, atol=2e-3)}
     assert all(name.startswith(("identity.", "generator.")) for name in moved), sorted(moved)
-    changed = [name for name, value in before.tensors.items() if np.abs(after.tensors[name] - value).max() > 1e-4]
+    changed = [name for name, value in before.items() if np.abs(after[name] - value).max() > 1e-4]
     assert any(name.startswith("generator.") for name in changed)
-    assert all(np.abs(after.tensors[name] - value).max() < 0.05 for name, value in before.tensors.items())
+    assert all(np.abs(after[name] - value).max() < 0.05 for name, value in before.items())
+
+
+def test_the_weights_of_the_start_are_written_if_adaptation_made_films_worse(scripted, caplog):
+    caplog.set_level(logging.INFO)
+    adapted, before, after, unread = scripted([1.5, 1.6, 1.7, 1.8, 1.4], steps=9)
+    assert adapted.steps == 0
+    assert all(np.allclose(after[name], value, atol=2e-3) for name, value in before.items())
+    assert "no weights were better on the held-out seconds: those of the start are written" in caplog.text
+    assert "stopped: the score no longer improves" in caplog.text
+    assert unread == [1.4], "training goes on after three scores in a row that are not better"
+
+
+def test_training_stops_when_the_time_is_up(scripted, caplog):
+    caplog.set_level(logging.INFO)
+    began = time.monotonic()
+    adapted = scripted([1.5, 1.4], steps=10_000, minutes=0.001)[0]
+    assert adapted.steps == 1
+    assert "stopped: the time is up" in caplog.text
+    assert time.monotonic() - began < 30
+
+
+def test_the_speech_encoder_of_the_start_is_what_adapt_trains_with(tmp_path: Path):
+    spec = read_spec(packaged_weights() / f"{DEFAULT}.safetensors")
+    training: TrainOptions = adapt_run._training(
+        AdaptOptions(video=tmp_path, out=tmp_path), tmp_path, spec, adapt_run.Footage(tmp_path, [], None), tmp_path
+    )
+    assert training.features == ("mel" if spec.flow.features is None else "whisper")

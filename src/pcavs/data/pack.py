@@ -84,6 +84,20 @@ class PackedClip(NamedTuple):
         """Number of frames."""
         return len(self.lips)
 
+    def part(self, start: int, stop: int) -> "PackedClip":
+        """Returns the frames from `start` to before `stop`, with the sound that they need."""
+        bins = slice(start * MEL_BINS_PER_FRAME, stop * MEL_BINS_PER_FRAME + MEL_PADDING_BINS)
+        states = slice(start * STATES_PER_FRAME, (stop + 2 * STATE_MARGIN_FRAMES) * STATES_PER_FRAME)
+        return self._replace(
+            jpegs=self.jpegs[start:stop],
+            mesh=self.mesh[start:stop],
+            lips=self.lips[start:stop],
+            pose=self.pose[start:stop],
+            mel=None if self.mel is None else self.mel[:, bins],
+            confidence=None if self.confidence is None else self.confidence[start:stop],
+            states=None if self.states is None else self.states[states],
+        )
+
 
 def encode_picture(picture: Picture, quality: int) -> bytes:
     """Encodes an RGB picture as JPEG."""
@@ -167,18 +181,7 @@ def _pieces(clip: PackedClip, room: int) -> Iterator[PackedClip]:
     # Frames differ in size: with just enough pieces, half of them would exceed the limit. Twice as many fit.
     edges = np.linspace(0, clip.num_frames, min(clip.num_frames, 2 * count) + 1).astype(int).tolist()
     for number, (start, stop) in enumerate(itertools.pairwise(edges)):
-        bins = slice(start * MEL_BINS_PER_FRAME, stop * MEL_BINS_PER_FRAME + MEL_PADDING_BINS)
-        states = slice(start * STATES_PER_FRAME, (stop + 2 * STATE_MARGIN_FRAMES) * STATES_PER_FRAME)
-        yield clip._replace(
-            key=f"{clip.key}-{number}",
-            jpegs=clip.jpegs[start:stop],
-            mesh=clip.mesh[start:stop],
-            lips=clip.lips[start:stop],
-            pose=clip.pose[start:stop],
-            mel=None if clip.mel is None else clip.mel[:, bins],
-            confidence=None if clip.confidence is None else clip.confidence[start:stop],
-            states=None if clip.states is None else clip.states[states],
-        )
+        yield clip.part(start, stop)._replace(key=f"{clip.key}-{number}")
 
 
 def _write(clips: list[PackedClip], path: Path, frame_px: int, features: FeatureSpec | None) -> Path:

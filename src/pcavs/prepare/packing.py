@@ -49,10 +49,20 @@ def _packed_clips(shards: list[Path], options: PackOptions, features: SpeechFeat
     clips = (clip for shard in shards for clip in read_shard(shard))
     for index, clip in enumerate(clips):
         if index % options.every == 0:
-            yield _pack_clip(clip, options, features)
+            yield pack_clip(clip, options.frame_px, features, options.quality)
 
 
-def _pack_clip(clip: AlignedClip, options: PackOptions, features: SpeechFeatures | None) -> PackedClip:
+def pack_clip(
+    clip: AlignedClip, frame_px: int, features: SpeechFeatures | None, quality: int = PackOptions.quality
+) -> PackedClip:
+    """Packs one clip.
+
+    Args:
+        clip: The clip.
+        frame_px: Side of the packed faces in pixels.
+        features: Computes what speech encoders hear; None packs mel windows alone.
+        quality: JPEG quality of the faces, 1 to 100.
+    """
     # Landmarks become fractions of the side, measured from the picture's edge: pixel centres lie half a pixel inside.
     mesh = clip.mesh.copy()
     mesh[:, :, :2] = (mesh[:, :, :2] + 0.5) / clip.side_px
@@ -67,7 +77,7 @@ def _pack_clip(clip: AlignedClip, options: PackOptions, features: SpeechFeatures
         speaker=str(clip.facts["speaker"]),
         source=str(clip.facts.get("source", "")),
         split=str(clip.facts["split"]),
-        jpegs=[encode_picture(_resized(face, options.frame_px), options.quality) for face in faces],
+        jpegs=[encode_picture(resized(face, frame_px), quality) for face in faces],
         mesh=mesh.astype(np.float16),
         lips=clip.lips.astype(np.float16),
         pose=clip.pose,
@@ -78,5 +88,6 @@ def _pack_clip(clip: AlignedClip, options: PackOptions, features: SpeechFeatures
     )
 
 
-def _resized(face: Square, side_px: int) -> UInt8[np.ndarray, "small small 3"]:
+def resized(face: Square, side_px: int) -> UInt8[np.ndarray, "small small 3"]:
+    """Reduces a face to another side; returns it unchanged if it has that side already."""
     return face if len(face) == side_px else cv2.resize(face, (side_px, side_px), interpolation=cv2.INTER_AREA)

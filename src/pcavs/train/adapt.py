@@ -1,19 +1,43 @@
-"""`pcavs adapt`: fine-tunes a talker to one person, from a video of the person."""
+"""`pcavs adapt`: fine-tunes a talker to one person, from a video of the person.
+
+The last seconds of the video are held out: films of their speech are scored before, during and after training, and the
+weights that score best are kept, those of the start included.
+"""
 
 import dataclasses
 import logging
 import shutil
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
-from pcavs.data.shard import read_ledger
+import numpy as np
+import torch
+
+from pcavs.data.pack import PackedClip, write_packs
+from pcavs.data.shard import AlignedClip, read_ledger, read_shard
 from pcavs.errors import DataError, InputError, OutputError, WeightsError
+from pcavs.face.pose import angles_deg, head_pose
+from pcavs.face.regions import mouth_opening
+from pcavs.media.bitstream import decode_pictures
 from pcavs.media.files import atomic_file, refuse_replacing, write_text
+from pcavs.media.timeline import count_samples
+from pcavs.models.build import build_model
+from pcavs.models.inference import inference_networks
+from pcavs.models.state import fill
 from pcavs.prepare.options import PrepareOptions
+from pcavs.prepare.packing import find_shards, pack_clip
 from pcavs.prepare.run import run as prepare
-from pcavs.train.options import AdaptOptions, TrainOptions
-from pcavs.train.run import run as train
-from pcavs.weights.bundle import load_bundle, save_bundle
+from pcavs.runtime.features import SpeechFeatures, load_features
+from pcavs.spec import FRAME_RATE, TINY_FLOW, TalkerSpec
+from pcavs.train.distributed import Process
+from pcavs.train.held_out import HeldOutFilm, LipScore, Portrait, Speech
+from pcavs.train.journal import Journal
+from pcavs.train.options import AdaptOptions, TrainOptions, verify
+from pcavs.train.run import batches, train_step, update_average
+from pcavs.train.session import Session, spec_of, start
+from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 from pcavs.weights.locate import find_weights
 
 logger = logging.getLogger(__name__)
@@ -21,47 +45,153 @@ logger = logging.getLogger(__name__)
 CLIP_S: Final = 4.0
 """Longest clip: half a minute then gives several clips, which are each other's negatives in the contrast."""
 
-RAMP_SHARE: Final = 6
-"""The learning rate decays over one in so many steps, at the end. Tuned by hand; not measured."""
+MIN_FRAMES: Final = 150
+"""Fewest frames of usable speech (6 s): two seconds to score, and four to learn from."""
 
-MAX_WARMUP_STEPS: Final = 20
-"""Longest warm-up. Tuned by hand; not measured."""
+HELD_OUT_SHARE: Final = 4
+"""One in so many frames is held out, at the end of the video."""
+HELD_OUT_FRAMES: Final = (50, 150)
+"""Fewest and most frames that are held out: the sync judge needs two seconds, and more than six cost time."""
+_LEAST_PART_FRAMES: Final = 12
+"""A clip is not cut so that a shorter part is left: the sync judge needs ten frames."""
 
-EMA: Final = 0.98
-"""Decay of the moving average: its memory of 50 steps fits into a few hundred."""
+SCORE_STEPS: Final = 20
+"""Steps from one score to the next; a score of two seconds of film takes as long as about two steps."""
+PATIENCE: Final = 3
+"""Scores in a row that are no better than the best one, after which training stops."""
+LEAST_GAIN_MM: Final = 0.002
+"""A smaller gain counts as none: landmarks of equal films differ by less."""
+
+WARMUP_STEPS: Final = 10
+"""Steps of the warm-up. Tuned by hand; not measured."""
+
+EMA: Final = 0.95
+"""Decay of the moving average: its memory of 20 steps fits into the steps between two scores."""
+
+_FRONTAL_DEG: Final = 15.0
+"""A frame whose yaw and pitch are within this of the middle pose may be the portrait of the held-out films."""
 
 
-def run(options: AdaptOptions) -> Path:
-    """Prepares the video, fine-tunes, and writes the bundle; intermediate files stay in `run` and can be continued.
+class Footage(NamedTuple):
+    """A prepared video, split in time."""
+
+    packs: Path
+    """Folder of packs: split `train`, and `val` for the held-out end."""
+    held_out: list[Speech]
+    portrait: Portrait
+
+
+class Tuned(NamedTuple):
+    """What training found."""
+
+    tensors: dict[str, np.ndarray] | None
+    """The best weights; None if the start's were not beaten."""
+    steps: int
+    """Steps that they were trained for."""
+    before: LipScore
+    after: LipScore
+    """Scores of the start and of the best weights."""
+
+
+class Adapted(NamedTuple):
+    """The result of `pcavs adapt`."""
+
+    path: Path
+    """The bundle that was written."""
+    steps: int
+    """Steps that its weights were trained for; 0 if they are those of the start."""
+    before: LipScore
+    after: LipScore
+
+
+def run(options: AdaptOptions) -> Adapted:
+    """Prepares the video, fine-tunes, and writes the better weights; the prepared video stays in `run`.
 
     Raises:
         InputError: The video or the weights do not exist, or `out` exists.
-        DataError: No clip of the video can be used.
+        DataError: The video has too little usable speech.
         WeightsError: The weights cannot be trained: they have no bundle, or are not of a `flow` talker.
         OutputError: `run` or `out` cannot be written.
     """
+    began = time.monotonic()
     if not options.video.is_file():
         raise InputError(f"no video at {options.video}; give a video of the person speaking")
     if options.out.exists() and not options.overwrite:
         raise InputError(f"{options.out} exists; choose another --out or add --overwrite")
     refuse_replacing([options.out], [("the video", options.video), ("the bundle to train from", options.weights)])
-    start = find_weights(options.weights).bundle
-    if start is None:
+    place = find_weights(options.weights).bundle
+    if place is None:
         raise WeightsError(f"{options.weights} has no bundle to train from; give a .safetensors file")
-    bundle = load_bundle(start)
+    bundle = load_bundle(place)
     if bundle.spec.kind != "flow":
-        raise WeightsError(f"{start} is a {bundle.spec.kind} talker; adapt needs a flow talker")
+        raise WeightsError(f"{place} is a {bundle.spec.kind} talker; adapt needs a flow talker")
     folder = options.run or options.out.with_suffix(".run")
-    shards = _prepare(options.video, folder)
-    checkpoint = train(_training(options, start, shards, folder))
-    adapted = load_bundle(checkpoint / "average.safetensors")
-    facts = bundle.provenance | {"adapted_from": start.name, "adapted_steps": adapted.provenance["steps"]}
-    save_bundle(dataclasses.replace(adapted, provenance=facts, licence=bundle.licence), options.out, half=True)
-    return options.out
+    footage = _footage(options.video, folder, bundle.spec)
+    training = _training(options, place, bundle.spec, footage, folder)
+    tuned = _fine_tune(training, footage, began + options.minutes * 60)
+    return _keep(options, bundle, place.name, tuned)
 
 
-def _prepare(video: Path, folder: Path) -> Path:
-    """Prepares the video, all of it for training, and returns the folder of shards."""
+def _keep(options: AdaptOptions, start_bundle: Bundle, name: str, tuned: Tuned) -> Adapted:
+    """Writes the better weights, and says which they are."""
+    if tuned.tensors is None:
+        logger.info("no weights were better on the held-out seconds: those of the start are written")
+    else:
+        gain = tuned.before.error_mm - tuned.after.error_mm
+        logger.info("kept step %d: lips %.2f mm nearer to the truth on the held-out seconds", tuned.steps, gain)
+    facts = {
+        "adapted_from": name,
+        "adapted_steps": str(tuned.steps),
+        "adapted_lips_mm": f"{tuned.before.error_mm:.3f} {tuned.after.error_mm:.3f}",
+    }
+    tensors = start_bundle.tensors if tuned.tensors is None else tuned.tensors
+    kept = dataclasses.replace(start_bundle, tensors=tensors, provenance=start_bundle.provenance | facts)
+    save_bundle(kept, options.out, half=True)
+    return Adapted(options.out, tuned.steps, tuned.before, tuned.after)
+
+
+def _footage(video: Path, folder: Path, spec: TalkerSpec) -> Footage:
+    """Prepares the video, holds its end out, and packs both parts."""
+    clips = _clips(video, folder)
+    num_frames = sum(len(clip.mesh) for clip in clips)
+    if num_frames < MIN_FRAMES:
+        raise DataError(
+            f"{video} has {num_frames / FRAME_RATE:.1f} s of usable speech, {MIN_FRAMES / FRAME_RATE:.0f} s are "
+            f"needed; give a longer video ({folder / 'shards' / 'report.html'} shows what could not be used)"
+        )
+    least, most = HELD_OUT_FRAMES
+    cuts = held_out_from([len(clip.mesh) for clip in clips], min(max(num_frames // HELD_OUT_SHARE, least), most))
+    features = None if spec.flow.features is None else SpeechFeatures(spec.flow.features)
+    parts: list[PackedClip] = []
+    held_out: list[Speech] = []
+    for clip, cut in zip(clips, cuts, strict=True):
+        packed = pack_clip(clip, spec.sizes.frame_px, features)
+        spans = (("train", 0, cut), ("val", cut, packed.num_frames))
+        parts += [packed.part(a, b)._replace(key=f"{clip.key}-{split}", split=split) for split, a, b in spans if b > a]
+        if cut < len(clip.mesh):
+            assert clip.waveform is not None
+            held_out.append(Speech(clip.waveform[count_samples(cut) :], clip.mesh[cut:]))
+    write_packs(parts, folder / "packs", frame_px=spec.sizes.frame_px, features=spec.flow.features)
+    return Footage(folder / "packs", held_out, _portrait(clips, cuts))
+
+
+def held_out_from(lengths: Sequence[int], wanted: int) -> list[int]:
+    """Returns for each clip the first frame that is held out, so that the last `wanted` frames of all are.
+
+    A clip is held out whole, or not at all, where a part of less than half a second would be left; `wanted` is then
+    met about.
+    """
+    cuts: list[int] = []
+    for length in reversed(lengths):
+        taken = min(wanted, length)
+        taken = 0 if taken < _LEAST_PART_FRAMES else length if length - taken < _LEAST_PART_FRAMES else taken
+        cuts.append(length - taken)
+        wanted = max(0, wanted - taken)
+    return cuts[::-1]
+
+
+def _clips(video: Path, folder: Path) -> list[AlignedClip]:
+    """Prepares the video, and returns its usable clips in the order of time."""
     source, shards = folder / "film", folder / "shards"
     index = source / "index.csv"
     try:
@@ -76,21 +206,89 @@ def _prepare(video: Path, folder: Path) -> Path:
     if counts.kept == 0:
         reason = next(row["reason"] for row in read_ledger(shards) if not row["kept"])
         raise DataError(f"no clip of {video} can be used ({reason}); {shards / 'report.html'} shows why, clip by clip")
-    logger.info("%d clips of %s", counts.kept, video.name)
-    return shards
+    clips = [clip for shard in find_shards(shards) for clip in read_shard(shard)]
+    for clip in clips:
+        moved = clip.facts.get("offset_corrected", 0)
+        if moved:
+            logger.info("%s: the sound was moved by %+d frames, to where the lips are", clip.key, moved)
+    return sorted(clips, key=lambda clip: int(clip.facts["start_frame"]))
 
 
-def _training(options: AdaptOptions, start: Path, shards: Path, folder: Path) -> TrainOptions:
+def _portrait(clips: Sequence[AlignedClip], cuts: Sequence[int]) -> Portrait:
+    """Chooses the frame of the training part whose mouth is most shut, among those with the head as it mostly is."""
+    meshes = np.concatenate([clip.mesh[:cut] for clip, cut in zip(clips, cuts, strict=True)])
+    places = [(clip, frame) for clip, cut in zip(clips, cuts, strict=True) for frame in range(cut)]
+    turns = angles_deg(head_pose(meshes).rotation.astype(np.float64))[:, :2]
+    aside = np.abs(turns - np.median(turns, axis=0)).max(axis=1) > _FRONTAL_DEG
+    clip, frame = places[int(np.argmin(mouth_opening(meshes) + aside))]
+    return Portrait(next(iter(decode_pictures(clip.film, [frame]))), clip.mesh[frame])
+
+
+def _fine_tune(training: TrainOptions, footage: Footage, deadline: float) -> Tuned:
+    """Trains until the scores stop improving, the steps are done or the time is up; returns the best weights.
+
+    Args:
+        training: Options of the run.
+        footage: What to score on.
+        deadline: Time (`time.monotonic`) at which all should be done.
+    """
+    verify(training)
+    shutil.rmtree(training.run, ignore_errors=True)
+    process = Process(training)
+    session = start(training, process)
+    journal = Journal(training)
+    # Its dropout would make the speech that the face is trained on fainter than that of films.
+    session.model.speech.eval()
+    film = HeldOutFilm(footage.portrait, footage.held_out, session.spec, load_features(session.spec))
+    shown = build_model(session.spec)
+    before, score_s = _score(session, shown, film)
+    logger.info("%.1f s are held out; before: %s", film.seconds, before.text())
+    best, kept, best_step, tries = before, None, 0, 0
+    for step, inputs, waited_s in batches(session.stage, 0, training, process.device):
+        rate = training.lr * min(1.0, step / training.warmup_steps)
+        values = train_step(session, inputs, step, rate)
+        if values is None:
+            journal.skip(step, rate)
+        else:
+            update_average(session.average, session.model, training.ema, step)
+            journal.add(step, rate, waited_s, values)
+        is_late = time.monotonic() + 2 * score_s > deadline
+        if step % SCORE_STEPS and step < training.steps and not is_late:
+            continue
+        score, score_s = _score(session, shown, film)
+        journal.row({"step": step, "validation": score._asdict()})
+        logger.info("step %d: %s", step, score.text())
+        tries += 1
+        if score.error_mm < best.error_mm - LEAST_GAIN_MM:
+            best, best_step, tries = score, step, 0
+            kept = {name: value.cpu().numpy().copy() for name, value in session.average.items()}
+        if tries == PATIENCE or is_late:
+            logger.info("stopped: %s", "the time is up" if is_late else "the score no longer improves")
+            break
+    return Tuned(kept, best_step, before, best)
+
+
+def _score(session: Session, shown: torch.nn.Module, film: HeldOutFilm) -> tuple[LipScore, float]:
+    """Scores the moving average of the weights; returns the seconds that it took, too."""
+    began = time.monotonic()
+    fill(shown, {name: value.cpu().numpy() for name, value in session.average.items()}, "the average")
+    score = film.score(inference_networks(shown), session.process.device)
+    return score, time.monotonic() - began
+
+
+def _training(options: AdaptOptions, place: Path, spec: TalkerSpec, footage: Footage, folder: Path) -> TrainOptions:
     """Returns the options of the training run.
 
     Running statistics are frozen, because those of one person's face would be far from those of the training data.
     """
-    ramp = max(1, options.steps // RAMP_SHARE)
-    return TrainOptions(
-        shards=(shards,),
+    training = TrainOptions(
+        packs=(footage.packs,),
         run=folder / "train",
         stage="generator",
-        start=start,
+        start=place,
+        features="mel" if spec.flow.features is None else "whisper",
+        size="tiny" if spec.flow.frame_px == TINY_FLOW.frame_px else "default",
+        pose_dim=spec.flow.pose_dim,
         trained="face",
         prior=options.prior,
         frozen_statistics=True,
@@ -99,10 +297,13 @@ def _training(options: AdaptOptions, start: Path, shards: Path, folder: Path) ->
         moments=4,
         lr=options.lr,
         steps=options.steps,
-        warmup_steps=min(MAX_WARMUP_STEPS, ramp),
-        decay_steps=ramp,
+        warmup_steps=min(WARMUP_STEPS, options.steps),
+        decay_steps=0,
         ema=EMA,
         discriminators=("mouth",),
         device=options.device,
-        stop_minutes=options.minutes,
     )
+    trained = spec_of(training)
+    if (trained.flow, trained.mel, trained.crop) != (spec.flow, spec.mel, spec.crop):
+        raise WeightsError(f"{place} has other sizes than this version trains; adapt weights that it made")
+    return training

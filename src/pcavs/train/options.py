@@ -117,20 +117,23 @@ class TrainOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdaptOptions:
-    """Fine-tunes a talker to one person: prepares a video of the person, then trains generator and identity encoder."""
+    """Fine-tunes a talker to one person: prepares a video of the person, then trains generator and identity encoder.
+
+    The end of the video is held out to score films before and after; the better weights are written.
+    """
 
     video: Path
-    """Video of the person speaking, half a minute or longer."""
+    """Video of the person speaking: 8 seconds or longer, at least 6 of them usable."""
     out: Path
     """The .safetensors file to write."""
     run: Path | None = None
-    """Folder for the prepared video and the training run, beside `out` if left out; continued if it exists."""
+    """Folder for the prepared video and the journal, beside `out` if left out; a prepared video in it is used again."""
     weights: Path = Path("default")
     """Bundle to start from; `default` is the one in the package."""
     steps: int = 300
-    """Training steps."""
-    minutes: float | None = None
-    """Minutes after which training stops."""
+    """Most training steps; training stops earlier when the held-out film no longer improves."""
+    minutes: float = 4.0
+    """Minutes that the whole command may take."""
     lr: float = 1e-4
     """Learning rate, a fifth of that of training."""
     prior: float = 0.1

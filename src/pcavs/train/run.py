@@ -95,7 +95,7 @@ def _train(session: Session, journal: Journal | None, ending: threading.Event) -
         rate = learning_rate(options, step)
         values = train_step(session, inputs, step, rate)
         if values is not None:
-            _update_average(session.average, session.model, options.ema, step)
+            update_average(session.average, session.model, options.ema, step)
         if journal and values is not None:
             journal.add(step, rate, waited_s, values)
         elif journal:
@@ -198,7 +198,8 @@ def train_step(session: Session, inputs: Inputs, step: int, rate: float) -> dict
 
 
 @torch.no_grad()
-def _update_average(average: dict[str, Tensor], model: Model, decay: float, step: int) -> None:
+def update_average(average: dict[str, Tensor], model: Model, decay: float, step: int) -> None:
+    """Moves the average of the weights towards those of the model, in place, after a step."""
     share = 1 - min(decay, (step + 1) / (step + AVERAGE_WARMUP_STEPS))
     for name, value in model.state_dict().items():
         if name in average:
