@@ -37,6 +37,7 @@ from pcavs.train.journal import Journal
 from pcavs.train.options import AdaptOptions, TrainOptions, verify
 from pcavs.train.run import batches, train_step, update_average
 from pcavs.train.session import Session, spec_of, start
+from pcavs.train.stage import Model
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 from pcavs.weights.locate import find_weights
 
@@ -268,7 +269,7 @@ def _fine_tune(training: TrainOptions, footage: Footage, deadline: float) -> Tun
     return Tuned(kept, best_step, before, best)
 
 
-def _score(session: Session, shown: torch.nn.Module, film: HeldOutFilm) -> tuple[LipScore, float]:
+def _score(session: Session, shown: Model, film: HeldOutFilm) -> tuple[LipScore, float]:
     """Scores the moving average of the weights; returns the seconds that it took, too."""
     began = time.monotonic()
     fill(shown, {name: value.cpu().numpy() for name, value in session.average.items()}, "the average")
