@@ -17,7 +17,7 @@ from collections.abc import Callable, Generator
 from typing import Any, Final, NamedTuple
 
 from pcavs.animate.options import AnimateOptions
-from pcavs.errors import PcavsError, raise_if_out_of_memory, unknown_setting
+from pcavs.errors import PcavsError, install_hint, raise_if_out_of_memory, unknown_setting
 from pcavs.spec import Seconds, kinds_of
 from pcavs.terminal import raise_if_stopped, return_freed_memory, standard_streams, stop_once
 
@@ -34,7 +34,7 @@ _EXTRA_OF: Final = {
     **dict.fromkeys(("fastapi", "pydantic", "sqlalchemy", "uvicorn", "python_multipart", "prometheus_client"), "serve"),
     **dict.fromkeys(("aiohttp", "aioice", "aiortc"), "live"),
 }
-"""The extra of `pip install pcavs[EXTRA]` that installs an import package."""
+"""The extra that installs an import package (`install_hint`)."""
 
 
 class Command(NamedTuple):
@@ -296,7 +296,7 @@ def _load_run(command: Command) -> Callable[..., Any]:
         package = (error.name or "").partition(".")[0]
         if package not in _EXTRA_OF:
             raise
-        raise PcavsError(f'{package} is not installed; run pip install "pcavs[{_EXTRA_OF[package]}]"') from error
+        raise PcavsError(f"{package} is not installed; run {install_hint(_EXTRA_OF[package])}") from error
 
 
 def _run_and_print(options: Any, command: Command) -> int:

@@ -95,6 +95,15 @@ def _limit() -> str:
     return "" if limit == resource.RLIM_INFINITY else f" (ulimit -v allows {limit / 1e9:.1f} GB)"
 
 
+def install_hint(extra: str) -> str:
+    """Returns the commands that install an extra of this package: from the package index, and in a checkout.
+
+    Args:
+        extra: Name of the extra, such as `train`.
+    """
+    return f'pip install "pcavs[{extra}]", or in a checkout pip install ".[{extra}]"'
+
+
 def unknown_setting(name: str, known: Iterable[str], kind: str = "setting") -> str:
     """Returns a one-line message that a name does not exist, with the most similar known name as a suggestion.
 

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from pcavs.errors import install_hint
+
 # An import finder that refuses what the base install does not have, although this environment has it.
 BASE_INSTALL = """
 import sys
@@ -56,7 +58,7 @@ def test_the_service_without_its_extra_has_help_and_says_what_to_install():
     help_text = in_base_install("from pcavs.cli import main; main(['serve', '--help'])")
     assert "--webhook-hosts" in help_text.stdout
     ran = in_base_install("from pcavs.cli import main; main(['serve'])")
-    assert ran.stderr.strip().endswith('is not installed; run pip install "pcavs[serve]"')
+    assert ran.stderr.strip().endswith(f"is not installed; run {install_hint('serve')}")
 
 
 def test_extras_are_refused():

@@ -37,14 +37,14 @@ def test_a_bundle_alone_runs_in_torch(alone):
 
 @pytest.mark.usefixtures("no_torch")
 def test_a_bundle_alone_without_torch(alone):
-    message = r'tiny\.safetensors without exported networks beside it needs torch; pip install "pcavs\[train\]"'
+    message = r'tiny\.safetensors without exported networks beside it needs torch; run pip install "pcavs\[train\]"'
     with pytest.raises(InputError, match=message):
         pcavs.load(alone)
 
 
 @pytest.mark.usefixtures("no_torch")
 def test_cuda_without_torch(alone):
-    with pytest.raises(InputError, match=r'--device cuda needs torch; pip install "pcavs\[train\]"'):
+    with pytest.raises(InputError, match=r'--device cuda needs torch; run pip install "pcavs\[train\]"'):
         pcavs.load(alone, "cuda")
 
 

@@ -12,9 +12,10 @@ from helpers.sounds import write_wav
 from helpers.talkers import LoudMouth, write_bundle
 from pcavs.animate.talker import Talker, load_talker
 from pcavs.cli import main
-from pcavs.errors import FaceError, InputError
-from pcavs.evaluate import protocols, worker
+from pcavs.errors import InputError
+from pcavs.evaluate import protocols
 from pcavs.evaluate import run as evaluation
+from pcavs.evaluate.clips import ClipSource, load_sync
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.protocols import (
     LOOP_END,
@@ -25,8 +26,9 @@ from pcavs.evaluate.protocols import (
     STILL,
     STILL_OTHER,
     TRUTH,
-    ClipJob,
 )
+from pcavs.evaluate.run import PreparedClip
+from pcavs.evaluate.sets import ClipSet
 from pcavs.evaluate.summary import sanity_checks
 from pcavs.media.film import FilmWriter
 from pcavs.media.video import read_frames
@@ -174,7 +176,9 @@ def test_only_speech_moves_the_mouth_of_loud_mouth(report):
 def test_sanity_checks_are_reported(report):
     found = sanity_checks(report["rows"], list(report["weights"]))
     assert found == report["checks"]
-    assert next(each for each in found if each["check"].startswith("a frozen mouth"))["passed"]
+    frozen = next(each for each in found if each["check"].startswith("a frozen mouth"))
+    assert frozen["difference"][0] > 0
+    assert frozen["result"] in ("passed", "undecided")
 
 
 def test_stopped_evaluation_continues(report, options, loud, monkeypatch):
@@ -195,46 +199,40 @@ def test_two_evaluations_are_not_mixed(report, options, loud):
         evaluation.run(other)
 
 
-def test_a_film_without_a_face_excludes_its_clip_alone(monkeypatch, caplog):
-    def measure(job, *_):
-        if job.key == "faceless":
-            raise FaceError("no face in faceless")
-        return {"key": job.key}
-
-    monkeypatch.setattr(worker, "_stored", lambda path, make: make())
-    monkeypatch.setattr(worker, "load_judges", lambda folder: None)
-    monkeypatch.setattr(protocols, "load_inputs", lambda job, judges: None)
-    monkeypatch.setattr(protocols, "measure_baselines", measure)
-    facts = {"pose_source": "", "speech_source": "", "out": Path(), "judges": Path(), "weights": (), "device": "cpu"}
-    jobs = [
-        ClipJob(key=key, set_name="", kind="real", still_only=True, long_s=0.0, **facts) for key in ("a", "faceless")
-    ]
-    measured, faceless = evaluation._measured(jobs, map)
-    assert measured == [{"key": "a"}]
-    assert faceless == [{"key": "faceless", "reason": "no face in faceless"}]
-    assert "faceless is excluded: no face" in caplog.text
-
-
-def test_clips_out_of_sync_are_excluded():
-    def row(key, offset, confidence):
-        return {"key": key, "films": {TRUTH: {"sync_offset": offset, "sync_confidence": confidence}}}
-
-    rows = [row("good", 1.0, 0.3), row("late", 4.0, 0.3), row("unsure", 4.0, 0.05)]
-    options = EvaluateOptions(clips=Path(), out=Path())
-    used, excluded = evaluation._exclude_unsynced(rows, options)
-    assert [each["key"] for each in used] == ["good", "unsure"]
+def test_clips_out_of_sync_are_excluded_before_films_are_made(clips, tmp_path, monkeypatch, caplog):
+    found = {"good": (1.0, 0.3), "late": (4.0, 0.3), "unsure": (4.0, 0.05)}
+    monkeypatch.setattr(evaluation, "_prepare_clip", lambda clip, _: PreparedClip("", *found[clip.key]))
+    options = EvaluateOptions(clips=clips, out=tmp_path)
+    sources = [ClipSource(key, key, Path(), ClipSet("clips", clips)) for key in found]
+    used, excluded = evaluation._prepare(sources, options, map)
+    assert [key for key, _, _ in used] == ["good", "unsure"]
     assert excluded == [{"key": "late", "sync_offset": 4.0, "sync_confidence": 0.3}]
-    with pytest.raises(InputError, match="1 clips are in sync, 2 are needed; give other clips or add --any-sync"):
-        evaluation._exclude_unsynced(rows[:2], options)
-    assert len(evaluation._exclude_unsynced(rows, EvaluateOptions(clips=Path(), out=Path(), any_sync=True))[0]) == 3
+    assert "late is excluded: its own picture is +4 frames late" in caplog.text
+    with pytest.raises(InputError, match="1 clips in .* are in sync, 2 are needed; give other clips or add --any-sync"):
+        evaluation._prepare(sources[:2], options, map)
+    assert len(evaluation._prepare(sources, dataclasses.replace(options, any_sync=True), map)[0]) == 3
 
 
-def test_finished_evaluation_takes_more_weights(report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch):
-    """Stored parts are not measured again; a known name with other weights is refused."""
+def test_stored_clips_keep_their_sync(report, options):
+    truth = next(row for row in report["rows"] if row["key"] == "bob")["films"][TRUTH]
+    stored = load_sync(options.out / "work" / "bob.npz")
+    assert stored == pytest.approx((truth["sync_offset"], truth["sync_confidence"]))
+
+
+def test_finished_evaluation_takes_more_weights(  # noqa: PLR0917 - fixtures
+    report, options, loud_mouth, tiny_bundle, tmp_path, monkeypatch, caplog
+):
+    """Stored parts are not measured again; a known name with other weights is refused.
+
+    One of the added films shows no face: it counts as one, and the others are measured all the same.
+    """
     out = tmp_path / "joined"
     shutil.copytree(options.out, out)
     name = next(iter(report["weights"]))
     added = shutil.copy(tiny_bundle, tmp_path / "added.safetensors")
+    with FilmWriter(out / "films" / "bob" / f"added-{SELF}.mp4", (256, 256)) as writer:
+        for _ in range(FRAMES):
+            writer.write(np.full((256, 256, 3), 127, np.uint8))
     for module in (protocols, evaluation):
         monkeypatch.setattr(module, "cached_talker", lambda place, device: loud_mouth)
     monkeypatch.setattr(protocols, "measure_baselines", None)
@@ -243,7 +241,15 @@ def test_finished_evaluation_takes_more_weights(report, options, loud_mouth, tin
     joined = json.loads((out / "report.json").read_text())
     assert list(joined["weights"]) == ["added", name]
     assert joined["films"][f"{name}: {SELF}"] == report["films"][f"{name}: {SELF}"]
-    assert f"added: {SELF}" in joined["films"]
+
+    bob = next(row for row in joined["rows"] if row["key"] == "bob")["films"]
+    assert bob[f"added: {SELF}"] == {"face_found": 0.0}
+    assert bob[f"added: {STILL}"]["face_found"] == 1
+    own = joined["films"][f"added: {SELF}"]
+    assert (own["face_found"]["over_clips"][0], own["ssim"]["num_clips"]) == (0.5, 1)
+    assert "the film counts as one without a face" in caplog.text
+    assert f"Films that show no face, without other metrics: bob (added: {SELF})" in (out / "report.html").read_text()
+
     shutil.copy(write_bundle(tmp_path / "other.safetensors", seed=1), added)
     with pytest.raises(InputError, match="holds an evaluation of other weights"):
         evaluation.run(dataclasses.replace(options, out=out, weights=(Path(added),)))

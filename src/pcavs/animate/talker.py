@@ -32,7 +32,7 @@ from pcavs.animate.renderer import DepthRenderer, make_renderer, turns_by_depth
 from pcavs.animate.session import Person, Session
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
-from pcavs.errors import InputError
+from pcavs.errors import InputError, install_hint
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
@@ -57,7 +57,7 @@ _KEPT_SIDE_PX: Final = 2048
 """Longer side up to which a whole photograph is kept in memory; of larger ones only what the film shows is kept."""
 _MAX_WORKERS: Final = 8
 """Frames that are rendered at the same time if nothing else is asked for: with more, encoding takes longest."""
-_NEEDS_TORCH: Final = 'needs torch; pip install "pcavs[train]"'
+_NEEDS_TORCH: Final = f"needs torch; run {install_hint('train')}"
 """End of the message about weights or a device that only torch can run."""
 
 

@@ -225,6 +225,7 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
 """Tables of the report and the metrics in each."""
 
 HEADLINE: Final = (
+    "face_found",
     "opening_correlation",
     "width_correlation",
     "sync_confidence",

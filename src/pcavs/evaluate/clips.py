@@ -197,8 +197,13 @@ def clip_path(out: Path, key: str) -> Path:
     return out / "work" / f"{key}.npz"
 
 
-def store_clip(clip: EvaluationClip, path: Path) -> None:
+def store_clip(clip: EvaluationClip, path: Path, sync: tuple[float, float] = (0.0, 0.0)) -> None:
     """Stores a tracked clip for the worker processes; faces are compressed without loss.
+
+    Args:
+        clip: The clip.
+        path: Where to store it.
+        sync: Offset in frames and confidence of the sync judge.
 
     Raises:
         OutputError: The file cannot be written.
@@ -217,7 +222,15 @@ def store_clip(clip: EvaluationClip, path: Path) -> None:
             phonemes=json.dumps([dataclasses.astuple(phoneme) for phoneme in clip.phonemes]),
             truth_path=str(clip.truth_path.relative_to(path.parent.parent)),
             raw_meshes=clip.raw_meshes,
+            sync=np.array(sync),
         )
+
+
+def load_sync(path: Path) -> tuple[float, float]:
+    """Reads only offset and confidence of the sync of a clip that `store_clip` wrote."""
+    with np.load(path, allow_pickle=False) as stored:
+        offset, confidence = stored["sync"].tolist()
+    return offset, confidence
 
 
 def load_clip(path: Path) -> EvaluationClip:

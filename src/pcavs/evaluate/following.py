@@ -86,13 +86,17 @@ def _wrong_speech(film: str) -> tuple[str, str]:
 
 def _shares(rows: Rows, film: str, wrong: tuple[str, str]) -> dict[str, Any]:
     """Computes in which share of clips a film follows its truth better than those of wrong speech, by metric."""
-    return {
-        against: {
-            key: intervals([(row["person"], float(row["films"][film][key] > row["films"][other][key])) for row in rows])
+    shares: dict[str, Any] = {}
+    for against, other in zip(("late", "other"), wrong, strict=True):
+        known = [row for row in rows if all("opening_correlation" in row["films"][each] for each in (film, other))]
+        shares[against] = {
+            key: intervals(
+                [(row["person"], float(row["films"][film][key] > row["films"][other][key])) for row in known]
+            )
             for key in CORRELATIONS
+            if known
         }
-        for against, other in zip(("late", "other"), wrong, strict=True)
-    }
+    return shares
 
 
 def _differences(rows: Rows, names: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -140,7 +144,7 @@ def _group_tables(facts: dict[str, Any]) -> list[Table]:
             "Share of clips in which the film follows its truth better",
             ("film", "than with", *(_HEADINGS[key] for key in CORRELATIONS)),
             [
-                (film, against, *(_share(facts["shares"][film][kind][key]) for key in CORRELATIONS))
+                (film, against, *(_share(facts["shares"][film][kind].get(key)) for key in CORRELATIONS))
                 for film in made
                 for kind, against in (("late", f"speech {SHIFT_FRAMES} frames late"), ("other", "another's speech"))
             ],
@@ -186,7 +190,9 @@ def _value(interval: Sequence[float], digits: int, sign: str) -> str:
     return f"{estimate} ({low} to {high})"
 
 
-def _share(share: dict[str, Any]) -> str:
+def _share(share: dict[str, Any] | None) -> str:
+    if share is None:
+        return ""
     count, total = round(share["over_clips"][0] * share["num_clips"]), share["num_clips"]
     return f"{count} of {total}; {_value(share['over_people'], 2, '')}"
 

@@ -92,7 +92,7 @@ def measure(film: Observation, reference: Reference, judges: Judges, own_metrics
     if reference.sound is not None:
         row |= measure_sync(film, reference.sound, judges)
         for name, sound in reference.wrong_sounds.items():
-            scores = _sync_scores(film, sound, judges)
+            scores = sync_scores(film, sound, judges)
             row |= {f"{name}_{key}": scores[key] for key in ("sync_confidence", "sync_confidence_at_0")}
     if reference.silent is not None:
         silent = reference.silent[: len(film.lips)]
@@ -207,7 +207,7 @@ def _head_metrics(film: Observation, source_deg: Float[np.ndarray, "time 3"]) ->
 
 def measure_sync(film: Observation, sound: SoundEmbeddings, judges: Judges) -> Row:
     """Scores a film against a sound with the sync judges."""
-    row = _sync_scores(film, sound, judges)
+    row = sync_scores(film, sound, judges)
     if judges.syncnet is not None and sound.syncnet is not None:
         faces = judges.syncnet.embed_faces(syncnet_faces(film.faces, film.meshes))
         published = score_syncnet(faces, sound.syncnet)
@@ -216,7 +216,7 @@ def measure_sync(film: Observation, sound: SoundEmbeddings, judges: Judges) -> R
     return row
 
 
-def _sync_scores(film: Observation, sound: SoundEmbeddings, judges: Judges) -> Row:
+def sync_scores(film: Observation, sound: SoundEmbeddings, judges: Judges) -> Row:
     """Scores a film against a sound with the project's own judge; the longer of the two is cut."""
     count = min(len(film.crops), len(sound.sync) + 2 * EDGE_FRAMES)
     mouth = judges.sync.embed_mouth(film.crops[:count], film.lips[:count])

@@ -4,6 +4,7 @@ Baselines are films that no talker made: the ground truth, and degenerate films 
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -12,6 +13,7 @@ import numpy as np
 
 from pcavs.animate.options import Device
 from pcavs.animate.talker import Talker
+from pcavs.errors import FaceError
 from pcavs.evaluate.clips import EvaluationClip, clip_path, load_clip, load_waveform
 from pcavs.evaluate.figures import write_strip
 from pcavs.evaluate.films import FilmInputs, cached_talker, identity_reference, make_film, read_film
@@ -27,6 +29,7 @@ from pcavs.evaluate.observe import (
     Judges,
     Observation,
     SoundEmbeddings,
+    embed_own_sound,
     embed_sound,
     frame_windows,
     observe,
@@ -39,7 +42,9 @@ from pcavs.metrics.curves import motion_change
 from pcavs.metrics.sound import silent_frames
 from pcavs.metrics.sync import EDGE_FRAMES, distance_curve
 from pcavs.spec import FRAME_RATE, SAMPLES_PER_FRAME
-from pcavs.types import Waveform
+from pcavs.types import Picture, Waveform
+
+logger = logging.getLogger(__name__)
 
 SHIFT_FRAMES: Final = 5
 """Delay of the shifted ground truth (0.2 s), which viewers notice. Tuned by hand; not measured."""
@@ -63,6 +68,9 @@ LOOP_START, LOOP_END = "looped speech, first seconds", "looped speech, last seco
 
 SHORT_FILM_S: Final = 3.0
 """Longest duration of the silence, other pose and other identity films, to save time. Tuned by hand; not measured."""
+
+NO_FACE: Final[Row] = {"face_found": 0.0}
+"""The metrics of a film in which no face is found."""
 
 _STILL_FRAMES: Final = 3
 """Frames of the frozen film that are measured without a reference; all of its frames are equal."""
@@ -121,7 +129,7 @@ def load_inputs(job: ClipJob, judges: Judges) -> ClipInputs:
     late_speech = np.roll(clip.waveform, SHIFT_FRAMES * SAMPLES_PER_FRAME)
     late_speech[: SHIFT_FRAMES * SAMPLES_PER_FRAME] = 0
     sound, other_sound = (embed_sound(frame_windows(w, count), w, judges) for w in (clip.waveform, other_speech))
-    late_sound = SoundEmbeddings(judges.sync.embed_sound(frame_windows(late_speech, count)))
+    late_sound = embed_own_sound(late_speech, count, judges)
     own = Reference(
         truth=truth,
         phonemes=clip.phonemes,
@@ -179,27 +187,32 @@ def measure_baselines(job: ClipJob, inputs: ClipInputs, judges: Judges) -> dict[
 def measure_talker(job: ClipJob, name: str, weights: Path | None, inputs: ClipInputs, judges: Judges) -> dict[str, Any]:
     """Makes and measures the films of one talker.
 
+    A film in which no face is found counts as one: its `face_found` is 0, it has no other metrics, and it takes part in
+    no curve and no comparison of motion.
+
     Returns:
         Parts of the clip's row, to be merged into the one of `measure_baselines`.
-
-    Raises:
-        FaceError: A film shows no face.
     """
     talker = cached_talker(weights, job.device)
-    films = _make_films(talker, name, inputs, judges, job)
-    rows = {f"{name}: {kind}": _measure_protocol(kind, film, inputs, judges) for kind, film in films.items()}
+    pictures = _make_films(talker, name, inputs, job)
+    found = {kind: _observed(faces, judges, f"{job.key}, {name} {kind}") for kind, faces in pictures.items()}
+    films = {kind: film for kind, film in found.items() if film is not None}
+    rows = {
+        f"{name}: {kind}": _measure_protocol(kind, films[kind], inputs, judges) if kind in films else dict(NO_FACE)
+        for kind in pictures
+    }
     if not job.still_only:
         rows |= _measure_looped_speech(talker, name, inputs, judges, job)
-    write_strip({f"{name}: {protocol}": film.faces for protocol, film in films.items()}, job.out, job.key, name)
+    write_strip({f"{name}: {kind}": faces for kind, faces in pictures.items()}, job.out, job.key, name)
     shown = STILL if job.still_only else SELF
     other = FOLLOWING[shown][1]
+    curves = {name: shown, f"{name}: {other}": other}
     return {
         "films": rows,
-        "motion_changes": {} if job.still_only else {name: _motion_changes(films)},
-        "mouth_opening": {name: films[shown].opening.tolist()},
+        "motion_changes": {name: _motion_changes(films)} if {SELF, *_EXCHANGED.values()} <= films.keys() else {},
+        "mouth_opening": {name: films[shown].opening.tolist()} if shown in films else {},
         "distance_curves": {
-            name: _shift_curve(films[shown], inputs.sound, judges),
-            f"{name}: {other}": _shift_curve(films[other], inputs.sound, judges),
+            title: _shift_curve(films[kind], inputs.sound, judges) for title, kind in curves.items() if kind in films
         },
     }
 
@@ -214,8 +227,8 @@ def main_film_of_other_speech(row: dict[str, Any], name: str) -> str:
     return f"{name}: {FOLLOWING[main_film(row, name).removeprefix(f'{name}: ')][1]}"
 
 
-def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, job: ClipJob) -> dict[str, Observation]:
-    """Makes and observes one film for each protocol."""
+def _make_films(talker: Talker, name: str, inputs: ClipInputs, job: ClipJob) -> dict[str, Sequence[Picture]]:
+    """Makes one film for each protocol."""
     clip, other = inputs.clip, inputs.pose_source
     face, speech = identity_reference(clip), clip.waveform
     short_speech = speech[: count_samples(round(SHORT_FILM_S * FRAME_RATE))]
@@ -238,13 +251,18 @@ def _make_films(talker: Talker, name: str, inputs: ClipInputs, judges: Judges, j
         }
     folder = job.out / "films" / clip.key
     return {
-        protocol: observe(
-            list(make_film(talker, film, folder / f"{name}-{protocol.replace(',', '').replace(' ', '-')}.mp4")),
-            judges,
-            f"{clip.key}, {name} {protocol}",
-        )
+        protocol: list(make_film(talker, film, folder / f"{name}-{protocol.replace(',', '').replace(' ', '-')}.mp4"))
         for protocol, film in film_inputs.items()
     }
+
+
+def _observed(faces: Sequence[Picture], judges: Judges, name: str) -> Observation | None:
+    """Observes a film; returns None, with a warning, where no frame shows a face."""
+    try:
+        return observe(faces, judges, name)
+    except FaceError as error:
+        logger.warning("%s; the film counts as one without a face", error)
+        return None
 
 
 def _measure_protocol(protocol: str, film: Observation, inputs: ClipInputs, judges: Judges) -> Row:
@@ -292,18 +310,24 @@ def _measure_looped_speech(
     rows = {}
     for part, first in ((LOOP_START, 0), (LOOP_END, count - length)):
         span = slice(first, first + length)
-        film = observe(list(faces[span]), judges, f"{job.key}, {name} {part}")
+        film = _observed(list(faces[span]), judges, f"{job.key}, {name} {part}")
+        if film is None:
+            rows[f"{name}: {part}"] = dict(NO_FACE)
+            continue
         part_speech = speech[count_samples(first) : count_samples(first + length)]
         reference = Reference(sound=embed_sound(windows[span], part_speech, judges), identity=inputs.own.identity)
         rows[f"{name}: {part}"] = measure(film, reference, judges)
     return rows
 
 
+_EXCHANGED: Final = {"speech": OTHER_SPEECH, "pose": OTHER_POSE, "identity": OTHER_IDENTITY}
+"""For each input the film in which it is exchanged."""
+
+
 def _motion_changes(films: dict[str, Observation]) -> dict[str, dict[str, tuple[float, ...]]]:
     """Compares mouth and head motion of the self-driven film with each film in which one input is exchanged."""
-    exchanged = {"speech": OTHER_SPEECH, "pose": OTHER_POSE, "identity": OTHER_IDENTITY}
     changes: dict[str, dict[str, tuple[float, ...]]] = {}
-    for source, protocol in exchanged.items():
+    for source, protocol in _EXCHANGED.items():
         count = len(films[protocol].opening)
         mouths = [film.opening[:count, None].astype(np.float64) for film in (films[SELF], films[protocol])]
         heads = [film.angles_deg[:count] for film in (films[SELF], films[protocol])]

@@ -48,8 +48,8 @@ td small,th small{display:block;opacity:.65;font-weight:400}
 thead th{vertical-align:bottom;white-space:normal;min-width:4.6rem}
 thead th+th{max-width:9rem;overflow-wrap:break-word}
 table.text th,table.text td{text-align:left;white-space:normal}table.text td+td{min-width:12rem}
-.yes{color:#15803d;font-weight:600}.no{color:#b91c1c;font-weight:600}
-@media(prefers-color-scheme:dark){.yes{color:#4ade80}.no{color:#f87171}}
+.passed{color:#15803d;font-weight:600}.failed{color:#b91c1c;font-weight:600}.undecided{color:#a16207;font-weight:600}
+@media(prefers-color-scheme:dark){.passed{color:#4ade80}.failed{color:#f87171}.undecided{color:#facc15}}
 svg{max-width:100%;height:auto;font:10px system-ui,sans-serif;fill:currentColor}
 .row{display:flex;flex-wrap:wrap;gap:1.2rem}.row>div{flex:1 1 300px;min-width:0}
 .legend i{display:inline-block;width:.9em;height:.35em;margin-right:.35em;vertical-align:middle}
@@ -123,12 +123,16 @@ def _facts(report: dict[str, Any]) -> str:
 
 
 def _excluded(report: dict[str, Any]) -> str:
-    """Names the clips that were left out, and why; also of reports in which no clip can lack a face."""
-    excluded = report.get("excluded", [])
-    late = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in excluded if "reason" not in each]
-    faceless = [f"{escape(each['key'])} ({escape(each['reason'])})" for each in excluded if "reason" in each]
+    """Names the clips that were left out, and the films that show no face."""
+    late = [f"{escape(each['key'])} ({each['sync_offset']:+.0f} frames)" for each in report.get("excluded", [])]
     text = f" Excluded, because their own picture and sound are out of sync: {', '.join(late)}." if late else ""
-    return text + (f" Excluded, because a film of them shows no face: {', '.join(faceless)}." if faceless else "")
+    faceless = [
+        f"{escape(row['key'])} ({escape(film)})"
+        for row in report["rows"]
+        for film, metrics in row["films"].items()
+        if metrics.get("face_found") == 0
+    ]
+    return text + (f" Films that show no face, without other metrics: {', '.join(faceless)}." if faceless else "")
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]], kind: str = "") -> str:
@@ -198,7 +202,8 @@ def _checks(checks: list[dict[str, Any]]) -> str:
     rows = [
         [
             escape(each["check"]),
-            "<span class=yes>passed</span>" if each["passed"] else "<span class=no>failed</span>",
+            f"<span class={each['result']}>{each['result']}</span>",
+            _difference_of_check(each["difference"]),
             f"{each['degenerate']:.3f}",
             f"{each['compared_with']:.3f}",
             escape(METRICS[each["metric"]].title),
@@ -207,9 +212,17 @@ def _checks(checks: list[dict[str, Any]]) -> str:
     ]
     note = _note(
         "A metric is useful only if degenerate films get a worse score: a frozen picture, a mouth driven by other "
-        "speech, a delayed film, a copy of the pose source. Do not trust a metric whose check failed."
+        "speech, a delayed film, a copy of the pose source. The difference is the mean over people, paired by clip, "
+        "with Student's 95&nbsp;% interval. Undecided: the interval includes equality; give more people. Do not trust "
+        "a metric whose check is not passed."
     )
-    return note + _table(["check", "result", "degenerate film", "compared with", "metric"], rows)
+    return note + _table(["check", "result", "difference", "degenerate film", "compared with", "metric"], rows)
+
+
+def _difference_of_check(difference: Sequence[float]) -> str:
+    if len(difference) == 3:
+        return _value(difference, _OUR_DIGITS, signed=True)
+    return f"{difference[0]:+.{_OUR_DIGITS}f}<small>one person</small>" if difference else ""
 
 
 def _worst_clips(rows: list[dict[str, Any]], names: list[str], out: Path) -> str:
@@ -294,13 +307,17 @@ def _probe(probe: dict[str, float]) -> str:
 def _curves(report: dict[str, Any], names: list[str]) -> str:
     rows = report["rows"]
     shown = [TRUTH, *names, main_film_of_other_speech(rows[0], names[0])]
-    shifts = {name: mean_curve([row["distance_curves"][name] for row in rows]) for name in shown}
+    shifts = {
+        name: mean_curve(known)
+        for name in shown
+        if (known := [row["distance_curves"][name] for row in rows if name in row["distance_curves"]])
+    }
     reach = (len(shifts[TRUTH]) - 1) // 2
     chart = line_chart(shifts, -float(reach), 1.0, ("frames by which the picture is late", "distance"))
     charts = [f"<div><h3>Sync distance to the clip's own speech, by shift</h3>{chart}</div>"]
     ordered = worst_first(rows, names[0])
     for title, row in (("Worst clip", ordered[0]), ("Best clip", ordered[-1])):
-        openings = {name: row["mouth_opening"][name] for name in (TRUTH, *names)}
+        openings = {name: row["mouth_opening"][name] for name in (TRUTH, *names) if name in row["mouth_opening"]}
         chart = line_chart(openings, 0.0, 1 / FRAME_RATE, ("seconds", "mouth opening in eye distances"))
         charts.append(f"<div><h3>{title}: mouth opening in eye distances, {escape(row['key'])}</h3>{chart}</div>")
     note = _note(

@@ -9,10 +9,10 @@ import itertools
 import json
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from pcavs.evaluate.clips import (
     clip_path,
     find_clips,
     load_clip,
+    load_sync,
     other_clips,
     read_clip,
     store_clip,
@@ -32,7 +33,8 @@ from pcavs.evaluate.clips import (
 from pcavs.evaluate.films import ENCODING, cached_talker, read_film, write_film
 from pcavs.evaluate.following import following_markdown, summarise_following
 from pcavs.evaluate.leakage import ClipCodes, audit, encode_clip
-from pcavs.evaluate.observe import judges_folder, load_judges, observe
+from pcavs.evaluate.measure import sync_scores
+from pcavs.evaluate.observe import embed_own_sound, judges_folder, load_judges, observe
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.protocols import TRUTH, ClipJob
 from pcavs.evaluate.report import write_report
@@ -45,7 +47,7 @@ from pcavs.weights.locate import find_weights
 
 logger = logging.getLogger(__name__)
 
-REPORT_FORMAT: Final = "pcavs-evaluation-2"
+REPORT_FORMAT: Final = "pcavs-evaluation-3"
 
 _MIN_CLIPS: Final = 2
 _MIN_INSIDE_SHARE: Final = 0.9
@@ -62,6 +64,18 @@ frames off by mistake (docs/decisions/0020). In units of `pcavs-judge-v2`; anoth
 _Map = Callable[..., Iterator[Any]]
 _Clip = tuple[str, str, ClipSet]
 """Key, person and set."""
+
+
+class PreparedClip(NamedTuple):
+    """A clip that was read, or why it cannot be used."""
+
+    reason: str = ""
+    """Why it cannot be used; empty for usable clips."""
+    sync_offset: float = 0.0
+    """Frames by which its own picture is late."""
+    sync_confidence: float = 0.0
+    """The sync judge's."""
+
 
 _NamedWeights = tuple[tuple[str, Path | None], ...]
 """Name and path of each; None is the talker in the package."""
@@ -82,16 +96,15 @@ def run(options: EvaluateOptions) -> Path:
         _claim_folder(options.out, settings)
         with contextlib.ExitStack() as stack:
             parallel_map = _parallel_map(options.workers, stack)
-            clips = _prepare(find_clips(options), options, parallel_map)
-            measured, faceless = _measured(_jobs(clips, options, weights), parallel_map)
-            rows, unsynced = _exclude_unsynced(measured, options)
+            clips, excluded = _prepare(find_clips(options), options, parallel_map)
+            rows = _measured(_jobs(clips, options, weights), parallel_map)
             probed = options.audit if options.still_only else (*evaluated, *options.audit)
             leakage = _leakage(rows, options, _named(probed), parallel_map)
         names = [name for name, _ in weights]
         summary = summarise(rows, names) | {"following": summarise_following(rows, names)}
         heard = {name: speech_features(cached_talker(place, options.device).runtime.spec) for name, place in weights}
         report = settings | {"speech_features": heard} | summary
-        report |= {"excluded": faceless + unsynced, "leakage": leakage, "rows": rows}
+        report |= {"excluded": excluded, "leakage": leakage, "rows": rows}
         write_json(options.out / "report.json", report)
         write_text(options.out / "following.md", following_markdown(report))
         return write_report(report, options.out)
@@ -162,46 +175,69 @@ def _parallel_map(workers: int, stack: contextlib.ExitStack) -> _Map:
     return stack.enter_context(ProcessPoolExecutor(workers)).map if workers > 1 else map
 
 
-def _prepare(sources: list[ClipSource], options: EvaluateOptions, parallel_map: _Map) -> list[_Clip]:
-    """Reads and stores the clips; returns the usable ones.
+def _prepare(
+    sources: list[ClipSource], options: EvaluateOptions, parallel_map: _Map
+) -> tuple[list[_Clip], list[dict[str, Any]]]:
+    """Reads and stores the clips, before any film is made.
+
+    Clips whose own picture and sound are out of sync are excluded: a talker in sync would be punished for them.
+
+    Returns:
+        The usable clips, and for each clip out of sync its key, offset and confidence.
 
     Raises:
         InputError: Fewer than two clips are usable.
     """
-    reasons = parallel_map(_prepare_clip, sources, [options] * len(sources))
-    usable = []
-    for source, reason in zip(sources, reasons, strict=True):
-        if reason:
-            logger.warning("%s is excluded: %s", source.key, reason)
+    usable: list[_Clip] = []
+    excluded = []
+    prepared = parallel_map(_prepare_clip, sources, [options] * len(sources))
+    for source, clip in zip(sources, prepared, strict=True):
+        is_late = clip.sync_confidence >= _MIN_CONFIDENCE and abs(clip.sync_offset) > _MAX_TRUTH_OFFSET_FRAMES
+        if clip.reason:
+            logger.warning("%s is excluded: %s", source.key, clip.reason)
+        elif is_late and not options.any_sync:
+            logger.warning("%s is excluded: its own picture is %+d frames late", source.key, clip.sync_offset)
+            excluded.append(
+                {"key": source.key, "sync_offset": clip.sync_offset, "sync_confidence": clip.sync_confidence}
+            )
         elif source.clip_set:
             usable.append((source.key, source.person, source.clip_set))
+    place = options.clips or options.sets
+    if len(usable) < _MIN_CLIPS <= len(usable) + len(excluded):
+        raise InputError(
+            f"{len(usable)} clips in {place} are in sync, {_MIN_CLIPS} are needed; give other clips or add --any-sync"
+        )
     if len(usable) < _MIN_CLIPS:
-        place = options.clips or options.sets
         raise InputError(f"{len(usable)} usable clips in {place}; give at least two, of different people")
-    return usable
+    return usable, excluded
 
 
-def _prepare_clip(source: ClipSource, options: EvaluateOptions) -> str:
-    """Reads, encodes, tracks and stores a clip; returns why it cannot be used, or an empty string."""
+def _prepare_clip(source: ClipSource, options: EvaluateOptions) -> PreparedClip:
+    """Reads, encodes, tracks and stores a clip, and measures its own sync."""
     path = clip_path(options.out, source.key)
     if path.exists():
-        return ""
+        return PreparedClip("", *load_sync(path))
     judges = load_judges(judges_folder(options.judges))
     try:
         clip = read_clip(source, options.most_s, judges.landmarker)
         if np.sqrt(np.mean(np.square(clip.waveform))) < MIN_SPEECH_RMS:
-            return "nobody speaks: its sound is silent"
+            return PreparedClip("nobody speaks: its sound is silent")
         truth_path = options.out / "films" / clip.key / "truth.mp4"
         write_film(clip.faces, clip.waveform, truth_path, {"comment": "ground truth of an evaluation, aligned"})
-        raw_meshes = observe(list(read_film(truth_path)), judges, f"{clip.key}, truth").raw_meshes
+        truth = observe(list(read_film(truth_path)), judges, f"{clip.key}, truth")
+        raw_meshes = truth.raw_meshes
         points = raw_meshes[0, :, :2]
         inside = float(((points >= 0) & (points < SIDE_PX)).all(axis=-1).mean())
         if inside < _MIN_INSIDE_SHARE:
-            return f"only {inside:.0%} of the landmarks of its first frame are inside the crop; a whole face is needed"
-        store_clip(clip._replace(truth_path=truth_path, raw_meshes=raw_meshes), path)
+            return PreparedClip(
+                f"only {inside:.0%} of the landmarks of its first frame are inside the crop; a whole face is needed"
+            )
+        scores = sync_scores(truth, embed_own_sound(clip.waveform, len(clip.faces), judges), judges)
+        sync = scores["sync_offset"], scores["sync_confidence"]
+        store_clip(clip._replace(truth_path=truth_path, raw_meshes=raw_meshes), path, sync)
     except (FaceError, InputError) as error:
-        return str(error)
-    return ""
+        return PreparedClip(str(error))
+    return PreparedClip("", *sync)
 
 
 def _jobs(clips: list[_Clip], options: EvaluateOptions, weights: _NamedWeights) -> list[ClipJob]:
@@ -229,46 +265,13 @@ def _jobs(clips: list[_Clip], options: EvaluateOptions, weights: _NamedWeights) 
     return jobs
 
 
-def _measured(jobs: list[ClipJob], parallel_map: _Map) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Measures all clips.
-
-    Returns:
-        The rows to use, and for each clip of which a film shows no face its key and the reason.
-    """
-    measured, faceless = [], []
+def _measured(jobs: list[ClipJob], parallel_map: _Map) -> list[dict[str, Any]]:
+    """Measures all clips, and says how far it is."""
+    rows = []
     for number, row in enumerate(parallel_map(run_job, jobs), start=1):
         logger.info("%d of %d: %s", number, len(jobs), row["key"])
-        if "reason" in row:
-            logger.warning("%s is excluded: %s", row["key"], row["reason"])
-            faceless.append(row)
-        else:
-            measured.append(row)
-    return measured, faceless
-
-
-def _exclude_unsynced(
-    rows: Iterable[dict[str, Any]], options: EvaluateOptions
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Separates clips whose own picture and sound are out of sync: a talker in sync would be punished for them.
-
-    Returns:
-        The rows to use, and for each excluded clip its key, offset and confidence.
-
-    Raises:
-        InputError: Fewer than two clips are left.
-    """
-    used, excluded = [], []
-    for row in rows:
-        truth = row["films"][TRUTH]
-        is_sure = truth["sync_confidence"] >= _MIN_CONFIDENCE
-        if options.any_sync or not is_sure or abs(truth["sync_offset"]) <= _MAX_TRUTH_OFFSET_FRAMES:
-            used.append(row)
-        else:
-            excluded.append({"key": row["key"], **{name: truth[name] for name in ("sync_offset", "sync_confidence")}})
-            logger.warning("%s is excluded: its own picture is %+d frames late", row["key"], truth["sync_offset"])
-    if len(used) < _MIN_CLIPS:
-        raise InputError(f"{len(used)} clips are in sync, {_MIN_CLIPS} are needed; give other clips or add --any-sync")
-    return used, excluded
+        rows.append(row)
+    return rows
 
 
 def _leakage(

@@ -1,5 +1,6 @@
 """Aggregates the rows of all clips: means with confidence intervals, paired differences and sanity checks."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from pcavs.evaluate.protocols import (
 )
 from pcavs.metrics.curves import MotionChange
 from pcavs.metrics.identity import normalised_similarity
-from pcavs.metrics.statistics import bootstrap
+from pcavs.metrics.statistics import Interval, bootstrap, student_interval
 
 Rows = list[dict[str, Any]]
 
@@ -54,7 +55,9 @@ def summarise(rows: Rows, names: Sequence[str]) -> dict[str, Any]:
         "films": {film: aggregate(rows, film) for film in films},
         "differences": _differences(rows, names),
         "motion_change_shares": {
-            name: _motion_change_shares(rows, name) for name in names if name in rows[0]["motion_changes"]
+            name: _motion_change_shares(known, name)
+            for name in names
+            if (known := [row for row in rows if name in row["motion_changes"]])
         },
         "checks": sanity_checks(rows, names),
     }
@@ -144,20 +147,27 @@ def _motion_change_shares(rows: Rows, name: str) -> dict[str, dict[str, float]]:
 def sanity_checks(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
     """Checks that degenerate films score worse than the films they imitate.
 
+    Scores are compared clip by clip, and the mean difference has Student's 95 % interval over people. By the
+    means alone every second talker that does not listen would pass by chance.
+
     Returns:
-        One object per check: `check` (what must hold), `metric`, `degenerate` and `compared_with` (mean scores), and
-        `passed`.
+        One object per check: `check` (what must hold), `metric`, `degenerate` and `compared_with` (mean scores),
+        `difference` ([estimate, low, high]; empty without clips that have both scores, the estimate alone where there
+        is one person), and `result`: `passed` where the whole interval is on the right side, `failed` where no part
+        of it is, `undecided` else.
     """
     evaluated = names[0]
 
-    def mean(film: str, key: str) -> float:
-        values = [row["films"][film][key] for row in rows if key in row["films"].get(film, {})]
-        return float(np.mean(values)) if values else float("nan")
-
     def check(what: str, degenerate: tuple[str, str], honest: tuple[str, str]) -> dict[str, Any]:
-        worse, better = mean(*degenerate), mean(*honest)
-        result = {"check": what, "metric": honest[1], "degenerate": worse, "compared_with": better}
-        return result | {"passed": worse < better}
+        pairs = [
+            (row["person"], *(row["films"].get(film, {}).get(key) for film, key in (degenerate, honest)))
+            for row in rows
+        ]
+        known = [(person, worse, better) for person, worse, better in pairs if worse is not None and better is not None]
+        means = np.mean([pair[1:] for pair in known], axis=0).tolist() if known else [math.nan, math.nan]
+        gap = _people_interval([(person, better - worse) for person, worse, better in known])
+        result = "passed" if gap.low > 0 else "failed" if gap.high <= 0 else "undecided"
+        return _check(what, honest[1], (means[0], means[1]), gap, result)
 
     made, other = main_film(rows[0], evaluated), main_film_of_other_speech(rows[0], evaluated)
     crossed = f"{evaluated}: {CROSS}"
@@ -196,14 +206,38 @@ def sanity_checks(rows: Rows, names: Sequence[str]) -> list[dict[str, Any]]:
 def _shift_check(rows: Rows) -> dict[str, Any]:
     """Checks that the sync judge measures the delay of the shifted ground truth."""
     late = [row["films"][SHIFTED]["sync_offset"] - row["films"][TRUTH]["sync_offset"] for row in rows]
-    median = float(np.median(late))
+    median = bootstrap(np.array(late), np.random.default_rng(0), _DRAWS, np.median)
+    gap = Interval(*(value - SHIFT_FRAMES for value in median))
+    limit = _SHIFT_TOLERANCE_FRAMES
+    result = "undecided"
+    if max(abs(gap.low), abs(gap.high)) <= limit:
+        result = "passed"
+    elif gap.low > limit or gap.high < -limit:
+        result = "failed"
+    what = f"the sync judge measures a delay of {SHIFT_FRAMES} frames (median over clips)"
+    return _check(what, "sync_offset", (median.estimate, float(SHIFT_FRAMES)), gap, result)
+
+
+def _check(what: str, metric: str, scores: tuple[float, float], gap: Interval, result: str) -> dict[str, Any]:
+    known = [value for value in gap if math.isfinite(value)]
     return {
-        "check": f"the sync judge measures a delay of {SHIFT_FRAMES} frames (median over clips)",
-        "metric": "sync_offset",
-        "degenerate": median,
-        "compared_with": float(SHIFT_FRAMES),
-        "passed": abs(median - SHIFT_FRAMES) <= _SHIFT_TOLERANCE_FRAMES,
+        "check": what,
+        "metric": metric,
+        "degenerate": scores[0],
+        "compared_with": scores[1],
+        "difference": _rounded(known),
+        "result": result,
     }
+
+
+def _people_interval(values: Iterable[tuple[str, float]]) -> Interval:
+    """Returns the mean over people of each person's mean, with Student's interval; infinite without values."""
+    by_person: dict[str, list[float]] = {}
+    for person, value in values:
+        by_person.setdefault(person, []).append(value)
+    if not by_person:
+        return Interval(math.nan, -math.inf, math.inf)
+    return student_interval(np.array([np.mean(own) for own in by_person.values()]))
 
 
 def worst_first(rows: Rows, name: str) -> Rows:

@@ -6,7 +6,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from pcavs.errors import FaceError
 from pcavs.evaluate import protocols
 from pcavs.evaluate.observe import load_judges
 from pcavs.evaluate.protocols import ClipInputs, ClipJob
@@ -17,18 +16,11 @@ def run_job(job: ClipJob) -> dict[str, Any]:
     """Makes and measures all films of a clip; parts that were finished before are read back.
 
     Returns:
-        The clip's row of report.json; only `key` and the `reason` where a film shows no face.
+        The clip's row of report.json.
 
     Raises:
         OutputError: A file cannot be written.
     """
-    try:
-        return _row(job)
-    except FaceError as error:
-        return {"key": job.key, "reason": str(error)}
-
-
-def _row(job: ClipJob) -> dict[str, Any]:
     judges = load_judges(job.judges)
     inputs = cache(partial(protocols.load_inputs, job, judges))  # Loaded only if something is left to do.
     work = job.out / "work"

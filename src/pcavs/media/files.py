@@ -296,7 +296,10 @@ def write_tensors(path: Path, tensors: Mapping[str, np.ndarray], metadata: dict[
     except OSError as error:
         raise output_error(path, error) from error
     with atomic_file(path) as part:
+        part.touch()
+        mode = part.stat().st_mode  # as the user's umask has it; the library makes files for their owner alone
         save_file({name: np.asarray(value, order="C") for name, value in tensors.items()}, part, metadata=metadata)
+        part.chmod(mode)
 
 
 def write_wav(

@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final
 
-from pcavs.errors import InputError, OutputError, PcavsError
+from pcavs.errors import InputError, OutputError, PcavsError, install_hint
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source
 from pcavs.prepare.worker import prepare_piece
@@ -104,7 +104,7 @@ def _connect_to_ray(address: str) -> Any:
     try:
         import ray  # pyright: ignore[reportMissingImports] - an optional extra
     except ModuleNotFoundError as error:
-        raise InputError('engine ray needs ray; pip install "pcavs[ray]"') from error
+        raise InputError(f"engine ray needs ray; run {install_hint('ray')}") from error
     try:
         ray.init(address=address, log_to_driver=False, logging_level="error")
     except (ConnectionError, ValueError, RuntimeError) as error:

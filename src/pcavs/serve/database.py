@@ -11,7 +11,7 @@ from sqlalchemy import Connection, event, insert, select
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, install_hint
 from pcavs.serve.tables import SCHEMA, facts, metadata, now_s
 
 _BUSY_MS: Final = 30_000
@@ -105,7 +105,7 @@ def _engine(url: str) -> sqlalchemy.Engine:
         try:
             return sqlalchemy.create_engine(parsed, pool_pre_ping=True, **_POOL)
         except ModuleNotFoundError as error:
-            raise InputError('PostgreSQL needs psycopg; run pip install "pcavs[serve-postgres]"') from error
+            raise InputError(f"PostgreSQL needs psycopg; run {install_hint('serve-postgres')}") from error
     engine = sqlalchemy.create_engine(parsed, connect_args={"timeout": _BUSY_MS / 1000}, **_POOL)
     event.listen(engine, "connect", _set_up_sqlite)
     event.listen(engine, "begin", _begin_sqlite)

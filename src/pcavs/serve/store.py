@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-from pcavs.errors import OutputError
+from pcavs.errors import OutputError, install_hint
 from pcavs.media.files import temporary_place
 
 _KEPT: Final = ("uploads", "films")
@@ -198,7 +198,7 @@ class ObjectStore(_Work):
                 self._objects.pipe_file(self._name(_PROBE), b"")
                 self._objects.rm_file(self._name(_PROBE))
         except ImportError as error:
-            raise OutputError(f'{shown} needs a package ({error}); run pip install "pcavs[serve-s3]"') from error
+            raise OutputError(f"{shown} needs a package ({error}); run {install_hint('serve-s3')}") from error
         except (OSError, ValueError) as error:
             raise OutputError(f"{shown} cannot be written ({error}); check its name and your credentials") from error
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, install_hint
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth.speech import Utterance, fill_gaps
 from pcavs.types import Waveform
@@ -137,7 +137,7 @@ def _decoder(free: bool) -> Any:
     try:
         from pocketsphinx import Decoder, get_model_path
     except ImportError as error:
-        raise InputError("recorded voices need pocketsphinx; install the extra: pip install 'pcavs[synth]'") from error
+        raise InputError(f"recorded voices need pocketsphinx; run {install_hint('synth')}") from error
     # The best-path search makes words of impossible length, in which the second pass then finds no phonemes.
     settings: dict[str, Any] = {"samprate": SAMPLE_RATE_HZ, "lm": None, "loglevel": "FATAL", "bestpath": False}
     settings |= {"beam": _ALIGN_BEAM, "pbeam": _ALIGN_BEAM, "wbeam": _ALIGN_BEAM}

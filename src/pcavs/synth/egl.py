@@ -4,7 +4,7 @@ import ctypes
 import ctypes.util
 from typing import Any
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, install_hint
 
 
 def moderngl_module() -> Any:
@@ -16,7 +16,7 @@ def moderngl_module() -> Any:
     try:
         import moderngl
     except ImportError as error:
-        raise InputError("rendering needs moderngl; install the extra: pip install 'pcavs[synth]'") from error
+        raise InputError(f"rendering needs moderngl; run {install_hint('synth')}") from error
     return moderngl
 
 

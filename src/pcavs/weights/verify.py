@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pcavs.errors import WeightsError, raise_if_out_of_memory
+from pcavs.errors import WeightsError, install_hint, raise_if_out_of_memory
 from pcavs.spec import TalkerSpec
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.networks import (
@@ -75,7 +75,7 @@ def _check_bundle(path: Path) -> Iterator[_Finding]:
 
 def _check_shapes(tensors: dict[str, np.ndarray], spec: TalkerSpec) -> Iterator[_Finding]:
     if importlib.util.find_spec("torch") is None:
-        yield _Finding('tensors were not compared with the spec, which needs torch: pip install "pcavs[train]"')
+        yield _Finding(f"tensors were not compared with the spec, which needs torch: {install_hint('train')}")
         return
     from pcavs.models.build import model_shapes
 

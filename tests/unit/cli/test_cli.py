@@ -132,7 +132,8 @@ def test_a_missing_extra_is_named(run, monkeypatch, command, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
     code, out, err = run(*command.split())
     assert (code, out) == (1, "")
-    assert err == f'pcavs: error: {package} is not installed; run pip install "pcavs[{extra}]"\n'
+    checkout = f'or in a checkout pip install ".[{extra}]"'
+    assert err == f'pcavs: error: {package} is not installed; run pip install "pcavs[{extra}]", {checkout}\n'
 
 
 def test_doctor_reports_what_is_installed(run):

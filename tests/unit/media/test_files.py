@@ -55,6 +55,16 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, write):
         write(tmp_path / "file" / "a")
 
 
+def test_tensors_are_readable_as_the_umask_says(tmp_path):
+    """The library makes files for their owner alone, which a group that shares packs could not read."""
+    before = os.umask(0o027)
+    try:
+        write_tensors(tmp_path / "a.safetensors", {"a": np.zeros(2)}, {})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a.safetensors").stat().st_mode & 0o777 == 0o640
+
+
 @pytest.mark.parametrize("samples", [np.array([0.0, 1.0, -1.0, 2.0]), np.array([0, 32767, -32767, 32767], np.int16)])
 def test_levels_of_a_wav_file(tmp_path, samples):
     write_wav(tmp_path / "a.wav", samples, 8000)
