@@ -97,6 +97,25 @@ def test_stages_start_from_the_one_before_and_are_not_repeated(
     assert run_training(called(drawn_packs, whole)) == whole / "4-generator/checkpoint-00000004"
 
 
+def test_stages_tell_what_trained_them_and_validate_what_is_trained(whole: Path):
+    scores, chains, rows = {}, {}, []
+    for name in STAGES:
+        rows = [json.loads(line) for line in (whole / name / "journal.jsonl").read_text().splitlines()]
+        scores[name] = set(rows[-1]["validation"])
+        chains[name] = load_bundle(whole / name / "best.safetensors").provenance
+    recognised, found = {"recognised", "recognised_by_chance"}, {"found_within", "found_of_32"}
+    assert scores["1-identity"] == recognised
+    assert scores["2-visual"] - {"pose"} == recognised | {"mouth_seen"}
+    assert scores["3-sync"] - {"pose"} == recognised | found | {"mouth_heard", "mouth_shifted", "mouth_seen"}
+    assert [(whole / name / "previews").exists() for name in STAGES] == [False, True, True, True]
+    assert [each.get("untrained") for each in chains.values()] == ["motion speech generator", "speech", None, None]
+    assert chains["4-generator"]["stages"] == "identity > visual > sync > generator"
+    assert len(json.loads(chains["4-generator"]["parents"])) == 3
+    # Without VGG19 weights the substitute is named.
+    assert "in place of VGG19" in chains["4-generator"]["perceptual"]
+    assert "in place of VGG19" in rows[0]["perceptual"]
+
+
 def test_a_dry_run_times_each_stage_and_writes_nothing(drawn_packs: Path, tmp_path: Path):
     lines = run_training(called(drawn_packs, tmp_path / "run", "--dry-run"))
     assert isinstance(lines, list)

@@ -14,10 +14,11 @@ import torch
 from safetensors.numpy import load_file
 
 from helpers.drawn import drawn_clip
+from pcavs.animate.talker import load_talker
 from pcavs.data.augment import augment_colour
 from pcavs.data.pack import write_packs
 from pcavs.data.pack_corpus import PackCorpus
-from pcavs.errors import DataError, OutputError
+from pcavs.errors import DataError, OutputError, WeightsError
 from pcavs.models.build import build_model
 from pcavs.models.generator import Codes, compose
 from pcavs.spec import TalkerSpec
@@ -122,7 +123,11 @@ def test_a_run_writes_the_documented_files(drawn_packs: Path, tmp_path: Path):
     for name in ("best.safetensors", "latest.safetensors"):
         provenance = load_bundle(tmp_path / name).provenance
         assert provenance["steps"] == "4"
+        assert (provenance["stages"], provenance.get("untrained")) == ("generator", None)
+        assert provenance["data"].startswith("sha256:")
         assert len(json.loads(provenance["pose_probe"])["weights"]) == 13
+        (entry,) = json.loads((tmp_path / "provenance.json").read_text())
+        assert entry.items() <= (provenance | {"from_step": 0}).items()
     assert list((tmp_path / "tensorboard").iterdir())
     rows = journal(tmp_path)
     assert [row["step"] for row in rows] == [1, 2, 3, 4, 4]
@@ -183,6 +188,13 @@ def test_a_stage_starts_from_the_run_before_it(drawn_packs: Path, tmp_path: Path
     after = run(tiny(drawn_packs, tmp_path / "generator", stage="generator", start=tmp_path / "sync", lr=0.0))
     average, model = load_file(before / "average.safetensors"), load_file(after / "model.safetensors")
     assert all(np.array_equal(model[name], value) for name, value in average.items() if "running" not in name)
+    # Nothing is said of the networks that stage `sync` leaves untrained.
+    assert set(journal(tmp_path / "sync")[-1]["validation"]) == {"found_within", "found_of_32", "pose"}  # pyright: ignore
+    assert not (tmp_path / "sync" / "previews").exists()
+    with pytest.raises(WeightsError, match=r"best makes no films yet: .*\(sync\) leave identity and generator"):
+        load_talker(tmp_path / "sync" / "best.safetensors", "cpu")
+    parents = json.loads(load_bundle(tmp_path / "generator" / "best.safetensors").provenance["parents"])
+    assert [parent.partition(" ")[0] for parent in parents] == ["sync/checkpoint-00000002"]
 
 
 def test_the_moving_average_differs_from_the_weights(drawn_packs: Path, tmp_path: Path):

@@ -50,7 +50,7 @@ from pcavs.runtime.openvino import OpenVinoRuntime
 from pcavs.spec import Missing
 from pcavs.types import Progress
 from pcavs.weights.bundle import load_bundle
-from pcavs.weights.locate import Weights, find_weights
+from pcavs.weights.locate import Weights, check_trained, find_weights
 from pcavs.weights.networks import read_networks
 
 _KEPT_SIDE_PX: Final = 2048
@@ -537,10 +537,11 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
         threads: Processor threads of OpenVINO; 0 uses all.
 
     Raises:
-        WeightsError: There are no such weights, or they are damaged.
+        WeightsError: There are no such weights, they are damaged, or a network of theirs is untrained.
         InputError: The device cannot be used.
     """
     weights = find_weights(place)
+    check_trained(weights)
     use_torch = device == "cuda" or weights.networks is None
     # Torch computes each frame on all processors, so its frames are rendered one at a time.
     workers = 1 if use_torch else threads or min(available_cores(), _MAX_WORKERS)

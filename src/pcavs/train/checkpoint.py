@@ -19,7 +19,7 @@ from pcavs.errors import OutputError, WeightsError
 from pcavs.media.files import write_json
 from pcavs.models.state import fill, tensors_of
 from pcavs.spec import TalkerSpec
-from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
+from pcavs.weights.bundle import Bundle, load_bundle, load_provenance, save_bundle
 from pcavs.weights.locate import find_weights, is_default
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,9 @@ NUM_KEPT: Final = 2
 OPTIMISERS: Final = "optimizers.pt"
 POSITION: Final = "position.json"
 DONE: Final = "done"
+AVERAGE: Final = "average.safetensors"
+"""The moving average of the talker's weights."""
+_HEADS: Final = {"heads": "heads of training (readout of the lips, temperature of the contrast)"}
 _SPEECH: Final = "speech."
 """Beginning of the names of the speech encoder's tensors."""
 
@@ -63,6 +66,7 @@ class RunFolder:
         modules: nn.ModuleDict,
         average: dict[str, Tensor],
         optimizers: Mapping[str, torch.optim.Optimizer],
+        facts: Mapping[str, str],
     ) -> Path:
         """Writes a checkpoint; then deletes incomplete ones, and complete ones beyond the newest `NUM_KEPT`.
 
@@ -72,6 +76,7 @@ class RunFolder:
             modules: Modules of the stage, each of which becomes a file.
             average: Moving average of the talker's weights.
             optimizers: By learner.
+            facts: Provenance of the run (`lineage.run_facts`).
 
         Raises:
             OutputError: The folder cannot be written; earlier checkpoints stay.
@@ -80,11 +85,11 @@ class RunFolder:
         try:
             shutil.rmtree(place, ignore_errors=True)
             place.mkdir(parents=True)
-            facts = {"steps": str(position.step)}
+            own = {**facts, "steps": str(position.step)}
             parts = {name: tensors_of(module) for name, module in modules.items()}
             parts["average"] = {key: value.cpu().numpy() for key, value in average.items()}
             for name, tensors in parts.items():
-                bundle = Bundle(spec=spec, tensors=tensors, provenance=facts, licence=LICENCE)
+                bundle = Bundle(spec=spec, tensors=tensors, provenance=own, licence=LICENCE)
                 save_bundle(bundle, place / f"{name}.safetensors")
             states = {name: optimizer.state_dict() for name, optimizer in optimizers.items()}
             torch.save(states, place / OPTIMISERS)
@@ -139,12 +144,12 @@ def load_checkpoint(
     missing = sorted(file.name for file in files.values() if not file.exists())
     if missing:
         raise WeightsError(
-            f"{place} has no {', '.join(missing)}: it is damaged, or another stage or version saved it; "
+            f"{place} has no {', '.join(missing)}: it is damaged, or another version{_by_stage(place)} saved it; "
             "delete it to use the checkpoint before it, or give this stage a --run of its own"
         )
     for name, module in modules.items():
         fill(module, load_bundle(files[name]).tensors, str(files[name]))
-    average = load_bundle(place / "average.safetensors").tensors
+    average = load_bundle(place / AVERAGE).tensors
     try:
         states = torch.load(place / OPTIMISERS, weights_only=True, map_location="cpu")
         position = Position(**json.loads((place / POSITION).read_text()))
@@ -157,7 +162,7 @@ def load_checkpoint(
             optimizer.load_state_dict(states[name])
     except (ValueError, LookupError) as error:
         raise WeightsError(
-            f"{place} was saved by another stage or version ({error}); give this stage a --run of its own"
+            f"{place} was saved by another version{_by_stage(place)} ({error}); give this stage a --run of its own"
         ) from error
     return position, {name: torch.from_numpy(value) for name, value in average.items()}
 
@@ -165,7 +170,8 @@ def load_checkpoint(
 def load_start(start: Path, modules: nn.ModuleDict, spec: TalkerSpec) -> None:
     """Loads the talker's averaged weights from a run, a checkpoint or a bundle, and the heads from the first two.
 
-    The speech encoder keeps its random weights where the start hears other features than the run.
+    The speech encoder keeps its random weights where the start hears other features than the run. Heads that the start
+    does not hold keep theirs, which the log says.
 
     Args:
         start: Where the weights are; `default` and its name are those in the package.
@@ -175,27 +181,54 @@ def load_start(start: Path, modules: nn.ModuleDict, spec: TalkerSpec) -> None:
     Raises:
         WeightsError: There are no weights, or they do not fit.
     """
+    weights = start_file(start)
+    _fill_model(modules["model"], load_bundle(weights), spec, weights)
+    for name in modules:
+        if name == "model":
+            continue
+        file = weights.with_name(f"{name}.safetensors")
+        if start.is_dir() and file.is_file():
+            fill(modules[name], load_bundle(file).tensors, str(file))
+        else:
+            logger.info("%s has no %s: they start untrained", start, _HEADS.get(name, name))
+
+
+def start_file(start: Path) -> Path:
+    """Returns the bundle that a run starts from: of a run or checkpoint, the moving average of its weights.
+
+    Raises:
+        WeightsError: There are no weights.
+    """
     if is_default(start):
         packaged = find_weights(start)
         if packaged.bundle is None:
             raise WeightsError(
                 f"the package holds no bundle of {packaged.name} to train from; give a .safetensors file"
             )
-        start = packaged.bundle
-    if start.is_file():
-        _fill_model(modules["model"], load_bundle(start), spec, start)
-        return
-    place = _last_checkpoint(start)
-    for name, module in modules.items():
-        file = place / ("average.safetensors" if name == "model" else f"{name}.safetensors")
-        bundle = load_bundle(file)
-        if name == "model":
-            _fill_model(module, bundle, spec, file)
-        else:
-            fill(module, bundle.tensors, str(file))
+        return packaged.bundle
+    return start if start.is_file() else _last_checkpoint(start) / AVERAGE
+
+
+def _by_stage(place: Path) -> str:
+    """Returns the stages that saved a checkpoint, in words; nothing where it does not tell."""
+    try:
+        stages = load_provenance(place / AVERAGE).get("stages", "")
+    except WeightsError:
+        return ""
+    return f" or stage {stages.rpartition(' ')[2]}" if stages else ""
 
 
 def _fill_model(model: nn.Module, bundle: Bundle, spec: TalkerSpec, file: Path) -> None:
+    if bundle.spec.kind != spec.kind:
+        raise WeightsError(
+            f"{file} is a {bundle.spec.kind} talker, and the run trains a {spec.kind} talker; "
+            f"add --kind {bundle.spec.kind}, or give other weights as --start"
+        )
+    if bundle.spec.sizes.frame_px != spec.sizes.frame_px:
+        raise WeightsError(
+            f"{file} is a talker of {bundle.spec.sizes.frame_px} px, and the run trains one of "
+            f"{spec.sizes.frame_px} px; give another --size, or other weights as --start"
+        )
     tensors = bundle.tensors
     if bundle.spec.kind == spec.kind == "flow" and bundle.spec.flow.features != spec.flow.features:
         own = {name: value for name, value in tensors_of(model).items() if name.startswith(_SPEECH)}

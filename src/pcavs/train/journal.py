@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 import time
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,12 +12,20 @@ from torch import Tensor
 from pcavs.errors import OutputError
 from pcavs.train.options import TrainOptions, frames_per_step
 from pcavs.train.recipe import RUN_RECIPE, write_recipe
+from pcavs.train.validation import NUM_MOMENTS
 
 logger = logging.getLogger(__name__)
 
 ALARM_STEP: Final = 300
 """Step from which a contrast at the chance level is reported. The sync run of the first default talker was at six times
 the chance level by then (dev/LOG.md)."""
+
+HEART_FACTOR: Final = 2.0
+"""Accuracy on training clips, as a factor on the chance level, from which a contrast that is at the chance level on
+held-out clips counts as learnt by heart. Tuned by hand; not measured."""
+
+HELD_OUT_CHANCE: Final = {"found_within": 1 / NUM_MOMENTS, "found_of_32": 1 / 32}
+"""Chance levels of the validation's accuracies."""
 
 CHANCE_FACTOR: Final = 1.3
 """Accuracy, as a factor on the chance level, up to which the contrast counts as being at it. Above the spread of a mean
@@ -39,8 +47,9 @@ class Journal:
         self._counts: dict[str, int] = {}
         self._steps = self._skipped = 0
         self._began = time.monotonic()
-        self._chance = 1 / options.moments if options.stage == "sync" and options.losses == "default" else 0.0
-        self._alarmed = False
+        self._contrast = _contrast_of(options)
+        self._found: float | None = None
+        self._alarms: set[str] = set()
         self._board: Any = None
         try:
             options.run.mkdir(parents=True, exist_ok=True)
@@ -109,10 +118,53 @@ class Journal:
 
     def _check_contrast(self, step: int, means: dict[str, float]) -> None:
         """Reports once if the contrast of stage `sync` is still at the chance level."""
-        found = means.get("found_within", 1.0)
-        if step < ALARM_STEP or self._alarmed or found > CHANCE_FACTOR * self._chance:
+        if self._contrast is None or self._contrast.name not in means:
             return
-        self._alarmed = True
-        alarm = f"found_within {found:.3f} is at the chance level, {self._chance:.3f}, after {step} steps"
-        logger.warning("%s; sound and picture may not belong together, or lr is too high", alarm)
-        self.row({"step": step, "alarm": alarm})
+        name, chance, _ = self._contrast
+        self._found = means[name]
+        if step >= ALARM_STEP and self._found <= CHANCE_FACTOR * chance:
+            alarm = f"{name} {self._found:.3f} is at the chance level, {chance:.3f}, after {step} steps"
+            self._alarm(step, alarm, "sound and picture may not belong together, or lr is too high")
+
+    def check_held_out(self, step: int, scores: dict[str, float]) -> None:
+        """Reports once if the contrast of stage `sync` finds speech in training clips, and not in held-out ones.
+
+        Args:
+            step: Number of the step.
+            scores: Scores of the validation.
+        """
+        if self._contrast is None or self._found is None or self._contrast.held_out not in scores:
+            return
+        name, chance, held_out = self._contrast
+        score, held_out_chance = scores[held_out], HELD_OUT_CHANCE[held_out]
+        is_learnt = self._found >= HEART_FACTOR * chance and score <= CHANCE_FACTOR * held_out_chance
+        if step >= ALARM_STEP and is_learnt:
+            alarm = (
+                f"the run learns its clips by heart: {name} is {self._found:.3f} on them (chance {chance:.3f}), and "
+                f"{held_out} {score:.3f} on held-out clips (chance {held_out_chance:.3f}) after {step} steps"
+            )
+            self._alarm(step, alarm, "give more clips and people, or add --augment-audio")
+
+    def _alarm(self, step: int, alarm: str, advice: str) -> None:
+        if advice not in self._alarms:
+            self._alarms.add(advice)
+            logger.warning("%s; %s", alarm, advice)
+            self.row({"step": step, "alarm": alarm})
+
+
+class _Contrast(NamedTuple):
+    """The accuracy by which a contrast is watched."""
+
+    name: str
+    """Term of training."""
+    chance: float
+    held_out: str
+    """Score of the validation."""
+
+
+def _contrast_of(options: TrainOptions) -> _Contrast | None:
+    if options.stage != "sync":
+        return None
+    if options.losses == "published":  # between clips, of all processes
+        return _Contrast("found_across", 1 / (options.clips * options.devices * options.nodes), "found_of_32")
+    return _Contrast("found_within", 1 / options.moments, "found_within")

@@ -110,12 +110,14 @@ def write_recipe(options: TrainOptions, path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    rows = [
-        f"{name} = {json.dumps(_plain(value))}"
-        for name, value in dataclasses.asdict(options).items()
-        if value is not None and value != ()
-    ]
+    rows = [f"{name} = {json.dumps(value)}" for name, value in plain_settings(options).items()]
     write_text(path, "\n".join(rows) + "\n")
+
+
+def plain_settings(options: TrainOptions) -> dict[str, Any]:
+    """Returns the settings of a run as JSON and TOML write them, without those that are not set."""
+    settings = dataclasses.asdict(options)
+    return {name: _plain(value) for name, value in settings.items() if value is not None and value != ()}
 
 
 def changed_settings(options: TrainOptions) -> dict[str, tuple[Any, Any]]:

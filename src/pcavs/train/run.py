@@ -18,13 +18,14 @@ from pcavs.errors import InputError
 from pcavs.train.checkpoint import Position, RunFolder, save_weights
 from pcavs.train.distributed import Process, begin_training
 from pcavs.train.journal import Journal
+from pcavs.train.lineage import SUBSTITUTE, write_provenance
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.probe import probe_pose
 from pcavs.train.recipe import changed_settings
 from pcavs.train.session import Session, start
 from pcavs.train.stage import Inputs, Model, Stage, torch_seed
 from pcavs.train.validate_lips import validate_lips
-from pcavs.train.validation import SCORES, validate, write_preview
+from pcavs.train.validation import Shown, score_of, validate, write_preview
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,8 @@ def run(options: TrainOptions) -> Path:
     process = Process(options)
     session = start(options, process)
     journal = Journal(options) if process.is_first else None
-    if journal and changes:
-        journal.row({"step": session.position.step, "changed_settings": changes})
+    if journal:
+        _note_origin(session, journal, changes)
 
     with _sigterm_event() as ending:
         _train(session, journal, ending)
@@ -86,6 +87,17 @@ def _changes_of(options: TrainOptions) -> dict[str, tuple[Any, Any]]:
     return changes
 
 
+def _note_origin(session: Session, journal: Journal, changes: dict[str, tuple[Any, Any]]) -> None:
+    """Stores where the run comes from, and notes changed settings and a substitute of the perceptual loss."""
+    step = session.position.step
+    if changes:
+        journal.row({"step": step, "changed_settings": changes})
+    write_provenance(session.options.run, step, session.facts)
+    if session.facts.get("perceptual") == SUBSTITUTE:
+        logger.warning("no --vgg FILE: the perceptual loss, unlike the published one, takes features of %s", SUBSTITUTE)
+        journal.row({"step": step, "perceptual": SUBSTITUTE})
+
+
 def _train(session: Session, journal: Journal | None, ending: threading.Event) -> None:
     options, process = session.options, session.process
     done, seconds = session.position
@@ -108,7 +120,8 @@ def _train(session: Session, journal: Journal | None, ending: threading.Event) -
             saved = now
             if journal:
                 position = Position(step, seconds + now - began)
-                session.folder.save(position, session.spec, session.modules, session.average, session.optimizers)
+                state = session.modules, session.average, session.optimizers
+                session.folder.save(position, session.spec, *state, session.facts)
                 _validate(session, journal, step)
             process.wait()
         if stop:
@@ -212,14 +225,20 @@ def _validate(session: Session, journal: Journal, step: int) -> None:
     own = {name: value.clone() for name, value in model.state_dict().items()}
     model.load_state_dict(session.average, strict=False)
     model.eval()
-    scores = validate(model, session.reconstruction, session.held_out)
+    shown = Shown(session.untrained)
+    scores = validate(model, session.reconstruction, session.held_out, shown=shown)
     if session.options.stage == "speech":
         scores |= validate_lips(model, session.modules["heads"], session.held_out)
-    facts = {"pose_probe": probe_pose(model, session.held_out).text()}
-    write_preview(model, session.reconstruction, session.held_out, folder / "previews" / f"{step:08d}.png")
+    facts = dict(session.facts)
+    if "motion" not in session.untrained:
+        facts["pose_probe"] = probe_pose(model, session.held_out).text()
+    if shown.generator:
+        preview = folder / "previews" / f"{step:08d}.png"
+        write_preview(model, session.reconstruction, session.held_out, preview, shown=shown)
     model.load_state_dict(own)
     begin_training(session.modules, frozen=session.options.frozen_statistics)
-    name, sign = SCORES[session.options.stage]
+    name, sign = score_of(session.options)
     facts |= {"steps": str(step), "score": f"{scores[name] * sign:.6f}"}
     best = save_weights(folder, session.spec, session.average, facts)
     journal.row({"step": step, "validation": scores} | ({"best": name} if best else {}))
+    journal.check_held_out(step, scores)

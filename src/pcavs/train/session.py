@@ -19,6 +19,7 @@ from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_di
 from pcavs.train.distributed import Process, begin_training
 from pcavs.train.generator import GeneratorStage
 from pcavs.train.identity import IdentityStage
+from pcavs.train.lineage import run_facts, untrained_networks
 from pcavs.train.options import TrainOptions
 from pcavs.train.reconstruction import Reconstruction, make_reconstruction
 from pcavs.train.speech import SpeechStage
@@ -56,6 +57,10 @@ class Session(NamedTuple):
     """Clips for validation and previews."""
     folder: RunFolder
     position: Position
+    facts: dict[str, str]
+    """Provenance of the run (`lineage.run_facts`)."""
+    untrained: frozenset[str]
+    """Networks that no stage has trained yet; they are neither validated nor shown."""
 
 
 def start(options: TrainOptions, process: Process) -> Session:
@@ -99,6 +104,8 @@ def start(options: TrainOptions, process: Process) -> Session:
         held_out=_held_out(options, spec, corpus),
         folder=folder,
         position=position,
+        facts=run_facts(options, corpus) if process.is_first else {},
+        untrained=frozenset(untrained_networks(options)),
     )
 
 

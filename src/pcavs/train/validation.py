@@ -1,7 +1,7 @@
 """Validation of a talker on held-out clips: scores, and a preview picture."""
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from pcavs.models.generator import Fields, compose
 from pcavs.models.motion import Codes
 from pcavs.train.identity import identity_vectors
 from pcavs.train.losses import contrast_across, contrast_within, landmark_flow
+from pcavs.train.options import TrainOptions
 from pcavs.train.reconstruction import Reconstruction, mouth_masks
 from pcavs.train.stage import Model, step_rng
 
@@ -27,12 +28,41 @@ SCORES: Final = {
 }
 """For each stage the score by which its best weights are kept; the sign is 1 where more is better."""
 
+ACROSS: Final = ("found_of_32", 1)
+"""That of stage `sync` with the published contrast, which has no negatives within a clip."""
+
 VALIDATION_SEED: Final = 20_210_412
 """Seed of the clips that are drawn; the same for all runs, so that their scores compare."""
 
 NUM_MOMENTS: Final = 8
 NUM_CLIPS: Final = 8
 """Size of the draw: 64 frames, a second or two of one core. `found_of_32` is named after it."""
+
+
+class Shown(NamedTuple):
+    """What can be validated: scores and pictures of networks that no stage has trained yet would say nothing."""
+
+    untrained: frozenset[str] = frozenset()
+    """Networks that are not trained (`lineage.untrained_networks`)."""
+
+    @property
+    def generator(self) -> bool:
+        """Whether pictures are made: generator, motion and identity encoder are trained."""
+        return not self.untrained & {"generator", "motion", "identity"}
+
+    @property
+    def speech(self) -> bool:
+        """Whether speech drives pictures and is compared with visual content."""
+        return not self.untrained & {"speech", "motion"}
+
+
+ALL: Final = Shown()
+"""All networks are trained."""
+
+
+def score_of(options: TrainOptions) -> tuple[str, int]:
+    """Returns the name and the sign of the score by which a run's best weights are kept; its stage trains it."""
+    return ACROSS if (options.stage, options.losses) == ("sync", "published") else SCORES[options.stage]
 
 
 class ValidationBatch:
@@ -58,8 +88,10 @@ class ValidationBatch:
 
 
 @torch.no_grad()
-def validate(model: Model, reconstruction: Reconstruction, corpus: Corpus, draw: int = 0) -> dict[str, float]:
-    """Computes scores on a fixed draw of held-out clips with speech.
+def validate(
+    model: Model, reconstruction: Reconstruction, corpus: Corpus, draw: int = 0, shown: Shown = ALL
+) -> dict[str, float]:
+    """Computes scores on a fixed draw of held-out clips with speech, of the networks that are trained.
 
     - `mouth_*`: mean absolute difference in the mouth's area, as a share of the identity frame's.
     - `lips_*`, `face_*`, of `flow` talkers: landmark error of the displacement field, as a share of that of zero flow.
@@ -71,6 +103,25 @@ def validate(model: Model, reconstruction: Reconstruction, corpus: Corpus, draw:
     - `pose`: mean absolute error of the pose code, where it has twelve numbers.
     """
     held_out = ValidationBatch(model, reconstruction, corpus, draw)
+    batch, speech, visual = held_out.batch, held_out.speech, held_out.visual
+    scores: dict[str, float] = {}
+    if shown.generator:
+        heard = {"heard": speech, "shifted": held_out.shifted(speech)} if shown.speech else {}
+        scores |= _picture_scores(held_out, heard | {"seen": visual.content})
+    if "identity" not in shown.untrained:
+        scores |= recognition(model, batch)
+    if shown.speech:
+        one = torch.tensor(1.0)
+        scores["found_within"] = float(contrast_within(visual.content, speech, NUM_MOMENTS, one)[1])
+        halves = ((visual.content[start::2], speech[start::2]) for start in (0, 1))
+        scores["found_of_32"] = sum(float(contrast_across(*half, one)[1]) for half in halves) / 2
+    if "motion" not in shown.untrained and visual.pose.shape == batch.pose.shape:
+        scores["pose"] = float((visual.pose - batch.pose).abs().mean())
+    return {name: round(value, 4) for name, value in scores.items()}
+
+
+def _picture_scores(held_out: ValidationBatch, contents: dict[str, Tensor]) -> dict[str, float]:
+    """Computes the errors of pictures driven by different content, by name."""
     batch = held_out.batch
     origin = batch.identity_mesh.repeat_interleave(NUM_MOMENTS, dim=0)
     face = torch.ones(origin.shape[1], device=origin.device)
@@ -85,23 +136,14 @@ def validate(model: Model, reconstruction: Reconstruction, corpus: Corpus, draw:
         return float(((pictures - batch.target).abs() * mouth).sum() / (3 * mouth.sum()))
 
     zero = torch.zeros(len(origin), 2, 8, 8, device=origin.device)
-    speech, visual = held_out.speech, held_out.visual
-    contents = {"heard": speech, "shifted": held_out.shifted(speech), "seen": visual.content}
     scores: dict[str, float] = {}
     for name, content in contents.items():
-        pictures, fields = held_out.render(content, visual.pose)
+        pictures, fields = held_out.render(content, held_out.visual.pose)
         scores[f"mouth_{name}"] = mouth_error(pictures) / mouth_error(held_out.identity)
         if fields:
             scores[f"lips_{name}"] = landmark_error(fields.flow, lips) / landmark_error(zero, lips)
             scores[f"face_{name}"] = landmark_error(fields.flow, face) / landmark_error(zero, face)
-    scores |= recognition(model, batch)
-    one = torch.tensor(1.0)
-    scores["found_within"] = float(contrast_within(visual.content, speech, NUM_MOMENTS, one)[1])
-    halves = ((visual.content[start::2], speech[start::2]) for start in (0, 1))
-    scores["found_of_32"] = sum(float(contrast_across(*half, one)[1]) for half in halves) / 2
-    if visual.pose.shape == batch.pose.shape:
-        scores["pose"] = float((visual.pose - batch.pose).abs().mean())
-    return {name: round(value, 4) for name, value in scores.items()}
+    return scores
 
 
 def recognition(model: Model, batch: Batch) -> dict[str, float]:
@@ -116,14 +158,15 @@ def recognition(model: Model, batch: Batch) -> dict[str, float]:
 
 
 @torch.no_grad()
-def write_preview(model: Model, reconstruction: Reconstruction, corpus: Corpus, path: Path) -> None:
+def write_preview(model: Model, reconstruction: Reconstruction, corpus: Corpus, path: Path, shown: Shown = ALL) -> None:
     """Writes a picture of a fixed draw of held-out clips, two frames of each.
 
     Rows: identity frame, target, driven by its speech, by another clip's speech, with another clip's pose code; for
-    `flow` talkers also the warped identity frame, the colours and the mask.
+    `flow` talkers also the warped identity frame, the colours and the mask. Where the speech encoder is not trained,
+    visual content takes the place of speech.
     """
     held_out = ValidationBatch(model, reconstruction, corpus)
-    speech, pose = held_out.speech, held_out.visual.pose
+    speech, pose = held_out.speech if shown.speech else held_out.visual.content, held_out.visual.pose
     every = slice(0, None, NUM_MOMENTS // 2)
     pictures, fields = held_out.render(speech, pose)
     other_speech = held_out.render(speech.roll(NUM_MOMENTS // 2, dims=0), pose)[0]

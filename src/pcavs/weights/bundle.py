@@ -69,16 +69,23 @@ def load_bundle(path: Path) -> Bundle:
     tensors = {
         name: value.astype(np.float32) if value.dtype == np.float16 else value for name, value in tensors.items()
     }
-    try:
-        provenance = json.loads(metadata["provenance"])
-    except (ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} is damaged: its provenance is not JSON; download or make it again") from error
+    provenance = _provenance(metadata, path)
     return Bundle(
         spec=TalkerSpec.from_json(metadata["spec"]),
         tensors=tensors,
         provenance=provenance,
         licence=metadata["licence"],
     )
+
+
+def load_provenance(path: Path) -> dict[str, str]:
+    """Reads a bundle's provenance without its tensors.
+
+    Raises:
+        WeightsError: The file is missing, truncated, no bundle, or of a format unknown to this version.
+    """
+    with _open(path) as file:
+        return _provenance(_checked_metadata(file.metadata(), path), path)
 
 
 def read_spec(path: Path) -> TalkerSpec:
@@ -98,6 +105,13 @@ def _open(path: Path) -> safe_open:
         return safe_open(path, "np")
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path} is not a whole safetensors file ({error}); download or make it again") from error
+
+
+def _provenance(metadata: Mapping[str, str], path: Path) -> dict[str, str]:
+    try:
+        return json.loads(metadata["provenance"])
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path} is damaged: its provenance is not JSON; download or make it again") from error
 
 
 def _checked_metadata(metadata: Mapping[str, str] | None, path: Path) -> Mapping[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from pcavs.errors import WeightsError
-from pcavs.weights.bundle import load_bundle
+from pcavs.weights.bundle import load_bundle, load_provenance
 from pcavs.weights.networks import file_digest, is_network_folder, read_manifest
 
 DEFAULT: Final = "pcavs-flow-128-v2"
@@ -72,6 +72,25 @@ def find_weights(path: Path | None = None) -> Weights:
     networks = path.with_suffix("")
     fits = is_network_folder(networks) and read_manifest(networks).digest == digest
     return Weights(path, networks if fits else None, digest)
+
+
+def check_trained(weights: Weights) -> None:
+    """Checks that a training run has come to all networks of a talker; weights of unknown origin count as trained.
+
+    Raises:
+        WeightsError: A network is untrained, so that films would show noise.
+    """
+    if weights.bundle is not None:
+        provenance = load_provenance(weights.bundle)
+    else:
+        assert weights.networks is not None  # `Weights` has at least one form
+        provenance = read_manifest(weights.networks).provenance
+    untrained = provenance.get("untrained", "").split()
+    if untrained:
+        raise WeightsError(
+            f"{weights.name} makes no films yet: the stages that trained it ({provenance.get('stages', 'unknown')}) "
+            f"leave {' and '.join(untrained)} untrained; go on with pcavs train --stage generator --start"
+        )
 
 
 def weight_files(path: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from pcavs.errors import OutputError, WeightsError
 from pcavs.models.build import build_model
 from pcavs.models.state import tensors_of
-from pcavs.spec import TalkerSpec
+from pcavs.spec import TINY_PAPER, TalkerSpec
 from pcavs.train import checkpoint
 from pcavs.train.checkpoint import Position, RunFolder, load_checkpoint, load_start
 from pcavs.train.stage import TrainingHeads
@@ -21,7 +21,7 @@ class Parts:
 
     def __init__(self, spec: TalkerSpec, seed: int = 0) -> None:
         torch.manual_seed(seed)
-        self.spec = spec
+        self.spec, self.facts = spec, {"stages": "identity > sync"}
         self.model, self.heads = build_model(spec), TrainingHeads(spec, 80)
         self.modules = nn.ModuleDict({"model": self.model, "heads": self.heads})
         self.optimizer = torch.optim.AdamW(self.modules.parameters(), lr=1e-3)
@@ -31,7 +31,7 @@ class Parts:
 
     def save(self, folder: Path, step: int) -> Path:
         return RunFolder(folder).save(
-            Position(step, 12.5), self.spec, self.modules, self.average, {"model": self.optimizer}
+            Position(step, 12.5), self.spec, self.modules, self.average, {"model": self.optimizer}, self.facts
         )
 
 
@@ -120,7 +120,7 @@ def test_a_checkpoint_of_another_stage_is_one_line(parts: Parts, tmp_path: Path)
     place = parts.save(tmp_path, 10)
     fewer = torch.optim.AdamW(parts.heads.parameters())
     with pytest.raises(
-        WeightsError, match="was saved by another stage or version .*; give this stage a --run of its own"
+        WeightsError, match="was saved by another version or stage sync .*; give this stage a --run of its own"
     ) as caught:
         load_checkpoint(place, parts.modules, {"model": fewer})
     assert "\n" not in str(caught.value)
@@ -129,7 +129,10 @@ def test_a_checkpoint_of_another_stage_is_one_line(parts: Parts, tmp_path: Path)
 def test_a_checkpoint_of_another_version_is_one_line(parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
     (place / "model.safetensors").rename(place / "talker.safetensors")
-    with pytest.raises(WeightsError, match=r"has no model\.safetensors: .* a --run of its own") as caught:
+    message = (
+        r"has no model\.safetensors: it is damaged, or another version or stage sync saved it; .* a --run of its own"
+    )
+    with pytest.raises(WeightsError, match=message) as caught:
         load_checkpoint(place, parts.modules, {"model": parts.optimizer})
     assert "\n" not in str(caught.value)
 
@@ -146,6 +149,23 @@ def test_a_start_is_a_run_a_checkpoint_or_a_bundle(parts: Parts, tiny_spec: Talk
         assert torch.equal(other.heads.lips.weight, parts.heads.lips.weight) == start.is_dir()
 
 
+def test_a_start_without_heads_is_one_line(parts: Parts, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    place = parts.save(tmp_path, 10)
+    (place / "heads.safetensors").unlink()
+    with caplog.at_level("INFO"):
+        load_start(tmp_path, parts.modules, parts.spec)
+    assert [line for line in caplog.messages if "heads" in line] == [
+        f"{tmp_path} has no heads of training (readout of the lips, temperature of the contrast): they start untrained"
+    ]
+
+
+def test_a_start_of_another_kind_is_one_line(parts: Parts, tmp_path: Path):
+    place = parts.save(tmp_path, 10)
+    paper = TalkerSpec(kind="paper", paper=TINY_PAPER)
+    with pytest.raises(WeightsError, match="is a flow talker, and the run trains a paper talker; add --kind flow"):
+        load_start(place, nn.ModuleDict({"model": build_model(paper)}), paper)
+
+
 def test_a_start_without_weights_is_one_line(parts: Parts, tmp_path: Path):
     with pytest.raises(WeightsError, match="no weights and no complete checkpoint in .*; give a run, a checkpoint"):
         load_start(tmp_path / "none", parts.modules, parts.spec)
@@ -154,7 +174,7 @@ def test_a_start_without_weights_is_one_line(parts: Parts, tmp_path: Path):
 def test_a_start_of_another_size_is_one_line(parts: Parts, tmp_path: Path):
     place = parts.save(tmp_path, 10)
     large = build_model(TalkerSpec())
-    with pytest.raises(WeightsError, match=r"average\.safetensors") as caught:
+    with pytest.raises(WeightsError, match=r"average\.safetensors is a talker of 64 px, .* one of 128 px; ") as caught:
         load_start(place, nn.ModuleDict({"model": large}), TalkerSpec())
     assert "\n" not in str(caught.value)
 
@@ -162,4 +182,4 @@ def test_a_start_of_another_size_is_one_line(parts: Parts, tmp_path: Path):
 def test_a_checkpoint_has_spec_and_step(parts: Parts, tmp_path: Path):
     bundle = load_bundle(parts.save(tmp_path, 10) / "average.safetensors")
     assert bundle.spec == parts.spec
-    assert bundle.provenance["steps"] == "10"
+    assert bundle.provenance == {"steps": "10", "stages": "identity > sync"}

@@ -1,0 +1,40 @@
+"""The journal's alarms about the contrast."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from pcavs.train.journal import Journal
+from pcavs.train.options import TrainOptions
+
+
+def alarms(folder: Path, found: float, held_out: float, **settings: object) -> list[str]:
+    """Returns the alarms of a run of 600 steps with two validations."""
+    options = TrainOptions(run=folder, packs=(folder,), stage="sync", moments=16, log_every=100, **settings)  # pyright: ignore
+    name, score = ("found_across", "found_of_32") if options.losses == "published" else ("found_within",) * 2
+    journal = Journal(options)
+    for step in range(1, 601):
+        journal.add(step, 0.1, 0.0, {name: torch.tensor(found)})
+        if step % 300 == 0:
+            journal.check_held_out(step, {score: held_out})
+    return [row["alarm"] for line in (folder / "journal.jsonl").open() if "alarm" in (row := json.loads(line))]
+
+
+def test_a_run_that_learns_by_heart_is_reported_once(tmp_path: Path):
+    (alarm,) = alarms(tmp_path, found=0.5, held_out=0.13)
+    assert alarm == (
+        "the run learns its clips by heart: found_within is 0.500 on them (chance 0.062), and found_within 0.130 on "
+        "held-out clips (chance 0.125) after 300 steps"
+    )
+
+
+@pytest.mark.parametrize(("found", "held_out"), [(0.5, 0.3), (0.1, 0.13)])
+def test_a_run_that_finds_held_out_speech_or_little_yet_is_not(found: float, held_out: float, tmp_path: Path):
+    assert alarms(tmp_path, found, held_out) == []
+
+
+def test_the_published_contrast_is_watched_between_clips(tmp_path: Path):
+    (alarm,) = alarms(tmp_path, found=0.12, held_out=0.03, losses="published", clips=10)
+    assert alarm == "found_across 0.120 is at the chance level, 0.100, after 300 steps"
