@@ -10,12 +10,16 @@ The averaged weights of every finished run are scored on several random draws of
   unchanged picture.
 - `found of 8`, `found of 32`: how often the matching speech is ranked first for a moment, among 8 moments of the same
   clip and among 32 moments of 8 clips.
-- `turn in pose`: fraction of the variance of yaw, pitch and roll that a linear function of the pose code explains.
-- `lips in pose`: fraction of the variance of the lip landmarks that the pose code explains linearly in addition to the
-  true head pose (a leak: it should be near 0).
+- `turn in pose`, `turn in content`: fraction of the variance of yaw, pitch and roll that a linear function of the pose
+  code, and of the visual content, explains. The latter is a leak.
+- `lips in pose`: fraction of the variance of the lip landmarks that the pose code explains linearly beyond the true
+  head pose (a leak: it should be near 0).
+- `person in pose`, `person in content`: how many times as often as by chance a linear probe names the person (a leak,
+  1 where there is none). The probe is fitted to half of the clips drawn of each person; clips of a photograph share its
+  framing.
 
-The regressions of the last two are fitted on every other block of frames and scored on the blocks between, so a pose
-code that explains nothing can score slightly below 0.
+The regressions of turn and lips are fitted on every other block of frames and scored on the blocks between, so a code
+that explains nothing can score slightly below 0.
 """
 
 import argparse
@@ -27,6 +31,7 @@ import numpy as np
 import torch
 
 from pcavs.data.corpus import Corpus
+from pcavs.evaluate.leakage import probe_person
 from pcavs.face.pose import angles_deg, pose_from_code
 from pcavs.models.build import build_model
 from pcavs.models.state import fill
@@ -53,6 +58,9 @@ COLUMNS = (
     "found of 32",
     "turn in pose",
     "lips in pose",
+    "turn in content",
+    "person in pose",
+    "person in content",
 )
 
 
@@ -96,7 +104,7 @@ def scores(run: Path) -> dict[str, float]:
         "mouth listens": mean["mouth_shifted"] - mean["mouth_heard"],
         "found of 8": mean["found_within"],
         "found of 32": mean["found_of_32"],
-        **in_pose(talker, corpus),
+        **leaks(talker, corpus),
     }
     if "lips_heard" in mean:
         columns |= {"lips": mean["lips_heard"], "lips listens": mean["lips_shifted"] - mean["lips_heard"]}
@@ -104,18 +112,36 @@ def scores(run: Path) -> dict[str, float]:
 
 
 @torch.no_grad()
-def in_pose(talker: Model, corpus: Corpus) -> dict[str, float]:
-    """Returns the fractions of variance that the pose code explains: `turn in pose` and `lips in pose`."""
+def leaks(talker: Model, corpus: Corpus) -> dict[str, float]:
+    """Returns what can be read from pose code and visual content, by column."""
     batches = [
         corpus.batch(step_rng(DRAW_SEED, draw), NUM_CLIPS, NUM_MOMENTS, heard_only=True) for draw in range(DRAWS)
     ]
-    codes = torch.cat([talker.encode_pose(batch.target).float() for batch in batches]).double().numpy()
+    pose = torch.cat([talker.encode_pose(batch.target).float() for batch in batches]).double().numpy()
+    content = torch.cat([talker.encode_lips(batch.target).float() for batch in batches]).double().numpy()
     truth = torch.cat([batch.pose for batch in batches]).double().numpy()
     lips = torch.cat([batch.lips for batch in batches]).double().numpy()
+    people = [str(int(speaker)) for batch in batches for speaker in batch.speaker]
     side = int(batches[0].target.shape[-1])
     turn = angles_deg(pose_from_code(truth.astype(np.float32), side).rotation).astype(np.float64)
-    leak = explained(np.hstack([truth, codes]), lips) - explained(truth, lips)
-    return {"turn in pose": explained(codes, turn), "lips in pose": leak}
+    return {
+        "turn in pose": explained(pose, turn),
+        "lips in pose": explained(np.hstack([truth, pose]), lips) - explained(truth, lips),
+        "turn in content": explained(content, turn),
+        "person in pose": times_chance(pose, people),
+        "person in content": times_chance(content, people),
+    }
+
+
+def times_chance(codes: np.ndarray, people: list[str]) -> float:
+    """Returns how many times as often as by chance a linear probe names the person of a frame.
+
+    Args:
+        codes: (frames, numbers); `NUM_MOMENTS` consecutive rows are a clip.
+        people: Person of each clip.
+    """
+    probe = probe_person(list(codes.astype(np.float32).reshape(len(people), NUM_MOMENTS, -1)), people)
+    return probe.score / probe.chance
 
 
 def explained(inputs: np.ndarray, targets: np.ndarray) -> float:

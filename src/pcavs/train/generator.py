@@ -108,7 +108,7 @@ class GeneratorStage:
             )
             self.modules["perceptual"] = self._perceptual
         published = PUBLISHED_LEARNER if options.losses == "published" else {}
-        self.learners = {"model": Learner(trained, **published)}
+        self.learners = {"model": Learner(trained, generator_rate=options.generator_rate, **published)}
         self.phases = (
             Phase("sync", "model", self._sync_loss, self._is_sync),
             Phase("reconstruct", "model", self._loss, self._is_reconstruction),

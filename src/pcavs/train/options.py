@@ -84,6 +84,9 @@ class TrainOptions:
     """Stages `visual` and `generator`: discriminators to train against, of the mouth, of the whole face, or both."""
     discriminator_rate: float = 2.0
     """Learning rate of the discriminators, as a factor on `lr`."""
+    generator_rate: float = 1.0
+    """Stages `visual` and `generator`: learning rate of the generator, as a factor on `lr`. The paper
+    talker's generator stores its weights at unit variance and learns faster at 6 (dev/LOG.md)."""
     term_weights: tuple[tuple[str, float], ...] = ()
     """Weights of loss terms other than the default ones, by journal name, for example `mouth_adversarial 0.1`."""
     ema: float = 0.998

@@ -189,8 +189,8 @@ def train_step(session: Session, inputs: Inputs, step: int, rate: float) -> dict
         if not phase.due(step):
             continue
         learner, optimizer = session.stage.learners[phase.learner], session.optimizers[phase.learner]
-        for group in optimizer.param_groups:
-            group["lr"] = rate * learner.rate
+        for group in optimizer.param_groups:  # runs of older versions have groups without a factor
+            group["lr"] = rate * learner.rate * group.get("factor", 1.0)
         # Gradients pass through the other learners' modules, and are not computed for their parameters.
         session.modules.requires_grad_(False)
         learner.modules.requires_grad_(True)

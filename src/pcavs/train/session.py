@@ -146,7 +146,7 @@ def open_data(options: TrainOptions, spec: TalkerSpec, split: str) -> Corpus:
 
 def _optimizer(learner: Learner, options: TrainOptions) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        learner.modules.parameters(),
+        learner.parameter_groups(),
         lr=options.lr * learner.rate,
         betas=learner.betas,
         weight_decay=learner.weight_decay,

@@ -103,6 +103,16 @@ class Learner(NamedTuple):
     betas: tuple[float, float] = (0.9, 0.99)
     weight_decay: float = 0.01
     amsgrad: bool = False
+    generator_rate: float = 1.0
+    """Factor on the rate of those modules whose name is `generator`."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Returns the parameters with the factor on their rate: one group where all have the same."""
+        groups: dict[float, list[nn.Parameter]] = {}
+        for name, parameter in self.modules.named_parameters():
+            factor = self.generator_rate if "generator" in name.split(".") else 1.0
+            groups.setdefault(factor, []).append(parameter)
+        return [{"params": parameters, "factor": factor} for factor, parameters in groups.items()]
 
 
 PUBLISHED_LEARNER: Final[dict[str, Any]] = {"betas": (0.0, 0.9), "weight_decay": 0.0, "amsgrad": True}

@@ -1,12 +1,16 @@
 """Settings that disagree are refused; the schedule of the learning rate."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
+import torch
 
 from pcavs.errors import DataError, InputError
+from pcavs.train.distributed import Process
 from pcavs.train.options import TrainOptions, frames_per_step, verify
-from pcavs.train.run import learning_rate, run
+from pcavs.train.run import batches, learning_rate, run, train_step
+from pcavs.train.session import start
 
 
 def options(**changes: object) -> TrainOptions:
@@ -74,6 +78,28 @@ def test_the_learning_rate_rises_holds_and_falls():
 def test_the_learning_rate_without_ramps_is_constant():
     chosen = options(lr=1e-3, steps=3, warmup_steps=0, decay_steps=0)
     assert [learning_rate(chosen, step) for step in (1, 2, 3)] == [1e-3] * 3
+
+
+def test_the_generator_has_a_rate_of_its_own(drawn_packs: Path, tmp_path: Path):
+    """A rate of zero leaves the generator's weights as they are, and no others."""
+    chosen = TrainOptions(
+        packs=(drawn_packs,),
+        run=tmp_path,
+        stage="visual",
+        size="tiny",
+        clips=2,
+        steps=1,
+        generator_rate=0.0,
+        device="cpu",
+    )
+    chosen = dataclasses.replace(chosen, warmup_steps=0, decay_steps=0)
+    session = start(chosen, Process(chosen))
+    before = {name: value.detach().clone() for name, value in session.model.named_parameters()}
+    for step, inputs, _ in batches(session.stage, 0, chosen, session.process.device):
+        assert train_step(session, inputs, step, 1e-3) is not None
+    moved = {name for name, value in session.model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(name.startswith("generator.") for name in moved)
 
 
 def test_a_missing_device_is_refused(drawn_packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
