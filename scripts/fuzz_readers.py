@@ -44,6 +44,7 @@ from pcavs.media.audio import read_waveform
 from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
 from pcavs.media.video import count_pictures, probe_video, read_frames
+from pcavs.mouth import own_teeth
 from pcavs.pose import calibration
 from pcavs.pose.compile import compile_timeline
 from pcavs.pose.source import SegmentReader, clipped_track, read_pose
@@ -118,6 +119,10 @@ def _read_map(path: Path) -> None:
         found.code_turns(np.array([[30.0, -5, 3]]))
 
 
+def _read_teeth(path: Path) -> None:
+    own_teeth._read(path, "0" * 64)
+
+
 def _read_truth(path: Path) -> None:
     with contextlib.suppress(PcavsError):
         read_phonemes(path)
@@ -167,6 +172,7 @@ _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
     "spec.json": lambda path: read_manifest(path.parent),
     "talker.json": lambda path: TalkerSpec.from_json(path.read_text(errors="replace")),
     "pose.json": _read_map,
+    "teeth.json": _read_teeth,
     "index.csv": _read_index,
     "sets.csv": lambda path: find_sets(EvaluateOptions(sets=path, out=path.parent)),
     "voices.csv": read_voices,

@@ -13,6 +13,9 @@ import numpy as np
 from pcavs.data.shard import AlignedClip, ShardWriter
 from pcavs.face.regions import lips_shape
 from pcavs.media.bitstream import encode_pictures
+from pcavs.mouth.inside import OwnTeeth
+from pcavs.mouth.own_teeth import FILE as TEETH_FILE
+from pcavs.mouth.own_teeth import save_teeth
 from pcavs.pose.calibration import FILE, plain_map, save_map
 from pcavs.pose.track import save_track, still
 from pcavs.spec import MESH_POINTS, POSE_DIM, SAMPLES_PER_FRAME, TINY_FLOW, TalkerSpec
@@ -112,6 +115,8 @@ def json_seeds(folder: Path) -> Iterator[Path]:
         yield folder / name
     save_map(plain_map(), "0" * 64, folder / FILE)
     yield folder / FILE
+    save_teeth(OwnTeeth(tint=(1.0, 1.0, 0.95)), "0" * 64, folder / TEETH_FILE)
+    yield folder / TEETH_FILE
 
 
 def csv_seeds(folder: Path) -> Iterator[Path]:

@@ -14,11 +14,13 @@ import torch
 from helpers.talkers import write_bundle
 from pcavs.data.pack import read_pack
 from pcavs.errors import DataError, InputError
+from pcavs.mouth.inside import OwnTeeth
+from pcavs.mouth.own_teeth import find_teeth
 from pcavs.train import adapt as adapt_run
 from pcavs.train.held_out import LipScore
 from pcavs.train.options import AdaptOptions, TrainOptions
 from pcavs.weights.bundle import load_bundle, read_spec
-from pcavs.weights.locate import DEFAULT, packaged_weights
+from pcavs.weights.locate import DEFAULT, find_weights, packaged_weights
 
 
 @pytest.fixture(autouse=True)
@@ -113,7 +115,9 @@ def test_adapt_trains_on_the_beginning_and_scores_films_of_the_end(
 def scripted(drawn_packs: Path, tmp_path: Path, monkeypatch):
     """Returns a function that adapts on drawn packs, with the given errors as scores."""
     start = write_bundle(tmp_path / "tiny.safetensors")
-    monkeypatch.setattr(adapt_run, "_footage", lambda *_: adapt_run.Footage(drawn_packs, [], None))
+    monkeypatch.setattr(
+        adapt_run, "_footage", lambda *_: adapt_run.Footage(drawn_packs, [], None, OwnTeeth(upper_cm=0.3))
+    )
     monkeypatch.setattr(adapt_run, "SCORE_STEPS", 1)
     small = {"clips": 2, "moments": 2}
     training = adapt_run._training
@@ -139,6 +143,7 @@ def scripted(drawn_packs: Path, tmp_path: Path, monkeypatch):
 
 def test_the_better_weights_are_written_and_change_generator_and_identity_encoder_little(scripted):
     adapted, before, after, _ = scripted([1.5, 1.4, 1.3, 1.6], steps=3)
+    assert find_teeth(find_weights(adapted.path)) == OwnTeeth(upper_cm=0.3)
     assert (adapted.steps, adapted.before.error_mm, adapted.after.error_mm) == (2, 1.5, 1.3)
     moved = {name for name, value in before.items() if not np.allclose(after[name], value, atol=2e-3)}
     assert all(name.startswith(("identity.", "generator.")) for name in moved), sorted(moved)
@@ -169,6 +174,10 @@ def test_training_stops_when_the_time_is_up(scripted, caplog):
 def test_the_speech_encoder_of_the_start_is_what_adapt_trains_with(tmp_path: Path):
     spec = read_spec(packaged_weights() / f"{DEFAULT}.safetensors")
     training: TrainOptions = adapt_run._training(
-        AdaptOptions(video=tmp_path, out=tmp_path), tmp_path, spec, adapt_run.Footage(tmp_path, [], None), tmp_path
+        AdaptOptions(video=tmp_path, out=tmp_path),
+        tmp_path,
+        spec,
+        adapt_run.Footage(tmp_path, [], None, OwnTeeth()),
+        tmp_path,
     )
     assert training.features == ("mel" if spec.flow.features is None else "whisper")

@@ -21,6 +21,7 @@ from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.track import TrackPolicy
 from pcavs.media.image import longer_side_px
 from pcavs.media.still import MAX_STILL_PX, is_still, read_alpha
+from pcavs.mouth.inside import OwnTeeth
 from pcavs.pose.codes import Angles
 from pcavs.runtime.base import IdentityArrays, Runtime
 from pcavs.types import CropTransform, Mesh, Picture
@@ -104,6 +105,8 @@ class Identity(NamedTuple):
     """The photograph that the crop was cut from; None if the face was given as an aligned crop."""
     notes: tuple[str, ...] = ()
     """Messages for the user, one line each."""
+    teeth: OwnTeeth | None = None
+    """The person's own teeth, which `pcavs adapt` stored beside the weights; None draws everybody's."""
 
 
 def identity_of(

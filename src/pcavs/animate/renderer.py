@@ -184,7 +184,7 @@ class DepthRenderer:
         at_rest = runtime.render(self._codes, self._codes.content, self._codes.pose)
         assert isinstance(at_rest, FieldArrays)
         self._mouth_motion = MouthMotion(identity.mesh, self._side_px, at_rest)
-        self._mouth = Mouth(identity.mesh, identity.picture)
+        self._mouth = Mouth(identity.mesh, identity.picture, identity.teeth)
         self._closure = LipClosure(identity.mesh, self._side_px, self._mouth.lips, self._displacement_of(silence))
 
     def frame(self, controls: Controls) -> Picture:

@@ -42,6 +42,8 @@ from pcavs.head.grid import margin_px
 from pcavs.media.audio import stream_notes
 from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
+from pcavs.mouth.inside import OwnTeeth
+from pcavs.mouth.own_teeth import find_teeth
 from pcavs.parallel import available_cores
 from pcavs.pose.calibration import PoseMap, find_map
 from pcavs.runtime.base import Runtime
@@ -77,6 +79,7 @@ class Talker:
         calibration: PoseMap | None = None,
         *,
         segmenter: Segmenter | None = None,
+        teeth: OwnTeeth | None = None,
         workers: int = 1,
     ) -> None:
         """Stores the parts, which `load_talker` builds.
@@ -89,10 +92,11 @@ class Talker:
             calibration: Measured map from rotations of the pose code to rotations of the face, if there is one.
             segmenter: Segments people, so that backgrounds hold still; None lets the background near the head move with
                 it.
+            teeth: Teeth of the person whose weights these are; None draws everybody's.
             workers: Frames of a film that are rendered at the same time where its settings do not say.
         """
         self.runtime = runtime
-        self._workers = workers
+        self._workers, self._teeth = workers, teeth
         self.name, self.digest, self.segmenter = name, digest, segmenter
         self._landmarker, self._calibration = landmarker, calibration
 
@@ -454,9 +458,10 @@ class Talker:
         """Reads the photographs of the person; only whole pictures keep what lies around the crop."""
         paths = (options.identity, *options.references)
         if options.full_frame:
-            return read_identities(paths, None, reader._replace(max_side_px=options.max_side))
+            identity = read_identities(paths, None, reader._replace(max_side_px=options.max_side))
+            return identity._replace(teeth=self._teeth)
         side_px = options.size or self.runtime.spec.sizes.picture_px
-        identity = read_identities(paths, side_px, reader)
+        identity = read_identities(paths, side_px, reader)._replace(teeth=self._teeth)
         source = identity.source_crop
         if source is None or max(source.picture.shape) <= _KEPT_SIDE_PX:
             return identity
@@ -555,6 +560,7 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
             weights.digest,
             find_map(weights),
             segmenter=segmenter.result(),
+            teeth=find_teeth(weights),
             workers=workers,
         )
 

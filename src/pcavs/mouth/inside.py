@@ -8,6 +8,7 @@ composites the result into the frame. See docs/decisions/0012.
 Sizes in centimetres are those of an average head, as in `face.pose`.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from importlib import resources
@@ -51,7 +52,7 @@ _MIDLINE: Final = (0, 13, 14, 17)
 _DRAWN_TEETH_LUMA: Final = 175.0
 """Luma of teeth in the drawing (`teeth.npz`), 0 to 255."""
 
-_TEETH_WHITENESS: Final = 1.2
+TEETH_WHITENESS: Final = 1.2
 """Luma of teeth in full light, as a share of that of the eyes' whites. Measured on 27 people who smile for a
 photograph: half of them have 1.1 or more."""
 _TONGUE_BRIGHTNESS: Final = 0.8
@@ -75,7 +76,7 @@ _PAINTED_LIGHT_SLOPE: Final = 0.7
 measured."""
 _PAINTED_LIGHT_LIMITS: Final = (0.7, 1.1)
 """Smallest and largest such factor. Tuned by hand; not measured."""
-_LOWER_TEETH_LIGHT: Final = 0.7
+LOWER_TEETH_LIGHT: Final = 0.7
 """Share of the light that reaches the lower teeth. Chosen by eye."""
 _SMILE_LIGHT: Final = 0.25
 """Share that is added to it where the photograph shows teeth. Chosen by eye, beside the upper teeth that it shows."""
@@ -108,6 +109,22 @@ class TeethRow(NamedTuple):
     px_per_cm: float
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnTeeth:
+    """What is one person's own about the teeth; the defaults are everybody's. `mouth.own_teeth` measures it."""
+
+    upper_cm: float = _UPPER_TEETH_BELOW_CM
+    """How far the upper teeth reach below the line where the lips meet."""
+    lower_cm: float = _LOWER_TEETH_ABOVE_CM
+    """How far the lower teeth reach above the lower lip."""
+    whiteness: float = TEETH_WHITENESS
+    """Luma of teeth in full light, as a share of that of the eyes' whites."""
+    lower_light: float = LOWER_TEETH_LIGHT
+    """Share of the light that reaches the lower teeth."""
+    tint: tuple[float, float, float] | None = None
+    """Hue of the teeth as a factor on that of the eyes' whites; None assumes an average."""
+
+
 class Opening(NamedTuple):
     """The pixels of a frame around the opening between the lips. All distances are in cells."""
 
@@ -130,7 +147,13 @@ class MouthInterior:
     """The interior of one photograph's mouth."""
 
     def __init__(
-        self, mesh: Mesh, side_px: int, palette: MouthPalette, edges: LipEdges, open_at_rest: float = 0.0
+        self,
+        mesh: Mesh,
+        side_px: int,
+        palette: MouthPalette,
+        edges: LipEdges,
+        open_at_rest: float = 0.0,
+        own: OwnTeeth | None = None,
     ) -> None:
         """Places and colours the teeth.
 
@@ -140,15 +163,17 @@ class MouthInterior:
             palette: Light and hues of the photograph.
             edges: Inner edges of the photograph's lips.
             open_at_rest: How far the photograph's own mouth counts as open: 0 closed, 1 open.
+            own: What is the person's own about the teeth; None draws everybody's.
         """
+        own = own or OwnTeeth()
         pose = head_pose(mesh[None])
         self._cells_per_cm = np.float32(cells_per_cm(pose.scale_px_per_cm[0], side_px))
         self._to_cm = np.linalg.inv(pose.rotation[0, :2, :2] * self._cells_per_cm).astype(np.float32)
         middle = float(crop_cells(mesh[list(_MIDLINE), :2], side_px)[:, 0].mean())
         top, bottom = edges(middle)
-        upper_row = top + _UPPER_TEETH_BELOW_CM * self._cells_per_cm
-        lower_row = bottom - (_LOWER_TEETH_ABOVE_CM + _SMILE_SHOWS_CM * open_at_rest) * self._cells_per_cm
-        self._lower_teeth_light = np.float32(_LOWER_TEETH_LIGHT + _SMILE_LIGHT * open_at_rest)
+        upper_row = top + own.upper_cm * self._cells_per_cm
+        lower_row = bottom - (own.lower_cm + _SMILE_SHOWS_CM * open_at_rest) * self._cells_per_cm
+        self._lower_teeth_light = np.float32(own.lower_light + _SMILE_LIGHT * open_at_rest)
         self._lower_half_width_cm = _LOWER_HALF_WIDTH_CM + _SMILE_WIDENS_CM * open_at_rest
         self._upper_edge = np.array([middle, upper_row], np.float32) + MARGIN
         self._lower_edge = np.array([middle, lower_row], np.float32) + MARGIN
@@ -156,7 +181,7 @@ class MouthInterior:
         self._tongue = palette.match(_TONGUE_BRIGHTNESS * self._white * _TONGUE_RGB[None, None])[0, 0]
         self._black = np.float32(palette.black)
         self._haze = palette.match(self._black * self._white * _TONGUE_RGB[None, None])[0, 0]
-        self._upper_teeth, self._lower_teeth = (_lit(row, palette) for row in load_teeth())
+        self._upper_teeth, self._lower_teeth = (_lit(row, palette, own.whiteness) for row in load_teeth())
 
     def shade(self, opening: Opening, painted: Colours) -> Colours:
         """Computes the colours of the pixels between the lips.
@@ -197,6 +222,11 @@ class MouthInterior:
         return cv2.remap(row.colours, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
+def admitted_light(opening_cm: float) -> float:
+    """Returns the share of the full light that reaches teeth through an opening of this height."""
+    return _SLIT_LIGHT + _LIGHT_ADMITTED * float(smoothstep(np.array([opening_cm / _FULL_LIGHT_CM]))[0])
+
+
 @functools.cache
 def load_teeth() -> tuple[TeethRow, TeethRow]:
     """Loads the upper and the lower row of teeth from the package's assets."""
@@ -209,9 +239,9 @@ def load_teeth() -> tuple[TeethRow, TeethRow]:
         )
 
 
-def _lit(row: TeethRow, palette: MouthPalette) -> TeethRow:
+def _lit(row: TeethRow, palette: MouthPalette, whiteness: float) -> TeethRow:
     """Returns the row in the photograph's colours, in full light."""
-    gain = np.float32(_TEETH_WHITENESS * palette.white / _DRAWN_TEETH_LUMA)
+    gain = np.float32(whiteness * palette.white / _DRAWN_TEETH_LUMA)
     colours = palette.match(np.ascontiguousarray(row.colours[..., :3]) * gain)
     return row._replace(colours=np.dstack([colours, row.colours[..., 3] / 255]).astype(np.float32))
 

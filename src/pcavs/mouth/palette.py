@@ -53,12 +53,13 @@ _MIN_HUE_DISTANCE: Final = 1e-6
 class MouthPalette:
     """Maps colours to hues between those of the teeth and the lips of one photograph."""
 
-    def __init__(self, mesh: Mesh, picture: Picture) -> None:
+    def __init__(self, mesh: Mesh, picture: Picture, tint: tuple[float, float, float] | None = None) -> None:
         """Measures the light on the eyes' whites and the colour of the lips.
 
         Args:
             mesh: Landmarks in pixels of the crop.
             picture: The crop.
+            tint: Hue of the teeth as a factor on that of the eyes' whites; None assumes an average.
         """
         eyes = np.concatenate([_pixels_inside(mesh, picture, outline) for outline in (LEFT_EYE, RIGHT_EYE)])
         luma = eyes @ LUMA_WEIGHTS
@@ -69,7 +70,12 @@ class MouthPalette:
         self.black = black if black < _CLOSED_EYES_BLACK else _DEFAULT_BLACK
         """Luma of the pupils as a share of the whites': the black level of the photograph."""
         bright = eyes[luma >= white] if len(luma) else np.full((1, 3), 255.0)
-        teeth = (_hue(bright) + _TEETH_RGB) / 2
+        self.white_hue = _hue(bright)
+        """RGB of the eyes' whites, divided by their luma."""
+        teeth = (self.white_hue + _TEETH_RGB) / 2
+        if tint is not None:
+            teeth = self.white_hue * tint
+            teeth = teeth / float(teeth @ LUMA_WEIGHTS)
         lips = _hue(_pixels_inside(mesh, picture, OUTER_LIPS, INNER_LIPS))
         self._teeth, self._teeth_to_lips = teeth, lips - teeth
 
@@ -80,8 +86,7 @@ class MouthPalette:
             colours: RGB, 0 to 255.
         """
         luma = np.maximum(colours @ LUMA_WEIGHTS, 1)
-        length = max(float(self._teeth_to_lips @ self._teeth_to_lips), _MIN_HUE_DISTANCE)
-        redness = ((colours / luma[..., None] - self._teeth) @ self._teeth_to_lips) / length
+        redness = self.redness(colours)
         darkness = (1 - luma / (_DARK_BELOW * self.white)).clip(0, 1)
         redness = np.clip(redness, _MIN_DARK_REDNESS * darkness, _MAX_REDNESS)
         hue = self._teeth + redness[..., None] * self._teeth_to_lips
@@ -89,6 +94,18 @@ class MouthPalette:
         compressed = most * (1 - _ABOVE_KNEE * np.exp(-(luma / most - _KNEE) / _ABOVE_KNEE))
         luma = np.where(luma > _KNEE * most, compressed, luma)
         return (hue * luma[..., None]).clip(0, 255).astype(np.float32)
+
+    def redness(
+        self, colours: Float32[np.ndarray, "rows columns 3"]
+    ) -> Float32[np.ndarray, "rows columns"] | Float[np.ndarray, "rows columns"]:
+        """Returns where the hue of each colour lies between those of the teeth, 0, and of the lips, 1.
+
+        Args:
+            colours: RGB, 0 to 255.
+        """
+        luma = np.maximum(colours @ LUMA_WEIGHTS, 1)
+        length = max(float(self._teeth_to_lips @ self._teeth_to_lips), _MIN_HUE_DISTANCE)
+        return ((colours / luma[..., None] - self._teeth) @ self._teeth_to_lips) / length
 
 
 def _pixels_inside(

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pcavs.head.grid import Places, Window, extent, nested, photo_px, pixel_block, px_per_cell, sampled
-from pcavs.mouth.inside import Colours, MouthInterior, Opening, Values
+from pcavs.mouth.inside import Colours, MouthInterior, Opening, OwnTeeth, Values
 from pcavs.mouth.lips import Lips
 from pcavs.mouth.motion import Displacement
 from pcavs.mouth.palette import MouthPalette
@@ -89,19 +89,22 @@ class _LipPlaces(NamedTuple):
 class Mouth:
     """The mouth of one photograph."""
 
-    def __init__(self, mesh: Mesh, picture: Picture) -> None:
+    def __init__(self, mesh: Mesh, picture: Picture, teeth: OwnTeeth | None = None) -> None:
         """Prepares lips and interior.
 
         Args:
             mesh: Landmarks in pixels of the crop.
             picture: The crop.
+            teeth: The person's own teeth; None draws everybody's.
         """
         self._side_px = picture.shape[0]
         self._px_per_cell = np.float32(px_per_cell(self._side_px))
         self.lips = Lips(mesh, self._side_px)
         """The photograph's lips."""
-        self._palette = MouthPalette(mesh, picture)
-        self._interior = MouthInterior(mesh, self._side_px, self._palette, self.lips.edges, self.lips.open_at_rest)
+        self._palette = MouthPalette(mesh, picture, None if teeth is None else teeth.tint)
+        self._interior = MouthInterior(
+            mesh, self._side_px, self._palette, self.lips.edges, self.lips.open_at_rest, teeth
+        )
 
     def composite(self, frame: Picture, photo: PaddedPhoto, speech: SpeechFrame) -> Picture:
         """Draws the parted mouth over a frame, in place, and returns it; a closed mouth changes nothing.

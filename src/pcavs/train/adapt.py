@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import torch
 
 from pcavs.data.pack import PackedClip, write_packs
 from pcavs.data.shard import AlignedClip, read_ledger, read_shard
@@ -26,6 +25,8 @@ from pcavs.media.timeline import count_samples
 from pcavs.models.build import build_model
 from pcavs.models.inference import inference_networks
 from pcavs.models.state import fill
+from pcavs.mouth.inside import OwnTeeth
+from pcavs.mouth.own_teeth import measure_teeth, save_teeth, teeth_path
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.packing import find_shards, pack_clip
 from pcavs.prepare.run import run as prepare
@@ -40,6 +41,7 @@ from pcavs.train.session import Session, spec_of, start
 from pcavs.train.stage import Model
 from pcavs.weights.bundle import Bundle, load_bundle, save_bundle
 from pcavs.weights.locate import find_weights
+from pcavs.weights.networks import file_digest
 
 logger = logging.getLogger(__name__)
 
@@ -80,6 +82,8 @@ class Footage(NamedTuple):
     """Folder of packs: split `train`, and `val` for the held-out end."""
     held_out: list[Speech]
     portrait: Portrait
+    teeth: OwnTeeth
+    """What the video shows of the person's teeth."""
 
 
 class Tuned(NamedTuple):
@@ -130,11 +134,11 @@ def run(options: AdaptOptions) -> Adapted:
     footage = _footage(options.video, folder, bundle.spec)
     training = _training(options, place, bundle.spec, footage, folder)
     tuned = _fine_tune(training, footage, began + options.minutes * 60)
-    return _keep(options, bundle, place.name, tuned)
+    return _keep(options, bundle, place.name, tuned, footage.teeth)
 
 
-def _keep(options: AdaptOptions, start_bundle: Bundle, name: str, tuned: Tuned) -> Adapted:
-    """Writes the better weights, and says which they are."""
+def _keep(options: AdaptOptions, start_bundle: Bundle, name: str, tuned: Tuned, teeth: OwnTeeth) -> Adapted:
+    """Writes the better weights, and the person's teeth beside them; says which weights they are."""
     if tuned.tensors is None:
         logger.info("no weights were better on the held-out seconds: those of the start are written")
     else:
@@ -148,12 +152,17 @@ def _keep(options: AdaptOptions, start_bundle: Bundle, name: str, tuned: Tuned) 
     tensors = start_bundle.tensors if tuned.tensors is None else tuned.tensors
     kept = dataclasses.replace(start_bundle, tensors=tensors, provenance=start_bundle.provenance | facts)
     save_bundle(kept, options.out, half=True)
+    save_teeth(teeth, file_digest(options.out), teeth_path(options.out))
+    if teeth == OwnTeeth():
+        logger.info("no frames show the teeth well enough: those of everybody are drawn")
+    else:
+        logger.info("%s holds how far the person's teeth reach and how bright they are", teeth_path(options.out).name)
     return Adapted(options.out, tuned.steps, tuned.before, tuned.after)
 
 
 def _footage(video: Path, folder: Path, spec: TalkerSpec) -> Footage:
     """Prepares the video, holds its end out, and packs both parts."""
-    clips = _clips(video, folder)
+    clips = usable_clips(video, folder)
     num_frames = sum(len(clip.mesh) for clip in clips)
     if num_frames < MIN_FRAMES:
         raise DataError(
@@ -173,7 +182,9 @@ def _footage(video: Path, folder: Path, spec: TalkerSpec) -> Footage:
             assert clip.waveform is not None
             held_out.append(Speech(clip.waveform[count_samples(cut) :], clip.mesh[cut:]))
     write_packs(parts, folder / "packs", frame_px=spec.sizes.frame_px, features=spec.flow.features)
-    return Footage(folder / "packs", held_out, _portrait(clips, cuts))
+    frames = (pair for clip in clips for pair in zip(decode_pictures(clip.film), clip.mesh, strict=True))
+    teeth = measure_teeth(frames)
+    return Footage(folder / "packs", held_out, choose_portrait(clips, cuts), teeth)
 
 
 def held_out_from(lengths: Sequence[int], wanted: int) -> list[int]:
@@ -191,7 +202,7 @@ def held_out_from(lengths: Sequence[int], wanted: int) -> list[int]:
     return cuts[::-1]
 
 
-def _clips(video: Path, folder: Path) -> list[AlignedClip]:
+def usable_clips(video: Path, folder: Path) -> list[AlignedClip]:
     """Prepares the video, and returns its usable clips in the order of time."""
     source, shards = folder / "film", folder / "shards"
     index = source / "index.csv"
@@ -215,7 +226,7 @@ def _clips(video: Path, folder: Path) -> list[AlignedClip]:
     return sorted(clips, key=lambda clip: int(clip.facts["start_frame"]))
 
 
-def _portrait(clips: Sequence[AlignedClip], cuts: Sequence[int]) -> Portrait:
+def choose_portrait(clips: Sequence[AlignedClip], cuts: Sequence[int]) -> Portrait:
     """Chooses the frame of the training part whose mouth is most shut, among those with the head as it mostly is."""
     meshes = np.concatenate([clip.mesh[:cut] for clip, cut in zip(clips, cuts, strict=True)])
     places = [(clip, frame) for clip, cut in zip(clips, cuts, strict=True) for frame in range(cut)]
