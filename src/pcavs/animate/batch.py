@@ -19,12 +19,11 @@ from pcavs.animate.inputs import input_files
 from pcavs.animate.options import AnimateOptions, BatchOptions
 from pcavs.animate.run import make_film
 from pcavs.animate.say import with_driving_audio
+from pcavs.animate.settings import QUOTED_CHARACTERS, NamedFiles, converted
 from pcavs.animate.talker import Talker, load_talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
-from pcavs.media.files import path_below, path_exists, refuse_replacing
-from pcavs.media.timeline import parse_time
+from pcavs.media.files import path_exists, refuse_replacing
 from pcavs.provenance.film_log import check_log
-from pcavs.spec import Seconds, kinds_of
 
 logger = logging.getLogger(__name__)
 
@@ -34,11 +33,6 @@ _BATCH_SETTINGS: Final = {"weights", "device", "quiet", "json", "outside", "sign
 """Settings of `pcavs animate` that a row cannot have: they apply to the whole batch, or to single films only."""
 _DELIMITERS: Final = (",", ";", "\t")
 """Characters between the columns of a .csv; the first line shows which, because no setting's name has one."""
-_TRUE_WORDS: Final = ("true", "yes", "1")
-_FALSE_WORDS: Final = ("false", "no", "0")
-"""Accepted values of a switch, in lower case."""
-_QUOTED_CHARACTERS: Final = 40
-"""Characters of a wrong name or value that an error message repeats."""
 _DIGEST_CHARACTERS: Final = 16
 """Hexadecimal digits that identify a row in the journal."""
 
@@ -173,84 +167,14 @@ def film_options(job: Job, folder: Path, *, outside: bool = False) -> AnimateOpt
     for name, value in job.fields.items():
         if name not in known:
             hint = "; it is the same for all rows: give it on the command line" if name in _BATCH_SETTINGS else ""
-            raise InputError(unknown_setting(str(name)[:_QUOTED_CHARACTERS], known) + hint)
+            raise InputError(unknown_setting(str(name)[:QUOTED_CHARACTERS], known) + hint)
         if value not in (None, ""):
             value = known[name].metadata.get("alone", value) if value is True else value
-            values[name] = _converted(name, known[name].type, value, _Files(folder, outside))
+            values[name] = converted(name, known[name].type, value, NamedFiles(folder, outside))
     for name in ("identity", "out"):
         if name not in values:
             raise InputError(f"the setting {name} is missing; give it in every row")
     return AnimateOptions(outside=outside, **values)
-
-
-def _converted(name: str, kind: Any, value: Any, files: "_Files") -> Any:
-    """Converts a value to the type of its setting.
-
-    Args:
-        name: The setting.
-        kind: Its type in `AnimateOptions`.
-        value: The value in the row; JSON values need not have the right type.
-        files: Makes paths of file names.
-
-    Raises:
-        InputError: The value cannot be converted, or names a file that a row must not name.
-    """
-    if name in ("pose", "face", "pose_face", "background"):
-        # These take words as well as files; a file of that name takes precedence.
-        word = files.file_or_word(str(value), name)
-        return Path(word) if name == "pose" else word
-    if name == "references":
-        words = value if isinstance(value, list) else str(value).split(";")
-        return tuple(files.path(str(word).strip(), name) for word in words)
-    kinds = kinds_of(kind)
-    try:
-        if Path in kinds:
-            return files.path(str(value), name)
-        if bool in kinds:
-            return _boolean(value)
-        if int in kinds:
-            return int(str(value))
-        number = str(value).replace(",", ".")  # as spreadsheets of many countries write it
-        if Seconds in kinds:
-            return parse_time(number)
-        if float in kinds:
-            return float(number)
-    except ValueError as error:
-        raise InputError(
-            f"{name} is {str(value)[:_QUOTED_CHARACTERS]!r}; give a number, or true or false for a switch"
-        ) from error
-    return str(value)
-
-
-class _Files(NamedTuple):
-    """Makes paths of the file names in a row."""
-
-    folder: Path
-    """Folder of the list, to which names are relative."""
-    outside: bool
-    """Whether files may lie outside of the folder."""
-
-    def path(self, name: str, setting: str) -> Path:
-        return path_below(self.folder, name, setting, outside=self.outside)
-
-    def file_or_word(self, value: str, setting: str) -> str:
-        """Returns a path if there is such a file, otherwise the value: a preset, degrees, or a choice of face."""
-        if _is_file(self.folder / value):
-            return str(self.path(value, setting))
-        if _is_file(Path(value)):  # of the folder that the command runs in
-            path_below(self.folder, str(Path(value).absolute()), setting, outside=self.outside)
-        return value
-
-
-def _is_file(path: Path) -> bool:
-    return path_exists(path) and path.is_file()
-
-
-def _boolean(value: Any) -> bool:
-    word = str(value).lower()
-    if word not in _TRUE_WORDS + _FALSE_WORDS:
-        raise ValueError(word)
-    return word in _TRUE_WORDS
 
 
 def _json_rows(path: Path, text: str) -> Iterator[dict[str, Any]]:

@@ -14,7 +14,15 @@ from jaxtyping import Float32
 from pcavs.animate.backdrop import Backdrop
 from pcavs.animate.compose.dub import MouthPaster
 from pcavs.animate.compose.label import Label
-from pcavs.animate.compose.paste import HeadPaster, PasteTarget, PhotographTarget, VideoTarget, crop_to_even
+from pcavs.animate.compose.paste import (
+    HeadPaster,
+    PasteTarget,
+    PhotographTarget,
+    Region,
+    Territory,
+    VideoTarget,
+    crop_to_even,
+)
 from pcavs.animate.compose.shots import Shot
 from pcavs.animate.controls import Content, Controls, ControlTrack
 from pcavs.animate.head_motion import HeadMotion
@@ -25,6 +33,8 @@ from pcavs.animate.renderer import Renderer, make_renderer, turns_by_depth
 from pcavs.animate.speech_input import SpeechInput
 from pcavs.animate.stepper import Stepper
 from pcavs.animate.timing import Timing
+from pcavs.face.align import apply_transform, invert
+from pcavs.face.track import box_of
 from pcavs.head.background import Segmenter
 from pcavs.head.blink import blink_track
 from pcavs.media.files import refuse_replacing
@@ -123,6 +133,8 @@ class Film:
     """What the file says about its origin, in marks and signed credentials; None leaves it unmarked."""
     label: Label | None = None
     """Visible label of every frame; None for none."""
+    others: tuple["Film", ...] = ()
+    """Films of the other people of the same picture, as long as this one, whose heads are pasted into its frames."""
     workers: int = 1
     """Frames that are rendered at the same time, each in a thread; the frames do not depend on it."""
 
@@ -168,7 +180,7 @@ class Film:
     @property
     def faces(self) -> tuple[FaceReport, ...]:
         """In which frames of the pose videos a face was found."""
-        return self.scene.motion.faces
+        return tuple(face for film in (self, *self.others) for face in film.scene.motion.faces)
 
     @property
     def frames(self) -> Iterator[Picture | Cutout]:
@@ -189,19 +201,28 @@ class Film:
         frames = target.frames(self.num_frames)
         shown = [shot.has_person for shot in self.scene.shots for _ in range(shot.first, shot.last + 1)]
         shown += [True] * (self.num_frames - len(shown))
-        controls = self.controls.of(range(self.num_frames))
         if self.scene.mouth_paster is not None:
+            controls = self.controls.of(range(self.num_frames))
             steps = (control if is_shown else None for control, is_shown in zip(controls, shown, strict=True))
             return self._dubbed(renderer, self.scene.mouth_paster(), steps, frames)
         if isinstance(target, VideoTarget):
             frames = read_ahead(frames, self._ahead)
-        stepper = Stepper(renderer, paster=self._head_paster(renderer))
+        people = (self, *self.others)
+        regions = [film.face_region for film in people]
+        renderers = [renderer, *(film.make_renderer(wide=True) for film in self.others)]
+        steppers = [
+            Stepper(each, paster=film.head_paster(each, territory_of(number, regions)))
+            for number, (film, each) in enumerate(zip(people, renderers, strict=True))
+        ]
 
-        def draw(step: tuple[Controls, Picture, bool]) -> Picture | Cutout:
-            control, frame, is_shown = step
-            return stepper.draw(control, frame) if is_shown else frame
+        def draw(step: tuple[tuple[Controls, ...], Picture, bool]) -> Picture:
+            controls, frame, is_shown = step
+            for stepper, control in zip(steppers, controls, strict=True) if is_shown else ():
+                frame = stepper.draw(control, frame)
+            return frame
 
         width, height = self.size_px
+        controls = zip(*(film.controls.of(range(self.num_frames)) for film in people), strict=True)
         steps = zip(controls, frames, shown, strict=True)
         return in_order(draw, steps, 1 if width * height > _LARGE_PIXELS else self.workers)
 
@@ -253,11 +274,25 @@ class Film:
             matte=None if self.scene.backdrop is None else self.scene.backdrop.matte,
         )
 
-    def _head_paster(self, renderer: Renderer) -> HeadPaster:
+    @property
+    def face_region(self) -> Region:
+        """Where the face is in the whole picture."""
+        source = self.identity.source_crop
+        assert source is not None
+        box = box_of(apply_transform(invert(source.transform), self.identity.mesh[None])[0]).astype(np.float64)
+        return Region((box[:2] + box[2:]) / 2, float(np.hypot(*(box[2:] - box[:2]))) / 2)
+
+    def head_paster(self, renderer: Renderer, territory: Territory | None = None) -> HeadPaster:
+        """Prepares what pastes this person's head into the whole picture.
+
+        Args:
+            renderer: Renders the head.
+            territory: The part of the picture that belongs to the person; None if nobody else in it moves.
+        """
         source = self.identity.source_crop
         assert source is not None
         own = renderer.frame(Controls(self._own_content(), self.scene.motion.own))
-        return HeadPaster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own)
+        return HeadPaster(source.widened(renderer.margin_px), self.side_px + 2 * renderer.margin_px, own, territory)
 
     def _own_content(self) -> Content:
         """Returns the photograph's own content.
@@ -281,6 +316,12 @@ class Film:
             for frame in self.frames:
                 writer.write(frame)
         return path
+
+
+def territory_of(number: int, regions: Sequence[Region]) -> Territory | None:
+    """Returns what belongs to one of several people in a picture; None to one who is alone."""
+    others = tuple(region for at, region in enumerate(regions) if at != number)
+    return Territory(regions[number], others) if others else None
 
 
 def build_film(  # noqa: PLR0913 - scene, look, and the contents of the file

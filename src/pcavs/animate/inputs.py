@@ -1,8 +1,10 @@
 """Lists the files that a film is made from, so that no output replaces one of them."""
 
+import dataclasses
 from pathlib import Path
 
 from pcavs.animate.backdrop import background_picture
+from pcavs.animate.dialogue import dialogue_files, people_options, read_dialogue
 from pcavs.animate.options import FilmOptions, face_film
 from pcavs.face.choice import parse_choice
 from pcavs.pose.source import pose_files
@@ -18,6 +20,7 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
     return [
         ("the picture of the person", options.identity),
         *([] if options.audio is None else [("the driving audio", options.audio)]),
+        *([] if options.dialogue is None else _dialogue_files(options)),
         *([] if options.pose is None else pose_files(options.pose, outside=options.outside)),
         *([] if options.performance is None else [("the performance", options.performance)]),
         *(
@@ -38,3 +41,14 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
             if parse_choice(words) is None
         ),
     ]
+
+
+def _dialogue_files(options: FilmOptions) -> list[tuple[str, Path]]:
+    """Lists the files of a dialogue: its lines, and what its people follow."""
+    assert options.dialogue is not None
+    dialogue = read_dialogue(options.dialogue, outside=options.outside)
+    files = dialogue_files(options.dialogue, dialogue)
+    shared = set(input_files(dataclasses.replace(options, dialogue=None)))
+    for person in people_options(options, dialogue):
+        files += [each for each in input_files(person) if each not in shared and each not in files]
+    return files

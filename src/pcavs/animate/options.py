@@ -35,6 +35,19 @@ SMILE: Final = (-0.5, 1.0)
 """Smallest and largest smile."""
 MAX_SIDE_PX: Final = (256, 8192)
 """Smallest and largest limit of the longer side of whole pictures, in pixels."""
+_NOT_IN_DIALOGUES: Final = (
+    "audio",
+    "face",
+    "references",
+    "background",
+    "loop",
+    "size",
+    "start",
+    "end",
+    "audio_stream",
+    "compat",
+)
+"""Settings that a film with a dialogue does not have."""
 WORKERS: Final = (1, 64)
 """Smallest and largest number of frames that are rendered at the same time. Tuned by hand; not measured."""
 SIDE_PX: Final = (32, 2048)
@@ -58,6 +71,9 @@ class FilmOptions:
     """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod,
     lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
     forwards and backwards. Without it the head keeps the pose that it has in the picture."""
+    dialogue: Path | None = None
+    """Several people in one picture who speak in turn: a list of lines and people (.json), in place of driving audio.
+    The film shows the whole picture, and its sound is the mix of all voices."""
     performance: Path | None = None
     """A film of anybody, or its saved track (.npz), that lends head, eyes, brows and smile; its sound is spoken
     if there is no other. `pose`, `eyes`, `brows` and `mouth` replace parts of it."""
@@ -156,6 +172,7 @@ class FilmOptions:
         if self.full_frame and (self.size is not None or self.compat):
             other = "compat" if self.compat else "size"
             raise InputError(f"full_frame takes size and place from the picture; leave {other} out")
+        self._check_dialogue()
         self._check_background()
         self._check_numbers()
         if self.loop and not self.full_frame:
@@ -173,6 +190,14 @@ class FilmOptions:
             raise InputError("a label must be one line of text that is not empty; give such a text, or leave label out")
         if self.compat not in (None, *get_args(Compat)):
             raise InputError(f"a compat of {self.compat} cannot be used; give published, or leave it out")
+
+    def _check_dialogue(self) -> None:
+        if self.dialogue is None:
+            return
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        for name in _NOT_IN_DIALOGUES:
+            if getattr(self, name) != defaults[name]:
+                raise InputError(f"a dialogue has faces and sound of its own, in a whole picture; leave {name} out")
 
     def _check_numbers(self) -> None:
         if not MAX_SIDE_PX[0] <= self.max_side <= MAX_SIDE_PX[1]:

@@ -12,7 +12,7 @@ from pcavs.animate.inputs import input_files
 from pcavs.animate.options import AnimateOptions
 from pcavs.animate.preview import preview_files, write_preview
 from pcavs.animate.say import with_driving_audio
-from pcavs.animate.talker import Talker, load_talker, sound_track
+from pcavs.animate.talker import Talker, load_talker
 from pcavs.media.files import output_place, refuse_replacing, write_json
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Progress
@@ -80,7 +80,7 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
 
     Args:
         talker: The loaded talker.
-        options: Settings; `audio` is set (`with_driving_audio`).
+        options: Settings; `audio` or `dialogue` is set (`with_driving_audio`).
         progress: Called while pose videos are read and while frames are rendered.
 
     Raises:
@@ -88,12 +88,12 @@ def make_film(talker: Talker, options: AnimateOptions, progress: Progress) -> Su
     """
     started = time.monotonic()
     _check_outputs(options)
-    sound, tags = sound_track(options), talker.tags(options)
+    sound, tags = talker.sound(options), talker.tags(options)
     is_transparent = options.background == TRANSPARENT
     with open_writer(
         options.out, None, sound, tags, talker.origin(options), options.overwrite, alpha=is_transparent
     ) as writer:
-        film = talker.film(options, progress)
+        film = talker.film(options, progress, sound)
         for note in film.notes:
             logger.warning("%s", note)
         if options.report is not None:

@@ -45,13 +45,18 @@ def _opened(pipe: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
 
 @contextlib.contextmanager
 def with_driving_audio(options: AnimateOptions) -> Generator[AnimateOptions]:
-    """Yields options whose `audio` is set.
+    """Yields options whose `audio` is set, except for dialogues, which have sound of their own.
 
     The audio of a spoken text is a temporary file, which is removed when the block ends.
 
     Raises:
         InputError: There is neither audio nor a text, or both; or the text cannot be spoken.
     """
+    if options.dialogue is not None:
+        if options.say is not None:
+            raise InputError("a dialogue has texts and sound of its own; leave say out")
+        yield options
+        return
     if options.audio is None and options.say is None and options.performance is not None:
         if options.performance.suffix == ".npz":
             raise InputError("a saved track has no sound; give --audio FILE or --say TEXT")

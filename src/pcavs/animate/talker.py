@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -17,6 +18,8 @@ from pcavs.animate.compose.label import Label, draw_label
 from pcavs.animate.compose.paste import PasteTarget, VideoTarget, open_paste_target
 from pcavs.animate.compose.shots import SHOT_SIDE_PX, ShotFinder, ShotFollower, shot_note
 from pcavs.animate.controls import Content, ContentEncoder
+from pcavs.animate.dialogue import people_options
+from pcavs.animate.dialogue_sound import DialogueSound, dialogue_sound
 from pcavs.animate.face_choice import read_choice
 from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotionReader
@@ -25,7 +28,7 @@ from pcavs.animate.inputs import input_files
 from pcavs.animate.live_head import LiveHead, read_motion
 from pcavs.animate.live_speech import Loudness, SpeechSetup, Voice, ahead_frames, check_loudness, silence_of
 from pcavs.animate.mouth_source import encode_mouth
-from pcavs.animate.options import Compat, Corner, Device, FilmOptions, LookAt, Marks, Turn, face_film
+from pcavs.animate.options import AnimateOptions, Compat, Corner, Device, FilmOptions, LookAt, Marks, Turn, face_film
 from pcavs.animate.origin import Origin, film_origin
 from pcavs.animate.performance import expressions_of
 from pcavs.animate.renderer import DepthRenderer, make_renderer, turns_by_depth
@@ -42,6 +45,7 @@ from pcavs.head.grid import margin_px
 from pcavs.media.audio import stream_notes
 from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
+from pcavs.media.still import is_still
 from pcavs.mouth.inside import OwnTeeth
 from pcavs.mouth.own_teeth import find_teeth
 from pcavs.parallel import available_cores
@@ -103,9 +107,10 @@ class Talker:
     def animate(  # noqa: PLR0913 - every setting is an argument, so that an editor completes it
         self,
         identity: str | Path,
-        audio: str | Path,
+        audio: str | Path | None = None,
         pose: str | Path | None = None,
         *,
+        dialogue: str | Path | None = None,
         performance: str | Path | None = None,
         eyes: str | None = None,
         brows: str | None = None,
@@ -147,10 +152,12 @@ class Talker:
 
         Args:
             identity: Picture of the person, or a video, of which the first frame is taken.
-            audio: Driving audio: any file with sound. The film carries it.
+            audio: Driving audio: any file with sound. The film carries it. None only with a dialogue.
             pose: Head motion: a video to follow, a timeline (.json), a saved track (.npz), a preset's name, or
                 degrees such as "yaw=20,pitch=-5". What is shorter than the speech is played forwards and backwards.
                 None keeps the picture's pose.
+            dialogue: Lines and people (.json, docs/formats.md) where several faces of the picture speak in turn. The
+                film shows the whole picture and carries the mix of their voices.
             performance: A film of anybody, or its saved track, that lends head, eyes, brows and smile.
             eyes: Lids and gaze: those of a film or saved track, "speech" (generated), or "photo" (open, still).
             brows: Brows and smile: those of a film or saved track, "speech" (generated), or "photo".
@@ -202,7 +209,8 @@ class Talker:
         return self.film(
             FilmOptions(
                 identity=Path(identity),
-                audio=Path(audio),
+                audio=None if audio is None else Path(audio),
+                dialogue=None if dialogue is None else Path(dialogue),
                 pose=None if pose is None else Path(pose),
                 performance=None if performance is None else Path(performance),
                 eyes=eyes,
@@ -367,26 +375,84 @@ class Talker:
         )
         return Person(identity, renderer, backdrop)
 
-    def film(self, options: FilmOptions, progress: Progress = no_progress) -> Film:
+    def film(self, options: FilmOptions, progress: Progress = no_progress, sound: SoundTrack | None = None) -> Film:
         """Reads and encodes all inputs of a film; its frames are rendered when they are iterated over.
 
         Args:
             options: Settings of the film.
             progress: Called while pose videos are read.
+            sound: What `sound` returned for these options, if it was called before.
 
         Raises:
             InputError: A file or a setting cannot be used.
         """
         for _, path in input_files(options):
             check_readable(path)
+        sound = self.sound(options) if sound is None else sound
+        film = (
+            self._dialogue_film(options, sound, progress)
+            if isinstance(sound, DialogueSound)
+            else self._person_film(options, sound, None, progress)
+        )
+        return dataclasses.replace(
+            film,
+            inputs=tuple(input_files(options)),
+            origin=self.origin(options),
+            label=_label(options, film.size_px),
+            workers=options.workers or self._workers,
+        )
+
+    def sound(self, options: FilmOptions) -> SoundTrack:
+        """Returns the sound that a film carries: a part of the driving audio, or the mix of a dialogue.
+
+        Raises:
+            InputError: There is none, or a dialogue cannot be used.
+        """
+        if options.dialogue is None:
+            return sound_track(options)
+        voices = options.voices if isinstance(options, AnimateOptions) else None
+        return dialogue_sound(options, self.runtime.spec.mel, voices)
+
+    def _dialogue_film(self, options: FilmOptions, sound: DialogueSound, progress: Progress) -> Film:
+        """Reads and encodes every person of a dialogue.
+
+        Raises:
+            InputError: A person's settings or face cannot be used.
+        """
+        if not is_still(options.identity):
+            raise InputError(f"{options.identity} is a video; a dialogue animates the people of a photograph")
+        people = people_options(options, sound.dialogue)
+        films = [
+            self._person_film(person, sound, speech, progress)
+            for person, speech in zip(people, sound.speeches, strict=True)
+        ]
+        regions = [film.face_region for film in films]
+        for (one, first), (other, second) in itertools.combinations(zip(people, regions, strict=True), 2):
+            if np.hypot(*(first.centre - second.centre)) < min(first.radius_px, second.radius_px):
+                raise InputError(
+                    f"{options.dialogue}: faces {one.face} and {other.face} are the same; give each one name"
+                )
+        notes = tuple(dict.fromkeys([*sound.notes, *(note for film in films for note in film.notes)]))
+        return dataclasses.replace(films[0], others=tuple(films[1:]), notes=notes)
+
+    def _person_film(self, options: FilmOptions, sound: SoundTrack, speech: Speech | None, progress: Progress) -> Film:
+        """Reads and encodes the inputs of one person.
+
+        Args:
+            options: Settings of the person.
+            sound: What the film carries.
+            speech: What the person says; None is the sound.
+            progress: Called while pose videos are read.
+        """
         spec, reader = self.runtime.spec, self.face_reader(options)
         timing = reader.timing
         motion_reader = HeadMotionReader(options, reader, self._calibration)
-        sound = sound_track(options)
-        speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate, sound.stream)
+        notes: list[str] = []
+        if speech is None:
+            speech = Speech(sound.path, options.start, options.end, spec.mel, options.gate, sound.stream)
+            notes += [f"{sound.path} is silent; the mouth will follow silence"] if speech.stats.is_silent else []
+            notes += stream_notes(sound.path, sound.stream)
         num_frames = timing.count_frames(speech.stats.num_samples, spec.mel)
-        notes = [f"{sound.path} is silent; the mouth will follow silence"] if speech.stats.is_silent else []
-        notes += stream_notes(sound.path, sound.stream)
         mel = MelStream(speech, num_frames, timing.lead_bins)
         policy = dataclasses.replace(timing.policy, choice=read_choice(options.face, reader))
         identity = self._identity(options, reader._replace(policy=policy))
@@ -424,14 +490,7 @@ class Talker:
             blinks=not options.no_blinks,
             seed=options.seed,
         )
-        film = build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
-        return dataclasses.replace(
-            film,
-            inputs=tuple(input_files(options)),
-            origin=self.origin(options),
-            label=_label(options, film.size_px),
-            workers=options.workers or self._workers,
-        )
+        return build_film(self.runtime, scene, look, sound, self.tags(options), notes=notes, segmenter=self.segmenter)
 
     def origin(self, options: FilmOptions) -> Origin:
         """Returns what a film of these settings says about its origin, in marks and credentials.
@@ -523,7 +582,7 @@ def sound_track(options: FilmOptions) -> SoundTrack:
         InputError: There is no driving audio.
     """
     if options.audio is None:
-        raise InputError("there is no driving audio; give a file with sound")
+        raise InputError("there is no driving audio; give a file with sound, or a dialogue")
     return SoundTrack(path=options.audio, start_s=options.start, end_s=options.end, stream=options.audio_stream)
 
 

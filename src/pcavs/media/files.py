@@ -314,15 +314,25 @@ def write_wav(
         samples: Floats in [-1, 1], which are clipped and rounded to 16 bits; or 16-bit samples, written as they are.
         rate_hz: Sampling rate.
     """
-    if not np.issubdtype(samples.dtype, np.integer):
-        full_scale = _INT16_FULL_SCALE
-        samples = np.clip(np.round(samples * full_scale), -full_scale - 1, full_scale).astype(np.int16)
+    write_wav_blocks(target, [samples], rate_hz)
+
+
+def write_wav_blocks(
+    target: Path | io.BufferedIOBase,
+    blocks: Iterable[Float[np.ndarray, " samples"] | Int16[np.ndarray, " samples"]],
+    rate_hz: int = SAMPLE_RATE_HZ,
+) -> None:
+    """Writes consecutive blocks of samples as `write_wav` does; memory does not grow with their number."""
     place: Any = str(target) if isinstance(target, Path) else target  # the stubs of `wave` know IO[bytes] only
     with wave.open(place, "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)
         file.setframerate(rate_hz)
-        file.writeframes(samples.astype("<i2").tobytes())
+        for samples in blocks:
+            if not np.issubdtype(samples.dtype, np.integer):
+                full_scale = _INT16_FULL_SCALE
+                samples = np.clip(np.round(samples * full_scale), -full_scale - 1, full_scale).astype(np.int16)
+            file.writeframes(samples.astype("<i2").tobytes())
 
 
 def wav_bytes(samples: Float[np.ndarray, " samples"], rate_hz: int = SAMPLE_RATE_HZ) -> bytes:

@@ -117,6 +117,15 @@ def frame_levels(padded: Mel | LazyMel, num_frames: int) -> Float64[np.ndarray, 
     return padded.mean(axis=0, dtype=np.float64)[bins.clip(max=padded.shape[1] - 1)].mean(axis=1)
 
 
+def heard(levels: Float64[np.ndarray, " time"]) -> Float64[np.ndarray, " heard"]:
+    """Returns the levels of the frames that are not digital silence, or all if there are no others.
+
+    Statistics of a speech are those of these frames: a person of a dialogue is silent while others speak.
+    """
+    above = levels[levels > 0]
+    return above if len(above) else levels
+
+
 def windows_at(waveform: Waveform, frames: Sequence[int], spec: MelSpec) -> MelWindows:
     """Computes `mel_windows(padded_mel(...), frames)` without the rest of the spectrogram.
 

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.media.mel import LazyMel, frame_levels
+from pcavs.media.mel import LazyMel, frame_levels, heard
 from pcavs.numeric import smoothstep, smoothstep_at
 from pcavs.spec import FRAME_RATE, MEL_WINDOW_FRAMES
 from pcavs.types import Mel
@@ -60,7 +60,8 @@ def pause_weights(
         reach_frames: Frames before and after speech in which the mouth does not rest.
     """
     level = frame_levels(mel, num_frames)
-    quiet = (level < np.percentile(level, _LOUD_PERCENTILE) - _PAUSE_BELOW_LOUD).astype(np.uint8)
+    loud = float(np.percentile(heard(level), _LOUD_PERCENTILE))
+    quiet = ((level < loud - _PAUSE_BELOW_LOUD) | (level == 0)).astype(np.uint8)
     padding = 2 * max(MEL_WINDOW_FRAMES, reach_frames)
     padded = np.pad(quiet, padding, constant_values=1)[None]
     distance = cv2.distanceTransform(padded, cv2.DIST_L1, 3)[0, padding:][:num_frames]

@@ -10,7 +10,7 @@ from typing import Final, TypeAlias
 import numpy as np
 from jaxtyping import Float
 
-from pcavs.media.mel import LazyMel, frame_levels
+from pcavs.media.mel import LazyMel, frame_levels, heard
 from pcavs.numeric import smoothstep
 from pcavs.pose.track import HeadTrack, still
 from pcavs.spec import FRAME_RATE
@@ -84,7 +84,7 @@ PRESENTER_NOD_FRAMES: Final = 12
 def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
     """Measures the loudness of the speech in each frame, from a mel spectrogram whose window k begins at bin 4 k."""
     level = frame_levels(mel, num_frames)
-    low, high = np.percentile(level, [QUIET_PERCENTILE, LOUD_PERCENTILE])
+    low, high = np.percentile(heard(level), [QUIET_PERCENTILE, LOUD_PERCENTILE])
     return ((level - low) / max(high - low, MIN_RANGE)).clip(0, 1)
 
 

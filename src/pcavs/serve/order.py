@@ -50,6 +50,7 @@ not."""
 NOT_SETTINGS: Final = (
     "identity",
     "audio",
+    "dialogue",
     "pose",
     "performance",
     "eyes",

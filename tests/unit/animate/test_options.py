@@ -110,6 +110,7 @@ def test_the_python_call_hands_every_setting_over(monkeypatch):
     Talker.animate(Talker.__new__(Talker), "a", "b", full_frame=True, loop=True, max_side=1024)
     Talker.animate(Talker.__new__(Talker), "a", "b", compat="published")
     Talker.animate(Talker.__new__(Talker), "a", "b", background="wall.png")
+    Talker.animate(Talker.__new__(Talker), "a", dialogue="d.json")
     Talker.animate(Talker.__new__(Talker), "a", "b", gaze="10,-5", look="camera", smile=0.4, workers=2)
     Talker.animate(Talker.__new__(Talker), "a", "b", performance="p.mp4", eyes="photo", brows="speech", mouth="m.mp4")
     defaults = FilmOptions(identity=Path("a"), audio=Path("b"))
@@ -138,4 +139,4 @@ def test_every_setting_has_a_docstring():
         for field, after in zip(body[1::2], body[2::2], strict=True):
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
-    assert len(dataclasses.fields(AnimateOptions)) == 50
+    assert len(dataclasses.fields(AnimateOptions)) == 51

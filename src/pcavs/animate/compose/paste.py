@@ -5,11 +5,11 @@ The last step before a frame is written, with `--full-frame`. If a video is dubb
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from typing import Final, NamedTuple, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Shaped, UInt8
+from jaxtyping import Float32, Float64, Shaped, UInt8
 
 from pcavs.animate.identity import Identity, SourceCrop
 from pcavs.animate.options import FilmOptions
@@ -31,6 +31,8 @@ _SUPERELLIPSE_EXPONENT: Final = 6
 _SEAM: Final = (0.02, 0.98)
 """Values of the mask between which a pixel counts as part of the seam. Tuned by hand; not measured."""
 
+_BORDER: Final = 0.5
+"""Width of the border between the territories of two faces, in radii of a face. Chosen by eye."""
 _STRIP_ROWS: Final = 128
 """Rows that are computed at once, which bounds the memory for real numbers."""
 
@@ -105,10 +107,39 @@ class VideoTarget:
             yield crop_to_even(picture)
 
 
+class Region(NamedTuple):
+    """A face's place in the picture."""
+
+    centre: Float64[np.ndarray, "2"]
+    """Pixels of the picture."""
+    radius_px: float
+
+
+class Territory(NamedTuple):
+    """The part of a picture that belongs to one of its people: where their face is the nearest, in radii of each."""
+
+    own: Region
+    others: tuple[Region, ...]
+
+    def share(self, box: tuple[int, int, int, int]) -> Float32[np.ndarray, "rows columns"]:
+        """Returns how far each pixel of a box belongs to the person: 1, softly 0 where another face is nearer."""
+        x0, y0, x1, y1 = box
+        y, x = np.mgrid[y0:y1, x0:x1].astype(np.float32)
+
+        def distance(region: Region) -> Float32[np.ndarray, "rows columns"]:
+            offset = np.hypot(x - np.float32(region.centre[0]), y - np.float32(region.centre[1]))
+            return offset / np.float32(region.radius_px)
+
+        own, share = distance(self.own), np.ones_like(x)
+        for other in self.others:
+            share *= smoothstep(0.5 + (distance(other) - own) / _BORDER).astype(np.float32)
+        return share
+
+
 class HeadPaster:
     """Pastes crops at their place in the photograph, with a soft seam and the colours of the photograph."""
 
-    def __init__(self, source: SourceCrop, side_px: int, own: Square) -> None:
+    def __init__(self, source: SourceCrop, side_px: int, own: Square, territory: Territory | None = None) -> None:
         """Prepares the mask and the colour offset, which are the same for all frames, so that nothing flickers.
 
         Args:
@@ -116,12 +147,13 @@ class HeadPaster:
             side_px: Side of the crop.
             own: The crop as the talker renders it for the photograph's own content and pose. The median by which its
                 colours differ from the photograph's along the seam is added to every crop.
+            territory: The part of the picture that belongs to this person; None if nobody else in it moves. Without it
+                the crop of whoever is pasted last would put a neighbour's head back to where the photograph shows it.
         """
         picture = crop_to_even(source.picture)
         self._to_picture = invert(source.transform)
         self._box = covered_box(self._to_picture, side_px, picture)
         self._mask = np.ascontiguousarray(self._warp(feather_mask(side_px)))
-        self._rest = 1 - self._mask
         x0, y0, x1, y1 = self._box
         seam = (self._mask > _SEAM[0]) & (self._mask < _SEAM[1])
         difference = picture[y0:y1, x0:x1][seam].astype(np.float32) - self._warp(own)[seam]
@@ -129,6 +161,9 @@ class HeadPaster:
         # The colour of each level with the offset, for each channel.
         levels = np.arange(256, dtype=np.float32)[:, None] + offset
         self._levels = np.rint(levels.clip(0, 255)).astype(np.uint8)[None]
+        if territory is not None:
+            self._mask *= territory.share(self._box)
+        self._rest = 1 - self._mask
 
     def paste(self, crop: Square, target: Picture) -> Picture:
         """Returns a copy of the target frame with the crop in it; where the mask is 0 it equals the target exactly."""
