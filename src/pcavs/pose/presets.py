@@ -84,7 +84,7 @@ PRESENTER_NOD_FRAMES: Final = 12
 def rhythm_of(mel: Mel | LazyMel, num_frames: int) -> Rhythm:
     """Measures the loudness of the speech in each frame, from a mel spectrogram whose window k begins at bin 4 k."""
     level = frame_levels(mel, num_frames)
-    low, high = np.percentile(heard(level), [QUIET_PERCENTILE, LOUD_PERCENTILE])
+    low, high = np.percentile(level, QUIET_PERCENTILE), np.percentile(heard(level), LOUD_PERCENTILE)
     return ((level - low) / max(high - low, MIN_RANGE)).clip(0, 1)
 
 
