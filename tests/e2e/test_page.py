@@ -157,7 +157,15 @@ def test_a_pose_is_set_by_sliders_that_turn_the_wireframe(open_page, face, examp
     page.set_input_files("#film-file", examples / "pose.mp4")
     page.wait_for_selector("#film-shown video")
     sent, made = order_of(page)
-    assert sent["pose"].startswith("vid_")
+    assert sent["performance"].startswith("vid_")
+    assert "mouth" not in sent
+    page.uncheck("#film-face")
+    page.check("#film-mouth")
+    page.click("#making-cancel")
+    until(lambda: page.request.get(f"{page.url}talks/{made['id']}").status == 404)
+    first = sent["performance"]
+    sent, made = order_of(page)
+    assert (sent["pose"], sent["mouth"]) == (first, first)
     page.click("#making-cancel")
     until(lambda: page.request.get(f"{page.url}talks/{made['id']}").status == 404)
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from pcavs.animate.options import AnimateOptions, FilmOptions
+from pcavs.animate.options import PHOTO, SPEECH, AnimateOptions, FilmOptions
 from pcavs.errors import InputError, unknown_setting
 from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.source import segment_files
@@ -69,6 +69,7 @@ NOT_SETTINGS: Final = (
 
 _ANGLE: Final = r"(yaw|pitch|roll|x|y|scale)=-?[0-9.]{1,8}"
 _DEGREES: Final = re.compile(rf"{_ANGLE}(,{_ANGLE}){{0,5}}")
+_STRENGTH: Final = re.compile(r"natural=(2(\.0{1,4})?|[01](\.[0-9]{1,4})?)")
 _FACE: Final = r"^(largest|left|right|[0-9]{1,2}|img_[A-Za-z0-9_-]{22})$"
 _BACKGROUND: Final = r"^([a-z]{1,30}|#[0-9A-Fa-f]{3,8}|img_[A-Za-z0-9_-]{22})$"
 _WORDS: Final[dict[str, Any]] = {
@@ -81,6 +82,14 @@ _WORDS: Final[dict[str, Any]] = {
     "label": Annotated[str | None, Field(max_length=100)],
 }
 """Types of the settings that are text."""
+_LENT: Final = "the id of an uploaded video or track, speech (generated)"
+_FILMS: Final = {
+    "performance": (("video", "track"), ()),
+    "eyes": (("video", "track"), (SPEECH, PHOTO)),
+    "brows": (("video", "track"), (SPEECH, PHOTO)),
+    "mouth": (("video",), (SPEECH,)),
+}
+"""Parts of the face that follow a film: the kinds of upload, and the words that they may be instead."""
 _UPLOADS: Final = ("face", "pose_face", "background")
 """Settings that may be the id of an image."""
 _MAX_TIMELINE_BYTES: Final = 1_000_000
@@ -144,9 +153,18 @@ class TalkOrder(BaseModel):
     pose: Annotated[
         str | dict[str, Any] | None,
         Field(
-            description="A preset's name, degrees such as yaw=20,pitch=-5, the id of an uploaded video or track, or a "
-            "timeline (docs/formats.md) whose paths are such ids."
+            description="A preset's name, natural=1.5, degrees such as yaw=20,pitch=-5, the id of an uploaded video or "
+            "track, or a timeline (docs/formats.md) whose paths are such ids."
         ),
+    ] = None
+    performance: Annotated[
+        str | None,
+        Field(max_length=200, description="Id of a video or track of anybody that lends head, eyes, brows and smile."),
+    ] = None
+    eyes: Annotated[str | None, Field(max_length=200, description=f"Lids and gaze: {_LENT} or photo.")] = None
+    brows: Annotated[str | None, Field(max_length=200, description=f"Brows and smile: {_LENT} or photo.")] = None
+    mouth: Annotated[
+        str | None, Field(max_length=200, description="Id of a video whose mouth is followed as it is seen, or speech.")
     ] = None
     references: Annotated[list[_Upload], Field(max_length=20, description="Ids of more images of the person.")] = []
     config: Annotated[Config, Field(description="Settings.")] = Config()  # pyright: ignore[reportInvalidTypeForm]
@@ -202,12 +220,22 @@ def check(order: TalkOrder, *, require_consent: bool, require_marks: bool = Fals
     _options(order, Path("identity"), Path("audio"), out=Path(f"film.{order.format}"))
     if isinstance(order.pose, str):
         _check_pose(order.pose)
+    for name, (_, words) in _FILMS.items():
+        value = getattr(order, name)
+        if value is not None and value not in words and not is_upload(value):
+            known = ", ".join(("the id of an uploaded video", *words))
+            raise InputError(f"{name} is {value[:60]}; give {known}")
 
 
 def _check_pose(pose: str) -> None:
-    if pose in PRESET_NAMES or _DEGREES.fullmatch(pose) or is_upload(pose):
+    if _is_generated(pose) or is_upload(pose):
         return
     raise InputError(unknown_setting(pose[:60], PRESET_NAMES, kind="pose"))
+
+
+def _is_generated(pose: str) -> bool:
+    """Tells whether a pose is a preset or degrees, which need no file."""
+    return pose in PRESET_NAMES or _DEGREES.fullmatch(pose) is not None or _STRENGTH.fullmatch(pose) is not None
 
 
 def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
@@ -227,10 +255,14 @@ def uploads_of(order: TalkOrder) -> dict[str, tuple[str, ...]]:
         add(order.script.audio_url, "audio", "video")
     for each in (*order.references, *_images(order)):
         add(each, "image")
+    for name, (kinds, words) in _FILMS.items():
+        value = getattr(order, name)
+        if value is not None and value not in words:
+            add(value, *kinds)
     if isinstance(order.pose, dict):
         for path in _timeline_files(order.pose):
             add(str(path), "video", "track")
-    elif order.pose is not None and order.pose not in PRESET_NAMES and not _DEGREES.fullmatch(order.pose):
+    elif order.pose is not None and not _is_generated(order.pose):
         add(order.pose, "video", "track")
     return found
 
@@ -271,16 +303,24 @@ def animate_options(order: TalkOrder, folder: Path, files: dict[str, Path], out:
         for name in _UPLOADS
         if (value := getattr(options, name)) is not None and ID.fullmatch(value)
     }
+    films = {
+        name: str(files[upload_id(value)])
+        for name in _FILMS
+        if (value := getattr(order, name)) is not None and is_upload(value)
+    }
+    performance = films.pop("performance", None)
     end_s = options.end
     if order.preview:
         end_s = min(options.start + _PREVIEW_S, options.start + _PREVIEW_S if end_s is None else end_s)
     return dataclasses.replace(
         options,
         pose=pose,
+        performance=None if performance is None else Path(performance),
         references=tuple(files[upload_id(each)] for each in order.references),
         consent=_consent_of(order, folder),
         end=end_s,
         **images,
+        **films,
     )
 
 
@@ -291,6 +331,10 @@ def _options(order: TalkOrder, identity: Path, audio: Path | None, *, out: Path)
         audio=None if spoken else audio,
         say=spoken.input if spoken else None,
         voice=spoken.voice if spoken else "en-us",
+        performance=None if order.performance is None else Path(order.performance),
+        eyes=order.eyes,
+        brows=order.brows,
+        mouth=order.mouth,
         references=tuple(Path(each) for each in order.references),
         out=out,
         **order.config.model_dump(),
@@ -304,7 +348,7 @@ def _pose_of(order: TalkOrder, folder: Path, files: dict[str, Path]) -> Path | N
         timeline = folder / "timeline.json"
         timeline.write_text(json.dumps(_with_names(order.pose, files)))
         return timeline
-    if order.pose in PRESET_NAMES or _DEGREES.fullmatch(order.pose):
+    if _is_generated(order.pose):
         return Path(order.pose)
     return files[upload_id(order.pose)]
 

@@ -9,7 +9,8 @@ from pydantic import BaseModel
 from starlette.responses import Response
 
 import pcavs
-from pcavs.pose.presets import PRESETS, preset
+from pcavs.pose.life import natural
+from pcavs.pose.presets import NATURAL, PRESET_NAMES, preset
 from pcavs.serve.caller import Caller, Parts
 from pcavs.serve.hooks import shown_key, webhook_key
 from pcavs.serve.order import FORMATS
@@ -96,7 +97,7 @@ def about(_: Caller, parts: Parts) -> About:
         require_consent=options.require_consent,
         require_marks=options.require_marks,
         formats=list(FORMATS),
-        poses=list(PRESETS),
+        poses=list(PRESET_NAMES),
     )
 
 
@@ -112,11 +113,12 @@ def get_voices(_: Caller, parts: Parts) -> Voices:
 @router.get("/poses/{name}", summary="Preview a head motion")
 def get_pose(name: str, _: Caller, seconds: Annotated[float, Query(gt=0, le=30)] = 6.0, seed: int = 0) -> Motion:
     """Returns the angles of a preset, in degrees, for speech of an ordinary rhythm."""
-    if name not in PRESETS or not 0 <= seed < 2**32:
-        raise Problem(404, f"there is no head motion of this name; there are {', '.join(PRESETS)}")
+    if name not in PRESET_NAMES or not 0 <= seed < 2**32:
+        raise Problem(404, f"there is no head motion of this name; there are {', '.join(PRESET_NAMES)}")
     time = np.arange(max(1, round(seconds * FRAME_RATE))) / FRAME_RATE
     rhythm = np.abs(np.sin(np.pi * time / _SYLLABLE_S)) * (np.sin(2 * np.pi * time / _PHRASE_S) > -0.7)
-    angles = preset(name, rhythm, seed)[:, :3].round(2)
+    track = natural(rhythm, seed).head if name == NATURAL else preset(name, rhythm, seed)
+    angles = track[:, :3].round(2)
     yaw, pitch, roll = (angles[:, column].tolist() for column in range(3))
     return Motion(name=name, fps=FRAME_RATE, yaw=yaw, pitch=pitch, roll=roll)
 

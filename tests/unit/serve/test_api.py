@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 from openapi_spec_validator import validate
 
 from helpers.service import client_of, make_token, order, running, send_inputs
 from pcavs.animate.options import FilmOptions
-from pcavs.serve.order import NOT_SETTINGS, SETTINGS
+from pcavs.serve.order import NOT_SETTINGS, SETTINGS, TalkOrder, animate_options, check, uploads_of
 
 
 def problem(response):
@@ -73,6 +74,10 @@ def test_a_key_makes_one_film(client, inputs):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
+        ({"pose": "natural=3"}, "no such pose: natural=3; did you mean natural?"),
+        ({"eyes": "shut"}, "eyes is shut; give the id of an uploaded video, speech, photo"),
+        ({"performance": "speech"}, "performance is speech; give the id of an uploaded video"),
+        ({"mouth": "img_AAAAAAAAAAAAAAAAAAAAAA"}, "there is no upload img_AAAAAAAAAAAAAAAAAAAAAA"),
         ({"pose": "livly"}, "no such pose: livly; did you mean lively?"),
         ({"config": {"size": 33}}, "a size of 33 cannot be used; give an even number from 32 to 2048"),
         ({"config": {"articulation": 9}}, "an articulation of 9 cannot be used; give 0.4 to 1.6"),
@@ -156,6 +161,25 @@ def test_head_motions_and_limits_are_described(client):
     assert len(motion["yaw"]) == len(motion["pitch"]) == len(motion["roll"]) == 50
     assert max(map(abs, motion["pitch"])) > 1
     assert client.get("/poses/none").status_code == 404
+    natural = client.get("/poses/natural", params={"seconds": 4}).json()
+    assert 1 < max(map(abs, natural["pitch"])) < 10
+
+
+def test_orders_name_films_for_parts_of_the_face(tmp_path):
+    image, sound, film, mouth = (f"{name}{name[-1] * 21}" for name in ("img_A", "aud_B", "vid_C", "vid_D"))
+    asked = order(image, sound, pose="natural=1.5", performance=film, eyes="speech", brows=film, mouth=mouth)
+    talk = TalkOrder.model_validate(asked)
+    check(talk, require_consent=False)
+    assert uploads_of(talk) == {
+        image: ("image", "video"),
+        sound: ("audio", "video"),
+        film: ("video", "track"),
+        mouth: ("video",),
+    }
+    files = {name: tmp_path / name for name in (image, sound, film, mouth)}
+    options = animate_options(talk, tmp_path, files, tmp_path / "out.mp4")
+    assert (options.pose, options.performance, options.eyes) == (Path("natural=1.5"), tmp_path / film, "speech")
+    assert (options.brows, options.mouth) == (str(tmp_path / film), str(tmp_path / mouth))
 
 
 def test_the_page_comes_with_a_strict_policy(client):

@@ -7,7 +7,7 @@ const SIZES = ["", "256", "384", "512", "768", "1024"];
 const BACKGROUNDS = [["", "own"], ["white", "white"], ["black", "black"], ["#00b140", "green"], ["transparent", "transparent"]];
 const ALPHA = ["webm", "mov", "webp"];
 const LABEL = "AI-generated";
-const KNOWN = ["size", "full_frame", "background", "articulation", "no_blinks", "label"];
+const KNOWN = ["size", "full_frame", "background", "articulation", "smile", "look", "no_blinks", "label"];
 const fields = {};
 
 /** Makes the fields. */
@@ -19,13 +19,15 @@ export function startLook(about) {
   fields.background = el("select");
   options(fields.background, BACKGROUNDS.map(([value, name]) => [value, t(`background_${name}`)]));
   fields.articulation = el("input", { type: "range", min: 0.4, max: 1.6, step: 0.1, value: 1 });
+  fields.smile = el("input", { type: "range", min: -0.5, max: 1, step: 0.1, value: 0 });
+  fields.camera = el("input", { type: "checkbox" });
   fields.full_frame = el("input", { type: "checkbox" });
   fields.blinks = el("input", { type: "checkbox", checked: true });
   fields.label = el("input", { type: "checkbox", checked: true });
-  for (const name of ["format", "size", "background", "articulation"]) {
+  for (const name of ["format", "size", "background", "articulation", "smile"]) {
     $("look-fields").append(el("label", { className: "field" }, el("span", {}, t(`look_${name}`)), fields[name]));
   }
-  for (const name of ["full_frame", "blinks", "label"]) {
+  for (const name of ["full_frame", "camera", "blinks", "label"]) {
     $("look-fields").append(el("label", { className: "check" }, fields[name], el("span", {}, t(`look_${name}`))));
   }
   const note = el("p", { className: "muted small", hidden: true }, t("background_format"));
@@ -47,6 +49,8 @@ export function config() {
     ...(!whole && fields.size.value ? { size: Number(fields.size.value) } : {}),
     ...(!whole && fields.background.value ? { background: fields.background.value } : {}),
     ...(fields.articulation.value !== "1" ? { articulation: Number(fields.articulation.value) } : {}),
+    ...(fields.smile.value !== "0" ? { smile: Number(fields.smile.value) } : {}),
+    ...(fields.camera.checked ? { look: "camera" } : {}),
     ...(fields.blinks.checked ? {} : { no_blinks: true }),
     ...(fields.label.checked ? { label: LABEL } : {}),
   };
@@ -67,6 +71,8 @@ export function setLook(values, kind) {
   add(fields.size, values.size ? String(values.size) : "");
   add(fields.background, values.background ?? "");
   fields.articulation.value = values.articulation ?? 1;
+  fields.smile.value = values.smile ?? 0;
+  fields.camera.checked = values.look === "camera";
   fields.full_frame.checked = Boolean(values.full_frame);
   fields.blinks.checked = !values.no_blinks;
   fields.label.checked = Boolean(values.label);

@@ -42,16 +42,24 @@ export function pose() {
   return { preset, angles: anglesText, timeline, film: () => state.film?.id ?? null }[state.mode]();
 }
 
+/** Returns what of the head motion and the face the order takes: `pose`, or parts that follow the video. */
+export function motion() {
+  const film = state.mode === "film" ? state.film : null;
+  if (!film) return { pose: pose() };
+  const mouth = $("film-mouth").checked && film.kind !== "track" ? { mouth: film.id } : {};
+  return { ...($("film-face").checked ? { performance: film.id } : { pose: film.id }), ...mouth };
+}
+
 /** Sets a head motion as the API returns it; uploads cannot be set. */
 export function setPose(value) {
   if (value && typeof value === "object") {
     setTimeline(value);
     chooseTab("timeline");
-  } else if (value?.includes("=")) {
+  } else if (value?.includes("=") && !value.startsWith("natural")) {
     setAnglesText(value);
     chooseTab("angles");
-  } else if (!value || names.includes(value)) {
-    setPreset(value ?? "none");
+  } else if (!value || names.includes(value.split("=")[0])) {
+    setPreset(value?.split("=")[0] ?? "none");
     chooseTab("preset");
   }
 }
@@ -67,6 +75,7 @@ async function send(file, about) {
   try {
     state.film = await upload("videos", file, (share) => ($("film-progress").value = share));
     const isTrack = state.film.kind === "track";
+    $("film-mouth").disabled = isTrack;
     $("film-facts").textContent = t("film_facts", { time: clock(state.film.duration ?? 0) });
     $("film-shown").replaceChildren(...(isTrack ? [] : [el("video", { src: URL.createObjectURL(file), muted: true, controls: true, playsInline: true })]));
     $("film-shown").hidden = isTrack;

@@ -2,7 +2,7 @@
 
 import { $, options } from "./dom.js";
 import { config, format } from "./look.js";
-import { motionMissing, pose } from "./motion.js";
+import { motion, motionMissing } from "./motion.js";
 import { photo, photoMissing } from "./photo.js";
 import { t } from "./text.js";
 import { script, voiceMissing } from "./voice.js";
@@ -37,7 +37,7 @@ export function order(isPreview) {
   return {
     source_url: photo(),
     script: script(),
-    pose: pose(),
+    ...motion(),
     config: config(),
     format: format(),
     preview: isPreview,
