@@ -61,7 +61,7 @@ def pause_weights(
     """
     level = frame_levels(mel, num_frames)
     loud = float(np.percentile(heard(level), _LOUD_PERCENTILE))
-    quiet = ((level < loud - _PAUSE_BELOW_LOUD) | (level == 0)).astype(np.uint8)
+    quiet = (level < loud - _PAUSE_BELOW_LOUD).astype(np.uint8)
     padding = 2 * max(MEL_WINDOW_FRAMES, reach_frames)
     padded = np.pad(quiet, padding, constant_values=1)[None]
     distance = cv2.distanceTransform(padded, cv2.DIST_L1, 3)[0, padding:][:num_frames]
