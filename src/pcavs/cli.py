@@ -329,6 +329,15 @@ def _animate(options: AnimateOptions, command: Command) -> int:
     return 0
 
 
+def _train(options: Any, command: Command) -> int:
+    """Runs `train`, with a bar on a terminal and a line now and then elsewhere, and prints the last checkpoint."""
+    run = _load_run(command)
+    with _training_bar(shown=sys.stderr.isatty() and not options.dry_run) as show:
+        result = run(options, show)
+    sys.stdout.write(f"{_as_text(result)}\n")
+    return 0
+
+
 def _doctor(options: Any, command: Command) -> int:
     """Runs `doctor` and prints its report; the exit code is 1 if there are problems."""
     report = _load_run(command)(options)
@@ -363,6 +372,7 @@ _RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
     "doctor": _doctor,
     "live": _serve,
     "serve": _serve,
+    "train": _train,
     "verify": _verify,
     "worker": _serve,
     "weights parity": _check,
@@ -396,6 +406,33 @@ def _progress_bar(*, shown: bool) -> Generator[Callable[[str, int, int], None]]:
             bar.update(tasks[activity], completed=done, total=total)
 
         yield progress
+
+
+@contextlib.contextmanager
+def _training_bar(*, shown: bool) -> Generator[Callable[[Any], None] | None]:
+    """Yields what draws a bar with loss and remaining time on stderr for each stage; None if nothing is drawn."""
+    if not shown:
+        yield None
+        return
+    from rich import progress as rich_progress
+    from rich.console import Console
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TextColumn("{task.fields[state]}"),
+    )
+    with rich_progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        tasks: dict[str, Any] = {}
+
+        def show(pace: Any) -> None:
+            if pace.stage not in tasks:
+                tasks[pace.stage] = bar.add_task(pace.stage, total=pace.steps, state="")
+            loss = "" if pace.loss is None else f"loss {pace.loss:.4g}, "
+            bar.update(tasks[pace.stage], completed=pace.step, state=f"{loss}{pace.left()} left")
+
+        yield show
 
 
 class _StderrHandler(logging.Handler):

@@ -20,6 +20,7 @@ from pcavs.errors import InputError, unknown_setting
 from pcavs.train.checkpoint import RunFolder
 from pcavs.train.distributed import Process
 from pcavs.train.options import TrainOptions, verify
+from pcavs.train.progress import ShowPace
 from pcavs.train.recipe import options_from, read_recipe
 from pcavs.train.run import batches, learning_rate, run, train_step
 from pcavs.train.session import start
@@ -67,8 +68,12 @@ class PipelineStage(NamedTuple):
         return self.done_steps >= self.options.steps
 
 
-def run_training(options: TrainOptions) -> Path | list[str]:
+def run_training(options: TrainOptions, show: ShowPace | None = None) -> Path | list[str]:
     """Runs one stage, or a pipeline; with `dry_run` it trains nothing.
+
+    Args:
+        options: What to train.
+        show: Shows the progress; None writes a line to the log now and then.
 
     Returns:
         The last checkpoint; or the lines of a dry run, which times some steps of each stage from random weights.
@@ -81,19 +86,20 @@ def run_training(options: TrainOptions) -> Path | list[str]:
     """
     if options.pipeline is not None:
         stages = read_pipeline(options)
-        return _estimate(stages) if options.dry_run else run_pipeline(options, stages)
+        return _estimate(stages) if options.dry_run else run_pipeline(options, stages, show)
     if not options.dry_run:
-        return run(options)
+        return run(options, show)
     verify(options)
     return _estimate([PipelineStage(options.stage, options)])
 
 
-def run_pipeline(options: TrainOptions, stages: list[PipelineStage]) -> Path:
+def run_pipeline(options: TrainOptions, stages: list[PipelineStage], show: ShowPace | None = None) -> Path:
     """Runs the stages that are not done, and returns the last checkpoint.
 
     Args:
         options: Those of the call; `stop_minutes` is the time of all stages together.
         stages: What `read_pipeline` read.
+        show: Shows the progress of each stage, as in `run_training`.
     """
     began = time.monotonic()
     for stage in stages:
@@ -104,7 +110,7 @@ def run_pipeline(options: TrainOptions, stages: list[PipelineStage]) -> Path:
         if options.stop_minutes is not None:
             left = max(0.0, options.stop_minutes - (time.monotonic() - began) / 60)
         logger.info("stage %s: step %d of %d", stage.name, stage.done_steps, stage.options.steps)
-        run(dataclasses.replace(stage.options, stop_minutes=left))
+        run(dataclasses.replace(stage.options, stop_minutes=left), show)
         if not stage.is_done:
             logger.info("stage %s is not done; the same command goes on with it", stage.name)
             return RunFolder(stage.options.run).checkpoints()[-1]

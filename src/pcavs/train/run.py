@@ -21,6 +21,7 @@ from pcavs.train.journal import Journal
 from pcavs.train.lineage import SUBSTITUTE, write_provenance
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.probe import probe_pose
+from pcavs.train.progress import Progress, ShowPace
 from pcavs.train.recipe import changed_settings
 from pcavs.train.session import Session, start
 from pcavs.train.stage import Inputs, Model, Stage, torch_seed
@@ -43,10 +44,14 @@ CHANGEABLE: Final = frozenset(
 """Settings that a run may be continued with other values of: its length, its machine, and where its files are."""
 
 
-def run(options: TrainOptions) -> Path:
+def run(options: TrainOptions, show: ShowPace | None = None) -> Path:
     """Trains one stage and returns its last checkpoint; a run that exists continues from its last one.
 
     On SIGTERM, which job schedulers send, the run finishes its step and saves before the process ends.
+
+    Args:
+        options: What to train.
+        show: Shows the progress; None writes a line to the log now and then.
 
     Raises:
         InputError: Settings disagree, or the device does not exist.
@@ -63,7 +68,7 @@ def run(options: TrainOptions) -> Path:
         _note_origin(session, journal, changes)
 
     with _sigterm_event() as ending:
-        _train(session, journal, ending)
+        _train(session, journal, ending, show)
     return session.folder.checkpoints()[-1]
 
 
@@ -98,11 +103,12 @@ def _note_origin(session: Session, journal: Journal, changes: dict[str, tuple[An
         journal.row({"step": step, "perceptual": SUBSTITUTE})
 
 
-def _train(session: Session, journal: Journal | None, ending: threading.Event) -> None:
+def _train(session: Session, journal: Journal | None, ending: threading.Event, show: ShowPace | None) -> None:
     options, process = session.options, session.process
     done, seconds = session.position
     step = done
     began = saved = time.monotonic()
+    progress = Progress(options.stage, done, options.steps, show)
     for step, inputs, waited_s in batches(session.stage, done, options, process.device):
         rate = learning_rate(options, step)
         values = train_step(session, inputs, step, rate)
@@ -112,6 +118,8 @@ def _train(session: Session, journal: Journal | None, ending: threading.Event) -
             journal.add(step, rate, waited_s, values)
         elif journal:
             journal.skip(step, rate)
+        if journal:
+            progress.step(step, values)
 
         now = time.monotonic()
         late = options.stop_minutes is not None and now - began > options.stop_minutes * 60

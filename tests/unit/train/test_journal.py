@@ -1,13 +1,16 @@
-"""The journal's alarms about the contrast."""
+"""The journal's alarms about the contrast, and the progress that is shown."""
 
 import json
+import logging
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
 from pcavs.train.journal import Journal
 from pcavs.train.options import TrainOptions
+from pcavs.train.progress import Pace, Progress
 
 
 def alarms(folder: Path, found: float, held_out: float, **settings: object) -> list[str]:
@@ -38,3 +41,28 @@ def test_a_run_that_finds_held_out_speech_or_little_yet_is_not(found: float, hel
 def test_the_published_contrast_is_watched_between_clips(tmp_path: Path):
     (alarm,) = alarms(tmp_path, found=0.12, held_out=0.03, losses="published", clips=10)
     assert alarm == "found_across 0.120 is at the chance level, 0.100, after 300 steps"
+
+
+def paced(monkeypatch: pytest.MonkeyPatch, seconds_per_step: float, show: object) -> None:
+    """Counts steps 101 to 200 of 1100 of a run that was continued at step 100."""
+    now = [0.0]
+    monkeypatch.setattr("pcavs.train.progress.time", SimpleNamespace(monotonic=lambda: now[0]))
+    progress = Progress("sync", 100, 1100, show)  # pyright: ignore[reportArgumentType]
+    for step in range(101, 201):
+        now[0] += seconds_per_step
+        progress.step(step, {"loss": torch.tensor(1.25)} if step != 200 else None)
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.INFO):
+        paced(monkeypatch, 2.0, None)
+    assert caplog.messages[0] == "sync: step 105 of 1100, loss 1.25, 0:33:10 left"
+    assert len(caplog.messages) == 1 + 190 // 60
+
+
+def test_a_bar_is_told_every_second(monkeypatch: pytest.MonkeyPatch):
+    shown: list[Pace] = []
+    paced(monkeypatch, 1.0, shown.append)
+    assert [pace.step for pace in shown] == list(range(101, 201))
+    assert shown[-1] == Pace("sync", 200, 1100, None, 900.0)
+    assert shown[-1].line() == "sync: step 200 of 1100, skipped, 0:15:00 left"
