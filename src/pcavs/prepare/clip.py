@@ -45,6 +45,9 @@ _SHARPNESS_PX: Final = 128
 _SHARPNESS_FRAMES: Final = 5
 """Frames of a clip whose sharpness is measured, evenly spaced."""
 
+RECORDED_OFFSET: Final = "recorded-offset"
+"""Measure: offset of a clip as it was recorded, in frames; above 0 the picture is late."""
+
 _SILENCE_DB: Final = -120.0
 """Loudness of a sound track of zeros."""
 
@@ -132,12 +135,13 @@ class _VideoAligner:
         in_crop = apply_transform(transform, meshes)
         sync = measure_sync(crops, in_crop, sound)
         late, moved = sync.offset_frames or 0, 0
+        recorded = {} if sync.offset_frames is None else {RECORDED_OFFSET: float(late)}
         if sound is not None and self._offset == "correct" and abs(late) >= LEAST_CORRECTED_FRAMES:
             frames, sound = shift_sound(len(crops), sound, late)
             crops, in_crop, start, moved = crops[frames], in_crop[frames], start + frames.start, late
             sync = measure_sync(crops, in_crop, sound)
             measures |= {"length": float(len(crops)), "moved": float(moved)}
-        measures |= {"sharpness": _sharpness(crops)} | sync.measures
+        measures |= {"sharpness": _sharpness(crops)} | sync.measures | recorded
         if self._offset == "keep":
             measures.pop("offset", None)
         if (rejection := apply_gates(measures, self._limits)) is not None:

@@ -4,6 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+from pcavs.prepare.layouts import Layout
+
 OffsetPolicy: TypeAlias = Literal["correct", "reject", "keep"]
 """What is done with clips whose picture and sound are apart."""
 
@@ -19,8 +21,8 @@ class PrepareOptions:
     index: Path | None = None
     """CSV with a column `path` (relative to the CSV's own folder) and, where known, `identity`, `source`, `split`
     and `licence`."""
-    layout: Literal["auto", "folder", "voxceleb2", "lrw"] = "auto"
-    """How to find the speaker where there is no index: from the folders of VoxCeleb2 or LRW, or, with `folder`, from
+    layout: Layout = "auto"
+    """How to find the speaker where there is no index: from the folders of a known data set, or, with `folder`, from
     the first folder of each file, with one speaker in twenty held out. `auto` decides for each file."""
     crop_px: int = 256
     """Side of the stored crop in pixels."""

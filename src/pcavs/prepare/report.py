@@ -15,7 +15,9 @@ from pcavs.data.pack import encode_picture
 from pcavs.data.shard import Span, read_clip, read_ledger
 from pcavs.media.bitstream import decode_pictures
 from pcavs.media.files import write_text
+from pcavs.prepare.clip import RECORDED_OFFSET
 from pcavs.prepare.gates import GATES, NO_SOUND_DB
+from pcavs.prepare.worker import POSE_PERCENTILES
 from pcavs.spec import FRAME_RATE
 
 _MAX_FACES: Final = 32
@@ -58,13 +60,18 @@ figcaption { font-size: .72rem; color: var(--quiet); overflow: hidden; text-over
 details { margin: .3rem 0 } summary { cursor: pointer }
 """
 
+_MAX_SPEAKERS: Final = 100
+"""Speakers listed, those with most hours first."""
+
+_RECORDED: Final = "offset between picture and sound as recorded (frames; above 0 the picture is late)"
+
 _MEASURES: Final = {
     "length": "length (frames)",
     "face-size": "height of the face from brow to chin (px of the source)",
     "found": "share of frames in which the face was found",
     "sharpness": "sharpness (standard deviation of the Laplacian at 128 px)",
     "sound": "loudness (dB of full scale)",
-    "offset": "offset between picture and sound (frames)",
+    "offset": "offset between picture and sound, after correction (frames)",
 }
 """Titles of the histograms, by gate."""
 
@@ -87,13 +94,18 @@ def write_report(folder: Path) -> Path:
         "<p class='key'><i style='background:var(--kept)'></i>kept<i style='background:var(--rejected)'></i>rejected; "
         "the dashed line is the gate's limit</p><div class='charts'>",
         *(_chart(name, title, kept, rejected, limits[name]) for name, title in _MEASURES.items()),
-        "</div><h2>Kept clips</h2>",
+        _chart(RECORDED_OFFSET, _RECORDED, kept, rejected, None),
+        "</div>",
+        _head_pose(kept),
+        "<h2>Kept clips</h2>",
         f"<p>The middle frame of up to {_MAX_FACES} clips, evenly spaced through the ledger.</p><div class='faces'>",
         *_faces(folder, kept),
         "</div><h2>Rejected clips</h2>",
         *_rejections(rejected),
         "<h2>Kept clips by source and split</h2>",
         _sources(kept),
+        "<h2>Hours by speaker</h2>",
+        _speakers(kept),
         "</html>",
     ]
     path = folder / "report.html"
@@ -126,14 +138,17 @@ def _gates(rejected: list[dict[str, Any]], limits: dict[str, float]) -> str:
     return f"<table>{head}{''.join(cells)}</table>"
 
 
-def _chart(name: str, title: str, kept: list[dict[str, Any]], rejected: list[dict[str, Any]], limit: float) -> str:
-    """Draws a stacked histogram of a measure as SVG; empty where nothing was measured."""
+def _chart(
+    name: str, title: str, kept: list[dict[str, Any]], rejected: list[dict[str, Any]], limit: float | None
+) -> str:
+    """Draws a stacked histogram of a measure as SVG, with a gate's limit; empty where nothing was measured."""
     values = [_values(rows, name) for rows in (kept, rejected)]
     both = np.concatenate(values)
     if len(both) == 0:
         return ""
     low, high = float(both.min()), float(both.max())
-    low, high = min(low, limit if limit > NO_SOUND_DB else low), max(high, limit)
+    if limit is not None:
+        low, high = min(low, limit if limit > NO_SOUND_DB else low), max(high, limit)
     high = high if high > low else low + 1
     counts = [np.histogram(each, _BINS, (low, high))[0] for each in values]
     top = max(1, int((counts[0] + counts[1]).max()))
@@ -149,8 +164,10 @@ def _chart(name: str, title: str, kept: list[dict[str, Any]], rejected: list[dic
                     f"<rect x='{index * width:.1f}' y='{y:.1f}' width='{width - 1:.1f}' height='{height:.1f}' "
                     f"fill='var(--{colour})'/>"
                 )
-    x = chart_width * (limit - low) / (high - low)
-    line = f"<line x1='{x:.1f}' x2='{x:.1f}' y1='4' y2='{_BASE_PX}' stroke='#444' stroke-dasharray='3 3'/>"
+    line = ""
+    if limit is not None:
+        x = chart_width * (limit - low) / (high - low)
+        line = f"<line x1='{x:.1f}' x2='{x:.1f}' y1='4' y2='{_BASE_PX}' stroke='#444' stroke-dasharray='3 3'/>"
     axis = "".join(
         f"<text x='{x}' y='{chart_height - 4}' font-size='11' fill='#667085' text-anchor='{anchor}'>{value:.4g}</text>"
         for x, anchor, value in ((0, "start", low), (chart_width, "end", high))
@@ -164,6 +181,38 @@ def _values(rows: list[dict[str, Any]], name: str) -> np.ndarray:
     """Collects a measure, leaving out videos without a sound track."""
     found = [row["measures"][name] for row in rows if name in row["measures"]]
     return np.array([value for value in found if value > NO_SOUND_DB], np.float64)
+
+
+def _head_pose(kept: list[dict[str, Any]]) -> str:
+    """Tabulates percentiles of yaw and pitch by source; empty for ledgers of versions that did not store them."""
+    by_source: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in kept:
+        if "yaw" in row:
+            by_source[row["source"]].append(row)
+    if not by_source:
+        return ""
+    cells = "".join(
+        f"<tr><td>{_escape(source)}</td><td>{axis}</td>"
+        + "".join(f"<td class='number'>{value:+.0f}</td>" for value in _spread(rows, axis))
+        + "</tr>"
+        for source, rows in sorted(by_source.items())
+        for axis in ("yaw", "pitch")
+    )
+    head = "".join(f"<th class='number'>{percent} %</th>" for percent in POSE_PERCENTILES)
+    note = (
+        "<h2>Head pose</h2><p>Percentiles of yaw (above 0: towards the picture's right) and pitch (above 0: up) over "
+        "all kept frames, in degrees, estimated from the percentiles of each clip.</p>"
+    )
+    return f"{note}<table><tr><th>source</th><th>angle</th>{head}</tr>{cells}</table>"
+
+
+def _spread(rows: list[dict[str, Any]], axis: str) -> np.ndarray:
+    """Estimates percentiles over all frames of clips: each percentile of a clip stands for a share of its frames."""
+    values = np.array([row[axis] for row in rows], np.float64)
+    weights = np.repeat([row["frames"] for row in rows], values.shape[1]).astype(np.float64)
+    order = np.argsort(values, axis=None)
+    shares = np.cumsum(weights[order]) - weights[order] / 2
+    return np.interp(POSE_PERCENTILES, shares / weights.sum() * 100, values.ravel()[order])
 
 
 def _faces(folder: Path, kept: list[dict[str, Any]]) -> Iterator[str]:
@@ -211,6 +260,31 @@ def _sources(kept: list[dict[str, Any]]) -> str:
     )
     head = "<tr><th>source</th><th>split</th><th class='number'>clips</th><th class='number'>hours</th></tr>"
     return f"<table>{head}{cells}</table>"
+
+
+def _speakers(kept: list[dict[str, Any]]) -> str:
+    """Tabulates clips and hours of each speaker, and how evenly hours are spread."""
+    frames: Counter[tuple[str, str, str]] = Counter()
+    clips: Counter[tuple[str, str, str]] = Counter()
+    for row in kept:
+        group = (row["source"], row["speaker"], row["split"])
+        clips[group] += 1
+        frames[group] += row["frames"]
+    if not frames:
+        return "<p>No clip was kept.</p>"
+    minutes = np.percentile([count / FRAME_RATE / 60 for count in frames.values()], (0, 50, 100))
+    shown = frames.most_common(_MAX_SPEAKERS)
+    note = "<p>Minutes of a speaker: {:,.1f} at least, {:,.1f} in the middle, {:,.1f} at most.{}</p>".format(
+        *minutes, f" The {_MAX_SPEAKERS} with most are listed." if len(frames) > len(shown) else ""
+    )
+    cells = "".join(
+        f"<tr>{''.join(f'<td>{_escape(name)}</td>' for name in group)}<td class='number'>{clips[group]:,}</td>"
+        f"<td class='number'>{count / FRAME_RATE / 3600:.3f}</td></tr>"
+        for group, count in shown
+    )
+    names = "".join(f"<th>{name}</th>" for name in ("source", "speaker", "split"))
+    head = f"<tr>{names}<th class='number'>clips</th><th class='number'>hours</th></tr>"
+    return f"{note}<table>{head}{cells}</table>"
 
 
 def _evenly_spaced(rows: Sequence[dict[str, Any]], count: int) -> list[dict[str, Any]]:

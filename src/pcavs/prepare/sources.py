@@ -1,7 +1,6 @@
 """Finds the videos and photographs to prepare, and for each its speaker, its split and what else is known of it."""
 
 import dataclasses
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import InputError
 from pcavs.media.files import path_exists
 from pcavs.media.video import probe_video
+from pcavs.prepare.layouts import facts_from_path
 from pcavs.prepare.options import PrepareOptions
 
 PHOTO_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
@@ -22,10 +22,8 @@ PART_S: Final = 600
 _MIN_LONG_BYTES: Final = 64 << 20
 """Size from which on a video is opened to find its length: opening a million short ones would take hours."""
 
-_VAL_SPEAKERS: Final = 20
-"""Where no split is given, one speaker in this many is held out for validation."""
-
-_VOXCELEB2_SPEAKER: Final = re.compile(r"id\d{5}")
+_MIN_SPEAKERS: Final = 10
+"""Speakers from which one is held out where the draw of one in twenty holds out none."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +55,10 @@ def find_sources(options: PrepareOptions) -> list[Source]:
     """
     if not options.source.is_dir():
         raise InputError(f"{options.source} is not a folder; give the folder of the videos and photographs")
-    listed = _from_index(options.source, options.index) if options.index else _from_folder(options)
+    if options.index:
+        listed = list(_from_index(options.source, options.index))
+    else:
+        listed = _with_held_out(list(_from_folder(options)))
     found = list(_with_unique_keys(listed))
     if not found:
         suffixes = " ".join(sorted(PHOTO_SUFFIXES | VIDEO_SUFFIXES))
@@ -89,34 +90,23 @@ def _from_folder(options: PrepareOptions) -> Iterator[Source]:
         if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
     )
     for name in names:
-        facts = {"source": options.source.resolve().name} | _facts_from_path(Path(name), options.layout)
+        facts = {"source": options.source.resolve().name} | facts_from_path(Path(name), options.layout)
         yield Source(path=options.source / name, name=name, key=_key(name), facts=facts)
 
 
-def _facts_from_path(path: Path, layout: str) -> dict[str, str]:
-    """Derives speaker and split from a file's folders, according to the layout of a known data set."""
-    parts = path.parts
-    # VoxCeleb2: [test/] id00012 / video / 00001.mp4. LRW: ABOUT / train / ABOUT_00001.mp4.
-    if layout == "voxceleb2" or (layout == "auto" and len(parts) > 2 and _VOXCELEB2_SPEAKER.fullmatch(parts[-3])):
-        speaker = parts[-3] if len(parts) > 2 else path.stem
-        return {"speaker": speaker, "split": "val" if "test" in parts[:-3] else _split_of(speaker)}
-    if layout == "lrw" or (layout == "auto" and _is_lrw(parts)):
-        # LRW does not name its speakers, so each clip counts as a speaker of its own.
-        split = parts[-2] if len(parts) > 1 and parts[-2] in ("train", "val", "test") else "train"
-        return {"speaker": path.stem, "split": split, "word": parts[-3] if len(parts) > 2 else ""}
-    # pcavs synth: train / HEAD / 0001.mp4.
-    if layout == "auto" and len(parts) == 3 and parts[0] in ("train", "val") and path.stem.isdigit():
-        return {"speaker": parts[1], "split": parts[0]}
-    speaker = parts[0] if len(parts) > 1 else path.stem
-    return {"speaker": speaker, "split": _split_of(speaker)}
-
-
-def _is_lrw(parts: tuple[str, ...]) -> bool:
-    return len(parts) > 2 and parts[-2] in ("train", "val", "test") and parts[-1].startswith(f"{parts[-3]}_")
-
-
-def _split_of(speaker: str) -> str:
-    return "val" if zlib.crc32(speaker.encode()) % _VAL_SPEAKERS == 0 else "train"
+def _with_held_out(sources: list[Source]) -> list[Source]:
+    """Holds out a speaker where none is, and there are enough: scores on people that training knows say little."""
+    if any(source.facts["split"] != "train" for source in sources):
+        return sources
+    speakers = sorted({source.facts["speaker"] for source in sources}, key=lambda name: zlib.crc32(name.encode()))
+    if len(speakers) < _MIN_SPEAKERS:
+        return sources
+    return [
+        dataclasses.replace(source, facts=source.facts | {"split": "val"})
+        if source.facts["speaker"] == speakers[0]
+        else source
+        for source in sources
+    ]
 
 
 def _with_unique_keys(sources: Iterable[Source]) -> Iterator[Source]:

@@ -9,16 +9,22 @@ import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from pcavs.data.shard import AlignedClip, ShardWriter
 from pcavs.errors import InputError, OutputError
 from pcavs.face.landmarker import FaceLandmarker
+from pcavs.face.pose import angles_deg
 from pcavs.media.files import write_text
 from pcavs.prepare.clip import Outcome, prepare_source, round_measures
 from pcavs.prepare.gates import Rejection, resolve_limits
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source
+
+POSE_PERCENTILES: Final = (5, 25, 50, 75, 95)
+"""Percentiles of a clip's yaw and pitch in its ledger row, from which the report estimates those of the whole set."""
 
 
 def piece_path(out: Path, number: int) -> Path:
@@ -69,11 +75,19 @@ def _ledger_row(source: Source, outcome: Outcome, shard: ShardWriter) -> dict[st
         span = shard.write(outcome.result)
         facts = outcome.result.facts
         row |= {name: facts[name] for name in ("speaker", "source", "split", "truth")}
+        row |= _pose_percentiles(outcome.result)
         row |= {"heard": outcome.result.waveform is not None, "offset": span.offset, "bytes": span.size}
     else:
         row |= {"gate": outcome.result.gate, "reason": outcome.result.reason}
         row |= {"value": outcome.result.value, "limit": outcome.result.limit}
     return row
+
+
+def _pose_percentiles(clip: AlignedClip) -> dict[str, list[float]]:
+    """Returns percentiles of yaw and pitch over the clip's frames, in degrees."""
+    angles = angles_deg(clip.pose[:, :9].reshape(-1, 3, 3).astype(np.float64))
+    spread = np.percentile(angles[:, :2], POSE_PERCENTILES, axis=0).round(1)
+    return {"yaw": spread[:, 0].tolist(), "pitch": spread[:, 1].tolist()}
 
 
 @functools.cache

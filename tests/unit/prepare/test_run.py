@@ -288,7 +288,7 @@ def test_the_report_is_self_contained(prepared: Path):
     assert text.count("data:image/jpeg;base64,") == 7
     assert "http" not in text
     assert text.count("<svg") == 5  # all clips are too short for `offset`
-    for name in ("decodable", "face-size", "sound: no sound", "ann-talk", "cut/text.mp4"):
+    for name in ("decodable", "face-size", "sound: no sound", "ann-talk", "cut/text.mp4", "Head pose", "Minutes of a"):
         assert name in text
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from pcavs.errors import InputError
 from pcavs.prepare import sources
+from pcavs.prepare.layouts import split_of
 from pcavs.prepare.options import PrepareOptions
 from pcavs.prepare.sources import Source, find_sources
 
@@ -96,6 +97,62 @@ def test_the_layout_can_be_given(tmp_path: Path):
     assert [s.facts["speaker"] for s in found(tmp_path, layout="folder")] == ["id00012", "x"]
     assert [s.facts["speaker"] for s in found(tmp_path, layout="voxceleb2")] == ["id00012", "x"]
     assert [s.facts["speaker"] for s in found(tmp_path / "x", layout="lrw")] == ["z"]
+
+
+KNOWN_SETS = {
+    "lrs2": {
+        "mvlrs_v1/main/5535415699068794046/00001.mp4": ("5535415699068794046", "train"),
+        "mvlrs_v1/pretrain/5535415699068794046/00002.mp4": ("5535415699068794046", "train"),
+    },
+    "lrs3": {
+        "trainval/0Fi83BHQsMA/00002.mp4": ("0Fi83BHQsMA", "train"),
+        "test/0QYTRyLSFGA/00001.mp4": ("0QYTRyLSFGA", "val"),
+    },
+    "hdtf": {
+        "WDA_JerryNadler0_000.mp4": ("JerryNadler", "train"),
+        "WDA_JerryNadler1_003.mp4": ("JerryNadler", "train"),
+        "RD_Radio11_0.mp4": ("Radio11", "train"),
+        "RD_Radio1_0.mp4": ("Radio1", "train"),
+    },
+    "mead": {
+        "M003/video/front/angry/level_1/001.mp4": ("M003", "train"),
+        "MEAD/W011/video/left_30/happy/level_3/012.mp4": ("W011", "train"),
+    },
+    "grid": {
+        "s1/bbaf2n.mpg": ("s1", "train"),
+        "s1/video/mpg_6000/lgwm8p.mpg": ("s1", "train"),
+        "video/s21_processed/swiz9s.mp4": ("s21", "val"),
+        "flat/multi_s20_brbk7n.mp4": ("s20", "train"),
+    },
+}
+
+
+@pytest.mark.parametrize("layout", KNOWN_SETS)
+def test_known_sets_tell_people_apart_by_name_and_by_themselves(layout: str, tmp_path: Path):
+    wanted = KNOWN_SETS[layout]
+    touch(tmp_path, *wanted)
+    for chosen in (layout, "auto"):
+        facts = {source.name: source.facts for source in found(tmp_path, layout=chosen)}
+        assert {name: (fact["speaker"], fact["split"]) for name, fact in facts.items()} == wanted, chosen
+
+
+def test_a_set_by_name_takes_files_that_are_not_recognised(tmp_path: Path):
+    touch(tmp_path, "M003_front_angry_level_1_001.mp4", "own/s7/clip.mp4", "BarackObama.mp4")
+    speakers = {
+        layout: {source.facts["speaker"] for source in found(tmp_path, layout=layout)} for layout in ("mead", "grid")
+    }
+    assert "M003" in speakers["mead"]
+    assert "s7" in speakers["grid"]
+    assert found(tmp_path, layout="hdtf")[0].facts["speaker"] == "BarackObama"
+
+
+def test_ten_people_of_whom_none_is_drawn_have_one_held_out(tmp_path: Path):
+    names = [f"person{n}" for n in range(40) if split_of(f"person{n}") == "train"][:10]
+    touch(tmp_path, *(f"{name}/{clip}.mp4" for name in names for clip in "ab"))
+    held_out = [source for source in found(tmp_path) if source.facts["split"] == "val"]
+    assert len({source.facts["speaker"] for source in held_out}) == 1
+    assert len(held_out) == 2
+    assert {source.facts["split"] for source in found(tmp_path / names[0])} == {"train"}
 
 
 @pytest.mark.parametrize(
