@@ -5,8 +5,9 @@
 The first `--seconds` of each film are given to `pcavs adapt`, with the sound late by `--shift` frames; it holds out
 their end itself and chooses the weights. What follows in the film, up to `_MOST_TEST_S`, is then spoken by the start
 and by the adapted weights, from a frame of the first part, and compared with the person as filmed. A film may be given
-as FILM+FILM: the first is adapted to, the second is spoken. Rows are appended to OUT/rows.jsonl; finished ones are not
-repeated. Means over people have 95 % bootstrap intervals.
+as FILM+FILM: the first is adapted to, the second is spoken; FILM,FILM are joined. Where less than two seconds follow,
+the scores are those of the held-out part alone, by which the weights were chosen. Rows are appended to OUT/rows.jsonl;
+finished ones are not repeated. Means over people have 95 % bootstrap intervals.
 
 Processor seconds are of this process and all of its threads: a busy machine makes the clock slower, not these.
 """
@@ -32,14 +33,17 @@ from pcavs.models.build import build_model
 from pcavs.models.inference import inference_networks
 from pcavs.models.state import fill
 from pcavs.runtime.features import load_features
+from pcavs.spec import FRAME_RATE, SAMPLES_PER_FRAME
 from pcavs.train.adapt import Adapted, choose_portrait, run, usable_clips
 from pcavs.train.held_out import HeldOutFilm, LipScore, Speech
 from pcavs.train.options import AdaptOptions
+from pcavs.types import Picture, Waveform
 from pcavs.weights.bundle import load_bundle
 from pcavs.weights.locate import find_weights
 
 _MAX_SIDE_PX: Final = 640
 _MOST_TEST_S: Final = 8.0
+_LEAST_FRAMES: Final = 50
 _MINUTES: Final = 60.0
 """Time limit, so that steps and scores decide and not the load of the machine."""
 
@@ -75,14 +79,12 @@ def main() -> None:
 def measure(film: str, args: argparse.Namespace) -> dict[str, Any]:
     """Adapts to one film and scores what follows."""
     first, _, second = film.partition("+")
-    name = f"{Path(first).stem}{args.shift:+d}"
+    name = f"{Path(first.partition(',')[0]).stem}{args.shift:+d}"
     folder = args.out / name
     folder.mkdir(exist_ok=True)
-    cut(Path(first), folder / "first.mp4", 0.0, args.seconds, args.shift)
-    if second:
-        cut(Path(second), folder / "second.mp4", 0.0, _MOST_TEST_S, 0)
-    else:
-        cut(Path(first), folder / "second.mp4", args.seconds, args.seconds + _MOST_TEST_S, 0)
+    cut(first, folder / "first.mp4", 0.0, args.seconds, args.shift)
+    start_s = 0.0 if second else args.seconds
+    has_more = cut(second or first, folder / "second.mp4", start_s, start_s + _MOST_TEST_S, 0)
     began, busy = time.monotonic(), time.process_time()
     options = AdaptOptions(
         video=folder / "first.mp4",
@@ -95,20 +97,21 @@ def measure(film: str, args: argparse.Namespace) -> dict[str, Any]:
     adapted: Adapted = run(options)
     cost = {"clock_s": time.monotonic() - began, "processor_s": time.process_time() - busy}
     moved = [clip.facts.get("offset_corrected", 0) for clip in usable_clips(options.video, folder / "run")]
-    test = unseen(options, folder)
-    start = find_weights(None).bundle
-    assert start is not None
-    scores = {key: score(test, path) for key, path in (("before", start), ("after", adapted.path))}
-    return {
+    row = {
         "film": film,
         "shift": args.shift,
         "moved": moved,
         "steps": adapted.steps,
         "held_out": {"before": adapted.before._asdict(), "after": adapted.after._asdict()},
-        "unseen_s": test.seconds,
-        "unseen": {key: value._asdict() for key, value in scores.items()},
         **{key: round(value, 1) for key, value in cost.items()},
     }
+    if not has_more:
+        return row
+    test = unseen(options, folder)
+    start = find_weights(None).bundle
+    assert start is not None
+    scores = {key: score(test, path) for key, path in (("before", start), ("after", adapted.path))}
+    return row | {"unseen_s": test.seconds, "unseen": {key: value._asdict() for key, value in scores.items()}}
 
 
 def unseen(options: AdaptOptions, folder: Path) -> HeldOutFilm:
@@ -129,12 +132,24 @@ def score(film: HeldOutFilm, path: Path) -> LipScore:
     return film.score(inference_networks(model), torch.device("cpu"))
 
 
-def cut(source: Path, out: Path, start_s: float, end_s: float, late_frames: int) -> None:
-    """Writes a part of a film at 25 frames a second, with its sound late by some frames."""
+def cut(source: str, out: Path, start_s: float, end_s: float, late_frames: int) -> bool:
+    """Writes a part of joined films at 25 frames a second, their sound late by some frames; False if it is short."""
     if out.exists():
-        return
-    frames = list(read_frames(source, start_s, end_s, _MAX_SIDE_PX))
-    sound = np.roll(read_waveform(source, start_s, end_s), count_samples(late_frames))
+        return True
+    first, stop = round(start_s * FRAME_RATE), round(end_s * FRAME_RATE)
+    frames: list[Picture] = []
+    sounds: list[Waveform] = []
+    for film in map(Path, source.split(",")):
+        own = list(read_frames(film, 0.0, end_s, _MAX_SIDE_PX))
+        sound = read_waveform(film, 0.0, end_s)
+        count = min(len(own), len(sound) // SAMPLES_PER_FRAME)
+        frames += own[:count]
+        sounds.append(sound[: count_samples(count)])
+    frames = frames[first:stop]
+    if len(frames) < _LEAST_FRAMES:
+        return False
+    sound = np.concatenate(sounds)[count_samples(first) : count_samples(stop)]
+    sound = np.roll(sound, count_samples(late_frames))
     if late_frames > 0:
         sound[: count_samples(late_frames)] = 0
     elif late_frames < 0:
@@ -144,18 +159,20 @@ def cut(source: Path, out: Path, start_s: float, end_s: float, late_frames: int)
     with FilmWriter(out, (width, height), audio=out.with_suffix(".wav"), overwrite=True) as writer:
         for frame in frames:
             writer.write(np.ascontiguousarray(frame[:height, :width]))
+    return True
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """Averages the changes over people, for each shift."""
     table: dict[str, dict[str, str]] = {}
     for shift in sorted({row["shift"] for row in rows}):
-        used = [row for row in rows if row["shift"] == shift and "unseen" in row]
-        for name in LipScore._fields if used else ():
-            change = np.array([row["unseen"]["after"][name] - row["unseen"]["before"][name] for row in used])
-            found = bootstrap(change, np.random.default_rng(0))
-            text = f"{found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f}), {len(used)} films"
-            table.setdefault(f"shift {shift:+d}", {})[name] = text
+        for part in ("held_out", "unseen"):
+            used = [row for row in rows if row["shift"] == shift and part in row]
+            for name in LipScore._fields if used else ():
+                change = np.array([row[part]["after"][name] - row[part]["before"][name] for row in used])
+                found = bootstrap(change, np.random.default_rng(0))
+                text = f"{found.estimate:+.3f} ({found.low:+.3f} to {found.high:+.3f}), {len(used)} films"
+                table.setdefault(f"shift {shift:+d}, {part}", {})[name] = text
     return table
 
 

@@ -162,6 +162,13 @@ def test_the_weights_of_the_start_are_written_if_adaptation_made_films_worse(scr
     assert unread == [1.4], "training goes on after three scores in a row that are not better"
 
 
+def test_nearer_lips_that_are_less_in_sync_are_not_better():
+    start = LipScore(1.5, 0.5, 0.30)
+    assert adapt_run.is_better(LipScore(1.4, 0.5, 0.295), start, start)
+    assert not adapt_run.is_better(LipScore(1.4, 0.5, 0.28), start, start)
+    assert not adapt_run.is_better(LipScore(1.4995, 0.6, 0.4), start, start)
+
+
 def test_training_stops_when_the_time_is_up(scripted, caplog):
     caplog.set_level(logging.INFO)
     began = time.monotonic()

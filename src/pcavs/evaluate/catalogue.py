@@ -98,6 +98,9 @@ METRICS: Final[dict[str, Metric]] = {
         3,
         "Mean distance of lip landmarks to the truth's, relative to the face.",
     ),
+    "face_lmd_px": Metric(
+        "face landmark distance", "px of 256", "lower", 2, "Distance of the landmarks of outline, eyes, nose and lips."
+    ),
     "face_lmd": Metric(
         "face landmark distance", _EYES, "lower", 3, "Mean distance of the landmarks of outline, eyes, nose and lips."
     ),
@@ -127,6 +130,12 @@ METRICS: Final[dict[str, Metric]] = {
     ),
     "identity dlib-resnet-v1": Metric(
         "identity, dlib", "0 to 1", "higher", 2, "Rescaled cosine: 0 as a stranger, 1 as true frames."
+    ),
+    "identity arcface": Metric(
+        "identity, ArcFace", "0 to 1", "higher", 2, "Rescaled cosine: 0 as a stranger, 1 as true frames."
+    ),
+    "cosine arcface": Metric(
+        "cosine, ArcFace", "", "higher", 2, "Cosine of face embeddings with the identity reference."
     ),
     "cosine faceres-deep": Metric(
         "cosine, faceres-deep", "", "higher", 2, "Cosine of face embeddings with the identity reference."
@@ -203,11 +212,19 @@ GROUPS: Final[dict[str, tuple[str, ...]]] = {
         "cpbd",
         "flicker",
         "landmark_jitter",
+        "face_lmd_px",
         "face_lmd",
         "blinks_per_minute",
         "face_found",
     ),
-    "Identity": ("identity faceres-deep", "identity dlib-resnet-v1", "cosine faceres-deep", "cosine dlib-resnet-v1"),
+    "Identity": (
+        "identity faceres-deep",
+        "identity dlib-resnet-v1",
+        "identity arcface",
+        "cosine faceres-deep",
+        "cosine dlib-resnet-v1",
+        "cosine arcface",
+    ),
     "Head": (
         "yaw_error",
         "pitch_error",

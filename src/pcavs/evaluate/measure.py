@@ -38,7 +38,7 @@ from pcavs.metrics.syncnet import score_syncnet, syncnet_faces
 from pcavs.voices.phonemes import Phoneme
 
 _FACE: Final = [*FACE_OVAL, *LIPS, *LEFT_EYE_SIX, *RIGHT_EYE_SIX, *RIGID]
-_FRAME_STEP: Final = 5
+FRAME_STEP: Final = 5
 """Slow metrics (CPBD, sharpness, LPIPS) use every fifth frame. Tuned by hand; not measured."""
 _MAX_PSNR_DB: Final = 60.0
 """Equal frames have an infinite PSNR, which no mean survives; they count as this. Tuned by hand; not measured."""
@@ -110,7 +110,7 @@ def measure_without_reference(film: Observation) -> Row:
     eye_ratios = [eye_aspect_ratio(film.meshes[:, points]) for points in (LEFT_EYE_SIX, RIGHT_EYE_SIX)]
     return {
         "face_found": film.found_share,
-        "cpbd": float(np.mean([cpbd(face) for face in film.faces[::_FRAME_STEP]])),
+        "cpbd": float(np.mean([cpbd(face) for face in film.faces[::FRAME_STEP]])),
         "mouth_sharpness": float(np.mean(_mouth_sharpness(film))),
         "flicker": flicker(film.faces),
         "landmark_jitter": jitter((film.raw_meshes / eyes)[:, list(RIGID), :2]),
@@ -122,7 +122,7 @@ def measure_without_reference(film: Observation) -> Row:
 
 def _mouth_sharpness(film: Observation) -> list[float]:
     side = film.faces[0].shape[0]
-    frames = range(0, len(film.faces), _FRAME_STEP)
+    frames = range(0, len(film.faces), FRAME_STEP)
     return [laplacian_std(film.faces[t], polygon_mask(film.meshes[t], OUTER_LIPS, side)) for t in frames]
 
 
@@ -170,21 +170,29 @@ def _truth_metrics(film: Observation, truth: Observation) -> Row:
     pairs = list(zip(film.faces[:count], truth.faces[:count], strict=True))
     masks = [polygon_mask(mesh, OUTER_LIPS, truth.faces[0].shape[0]) for mesh in truth.meshes[:count]]
     mouth_errors = [masked_error(*pair, mask) for pair, mask in zip(pairs, masks, strict=True)]
+    return face_distances(film, truth) | {
+        "ssim": float(np.mean([ssim(*pair) for pair in pairs])),
+        "psnr": float(np.mean([min(psnr(*pair), _MAX_PSNR_DB) for pair in pairs])),
+        "mouth_area_error": float(np.mean(mouth_errors)),
+    }
+
+
+def face_distances(film: Observation, truth: Observation) -> Row:
+    """Measures the distances of landmarks of mouth and face (LMD); the longer film is cut."""
+    count = min(len(film.meshes), len(truth.meshes))
     eyes = interocular_distance(truth.meshes[:count])
     mouth = landmark_distance(film.meshes[:count, LIPS, :2], truth.meshes[:count, LIPS, :2])
     face = landmark_distance(film.meshes[:count, _FACE, :2], truth.meshes[:count, _FACE, :2])
     return {
-        "ssim": float(np.mean([ssim(*pair) for pair in pairs])),
-        "psnr": float(np.mean([min(psnr(*pair), _MAX_PSNR_DB) for pair in pairs])),
-        "mouth_area_error": float(np.mean(mouth_errors)),
         "mouth_lmd_px": float(mouth.mean()),
         "mouth_lmd": float((mouth / eyes).mean()),
+        "face_lmd_px": float(face.mean()),
         "face_lmd": float((face / eyes).mean()),
     }
 
 
 def _perceptual_distances(film: Observation, truth: Observation, judges: Judges) -> Row:
-    frames = range(0, min(len(film.faces), len(truth.faces)), _FRAME_STEP)
+    frames = range(0, min(len(film.faces), len(truth.faces)), FRAME_STEP)
     return {
         each.name: float(np.mean([each.distance(film.faces[t], truth.faces[t]) for t in frames]))
         for each in judges.perceptual

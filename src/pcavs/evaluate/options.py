@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Literal
 
 from pcavs.animate.options import Device
 
@@ -21,6 +22,20 @@ class EvaluateOptions:
     weights: tuple[Path, ...] = ()
     """Bundles, network folders or training runs. The first is evaluated; the others are shown beside it. Without it,
     the weights in the package."""
+    protocol: Literal["report", "paper-table"] = "report"
+    """`report` makes and measures films of held-out clips; `paper-table` gives the columns of published tables, for
+    films of any program."""
+    list: Path | None = None
+    """Protocol paper-table: test list, a clip on each line, or CSV with the columns `path`, `audio` and `identity`."""
+    root: Path | None = None
+    """Protocol paper-table: folder that the list's paths are relative to, if not the list's own."""
+    methods: tuple[str, ...] = ()
+    """Protocol paper-table: films of other programs, as NAME=FOLDER, or a folder with a subfolder for each method;
+    named like the clips."""
+    answers: tuple[Path, ...] = ()
+    """Protocol paper-table: files that people saved on the blind page of `out`; they are scored, and nothing else."""
+    seed: int = 0
+    """Protocol paper-table: seed of the blind page's order and sides."""
     audit: tuple[Path, ...] = ()
     """More bundles, network folders or training runs, such as an ablation, whose codes are probed for leakage; no films
     are made of them. May be added to a finished evaluation."""

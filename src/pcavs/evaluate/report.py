@@ -35,7 +35,7 @@ _HOW_TO_READ: Final = (
     "best&rdquo;: compare with the column or row of the ground truth; both more and less are worse."
 )
 
-_STYLE: Final = """
+STYLE: Final = """
 :root{color-scheme:light dark;--line:#8886;--soft:#8882}
 body{font:15px/1.5 system-ui,sans-serif;max-width:1180px;margin:2rem auto;padding:0 1rem}
 h1{font-size:1.6rem;overflow-wrap:anywhere}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid var(--line)}
@@ -94,7 +94,7 @@ def page(report: dict[str, Any], out: Path) -> str:
         ("<h2>Definitions</h2>", _definitions(report["films"])),
     ]
     body = "".join(heading + content for heading, content in sections if content)
-    head = f"<meta charset=utf-8><title>Evaluation of {escape(names[0])}</title><style>{_STYLE}</style>"
+    head = f"<meta charset=utf-8><title>Evaluation of {escape(names[0])}</title><style>{STYLE}</style>"
     viewport = "<meta name=viewport content='width=device-width'>"
     return f"<!doctype html><html lang=en><head>{head}{viewport}</head><body>{body}</body></html>\n"
 

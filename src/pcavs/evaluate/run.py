@@ -18,6 +18,7 @@ import numpy as np
 
 import pcavs
 from pcavs.errors import FaceError, InputError, OutputError
+from pcavs.evaluate import paper_table
 from pcavs.evaluate.clips import (
     MIN_SPEECH_RMS,
     SIDE_PX,
@@ -82,13 +83,15 @@ _NamedWeights = tuple[tuple[str, Path | None], ...]
 
 
 def run(options: EvaluateOptions) -> Path:
-    """Evaluates weights and returns the path of report.html; parts that were finished before are not repeated.
+    """Evaluates weights and returns the path of the report; parts that were finished before are not repeated.
 
     Raises:
         InputError: There are fewer than two usable clips, or the folder holds another evaluation.
         WeightsError: Weights are missing or damaged.
         OutputError: The folder cannot be written.
     """
+    if options.protocol == "paper-table":
+        return paper_table.run(options)
     evaluated = options.weights or (None,)
     weights = _named(evaluated)
     settings = _settings(options, weights)

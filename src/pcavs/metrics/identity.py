@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
+from pcavs.errors import WeightsError, raise_if_out_of_memory
 from pcavs.runtime.openvino import cpu_settings
 from pcavs.spec import CropSpec
 from pcavs.vino import ov
@@ -25,10 +26,13 @@ Chip: TypeAlias = UInt8[np.ndarray, "side side 3"]
 
 FACERES: Final = "faceres-deep"
 DLIB: Final = "dlib-resnet-v1"
+ARCFACE: Final = "arcface"
 DLIB_FILE: Final = "dlib_face_recognition_resnet_model_v1.dat"
 
 _BGR_MEAN: Final = np.array([103.939, 116.779, 123.68], np.float32)
 """ImageNet's mean colour, blue first, that faceres-deep subtracts from its input."""
+_HALF_RANGE: Final = np.float32(127.5)
+"""Half of the range of 8 bits."""
 _MIN_NORM: Final = 1e-12
 """Keeps the division finite for an embedding of zeros."""
 
@@ -85,11 +89,46 @@ class DlibEmbedder:
         return _unit(np.array(self._network.compute_face_descriptor(np.ascontiguousarray(chip))))
 
 
+class ArcFaceEmbedder:
+    """An ArcFace network of the user's: 112 px, RGB in [-1, 1], aligned to the template that ArcFace networks share."""
+
+    name = ARCFACE
+    # The published five points at 112 px; the mouth is the middle of its two corners.
+    crop = CropSpec(left_eye=(0.342, 0.462), right_eye=(0.657, 0.460), mouth=(0.501, 0.824))
+    side_px = 112
+
+    def __init__(self, network: Path) -> None:
+        """Loads `arcface.onnx`, or `arcface.xml` of OpenVINO.
+
+        Raises:
+            WeightsError: The file is no network that takes one face and gives one vector.
+        """
+        core = ov.Core()
+        try:
+            model = core.read_model(network)
+            model.reshape([1, 3, self.side_px, self.side_px])
+            self._network = core.compile_model(model, "CPU", cpu_settings())
+        except RuntimeError as error:
+            raise_if_out_of_memory(error)
+            reason = " ".join(str(error).split())[-120:]
+            raise WeightsError(
+                f"{network} is no ArcFace network ({reason}); give one that takes faces of 112 px"
+            ) from error
+
+    def embed(self, chip: Chip) -> Embedding:
+        """Embeds one face."""
+        value = (np.asarray(chip.transpose(2, 0, 1)[None], np.float32) - _HALF_RANGE) / _HALF_RANGE
+        return _unit(np.array(self._network(value)[0]).reshape(-1))
+
+
 def find_embedders(folder: Path) -> list[FaceEmbedder]:
     """Loads the identity networks in a folder; the list is empty where there are none."""
     found: list[FaceEmbedder] = []
     if (folder / f"{FACERES}.xml").is_file():
         found.append(FaceresEmbedder(folder / f"{FACERES}.xml"))
+    arcface = next(filter(Path.is_file, (folder / f"{ARCFACE}.{ending}" for ending in ("onnx", "xml"))), None)
+    if arcface is not None:
+        found.append(ArcFaceEmbedder(arcface))
     if (folder / DLIB_FILE).is_file() and importlib.util.find_spec("dlib"):
         found.append(DlibEmbedder(folder / DLIB_FILE))
     return found

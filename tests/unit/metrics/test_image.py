@@ -44,6 +44,14 @@ def test_ssim_of_flat_pictures_is_the_luminance_term():
     assert ssim(flat(100), flat(150)) == pytest.approx((2 * 100 * 150 + c1) / (100**2 + 150**2 + c1), abs=1e-6)
 
 
+def test_ssim_equals_that_of_scikit_image():
+    """By scikit-image 0.26: Gaussian window of sigma 1.5, data_range 255, without sample covariance."""
+    rng = np.random.default_rng(3)
+    picture = rng.integers(0, 256, (40, 48, 3)).astype(np.uint8)
+    noisy = np.clip(picture.astype(int) + rng.integers(-60, 61, picture.shape), 0, 255).astype(np.uint8)
+    assert ssim(noisy, picture) == pytest.approx(0.9063343566852768, abs=1e-9)
+
+
 def test_ssim_falls_with_noise_and_blur():
     picture = textured()
     noisy = (picture + np.random.default_rng(1).normal(0, 20, picture.shape)).clip(0, 255).astype(np.uint8)
