@@ -66,9 +66,9 @@ LEAST_GAIN_MM: Final = 0.002
 """A smaller gain counts as none: landmarks of equal films differ by less."""
 
 MOST_CONFIDENCE_LOST: Final = 0.01
-"""Weights whose film the sync judge trusts less than the start's by more than this are not kept, however near their lips
-are: of one speaker the lips were 0.15 mm nearer on two held-out seconds, with a confidence of 0.02 less, and 0.05 mm
-farther on six others."""
+"""Weights whose film the sync judge trusts less than the start's by more than this are not kept, however near their
+lips are: of one speaker the lips were 0.15 mm nearer on two held-out seconds, with a confidence of 0.02 less, and
+0.05 mm farther on six others."""
 
 WARMUP_STEPS: Final = 10
 """Steps of the warm-up. Tuned by hand; not measured."""
