@@ -71,6 +71,6 @@ class Progress:
         if now < self._due:
             return
         self._due = now + self._interval_s
-        loss = None if values is None else float(values["loss"])
+        loss = None if values is None else float(values["loss"].detach())
         left_s = (now - self._began) / (step - self._done) * (self._steps - step)
         self._show(Pace(self._stage, step, self._steps, loss, left_s))

@@ -50,9 +50,10 @@ def paced(monkeypatch: pytest.MonkeyPatch, seconds_per_step: float, show: object
     progress = Progress("sync", 100, 1100, show)  # pyright: ignore[reportArgumentType]
     for step in range(101, 201):
         now[0] += seconds_per_step
-        progress.step(step, {"loss": torch.tensor(1.25)} if step != 200 else None)
+        progress.step(step, {"loss": torch.tensor(1.25, requires_grad=True)} if step != 200 else None)
 
 
+@pytest.mark.filterwarnings("error")
 def test_a_log_gets_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.INFO):
         paced(monkeypatch, 2.0, None)
