@@ -16,9 +16,13 @@ from pcavs.face.track import TrackPolicy
 from pcavs.media.files import path_exists
 from pcavs.media.timeline import nearest_index
 from pcavs.numeric import smoothstep_at
+from pcavs.pose import expression
 from pcavs.pose.calibration import PoseMap
 from pcavs.pose.compile import compile_timeline
+from pcavs.pose.expression import ExpressionRow
 from pcavs.pose.live import LIVE_PRESETS, HeldMotion, LiveMotion, RecordedMotion
+from pcavs.pose.live_life import LiveLife
+from pcavs.pose.presets import NATURAL
 from pcavs.pose.source import SegmentReader, clipped_track, read_pose
 from pcavs.pose.timeline import KeysSegment, MixSegment, PresetSegment, Segment, Timeline, TrackSegment
 from pcavs.pose.track import LARGEST_STEP, HeadRow, HeadTrack
@@ -53,6 +57,17 @@ class LiveHead:
         self._own = own_row(identity)
         self._last: HeadRow | None = None
         self._from, self._step, self._length = self._own, 0, 0
+        self._face_from = self._face = expression.neutral(1)[0]
+
+    @property
+    def face(self) -> ExpressionRow | None:
+        """Brows, gaze and lids of the last frame, without blinks; None if only the head moves."""
+        return self._face if self.by_depth and self._face.any() else None
+
+    @property
+    def eyelids(self) -> float | None:
+        """Closure of the lids by the motion's own blinks in the last frame, 0 to 1; None if it does not blink."""
+        return self._motion.eyelids if self.by_depth and isinstance(self._motion, LiveLife) else None
 
     @property
     def angles(self) -> tuple[float, float, float]:
@@ -64,15 +79,19 @@ class LiveHead:
         """Changes to another motion within a time; None is the photograph's own pose."""
         self._motion = motion
         self._from, self._step = (self._own if self._last is None else self._last), 0
+        self._face_from = self._face
         self._length = max(1, nearest_index(over_s, FRAME_RATE))
 
     def next(self, rhythm: float) -> Pose:
         """Returns the head pose of the next frame in the form that the renderer takes."""
         row = self._own if self._motion is None else self._absolute(self._motion.step(rhythm), self._motion)
+        face = self._motion.face if isinstance(self._motion, LiveLife) else expression.neutral(1)[0]
         if self._step < self._length:
             self._step += 1
             share = smoothstep_at(self._step / self._length)
             row = self._from + share * (row - self._from)
+            face = self._face_from + share * (face - self._face_from)
+        self._face = face
         if self._last is not None:
             row = self._last + (row - self._last).clip(-LARGEST_STEP, LARGEST_STEP)
         self._last = row
@@ -103,6 +122,8 @@ def read_motion(pose: str | Path | np.ndarray | None, seed: int, landmarker: Fac
         return None
     if isinstance(pose, np.ndarray):
         return RecordedMotion(_checked(pose), "bounce", is_relative=False)
+    if str(pose) == NATURAL and not path_exists(Path(pose)):
+        return LiveLife(seed)
     if str(pose) in LIVE_PRESETS and not path_exists(Path(pose)):
         return LIVE_PRESETS[str(pose)](seed)
     timeline = read_pose(Path(pose), relative=False, measured=True)

@@ -29,7 +29,7 @@ from pcavs.media.live import checked_samples
 from pcavs.media.mixing import Channels
 from pcavs.media.timeline import FRAME_S, nearest_index
 from pcavs.numeric import smoothstep_at
-from pcavs.pose.expression import ExpressionRow, parse_gaze
+from pcavs.pose.expression import GAZE_PITCH, LEFT_LID, ExpressionRow, parse_gaze
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
 from pcavs.types import Cutout, Picture
 
@@ -37,6 +37,8 @@ _CLOSE_FRAMES: Final = 3
 """Frames in which the mouth comes to rest after an interruption: 120 ms."""
 _OPEN_FRAMES: Final = 2
 """Frames in which the mouth leaves rest, or the utterance before, when an utterance begins. Chosen by eye."""
+_EYES: Final = slice(LEFT_LID, GAZE_PITCH + 1)
+"""Columns of lids and gaze."""
 _PATIENCE_FRAMES: Final = 10
 """Idle frames in a row, 0.4 s, after which speech that stopped in mid-utterance counts as ended."""
 _REST: Final = object()
@@ -287,9 +289,9 @@ class Session:
         """Moves the head from now on; never faster than 75 degrees a second, nor farther than the photograph allows.
 
         Args:
-            pose: A preset ("idle", "still", "listening-nod", "lively", "slow-turn", "presenter"); angles such as
-                "yaw=20,pitch=-5"; a saved track (.npz); a timeline (.json) of keyframes and tracks; rows of a head
-                track, 25 a second; or None, which is the photograph's own pose if no angle is given either.
+            pose: A preset ("idle", "natural", "still", "listening-nod", "lively", "slow-turn", "presenter"); angles
+                such as "yaw=20,pitch=-5"; a saved track (.npz); a timeline (.json) of keyframes and tracks; rows of a
+                head track, 25 a second; or None, which is the photograph's own pose if no angle is given either.
             yaw: Angle to hold, in degrees, 0 into the camera; None keeps the present one. For angles that a tracker
                 streams, give each with an `over_s` of 0.04 to 0.1.
             pitch: The same.
@@ -366,7 +368,15 @@ class Session:
         """Returns head pose, eyelid closure and expression of the next frame."""
         self._num_frames += 1
         pose = self._head.next(rhythm)
-        return pose, 0.0 if self._blinks is None else next(self._blinks), self._gaze.next(pose)
+        blink = 0.0 if self._blinks is None else next(self._blinks)
+        if self._blinks is not None and self._head.eyelids is not None:
+            blink = self._head.eyelids
+        face, gaze = self._head.face, self._gaze.next(pose)
+        if face is not None and gaze is not None:
+            # Eyes that are told where to look do not glance about.
+            face = face.copy()
+            face[_EYES] = gaze[_EYES]
+        return pose, blink, gaze if face is None else face
 
 
 class _Mouth:

@@ -279,7 +279,7 @@ class Talker:
                 `face`, `turn`, `size` and `background` have no effect.
             pose: Head motion: a preset's name, angles such as "yaw=20,pitch=-5", a saved track (.npz), a timeline
                 (.json) of keyframes and tracks, rows of a head track, or None for the picture's own pose. "idle"
-                breathes and looks about. `Session.pose` changes it later.
+                breathes and looks about, "natural" moves brows, eyes and lids as well. `Session.pose` changes it later.
             face: Which face to animate if the picture shows several.
             turn: "depth" or "network".
             size: Side of the frames in pixels; None is the size that the weights were made for.

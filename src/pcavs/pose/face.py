@@ -70,6 +70,8 @@ _WINK: Final = 0.2
 """Half the difference of both closures from which on it is a wink."""
 _UNSEEN_CLOSURE: Final = 0.45
 """Closure from which the iris is not seen, so that the gaze before and after is interpolated."""
+_BLINK_FRAMES, _BLINK_SIDE_FRAMES = 10, 2
+"""Longest closure that is a blink, and frames beside it in which the lids move as well."""
 _BROW_CM, _FROWN_CM = 1.0, 0.64
 """Motion of a brow, and of the gap between both, that is an expression of 1; see `head.expression`."""
 _SMILE_CM: Final = (1.24, 0.42)
@@ -129,6 +131,7 @@ def to_expression(rows: FaceRows) -> ExpressionTrack:
         frames = np.arange(len(rows))
         gaze = np.stack([np.interp(frames, frames[seen], column[seen]) for column in gaze.T], axis=1)
     track[:, expression.GAZE] = smoothed(gaze, _GAZE_SMOOTHING_S, FRAME_RATE)
+    rows = _without_blinks(rows, track[:, expression.LIDS].min(axis=1))
     brows = np.column_stack(
         [
             (rows[:, LEFT_BROW : RIGHT_BROW + 1] - neutral[LEFT_BROW : RIGHT_BROW + 1]) / _BROW_CM,
@@ -140,6 +143,27 @@ def to_expression(rows: FaceRows) -> ExpressionTrack:
     smile = smoothed(mouth.mean(axis=1, keepdims=True), _SMILE_SMOOTHING_S, FRAME_RATE)[:, 0]
     track[:, expression.SMILE] = np.sign(smile) * (np.abs(smile) - _SMILE_DEAD).clip(0)
     return expression.limited(track)
+
+
+def _without_blinks(
+    rows: Float[np.ndarray, "time 10"], closure: Float[np.ndarray, " time"]
+) -> Float[np.ndarray, "time 10"]:
+    """Interpolates the brows over blinks, in which the landmarks of brows move up although brows do not.
+
+    Longer closures are kept: brows do move while eyes are shut.
+    """
+    blinks = closure >= _UNSEEN_CLOSURE
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], blinks.astype(np.int8), [0]])))
+    is_known = np.ones(len(rows), bool)
+    for first, stop in edges.reshape(-1, 2):
+        if stop - first <= _BLINK_FRAMES:
+            is_known[max(0, first - _BLINK_SIDE_FRAMES) : stop + _BLINK_SIDE_FRAMES] = False
+    if is_known.all() or not is_known.any():
+        return rows
+    rows, frames = rows.copy(), np.arange(len(rows))
+    for column in range(LEFT_BROW, BROW_GAP + 1):
+        rows[:, column] = np.interp(frames, frames[is_known], rows[is_known, column])
+    return rows
 
 
 def _together(lids: Float[np.ndarray, "time 2"]) -> Float[np.ndarray, "time 2"]:

@@ -31,44 +31,53 @@ BLINK: Final = (0.4, 0.9, 1.0, 0.8, 0.5, 0.2)
 """Eyelid closure in the frames of a blink: 80 ms down, 160 ms up.
 Reference: VanderWerf et al., Eyelid movements, J. Neurophysiol. 2003."""
 
-_SWAY: Final = (
-    (YAW, 3.6, 4.2),
-    (YAW, 1.1, 1.2),
-    (PITCH, 3.1, 3.4),
-    (PITCH, 0.9, 1.2),
+SWAY: Final = (
+    (YAW, 3.6, 3.6),
+    (YAW, 0.5, 2.8),
+    (YAW, 0.28, 1.4),
+    (PITCH, 3.1, 4.0),
+    (PITCH, 0.55, 4.2),
+    (PITCH, 0.3, 0.8),
     (ROLL, 4.2, 3.4),
+    (ROLL, 0.7, 1.6),
 )
-"""Random motion: column, period in seconds, largest angle in degrees."""
-_NOD_SHARE: Final = 0.45
+"""Random motion: column, period in seconds, largest angle in degrees. Set to the deviation and, a little calmer, to the
+power below 0.5, 1 and 2 Hz of speakers (`benchmarks/measure_life.py`)."""
+NOD_SHARE: Final = 0.45
 """Share of the beats of the speech with a nod."""
-_NOD_DEG: Final = (1.2, 2.2)
+NOD_DEG: Final = (0.5, 1.0)
 """Depth of a nod: the constant part, and what full loudness adds."""
-_NOD_FRAMES: Final = 10
-_BROW_SHARE: Final = 0.22
+NOD_FRAMES: Final = 14
+"""Length of a nod."""
+BROW_SHARE: Final = 0.22
 """Share of the beats with raised brows."""
-_BROW: Final = (0.15, 0.3)
+BROW: Final = (0.15, 0.3)
 """How far they are raised: the constant part, and what full loudness adds."""
-_BROW_FRAMES, _BROW_LEAD_FRAMES = 18, 3
+BROW_FRAMES, _BROW_LEAD_FRAMES = 18, 3
 """Length of such a raise, and how much earlier than the beat it is highest."""
-_FIXATION_S: Final = (0.5, 0.9)
+FIXATION_S: Final = (0.5, 0.9)
 """Shortest time between two glances, and the mean of the further, exponential time: 0.7 glances a second."""
-_GLANCE_DEG: Final = (1.6, 1.1)
+GLANCE_DEG: Final = (1.6, 1.1)
 """Standard deviations of small glances, to the side and up or down."""
-_AVERT_SHARE: Final = 0.12
+AVERT_SHARE: Final = 0.12
 """Share of the glances in speech that look away."""
-_AVERT_IN_PAUSE: Final = 0.4
+AVERT_IN_PAUSE: Final = 0.4
 """The same in pauses."""
-_AVERT_DEG: Final = ((7.0, 13.0), (-5.0, 6.0))
+AVERT_DEG: Final = ((7.0, 13.0), (-5.0, 6.0))
 """Range of these to a side, and up or down."""
 _SACCADE_FRAMES: Final = 2
 """Frames in which the eyes get there."""
-_BLINK_S: Final = (1.0, 1.5)
+SACCADE_DEG: Final = 9.0
+"""Largest step of the eyes in a frame, where they do not know where they will look: two frames for large glances."""
+BLINK_S: Final = (1.0, 1.5)
 """Shortest time between two blinks, and the mean of the further, exponential time: about 24 a minute."""
-_PAUSE_RHYTHM: Final = 0.2
+PAUSE_RHYTHM: Final = 0.2
 """Rhythm below which a moment counts as a pause."""
-_BLINK_REACH_FRAMES: Final = 12
+LISTENING_FRAMES: Final = 25
+"""Pause after which the person listens instead, and looks away no more often than in speech."""
+BLINK_REACH_FRAMES: Final = 12
 """How far a blink moves to reach a pause or a large glance."""
-_LARGE_GLANCE_DEG: Final = 6.0
+LARGE_GLANCE_DEG: Final = 6.0
 """Glance with which people blink."""
 
 
@@ -91,14 +100,14 @@ def natural(rhythm: Rhythm, seed: int) -> Life:
     num_frames = len(rhythm)
     head_rng, face_rng, eye_rng = (np.random.default_rng((seed, 0x11FE, part)) for part in range(3))
     head, face = still(num_frames), expression.neutral(num_frames)
-    for column, period_s, size_deg in _SWAY:
+    for column, period_s, size_deg in SWAY:
         head[:, column] += wander(num_frames, period_s, size_deg, head_rng)
     for beat in beats(rhythm):
         loud = float(rhythm[beat])
-        if head_rng.random() < _NOD_SHARE:
-            _add(head[:, PITCH], beat, -(_NOD_DEG[0] + _NOD_DEG[1] * loud) * nod_bump(_NOD_FRAMES))
-        if face_rng.random() < _BROW_SHARE:
-            raised = (_BROW[0] + _BROW[1] * loud) * nod_bump(_BROW_FRAMES)
+        if head_rng.random() < NOD_SHARE:
+            _add(head[:, PITCH], beat, -(NOD_DEG[0] + NOD_DEG[1] * loud) * nod_bump(NOD_FRAMES))
+        if face_rng.random() < BROW_SHARE:
+            raised = (BROW[0] + BROW[1] * loud) * nod_bump(BROW_FRAMES)
             for column in (expression.LEFT_BROW, expression.RIGHT_BROW):
                 _add(face[:, column], beat - _BROW_LEAD_FRAMES, raised)
     head *= smoothstep((np.arange(num_frames) / FRAME_RATE / START_S).clip(max=1))[:, None]
@@ -122,17 +131,16 @@ def _glances(rhythm: Rhythm, rng: np.random.Generator) -> tuple[Float[np.ndarray
     track, large = np.zeros((len(rhythm), 2)), list[int]()
     at, aim, is_away = 0, np.zeros(2), False
     while at < len(rhythm):
-        hold = round((_FIXATION_S[0] + rng.exponential(_FIXATION_S[1])) * FRAME_RATE)
+        hold = round((FIXATION_S[0] + rng.exponential(FIXATION_S[1])) * FRAME_RATE)
         end = min(at + hold, len(rhythm))
         track[at:end] = aim
-        share = _AVERT_IN_PAUSE if end < len(rhythm) and rhythm[end] < _PAUSE_RHYTHM else _AVERT_SHARE
+        is_pause = end < len(rhythm) and rhythm[end] < PAUSE_RHYTHM
+        if is_pause and rhythm[max(0, end - LISTENING_FRAMES) : end + 1].max() < PAUSE_RHYTHM:
+            is_pause = False  # who listens looks at the speaker
+        share = AVERT_IN_PAUSE if is_pause else AVERT_SHARE
         before = aim
-        if not is_away and rng.random() < share:
-            side = rng.choice([-1.0, 1.0]) * rng.uniform(*_AVERT_DEG[0])
-            aim, is_away = np.array([side, rng.uniform(*_AVERT_DEG[1])]), True
-        else:
-            aim, is_away = rng.normal(0, _GLANCE_DEG), False
-        if np.hypot(*(aim - before)) > _LARGE_GLANCE_DEG:
+        aim, is_away = draw_glance(rng, share, is_away=is_away)
+        if np.hypot(*(aim - before)) > LARGE_GLANCE_DEG:
             large.append(end)
         at = max(end, at + 1)
     kernel = np.ones(_SACCADE_FRAMES) / _SACCADE_FRAMES
@@ -140,18 +148,32 @@ def _glances(rhythm: Rhythm, rng: np.random.Generator) -> tuple[Float[np.ndarray
     return np.stack([np.convolve(column, kernel, "valid") for column in padded.T], axis=1), large
 
 
+def draw_glance(rng: np.random.Generator, share: float, *, is_away: bool) -> tuple[Float[np.ndarray, "2"], bool]:
+    """Draws where the eyes look next, in degrees from the camera, and whether that is away from it.
+
+    Args:
+        rng: Random numbers.
+        share: Share of the glances that look away.
+        is_away: Whether the eyes look away now; then they come back.
+    """
+    if not is_away and rng.random() < share:
+        side = rng.choice([-1.0, 1.0]) * rng.uniform(*AVERT_DEG[0])
+        return np.array([side, rng.uniform(*AVERT_DEG[1])]), True
+    return rng.normal(0, GLANCE_DEG), False
+
+
 def _blinks(rhythm: Rhythm, large: list[int], rng: np.random.Generator) -> Float32[np.ndarray, " time"]:
     """Draws blinks, each moved to a large glance or to the quietest frame near it."""
     closure = np.zeros(len(rhythm), np.float32)
     at = 0.0
     while True:
-        at += (_BLINK_S[0] + float(rng.exponential(_BLINK_S[1]))) * FRAME_RATE
+        at += (BLINK_S[0] + float(rng.exponential(BLINK_S[1]))) * FRAME_RATE
         first = round(at)
-        if first + _BLINK_REACH_FRAMES + len(BLINK) > len(rhythm):
+        if first + BLINK_REACH_FRAMES + len(BLINK) > len(rhythm):
             return closure
-        near = [glance for glance in large if abs(glance - first) <= _BLINK_REACH_FRAMES]
-        low = max(first - _BLINK_REACH_FRAMES // 2, 0)
-        quiet = low + int(np.argmin(rhythm[low : first + _BLINK_REACH_FRAMES]))
+        near = [glance for glance in large if abs(glance - first) <= BLINK_REACH_FRAMES]
+        low = max(first - BLINK_REACH_FRAMES // 2, 0)
+        quiet = low + int(np.argmin(rhythm[low : first + BLINK_REACH_FRAMES]))
         start = near[0] - 1 if near else quiet
         start = max(start, 0)
         if closure[start : start + len(BLINK)].any():

@@ -124,16 +124,18 @@ def _breath(frame: int) -> HeadRow:
     return row
 
 
-class _Wander:
+class Wander:
     """Moves smoothly between random angles, one a period, as `presets` does."""
 
-    def __init__(self, column: int, period_s: float, size_deg: float, seed: int) -> None:
+    def __init__(self, column: int, period_s: float, size_deg: float, seed: int, stream: int | None = None) -> None:
+        """Seeds the random numbers: those of the column, unless another stream is given."""
         self.column = column
         self._step, self._size = period_s * FRAME_RATE, size_deg
-        self._rng = np.random.default_rng((seed, _WANDER_STREAM, column))
+        self._rng = np.random.default_rng((seed, _WANDER_STREAM, column if stream is None else stream))
         self._before, self._after, self._index, self._frame = self._aim(), self._aim(), 0, 0
 
     def next(self) -> float:
+        """Returns the angle of the next frame."""
         place = self._frame / self._step
         while int(place) > self._index:
             self._before, self._after, self._index = self._after, self._aim(), self._index + 1
@@ -161,7 +163,7 @@ class _Nods:
         return self._coming.popleft() if self._coming else 0.0
 
 
-class _Beats:
+class Beats:
     """Finds the beats of the speech, as `presets` does, a few frames after them."""
 
     def __init__(self) -> None:
@@ -194,7 +196,7 @@ class LivePreset:
 
     def __init__(self, seed: int) -> None:
         """Seeds the random numbers."""
-        self._wander = [_Wander(*each, seed) for each in self.wander]
+        self._wander = [Wander(*each, seed) for each in self.wander]
         self._rng = np.random.default_rng((seed, _WANDER_STREAM))
         self._nods = _Nods()
         self._frame = 0
@@ -246,7 +248,7 @@ class _Lively(LivePreset):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self._beats = _Beats()
+        self._beats = Beats()
 
     def move(self, row: HeadRow, rhythm: float) -> None:
         beat = self._beats.add(rhythm)
@@ -270,7 +272,7 @@ class _Presenter(LivePreset):
 
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
-        self._beats, self._nods_now = _Beats(), True
+        self._beats, self._nods_now = Beats(), True
 
     def move(self, row: HeadRow, rhythm: float) -> None:
         if self._since >= self._dwell:

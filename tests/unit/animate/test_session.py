@@ -14,6 +14,7 @@ from helpers.talkers import LoudMouth
 from pcavs.animate.talker import Talker
 from pcavs.errors import InputError, SessionError
 from pcavs.face.landmarker import FaceLandmarker
+from pcavs.pose.expression import GAZE, GAZE_PITCH, LEFT_LID
 from pcavs.pose.track import LARGEST_STEP, still
 from pcavs.provenance.audio_mark import MarkDetector
 
@@ -76,12 +77,12 @@ def opened(talker, frames):
 def test_the_pieces_do_not_change_a_pixel(talker, person):
     rate_hz = 16_000 if talker.runtime.features is None else 22_050
     sound = syllables(SECONDS, rate_hz)
-    whole = run(talker.session(person, pose="lively"), sound, [len(sound)], rate_hz)
+    whole = run(talker.session(person, pose="natural"), sound, [len(sound)], rate_hz)
     assert len(np.unique(pictures(whole), axis=0)) > 0.8 * len(whole), "mouth and head move"
     rng = np.random.default_rng(5)
     for milliseconds in ([10], [20], [100], [333], rng.integers(1, 400, 50).tolist()):
         lengths = [round(each * rate_hz / 1000) for each in milliseconds]
-        frames = run(talker.session(person, pose="lively"), sound, lengths, rate_hz)
+        frames = run(talker.session(person, pose="natural"), sound, lengths, rate_hz)
         assert np.array_equal(pictures(frames), pictures(whole)), milliseconds
         assert np.array_equal(heard(frames), heard(whole))
         assert [frame.pts for frame in frames] == [Fraction(k, 25) for k in range(len(whole))]
@@ -252,6 +253,24 @@ def test_the_head_is_steered(session):
     for _ in range(12):
         session.idle()
     assert head.angles == pytest.approx(tuple(session.person.identity.own_deg), abs=1e-6)
+
+
+def test_natural_motion_blinks_by_itself_and_leaves_the_eyes_to_who_turns_them(session):
+    session.pose("natural", over_s=0.0)
+    rows = [session._advance(0.5)[1:] for _ in range(200)]
+    assert max(eyelids for eyelids, _ in rows) == 1
+    glances = np.array([row[GAZE] for _, row in rows[10:]])
+    assert 0.5 < glances.std(axis=0).max() < 12
+    session.gaze(10.0, -5.0)
+    _, _, told = session._advance(0.5)
+    assert told[GAZE].tolist() == [10, -5]
+    session.gaze(0.0, 0.0)
+    session.pose("still", over_s=0.4)
+    faces = np.array([session._head.face for _ in range(9) if session._advance(0.0) is not None])
+    assert (np.abs(np.diff(faces[:, LEFT_LID : GAZE_PITCH + 1], axis=0)).max(axis=0) < [0.1, 0.1, 4, 4]).all()
+    session._advance(0.0)
+    session._advance(0.0)
+    assert session._head.face is None
 
 
 @pytest.mark.parametrize(

@@ -90,3 +90,16 @@ def test_raised_brows_and_smiles_are_read():
     smiled = face.to_expression(face.measure_face(clip(smile, 100, slice(60, 100))))
     assert smiled[90, expression.SMILE] > 0.4
     assert smiled[10, expression.SMILE] == 0
+
+
+def test_brows_do_not_rise_in_blinks():
+    """Landmarks of the brows follow lids that shut; brows that rise by themselves stay, also over shut eyes."""
+    rows = np.tile(np.linspace(0.9, 1.0, len(face.COLUMNS)), (100, 1)).astype(np.float32)
+    rows[:, face.LEFT_OPENING : face.RIGHT_OPENING + 1] = 0.3
+    for first, length in ((20, 4), (60, 20)):
+        span = slice(first, first + length)
+        rows[span, face.LEFT_OPENING : face.RIGHT_OPENING + 1] = 0.05
+        rows[span, face.LEFT_BROW : face.RIGHT_BROW + 1] += 0.3
+    brows = face.to_expression(rows)[:, expression.LEFT_BROW]
+    assert np.abs(brows[15:30]).max() < 0.02
+    assert brows[65:75].min() > 0.25

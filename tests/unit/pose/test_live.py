@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from pcavs.head.blink import blink_track, endless_blinks
+from pcavs.pose import expression
+from pcavs.pose.life import natural
 from pcavs.pose.live import LIVE_PRESETS, HeldMotion, RecordedMotion, RunningRhythm
+from pcavs.pose.live_life import LiveLife
 from pcavs.pose.presets import PRESETS, rhythm_of
 from pcavs.pose.track import LARGEST_STEP, extrapolate, still
 
@@ -50,6 +53,31 @@ def test_beats_cause_nods(name):
     nods = silent - spoken
     assert nods[50:200].max() > 3
     assert np.abs(nods[225:300]).max() < 0.1, "none in the pause"
+
+
+def test_natural_motion_is_that_of_films_without_their_future():
+    """Rates and sizes are those of `life`; one frame after another gives the same motion however it is asked for."""
+    rhythm = np.tile(speech(), 4)
+    motion = LiveLife(2)
+    assert not motion.step(0.0).any()
+    head, faces, lids = [], [], []
+    for value in rhythm:
+        head.append(motion.step(float(value)))
+        faces.append(motion.face)
+        lids.append(motion.eyelids)
+    head, faces, lids = np.array(head), np.array(faces), np.array(lids)
+    film = natural(rhythm, 2)
+    assert (np.abs(np.diff(head, axis=0)) <= LARGEST_STEP).all()
+    assert head[:, :3].std(axis=0) == pytest.approx(film.head[:, :3].std(axis=0), rel=0.5)
+    assert 15 < np.count_nonzero(np.diff((lids > 0.9).astype(int)) > 0) * 60 / 80 < 40, "blinks a minute"
+    brows = np.count_nonzero(np.diff((faces[:, expression.LEFT_BROW] > 0.1).astype(int)) > 0)
+    filmed = np.count_nonzero(np.diff((film.expression[:, expression.LEFT_BROW] > 0.1).astype(int)) > 0)
+    assert 0.4 * filmed < brows < 2.5 * filmed
+    camera = faces[:, expression.GAZE] + head[:, :2]
+    assert np.median(np.hypot(*camera.T)) < 4
+    again = LiveLife(2)
+    again.step(0.0)
+    assert np.array_equal(head, np.array([again.step(float(value)) for value in rhythm]))
 
 
 def test_a_listener_nods_in_pauses():
