@@ -99,7 +99,7 @@ def test_a_text_becomes_a_film_that_is_watched_downloaded_kept_and_deleted(open_
     page.fill("#name", "<b>First</b>")
     sent, made = order_of(page)
     assert sent["script"] == {"type": "text", "input": TEXT, "voice": "en-us"}
-    assert (sent["pose"], sent["consent"]["given_by"]) == ("lively", "A. Person")
+    assert (sent["pose"], sent["consent"]["given_by"]) == ("natural", "A. Person")
     assert sent["config"] == {"label": "AI-generated"}
     page.wait_for_selector("#making-bar:visible")
     video = page.wait_for_selector("#screen video[controls]", timeout=90_000)

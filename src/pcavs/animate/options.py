@@ -68,8 +68,8 @@ class FilmOptions:
     """Driving audio: any file with sound, or a pipe (- is standard input). The film carries it, with its own rate and
     channels."""
     pose: Path | None = None
-    """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (still, listening-nod,
-    lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
+    """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (natural, still,
+    listening-nod, lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
     forwards and backwards. Without it the head keeps the pose that it has in the picture."""
     dialogue: Path | None = None
     """Several people in one picture who speak in turn: a list of lines and people (.json), in place of driving audio.

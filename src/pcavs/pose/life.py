@@ -1,7 +1,7 @@
 """Generates natural motion from speech: sways and nods, raised brows, glances and blinks, as the preset `natural`.
 
-It is a model, not a trained network: rates and sizes are those that were measured on three clips of two people who
-speak to a camera (docs/measurements.md), and the rules say where each happens. Heads sway all the time and nod on some
+It is a model, not a trained network: rates and sizes are those that were measured on clips of three people who speak to
+a camera (docs/measurements.md), and the rules say where each happens. Heads sway all the time and nod a little on some
 of the loudest syllables; brows rise on a few of these, a little earlier; eyes stay on the camera while the head sways,
 glance aside now and then, longer in pauses; lids blink in pauses and with large glances.
 """

@@ -8,7 +8,7 @@ import { hasText, t } from "./text.js";
 
 const NONE = "none";
 const motions = new Map();
-let chosen = "lively";
+let chosen = "natural";
 
 /** Makes the cards. */
 export function startPresets(names) {
