@@ -69,8 +69,8 @@ class FilmOptions:
     channels."""
     pose: Path | None = None
     """Head motion: a video to follow; a timeline (.json) or saved track (.npz); a preset (natural, still,
-    listening-nod, lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech is played
-    forwards and backwards. Without it the head keeps the pose that it has in the picture."""
+    listening-nod, lively, slow-turn, presenter); or degrees, such as yaw=20,pitch=-5. What is shorter than the speech
+    is played forwards and backwards. Without it the head keeps the pose that it has in the picture."""
     dialogue: Path | None = None
     """Several people in one picture who speak in turn: a list of lines and people (.json), in place of driving audio.
     The film shows the whole picture, and its sound is the mix of all voices."""
