@@ -69,7 +69,7 @@ def test_a_video_without_sound_is_refused_with_the_reason(examples: Path, tmp_pa
 def test_a_short_video_is_refused_in_one_line(composite: Path, tmp_path: Path):
     video = write_film(tmp_path / "me.mp4", composite, 1.2)
     with pytest.raises(
-        DataError, match=r"me\.mp4 has 1\.2 s of usable speech, 6 s are needed; give a longer"
+        DataError, match=r"me\.mp4 has 1\.2 s of usable speech, 5 s are needed; give a longer"
     ) as caught:
         adapt_run.run(AdaptOptions(video=video, out=tmp_path / "me.safetensors"))
     assert "\n" not in str(caught.value)

@@ -153,8 +153,10 @@ def test_our_weights_are_a_method_whose_films_are_made(films, loud_mouth, tmp_pa
     assert table["table"][name]["mouth_lmd_px"]["over_people"][0] < 20
 
 
-def test_missing_films_and_folders_are_one_line(films, tmp_path):
+def test_missing_films_and_folders_are_one_line(films, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
+    truth_alone = {"key": "a", "name": "a", "person": "a", "films": {paper_table.TRUTH: {}}, "excluded": []}
+    monkeypatch.setattr(paper_table, "_row", lambda *_: dict(truth_alone))
     with pytest.raises(InputError, match=r"no clip of .*list\.txt has a film of every method"):
         run(options(films, tmp_path / "out", methods=(f"none={tmp_path / 'empty'}",)))
     with pytest.raises(InputError, match="needs --list"):

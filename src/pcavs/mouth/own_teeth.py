@@ -53,9 +53,9 @@ _REST_PERCENTILE: Final = 10
 """Percentile of the opening whose frames show where the lips meet."""
 _LIMITS: Final = {
     "upper_cm": (0.12, 0.45),
-    "lower_cm": (0.05, 0.3),
+    "lower_cm": (0.05, 0.2),
     "whiteness": (0.7, 1.5),
-    "lower_light": (0.4, 1.0),
+    "lower_light": (0.4, 0.9),
     "tint": (0.85, 1.15),
 }
 """Limits of the figures. What is measured beyond them is an error of the landmarks, or light that teeth do not have; a

@@ -48,8 +48,8 @@ logger = logging.getLogger(__name__)
 CLIP_S: Final = 4.0
 """Longest clip: half a minute then gives several clips, which are each other's negatives in the contrast."""
 
-MIN_FRAMES: Final = 150
-"""Fewest frames of usable speech (6 s): two seconds to score, and four to learn from."""
+MIN_FRAMES: Final = 125
+"""Fewest frames of usable speech (5 s): two seconds to score, and three to learn from."""
 
 HELD_OUT_SHARE: Final = 4
 """One in so many frames is held out, at the end of the video."""

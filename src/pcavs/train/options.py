@@ -126,7 +126,7 @@ class AdaptOptions:
     """
 
     video: Path
-    """Video of the person speaking: 8 seconds or longer, at least 6 of them usable."""
+    """Video of the person speaking: 8 seconds or longer, at least 5 of them usable."""
     out: Path
     """The .safetensors file to write."""
     run: Path | None = None

@@ -61,8 +61,8 @@ def test_teeth_reach_as_far_as_frames_show_them(rest):
 
 
 def test_lower_teeth_are_measured_from_the_lower_lip(rest):
-    own = measure_teeth(rest + [face(1.2, 0.0, lower_cm=0.25)] * 8)
-    assert own.lower_cm == pytest.approx(0.25, abs=0.08)
+    own = measure_teeth(rest + [face(1.2, 0.0, lower_cm=0.15)] * 8)
+    assert own.lower_cm == pytest.approx(0.15, abs=0.06)
     assert own.upper_cm == OwnTeeth().upper_cm
 
 
