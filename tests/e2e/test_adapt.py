@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.talkers import write_bundle
+from helpers.sounds import write_noise
+from helpers.talkers import LoudMouth, write_bundle
+from pcavs.animate.talker import Talker
 from pcavs.data.pack import read_pack
 from pcavs.errors import DataError, InputError
 from pcavs.mouth.inside import OwnTeeth
@@ -188,3 +190,19 @@ def test_the_speech_encoder_of_the_start_is_what_adapt_trains_with(tmp_path: Pat
         tmp_path,
     )
     assert training.features == ("mel" if spec.flow.features is None else "whisper")
+
+
+def test_films_of_a_person_draw_the_persons_teeth(landmarker, composite: Path, tmp_path: Path):
+    sound = write_noise(tmp_path / "noise.wav", 0.4)
+    own = OwnTeeth(upper_cm=0.4, whiteness=0.8)
+
+    def frames(teeth: OwnTeeth | None) -> np.ndarray:
+        talker = Talker(LoudMouth(), landmarker, "loud-mouth", "0" * 64, teeth=teeth)
+        return np.stack(list(talker.animate(composite, sound, size=128).frames)).astype(int)
+
+    drawn, persons = frames(None), frames(own)
+    changed = np.abs(drawn - persons).max(axis=(0, 3)) > 4
+    rows, columns = np.nonzero(changed)
+    assert len(rows) > 4, np.abs(drawn - persons).max()
+    assert rows.min() > 60
+    assert columns.max() - columns.min() < 64

@@ -77,7 +77,8 @@ def start(options: TrainOptions, process: Process) -> Session:
     heads = TrainingHeads(spec, 2 * len(LIPS))
     if options.start:
         # Before the stage is built, because its perceptual loss copies the identity encoder.
-        load_start(options.start, nn.ModuleDict({"model": model, "heads": heads}), spec)
+        used = {"heads": heads} if options.trained == "all" else {}  # the face is trained without them
+        load_start(options.start, nn.ModuleDict({"model": model} | used), spec)
     world = World(process.rank, process.gather)
     stage: Stage = STAGES[options.stage](model, heads, corpus, options, world)
     modules = stage.modules
