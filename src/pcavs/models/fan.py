@@ -19,6 +19,9 @@ from pcavs.spec import PaperSpec, exact_div
 DROPOUT: Final = 0.5
 """On the skip connection of an hourglass, in training only (published code)."""
 
+GRADIENT_SLOPE: Final = 0.1
+"""Share of the gradient that passes below zero where the face is projected to one channel. Chosen by hand."""
+
 _PROJECTED_STRIDE: Final = 8
 """Side of the frame over that of the last feature map: the stem, the pooling and `project` halve it."""
 
@@ -47,12 +50,15 @@ class FanEncoder(nn.Module):
             nn.ReLU(),
             nn.Conv2d(wide, spec.motion_heatmaps, 1),
         )
+        channel = nn.Conv2d(spec.motion_heatmaps, 1, 3, 2, 1)
+        with torch.no_grad():
+            channel.bias += 1.0  # at first the ReLU lets most of the face through
         self.project = nn.Sequential(
             nn.BatchNorm2d(spec.motion_heatmaps),
             nn.ReLU(),
-            nn.Conv2d(spec.motion_heatmaps, 1, 3, 2, 1),
+            channel,
             nn.Flatten(),
-            nn.ReLU(),
+            _LeakyGradientReLU(),
             nn.Linear(exact_div(spec.frame_px, _PROJECTED_STRIDE) ** 2, spec.motion_dim),
         )
         self.content_head = _head(spec.motion_dim, spec.content_dim)
@@ -68,6 +74,21 @@ class FanEncoder(nn.Module):
         """Encodes aligned crops, RGB in [-1, 1], into the motion feature f_n, which both heads read."""
         x = functional.max_pool2d(self.at_half(self.stem(face)), 2)
         return self.project(self.heatmaps(self.hourglass(self.at_quarter(x))))
+
+
+class _LeakyGradientReLU(nn.Module):
+    """A ReLU whose gradient is that of a leaky ReLU.
+
+    The whole face passes through the one channel before it. If training makes that channel negative everywhere, a
+    plain ReLU outputs zeros and has no gradient, and the encoder says the same of every face for the rest of the run.
+    Runs from random weights ended so within their first hundreds of steps (dev/LOG.md).
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not torch.is_grad_enabled():
+            return functional.relu(x)
+        leaky = functional.leaky_relu(x, GRADIENT_SLOPE)
+        return leaky + (functional.relu(x) - leaky).detach()
 
 
 class _Hierarchical(nn.Module):

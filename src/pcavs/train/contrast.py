@@ -53,15 +53,17 @@ class ContrastiveLoss:
         - `cross_modal`: one minus the cosine between speech content and detached visual content.
         - `lips_seen`, `lips_heard`: error of the lip shape read from visual content and from speech content.
 
-        The frames of a moment are contrasted as one vector, joined end to end. Published terms: `across` between clips,
-        and `cross_modal` as a mean absolute difference. Both: `pose`, the error of the pose code, where the pose head
-        is supervised. `found_across` and `found_within` are accuracies and are only recorded. Clips without speech
-        take part in `lips_seen` and `pose` only.
+        The frames of a moment are contrasted as one vector, joined end to end. Published terms: `across` between
+        clips, and `cross_modal` as a mean absolute difference. Both: `pose`, the error of the pose code, where the pose
+        head is supervised. Only recorded are the accuracies `found_across` and `found_within`, and `visual_spread`,
+        the standard deviation of visual content over the frames of the batch. Clips without speech take part in
+        `lips_seen` and `pose` only.
         """
         batch = inputs.batch
         visual: Codes = self._model.motion(inputs.augmented)
         speech = self._model.encode_speech(batch.speech)
         terms = self._contrast(visual, speech, batch)
+        terms["visual_spread"] = self._heads.direction(visual.content.detach()).std(dim=0).mean()
         if self._supervise_pose:
             weights = torch.tensor(POSE_WEIGHTS, device=batch.pose.device)
             terms["pose"] = ((visual.pose.float() - batch.pose).abs() * weights).mean()

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 import time
 from typing import Any, Final, NamedTuple
 
@@ -30,6 +31,11 @@ HELD_OUT_CHANCE: Final = {"found_within": 1 / NUM_MOMENTS, "found_of_32": 1 / 32
 CHANCE_FACTOR: Final = 1.3
 """Accuracy, as a factor on the chance level, up to which the contrast counts as being at it. Above the spread of a mean
 over 20 steps; tuned by hand, not measured."""
+
+
+DEAD_SPREAD: Final = 1e-3
+"""Standard deviation of visual content over a batch, of content of unit mean square, below which the motion encoder
+counts as dead. Live ones are above 0.05 within some hundred steps; tuned by hand."""
 
 
 class Journal:
@@ -112,9 +118,21 @@ class Journal:
         # A term that only some steps have is averaged over those.
         means = {name: round(total / self._counts[name], 5) for name, total in self._sums.items()}
         self.row(row | means)
+        self._check_spread(step, means)
         self._check_contrast(step, means)
         self._sums, self._counts = {}, {}
         self._steps, self._skipped, self._began = 0, 0, time.monotonic()
+
+    def _check_spread(self, step: int, means: dict[str, float]) -> None:
+        """Reports once if the motion encoder says the same of every frame: it has no gradient then, and stays so."""
+        spread = means.get("visual_spread", math.inf)
+        if step >= ALARM_STEP and spread < DEAD_SPREAD:
+            alarm = (
+                f"the motion encoder gives all frames the same content (visual_spread {spread:.1g}) after {step} steps"
+            )
+            self._alarm(
+                step, alarm, "it no longer learns; start a new run, with a lower lr or other random weights (--seed)"
+            )
 
     def _check_contrast(self, step: int, means: dict[str, float]) -> None:
         """Reports once if the contrast of stage `sync` is still at the chance level."""

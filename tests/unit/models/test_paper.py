@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from helpers.release import CLASSES, Release, layout, make_release
 from pcavs.models.build import build_model
+from pcavs.models.fan import FanEncoder
 from pcavs.models.generator import Codes
 from pcavs.models.inference import FaceNetwork, inference_networks
 from pcavs.models.paper import PaperModel
@@ -126,3 +128,19 @@ def test_the_reference_has_the_published_names_and_shapes(shared: Path):
         assert names.keys() == keys[label].keys()
         for name, shape in names.items():
             assert list(shape) == [CLASSES if size == 5830 else size for size in keys[label][name]], name
+
+
+def test_the_motion_encoder_learns_on_where_its_one_channel_is_negative():
+    """All of the face passes through one channel; where a plain ReLU made it zero everywhere, runs ended dead."""
+    motion = build_model(TINY).motion
+    assert isinstance(motion, FanEncoder)
+    channel = motion.project[2]
+    assert isinstance(channel, nn.Conv2d)
+    assert channel.bias is not None
+    nn.init.constant_(channel.bias, -100.0)
+    faces = torch.rand(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    feature = motion.feature(faces)
+    assert torch.equal(feature, motion.project[-1].bias.expand_as(feature))
+    feature.sum().backward()
+    assert channel.bias.grad is not None
+    assert float(channel.bias.grad.abs()) > 0
