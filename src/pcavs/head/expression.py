@@ -36,6 +36,10 @@ _CREASE: Final = (27, 257, 29, 259, 28, 258)
 """Landmarks above the upper lids, where the skin begins to follow the brows."""
 _FOREHEAD_SHARE: Final = 0.75
 """Height above the brows, as a share of the forehead, at which the skin stops following them."""
+_PLATEAU: Final = (1.35, 2.4)
+"""Slopes of the motion above and below the brows, in the distances to where it ends; beyond 1 all moves alike."""
+_INNER_SHARE: Final = 0.65
+"""How far the inner end of a raised brow goes up, as a share of its middle."""
 _BROW_INNER_CM, _BROW_OUTER_CM = 0.5, 6.8
 """Distance from the middle of the face at which the skin begins to follow a brow, and ends to."""
 _FROWN_CM: Final = (0.32, 0.3)
@@ -151,14 +155,16 @@ def _motions() -> _Motions:
     rims = _eye_rims(face)
     brow_y, crease_y = face[list(_BROW_LINE), 1].mean(), face[list(_CREASE), 1].mean()
     top_y = brow_y + _FOREHEAD_SHARE * (face[10, 1] - brow_y)
-    height = np.where(y < brow_y, (y - top_y) / (brow_y - top_y), (crease_y - y) / (crease_y - brow_y))
-    height = smoothstep(height * 1.35)  # a plateau around the brows
+    # Plateaus around the brows, so that they move as a whole: the skin between brow and eye is stretched instead.
+    above, below = (y - top_y) / (brow_y - top_y), (crease_y - y) / (crease_y - brow_y)
+    height = smoothstep(np.where(y < brow_y, _PLATEAU[0] * above, _PLATEAU[1] * below))
     moves = np.zeros((len(_MOVED), len(face), 2))
     for number, side in enumerate((-1, 1)):
         aside = side * x
         across = smoothstep((aside + _BROW_INNER_CM) / (2 * _BROW_INNER_CM + 0.6)) * smoothstep(
             (_BROW_OUTER_CM - aside) / 1.6
         )
+        across *= _INNER_SHARE + (1 - _INNER_SHARE) * smoothstep((aside - _FROWN_AT_CM + 0.7) / 2.0)
         moves[number, :, 1] = -_BROW_CM * height * across * inside * rims
     inner = np.exp(-(((np.abs(x) - _FROWN_AT_CM) / _FROWN_SPREAD_CM) ** 2)) * height * rims
     moves[2, :, 0] = -np.sign(x) * _FROWN_CM[0] * inner * smoothstep(np.abs(x) / 0.6)
