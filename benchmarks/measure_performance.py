@@ -160,7 +160,8 @@ def likeness(talker: Talker, options: argparse.Namespace) -> None:
     rows: list[tuple[float, float, float, float]] = []
     for photo, film in itertools.product(options.photos, options.films):
         figures: list[list[tuple[float, float]]] = []
-        for settings in ({"performance": film}, {"pose": film, "no_blinks": True}):
+        ways: tuple[dict[str, Any], ...] = ({"performance": film}, {"pose": film, "no_blinks": True})
+        for settings in ways:
             made = talker.animate(photo, SPEECH, end=options.seconds, size=options.size, **settings)
             own = vector(made.identity.picture)
             frames = made.rendered(np.linspace(0, made.num_frames - 1, 6).astype(int)[1:5].tolist())
