@@ -10,6 +10,8 @@ The averaged weights of every finished run are scored on several random draws of
   unchanged picture.
 - `found of 8`, `found of 32`: how often the matching speech is ranked first for a moment, among 8 moments of the same
   clip and among 32 moments of 8 clips.
+- `lips in content`, `lips in speech`: fraction of the variance of the lip landmarks that a linear function of the
+  visual content, and of the speech content, explains.
 - `turn in pose`, `turn in content`: fraction of the variance of yaw, pitch and roll that a linear function of the pose
   code, and of the visual content, explains. The latter is a leak.
 - `lips in pose`: fraction of the variance of the lip landmarks that the pose code explains linearly beyond the true
@@ -40,7 +42,7 @@ from pcavs.train.recipe import load_options
 from pcavs.train.reconstruction import make_reconstruction
 from pcavs.train.session import open_data
 from pcavs.train.stage import Model, step_rng
-from pcavs.train.validation import validate
+from pcavs.train.validation import Shown, validate
 from pcavs.weights.bundle import load_bundle
 
 DRAWS: Final = 6
@@ -58,6 +60,8 @@ COLUMNS = (
     "found of 32",
     "turn in pose",
     "lips in pose",
+    "lips in content",
+    "lips in speech",
     "turn in content",
     "person in pose",
     "person in content",
@@ -97,15 +101,12 @@ def scores(run: Path) -> dict[str, float]:
     fill(talker, bundle.tensors, str(run))
     talker.eval()
     corpus, reconstruction = open_data(options, bundle.spec, "val"), make_reconstruction(talker, options)
-    draws = [validate(talker, reconstruction, corpus, draw) for draw in range(DRAWS)]
+    shown = Shown(frozenset(bundle.provenance.get("untrained", "").split()))
+    draws = [validate(talker, reconstruction, corpus, draw, shown=shown) for draw in range(DRAWS)]
     mean = {name: statistics.mean(scores[name] for scores in draws) for name in draws[0]}
-    columns = {
-        "mouth": mean["mouth_heard"],
-        "mouth listens": mean["mouth_shifted"] - mean["mouth_heard"],
-        "found of 8": mean["found_within"],
-        "found of 32": mean["found_of_32"],
-        **leaks(talker, corpus),
-    }
+    columns = {"found of 8": mean["found_within"], "found of 32": mean["found_of_32"], **leaks(talker, corpus)}
+    if "mouth_heard" in mean:
+        columns |= {"mouth": mean["mouth_heard"], "mouth listens": mean["mouth_shifted"] - mean["mouth_heard"]}
     if "lips_heard" in mean:
         columns |= {"lips": mean["lips_heard"], "lips listens": mean["lips_shifted"] - mean["lips_heard"]}
     return columns
@@ -119,6 +120,7 @@ def leaks(talker: Model, corpus: Corpus) -> dict[str, float]:
     ]
     pose = torch.cat([talker.encode_pose(batch.target).float() for batch in batches]).double().numpy()
     content = torch.cat([talker.encode_lips(batch.target).float() for batch in batches]).double().numpy()
+    speech = torch.cat([talker.encode_speech(batch.speech).float() for batch in batches]).double().numpy()
     truth = torch.cat([batch.pose for batch in batches]).double().numpy()
     lips = torch.cat([batch.lips for batch in batches]).double().numpy()
     people = [str(int(speaker)) for batch in batches for speaker in batch.speaker]
@@ -127,6 +129,8 @@ def leaks(talker: Model, corpus: Corpus) -> dict[str, float]:
     return {
         "turn in pose": explained(pose, turn),
         "lips in pose": explained(np.hstack([truth, pose]), lips) - explained(truth, lips),
+        "lips in content": explained(content, lips),
+        "lips in speech": explained(speech, lips),
         "turn in content": explained(content, turn),
         "person in pose": times_chance(pose, people),
         "person in content": times_chance(content, people),
