@@ -1,5 +1,6 @@
 """`pcavs evaluate --protocol paper-table`: films of other programs against true clips, and the blind page."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,12 +13,13 @@ from helpers.sounds import write_wav
 from pcavs.cli import main
 from pcavs.errors import InputError
 from pcavs.evaluate import paper_table
-from pcavs.evaluate.blind import sign_test
+from pcavs.evaluate.blind import sign_test, write_look
 from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.run import run
 from pcavs.media.film import FilmWriter
+from pcavs.media.video import count_pictures
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 FRAMES = 26
 CLIPS = ("id00017/a/00001", "id00061/b/00002")
@@ -134,9 +136,15 @@ def test_the_blind_page_names_no_method_asks_no_host_and_its_answers_are_scored(
     assert "| Which looks more like a real person? | copy | 0 | still | 0 | 2 | 1.000 |" in text
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", '{"format": "pcavs-look-1", "look": "0-9", "answers": {}}', "x"])
-def test_other_files_are_no_answers(report, tmp_path, content):
-    (tmp_path / "ann.json").write_text(content)
+@pytest.mark.parametrize("content", ["{}", "[]", '{"format": "pcavs-look-1", "look": "LOOK", "answers": {}}', "x"])
+def test_other_files_are_no_answers(report, films, tmp_path, content):
+    """The third is of a page with as many pairs, on other sides: its answers would count for the other film."""
+    paths = {clip: dict.fromkeys(("copy", "still"), f"{films}/truth/{clip}.mp4") for clip in CLIPS}
+    (tmp_path / "work").mkdir()
+    write_look(tmp_path, paths, ("still", "copy"), seed=0, most_s=0.2)
+    other = json.loads((tmp_path / "look-key.json").read_text())
+    assert len(other["pairs"]) == len(json.loads((report[0] / "look-key.json").read_text())["pairs"])
+    (tmp_path / "ann.json").write_text(content.replace("LOOK", other["look"]))
     with pytest.raises(InputError, match=r"ann\.json holds no answers.*; give a file that the page saved"):
         run(EvaluateOptions(protocol="paper-table", out=report[0], answers=(tmp_path / "ann.json",)))
 
@@ -145,12 +153,28 @@ def test_our_weights_are_a_method_whose_films_are_made(films, loud_mouth, tmp_pa
     monkeypatch.setattr(paper_table, "cached_talker", lambda weights, device: loud_mouth)
     one = tmp_path / "one.txt"
     one.write_text(CLIPS[0])
-    run(options(films, tmp_path / "out", list=one, methods=(), weights=()))
+    chosen = options(films, tmp_path / "out", list=one, methods=(), weights=())
+    run(chosen)
     table = json.loads((tmp_path / "out/table.json").read_text())
     (name,) = table["methods"]
     assert (tmp_path / f"out/films/{name}/id00017-a-00001.mp4").is_file()
     assert not (tmp_path / "out/look.html").exists()
     assert table["table"][name]["mouth_lmd_px"]["over_people"][0] < 20
+    # A film of another length, other weights or another clip is made again, and not measured as if it were of these.
+    film = tmp_path / f"out/films/{name}/id00017-a-00001.mp4"
+    whole = count_pictures(film, 0.0, None)
+    run(dataclasses.replace(chosen, most_s=1.0))
+    assert count_pictures(film, 0.0, None) == 25 < whole
+
+
+def test_each_identity_network_has_a_column_of_its_own():
+    rows = [
+        {"key": "a", "name": "a", "person": "a", "excluded": [], "paths": {}, "films": dict.fromkeys(names, values)}
+        for names, values in [((paper_table.TRUTH, "m"), {"cosine arcface": 0.5, "cosine faceres-deep": 0.25})]
+    ]
+    report = paper_table._report(EvaluateOptions(protocol="paper-table", out=Path()), rows, ["m"])
+    assert list(report["columns"]) == ["CSIM, arcface", "CSIM, faceres-deep"]
+    assert "0.500 (0.500 to 0.500) | 0.250" in paper_table.markdown(report)
 
 
 def test_missing_films_and_folders_are_one_line(films, tmp_path, monkeypatch):

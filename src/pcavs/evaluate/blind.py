@@ -4,6 +4,7 @@ The page holds no name of a method: which film is on the left is drawn with a se
 """
 
 import base64
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,8 @@ CHOICES: Final = {"left": "left", "same": "no difference", "right": "right"}
 
 _MOST_PAIRS: Final = 24
 """Pairs of a page, which then takes about ten minutes."""
+_LOOK_DIGITS: Final = 16
+"""Hexadecimal digits by which pages with other pairs or sides differ, so that no key scores answers of another page."""
 _SIDE_PX: Final = 320
 """Longer side of the films on the page."""
 
@@ -49,7 +52,8 @@ def write_look(
     rng = np.random.default_rng(seed)
     pairs = [(clip, other) for clip in films for other in methods[1:]]
     chosen = [pairs[index] for index in rng.permutation(len(pairs))[:_MOST_PAIRS]]
-    swapped = rng.permuted(np.arange(len(chosen)) % 2 == 1).tolist()
+    # The first method is as often on the left as on the right; the odd pair falls to either side.
+    swapped = rng.permuted((np.arange(len(chosen)) + rng.integers(2)) % 2 == 1).tolist()
     key: dict[str, dict[str, str]] = {}
     sections = []
     for number, ((clip, other), swap) in enumerate(zip(chosen, swapped, strict=True), start=1):
@@ -58,25 +62,27 @@ def write_look(
         key[name] = {"clip": clip, "left": left, "right": right}
         sources = [_encoded(Path(films[clip][each]), out / "work", most_s) for each in (left, right)]
         sections.append(_section(name, sources))
-    write_json(out / KEY, {"format": FORMAT, "seed": seed, "pairs": key})
-    page = _PAGE.replace("<!--PAIRS-->", "".join(sections)).replace("__LOOK__", f"{seed}-{len(key)}")
+    look = hashlib.sha256(json.dumps([seed, key]).encode()).hexdigest()[:_LOOK_DIGITS]
+    write_json(out / KEY, {"format": FORMAT, "look": look, "seed": seed, "pairs": key})
+    page = _PAGE.replace("<!--PAIRS-->", "".join(sections)).replace("__LOOK__", look)
     write_text(out / PAGE, page)
     return out / PAGE
 
 
 def score_answers(out: Path, answers: Sequence[Path]) -> Path:
-    """Scores the files that people saved on the page, prints the votes and returns the path of look.md.
+    """Scores the files that people saved on the page, and returns the path of look.md, which holds the votes.
 
     Raises:
         InputError: There is no key, or a file is no answers of this page.
     """
     try:
-        key = json.loads((out / KEY).read_text())["pairs"]
+        fields = json.loads((out / KEY).read_text())
+        key, look = fields["pairs"], fields["look"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"no {KEY} in {out}; give --out the folder that the page was written to") from error
     votes: dict[tuple[str, str, str], dict[str, int]] = {}
     for path in answers:
-        for pair, given in _read_answers(path, len(key)).items():
+        for pair, given in _read_answers(path, look).items():
             if pair not in key:
                 raise InputError(f"{path} answers pair {pair}, which the page in {out} does not have; give its answers")
             sides = key[pair]
@@ -102,11 +108,11 @@ def sign_test(first: int, second: int) -> float:
     return min(1.0, 2 * sum(math.comb(total, k) for k in range(larger, total + 1)) / 2**total)
 
 
-def _read_answers(path: Path, num_pairs: int) -> dict[str, dict[str, str]]:
+def _read_answers(path: Path, look: str) -> dict[str, dict[str, str]]:
     try:
         fields: Any = json.loads(path.read_text())
         found = fields["answers"]
-        good = fields["format"] == FORMAT and int(str(fields["look"]).rpartition("-")[2]) == num_pairs
+        good = fields["format"] == FORMAT and fields["look"] == look
         good &= all(
             question in QUESTIONS and choice in CHOICES
             for given in found.values()

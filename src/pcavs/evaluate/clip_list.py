@@ -7,14 +7,13 @@ from typing import Final, NamedTuple
 from pcavs.data.table import read_table
 from pcavs.errors import InputError
 from pcavs.evaluate.sets import safe_name
+from pcavs.prepare.layouts import hdtf_person
 
 SUFFIXES: Final = (".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg")
 """Endings of videos, in the order in which they are looked for."""
 
 _VOXCELEB: Final = re.compile(r"(?:^|/)(id\d{5})/")
 """The person of a clip of VoxCeleb2: id00017/01dfn2spqyE/00001."""
-_NUMBERED: Final = re.compile(r"^(?:R?[A-Z]{2,3}_)?(.+?)_\d{2,4}$")
-"""The person or the talk of a clip of HDTF: WDA_BarackObama_000, RD_Radio11_000."""
 _LRW: Final = re.compile(r"^([A-Z']+)/(?:train|val|test)/\1_\d+$")
 """A clip of LRW: ABOUT/test/ABOUT_00001. Nobody knows who speaks."""
 
@@ -81,8 +80,7 @@ def person_of(name: str) -> str:
         return found[1]
     if _LRW.search(name):
         return name
-    numbered = _NUMBERED.match(Path(name).name)
-    return numbered[1] if numbered and "/" not in name else name
+    return hdtf_person(Path(name).name) or name
 
 
 def _lines(path: Path) -> list[tuple[str, str]]:

@@ -189,16 +189,32 @@ def _measured(jobs: list[_Job], workers: int) -> Iterator[dict[str, Any]]:
 def _measure(job: _Job) -> dict[str, Any]:
     """Measures the true clip and the films of it; a film that cannot be measured is named."""
     store = job.options.out / "work" / f"{job.clip.key}.json"
-    digest = [f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}" for _, path in job.films]
-    digest += [f"{name}:{find_weights(place).digest}" for name, place in job.weights]
-    claim = [str(job.clip.path), str(job.clip.audio), job.options.most_s, digest]
+    folder = judges_folder(job.options.judges)
+    networks = sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+    claim = {
+        "films": [[name, _version(path)] for name, path in job.films],
+        "made": [_recipe(job, name, place) for name, place in job.weights],
+        "clip": [_version(job.clip.path), _version(job.clip.audio), job.options.most_s],
+        "judges": [_version(path) for path in networks],
+    }
     if store.is_file():
         row = json.loads(store.read_text())
         if row.pop("claim") == claim:
             return row
-    row = _row(job, load_judges(judges_folder(job.options.judges)))
+    row = _row(job, load_judges(folder))
     write_json(store, row | {"claim": claim})
     return row
+
+
+def _version(path: Path) -> str:
+    """Returns a text that changes with the file."""
+    return f"{path}:{path.stat().st_mtime_ns}:{path.stat().st_size}"
+
+
+def _recipe(job: _Job, name: str, place: Path | None) -> list[Any]:
+    """Returns what a film of weights is made of: with anything else it is made again."""
+    versions = _version(job.clip.path), _version(job.clip.audio)
+    return [name, find_weights(place).digest, *versions, job.options.most_s]
 
 
 def _row(job: _Job, judges: Judges) -> dict[str, Any]:
@@ -211,13 +227,13 @@ def _row(job: _Job, judges: Judges) -> dict[str, Any]:
     except (FaceError, InputError) as error:
         row["excluded"].append(f"{clip.name}: {error}")
         return row
-    paths = dict(job.films)
-    for name, place in job.weights:
-        paths[name] = _made(job, name, place, true._replace(raw_meshes=truth.raw_meshes), judges)
+    tracked = true._replace(raw_meshes=truth.raw_meshes)
     row["films"][TRUTH] = _columns(true, truth, truth if clip.is_own_speech else None, truth, judges)
-    for name, path in paths.items():
-        row["paths"][name] = str(path)
+    places, films = dict(job.weights), dict(job.films)
+    for name in (*films, *places):
         try:
+            path = films[name] if name in films else _made(job, name, places[name], tracked, judges)
+            row["paths"][name] = str(path)
             film = read_clip(ClipSource(clip.key, clip.person, path), job.options.most_s, judges.landmarker)
             seen = observe(list(film.faces), judges, f"{name}, {clip.name}")
         except (FaceError, InputError) as error:
@@ -230,11 +246,15 @@ def _row(job: _Job, judges: Judges) -> dict[str, Any]:
 def _made(job: _Job, name: str, place: Path | None, true: EvaluationClip, judges: Judges) -> Path:
     """Makes the self-driven film of a clip, or that of another clip's speech, with the head as in the clip."""
     path = job.options.out / "films" / name / f"{job.clip.key}.mp4"
+    recipe, known = _recipe(job, name, place), path.with_suffix(".made")  # a .json would hold phonemes
+    if not known.is_file() or json.loads(known.read_text()) != recipe:
+        path.unlink(missing_ok=True)
     speech = true.waveform
     if not job.clip.is_own_speech:
         other = ClipSource("speech", "", job.clip.audio)
         speech = read_clip(other, job.options.most_s, judges.landmarker).waveform
     make_film(cached_talker(place, job.options.device), FilmInputs(identity_reference(true), speech, true), path)
+    write_json(known, recipe)
     return path
 
 
@@ -286,7 +306,7 @@ def _report(options: EvaluateOptions, rows: list[dict[str, Any]], names: list[st
         "list": options.list.name if options.list else "",
         "methods": names,
         "columns": {
-            column.title: {"key": key, "verified": column.checked, "note": column.note}
+            _column_title(column, key): {"key": key, "verified": column.checked, "note": column.note}
             for column in COLUMNS
             for key in keys
             if key.partition(" ")[0] == column.key
@@ -302,6 +322,12 @@ def _report(options: EvaluateOptions, rows: list[dict[str, Any]], names: list[st
         "differences": differences,
         "rows": paired,
     }
+
+
+def _column_title(column: Column, key: str) -> str:
+    """Returns the title of a column; that of CSIM names its identity network, of which there may be several."""
+    network = key.partition(" ")[2]
+    return f"{column.title}, {network}" if network else column.title
 
 
 def _keys(rows: list[dict[str, Any]]) -> list[str]:

@@ -56,6 +56,19 @@ def split_of(speaker: str) -> str:
     return "val" if zlib.crc32(speaker.encode()) % VAL_SPEAKERS == 0 else "train"
 
 
+def hdtf_person(name: str) -> str | None:
+    """Returns who speaks in a clip of HDTF, or the video of a radio programme; None for a name of another kind.
+
+    Args:
+        name: Name of the clip, without folders and ending.
+    """
+    match = _HDTF_CLIP.fullmatch(name)
+    if match is None:
+        return None
+    video = match["video"]
+    return video if match[1] == "RD" else video.rstrip("0123456789") or video
+
+
 def _held_out_by_speaker(speaker: str) -> Facts:
     return {"speaker": speaker, "split": split_of(speaker)}
 
@@ -90,11 +103,7 @@ def _lrs3(parts: Sequence[str]) -> Facts:
 
 def _hdtf(parts: Sequence[str]) -> Facts:
     """`WDA_NancyPelosi0_000`: a number ends a person's video. `RD_Radio11_0`: it counts the videos of a programme."""
-    match = _HDTF_CLIP.fullmatch(parts[-1])
-    if match is None:
-        return _held_out_by_speaker(parts[-1])
-    video = match["video"]
-    return _held_out_by_speaker(video if match[1] == "RD" else video.rstrip("0123456789") or video)
+    return _held_out_by_speaker(hdtf_person(parts[-1]) or parts[-1])
 
 
 def _mead(parts: Sequence[str]) -> Facts:

@@ -45,9 +45,9 @@ def test_a_second_clip_drives(clips, tmp_path):
 
 def test_lrw_and_hdtf_names(clips, tmp_path):
     root = clips(
-        "ABOUT/test/ABOUT_00001.mp4", "WDA_BarackObama_000.mp4", "WDA_BarackObama_001.mp4", "RD_Radio11_000.mp4"
+        "ABOUT/test/ABOUT_00001.mp4", "WDA_BarackObama0_000.mp4", "WDA_BarackObama1_001.mp4", "RD_Radio11_000.mp4"
     )
-    text = "ABOUT/test/ABOUT_00001\nWDA_BarackObama_000.mp4\nWDA_BarackObama_001\nRD_Radio11_000\n"
+    text = "ABOUT/test/ABOUT_00001\nWDA_BarackObama0_000.mp4\nWDA_BarackObama1_001\nRD_Radio11_000\n"
     people = [clip.person for clip in read_list(write(tmp_path, text), root)]
     assert people == ["ABOUT/test/ABOUT_00001", "BarackObama", "BarackObama", "Radio11"]
 
@@ -60,8 +60,9 @@ def test_csv_names_paths_audio_and_people(clips, tmp_path):
     assert (second.person, second.audio) == ("bob", tmp_path / "clips/a.mov")
 
 
-@pytest.mark.parametrize("name", ["interview", "talks/anna_12", "x_1"])
+@pytest.mark.parametrize("name", ["interview", "talks/anna_12", "x_1", "clip_0001", "TED_0001"])
 def test_other_names_are_people_of_their_own(name):
+    """Clips that a program numbered (clip_0001, clip_0002) counted as one person, so that no interval was right."""
     assert person_of(name) == name
 
 
