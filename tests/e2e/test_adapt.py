@@ -2,7 +2,6 @@
 
 import dataclasses
 import logging
-import time
 from pathlib import Path
 
 import av
@@ -23,6 +22,8 @@ from pcavs.train.held_out import LipScore
 from pcavs.train.options import AdaptOptions, TrainOptions
 from pcavs.weights.bundle import load_bundle, read_spec
 from pcavs.weights.locate import DEFAULT, find_weights, packaged_weights
+
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(autouse=True)
@@ -75,6 +76,20 @@ def test_a_short_video_is_refused_in_one_line(composite: Path, tmp_path: Path):
     ) as caught:
         adapt_run.run(AdaptOptions(video=video, out=tmp_path / "me.safetensors"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_folder_of_another_video_or_of_other_files_is_refused(composite: Path, tmp_path: Path):
+    """A new video of the same name was taken for the one before, and `train` in a folder of the user's was deleted."""
+    first = write_film(tmp_path / "me.mp4", composite, 1.2)
+    options = AdaptOptions(video=first, out=tmp_path / "me.safetensors", run=tmp_path / "run")
+    (tmp_path / "run/train").mkdir(parents=True)
+    with pytest.raises(InputError, match="run holds other files than those of pcavs adapt; choose another --run"):
+        adapt_run.run(options)
+    assert (tmp_path / "run/train").is_dir()
+    (tmp_path / "run/film").mkdir()
+    (tmp_path / "run/film/me.mp4").write_bytes(first.read_bytes()[:-1])
+    with pytest.raises(InputError, match="run holds what was made of another video; remove it, or choose another"):
+        adapt_run.run(options)
 
 
 @pytest.mark.parametrize(
@@ -173,11 +188,9 @@ def test_nearer_lips_that_are_less_in_sync_are_not_better():
 
 def test_training_stops_when_the_time_is_up(scripted, caplog):
     caplog.set_level(logging.INFO)
-    began = time.monotonic()
     adapted = scripted([1.5, 1.4], steps=10_000, minutes=0.001)[0]
     assert adapted.steps == 1
     assert "stopped: the time is up" in caplog.text
-    assert time.monotonic() - began < 30
 
 
 def test_the_speech_encoder_of_the_start_is_what_adapt_trains_with(tmp_path: Path):

@@ -208,9 +208,20 @@ def held_out_from(lengths: Sequence[int], wanted: int) -> list[int]:
 
 
 def usable_clips(video: Path, folder: Path) -> list[AlignedClip]:
-    """Prepares the video, and returns its usable clips in the order of time."""
+    """Prepares the video, and returns its usable clips in the order of time.
+
+    Args:
+        video: Video of the person.
+        folder: Folder of the run; a video that was prepared in it is not prepared again.
+
+    Raises:
+        InputError: The folder holds something else.
+        DataError: No clip can be used.
+        OutputError: The folder cannot be written.
+    """
     source, shards = folder / "film", folder / "shards"
     index = source / "index.csv"
+    _refuse_other_content(folder, source, video)
     try:
         source.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -229,6 +240,22 @@ def usable_clips(video: Path, folder: Path) -> list[AlignedClip]:
         if moved:
             logger.info("%s: the sound was moved by %+d frames, to where the lips are", clip.key, moved)
     return sorted(clips, key=lambda clip: int(clip.facts["start_frame"]))
+
+
+def _refuse_other_content(folder: Path, source: Path, video: Path) -> None:
+    """Refuses a folder of another run, whose clips would be learnt from, or of other files, which would be replaced.
+
+    Raises:
+        InputError: It holds something else than this video and what was made of it.
+    """
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return
+    if not source.is_dir():
+        raise InputError(f"{folder} holds other files than those of pcavs adapt; choose another --run")
+    for copy in source.iterdir():
+        is_copy = copy.suffix not in (".csv", ".part")
+        if is_copy and (copy.name != video.name or file_digest(copy) != file_digest(video)):
+            raise InputError(f"{folder} holds what was made of another video; remove it, or choose another --run")
 
 
 def choose_portrait(clips: Sequence[AlignedClip], cuts: Sequence[int]) -> Portrait:
