@@ -211,8 +211,9 @@ def _read(path: Path, digest: str) -> OwnTeeth | None:
         if fields["tint"] is not None:
             red, green, blue = map(float, fields["tint"])
             fields["tint"] = red, green, blue
+        fields |= {name: float(fields[name]) for name in _LIMITS if name != "tint"}
         for name, (low, high) in _LIMITS.items():
-            for value in fields[name] or () if name == "tint" else (float(fields[name]),):
+            for value in fields[name] or () if name == "tint" else (fields[name],):
                 if not low <= value <= high:
                     raise ValueError(f"{name} {value}")
         teeth = OwnTeeth(**fields)

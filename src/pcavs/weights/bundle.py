@@ -109,9 +109,12 @@ def _open(path: Path) -> safe_open:
 
 def _provenance(metadata: Mapping[str, str], path: Path) -> dict[str, str]:
     try:
-        return json.loads(metadata["provenance"])
+        provenance = json.loads(metadata["provenance"])
     except (ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is damaged: its provenance is not JSON; download or make it again") from error
+    if not isinstance(provenance, dict) or not all(isinstance(value, str) for value in provenance.values()):
+        raise WeightsError(f"{path} is damaged: its provenance is no object of texts; download or make it again")
+    return provenance
 
 
 def _checked_metadata(metadata: Mapping[str, str] | None, path: Path) -> Mapping[str, str]:

@@ -121,6 +121,14 @@ def test_a_damaged_file_is_one_line(tmp_path, name, value):
     assert "\n" not in str(caught.value)
 
 
+def test_numbers_in_quotes_are_numbers(tmp_path):
+    """They passed the limits as text, and drawing a mouth ended with a traceback."""
+    path = teeth_path(tmp_path / "me.safetensors")
+    save_teeth(OwnTeeth(), "a", path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"upper_cm": "0.3"}))
+    assert find_teeth(weights(tmp_path)) == OwnTeeth(upper_cm=0.3)
+
+
 def test_own_teeth_are_drawn_as_far_and_as_bright_as_measured():
     picture, mesh = face(0.0)
     palette = MouthPalette(mesh, picture)
