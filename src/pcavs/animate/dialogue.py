@@ -42,7 +42,8 @@ _LINE_TYPES: Final[dict[str, Any]] = {
     "start_s": Seconds,
     "end_s": Seconds,
 }
-_LONGEST_S: Final = 24 * 3600.0
+LONGEST_S: Final = 6 * 3600.0
+"""Latest time in a dialogue or in a file, and longest dialogue: its mix is then a file of 2 GB."""
 _MAX_BYTES: Final = 4_000_000
 """Largest dialogue that is read."""
 _MOST_LINES, _MOST_PEOPLE = 1000, 16
@@ -173,8 +174,8 @@ def _line(fields: dict[str, Any], where: str, files: NamedFiles) -> Line:
     if ("audio" in values) == ("say" in values):
         raise InputError(f"{where} needs a sound or a text; give audio or say, and not both")
     for name in ("at_s", "start_s", "end_s"):
-        if not 0 <= values.get(name, 0.0) <= _LONGEST_S:
-            raise InputError(f"{where}: {name} is {values[name]:g}; give 0 or more seconds")
+        if not 0 <= values.get(name, 0.0) <= LONGEST_S:
+            raise InputError(f"{where}: {name} is {values[name]:g}; give 0 to {LONGEST_S:.0f} seconds")
     return Line(face=_face(fields, where, files), **values)
 
 

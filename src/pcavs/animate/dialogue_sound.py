@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from pcavs.animate.dialogue import Dialogue, Line, read_dialogue
+from pcavs.animate.dialogue import LONGEST_S, Dialogue, Line, read_dialogue
 from pcavs.animate.film import SoundTrack
 from pcavs.animate.options import FilmOptions
 from pcavs.errors import InputError
@@ -47,7 +47,7 @@ def dialogue_sound(options: FilmOptions, spec: MelSpec, voices: Path | None = No
         voices: Folder of natural voices; None is the user's own.
 
     Raises:
-        InputError: The dialogue or a file cannot be used, or lines of one person overlap.
+        InputError: The dialogue or a file cannot be used, it is too long, or lines of one person overlap.
     """
     assert options.dialogue is not None
     dialogue = read_dialogue(options.dialogue, outside=options.outside)
@@ -73,6 +73,9 @@ def dialogue_sound(options: FilmOptions, spec: MelSpec, voices: Path | None = No
         sounds.append(_sound(path, line, first, speech.stats.num_samples))
     _refuse_overlaps(options.dialogue, dialogue, firsts, speeches)
     num_samples = max(first + speech.stats.num_samples for first, speech in zip(firsts, speeches, strict=True))
+    if num_samples > LONGEST_S * SAMPLE_RATE_HZ:
+        hours = num_samples / SAMPLE_RATE_HZ / 3600
+        raise InputError(f"{options.dialogue} lasts {hours:.1f} h; give up to {LONGEST_S / 3600:.0f} h")
     mix = Path(folder.name) / "mix.wav"
     write_mix(mix, sounds, resampled_count(num_samples, SAMPLE_RATE_HZ, MIX_RATE_HZ), MIX_RATE_HZ)
     placed = list(zip(dialogue.lines, firsts, speeches, strict=True))

@@ -169,7 +169,7 @@ class Film:
 
     @property
     def identity(self) -> Identity:
-        """The person."""
+        """The person; of a dialogue, the first of its people."""
         return self.scene.identity
 
     @property

@@ -64,7 +64,10 @@ def preview_files(out: Path) -> tuple[Path, Path]:
 
 
 def contact_sheet(film: Film) -> Picture:
-    """Returns a sheet of up to twelve evenly spaced frames, each with its time; it shows the crop only, not pasted."""
+    """Returns a sheet of up to twelve evenly spaced frames, each with its time.
+
+    It shows the crop only, not pasted; of a dialogue, the first of its people.
+    """
     count = min(_ROWS * _COLUMNS, film.num_frames)
     moments = np.unique(np.linspace(0, film.num_frames - 1, count).round().astype(int)).tolist()
     sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), _BACKGROUND_LEVEL, np.uint8)

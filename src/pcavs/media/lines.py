@@ -39,8 +39,9 @@ def overlaid(parts: Sequence[Part], num_samples: int) -> Iterator[Waveform]:
         block = np.zeros(stop - start, np.float32)
         for number, part in enumerate(parts):
             if part.first < stop and start < part.first + part.num_samples:
-                samples = opened.setdefault(number, BufferedSamples(part.pieces))
-                block += samples.read(range(start - part.first, stop - part.first))
+                if number not in opened:
+                    opened[number] = BufferedSamples(part.pieces)
+                block += opened[number].read(range(start - part.first, stop - part.first))
             else:
                 opened.pop(number, None)
         yield block
