@@ -17,6 +17,8 @@ from pcavs.media.audio import read_waveform
 from pcavs.media.image import read_picture
 from pcavs.media.video import count_pictures
 
+pytestmark = pytest.mark.timeout(600)
+
 SIDE = 192
 
 

@@ -35,7 +35,7 @@ from pcavs.media.video import read_frames
 from pcavs.runtime.base import IdentityArrays
 from pcavs.weights.locate import find_weights
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FRAMES = 26
 SHORT_FRAMES = 15
