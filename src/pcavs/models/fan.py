@@ -51,6 +51,7 @@ class FanEncoder(nn.Module):
             nn.Conv2d(wide, spec.motion_heatmaps, 1),
         )
         channel = nn.Conv2d(spec.motion_heatmaps, 1, 3, 2, 1)
+        assert channel.bias is not None
         with torch.no_grad():
             channel.bias += 1.0  # at first the ReLU lets most of the face through
         self.project = nn.Sequential(
