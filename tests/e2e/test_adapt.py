@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 from pathlib import Path
 
 import av
@@ -177,6 +178,13 @@ def test_the_weights_of_the_start_are_written_if_adaptation_made_films_worse(scr
     assert "no weights were better on the held-out seconds: those of the start are written" in caplog.text
     assert "stopped: the score no longer improves" in caplog.text
     assert unread == [1.4], "training goes on after three scores in a row that are not better"
+
+
+def test_weights_are_kept_if_the_film_of_the_start_shows_no_face(scripted, caplog):
+    caplog.set_level(logging.INFO)
+    assert scripted([math.inf, 1.4], steps=1)[0].steps == 1
+    assert "kept step 1: the film of the start shows no face" in caplog.text
+    assert "inf mm" not in caplog.text
 
 
 def test_nearer_lips_that_are_less_in_sync_are_not_better():

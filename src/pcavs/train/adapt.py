@@ -6,6 +6,7 @@ weights that score best are kept, those of the start included.
 
 import dataclasses
 import logging
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -146,6 +147,8 @@ def _keep(options: AdaptOptions, start_bundle: Bundle, name: str, tuned: Tuned, 
     """Writes the better weights, and the person's teeth beside them; says which weights they are."""
     if tuned.tensors is None:
         logger.info("no weights were better on the held-out seconds: those of the start are written")
+    elif math.isinf(tuned.before.error_mm):
+        logger.info("kept step %d: the film of the start shows no face", tuned.steps)
     else:
         gain = tuned.before.error_mm - tuned.after.error_mm
         logger.info("kept step %d: lips %.2f mm nearer to the truth on the held-out seconds", tuned.steps, gain)

@@ -85,7 +85,7 @@ def check_trained(weights: Weights) -> None:
     else:
         assert weights.networks is not None  # `Weights` has at least one form
         provenance = read_manifest(weights.networks).provenance
-    untrained = provenance.get("untrained", "").split()
+    untrained = str(provenance.get("untrained", "")).split()
     if untrained:
         raise WeightsError(
             f"{weights.name} makes no films yet: the stages that trained it ({provenance.get('stages', 'unknown')}) "

@@ -123,6 +123,7 @@ def _manifest_fields(path: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise WeightsError(f"{manifest} has format {found}, but {FORMAT} is needed; {AGAIN} with this version")
     missing = sorted({"spec", "digest", "provenance", "licence", "files"} - set(fields))
-    if missing or not isinstance(fields["files"], dict):
-        raise WeightsError(f"{manifest} has no {', '.join(missing) or 'files'}; {AGAIN}")
+    missing += [name for name in ("files", "provenance") if name in fields and not isinstance(fields[name], dict)]
+    if missing:
+        raise WeightsError(f"{manifest} has no {', '.join(missing)}; {AGAIN}")
     return fields

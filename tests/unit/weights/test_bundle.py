@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from pcavs.errors import OutputError, WeightsError
 from pcavs.spec import TalkerSpec
-from pcavs.weights.bundle import FORMAT, Bundle, load_bundle, read_spec, save_bundle
+from pcavs.weights.bundle import FORMAT, Bundle, load_bundle, load_provenance, read_spec, save_bundle
 
 
 @pytest.fixture
@@ -99,6 +99,15 @@ def test_missing_metadata_is_refused(tmp_path: Path):
     save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata={"format": FORMAT})
     with pytest.raises(WeightsError, match="has no licence, provenance, spec in its metadata") as caught:
         load_bundle(tmp_path / "a.safetensors")
+    one_line(caught.value)
+
+
+@pytest.mark.parametrize("provenance", ["[]", '{"untrained": 3}', "x"])
+def test_provenance_that_is_no_object_of_texts_is_refused(provenance: str, bundle: Bundle, tmp_path: Path):
+    metadata = {"format": FORMAT, "spec": bundle.spec.to_json(), "provenance": provenance, "licence": ""}
+    save_file({"x": np.zeros(3, np.float32)}, tmp_path / "a.safetensors", metadata=metadata)
+    with pytest.raises(WeightsError, match="is damaged: its provenance is no[t ]") as caught:
+        load_provenance(tmp_path / "a.safetensors")
     one_line(caught.value)
 
 

@@ -88,6 +88,10 @@ def test_a_folder_of_another_format(place):
     (place / "tiny" / MANIFEST).write_text('{"format": "pcavs-networks-1", "spec": {}, "digest": ""}')
     with pytest.raises(WeightsError, match="has no files, licence, provenance; download"):
         read_manifest(place / "tiny")
+    fields = '"spec": {}, "digest": "", "licence": "", "files": {}, "provenance": []'
+    (place / "tiny" / MANIFEST).write_text(f'{{"format": "pcavs-networks-1", {fields}}}')
+    with pytest.raises(WeightsError, match="has no provenance; download"):
+        read_manifest(place / "tiny")
     (place / "tiny" / MANIFEST).write_text("[")
     with pytest.raises(WeightsError, match="is not JSON"):
         read_manifest(place / "tiny")
