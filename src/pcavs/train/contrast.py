@@ -63,7 +63,8 @@ class ContrastiveLoss:
         visual: Codes = self._model.motion(inputs.augmented)
         speech = self._model.encode_speech(batch.speech)
         terms = self._contrast(visual, speech, batch)
-        terms["visual_spread"] = self._heads.direction(visual.content.detach()).std(dim=0).mean()
+        directions = self._heads.direction(self._gather(visual.content.detach()))
+        terms["visual_spread"] = directions.std(dim=0, correction=0).mean()
         if self._supervise_pose:
             weights = torch.tensor(POSE_WEIGHTS, device=batch.pose.device)
             terms["pose"] = ((visual.pose.float() - batch.pose).abs() * weights).mean()
