@@ -117,6 +117,8 @@ def test_lines_may_be_texts_and_files_go_with_the_film(loud_mouth, folder, write
         ([{"face": "left", "audio": "a.wav"}, {"face": "5", "audio": "b.wav"}], FaceError, "number 5 from the left"),
         ([TURNS[0], {**TURNS[0], "at_s": 0.2}], InputError, "lines 1 and 2 of face left overlap; let line 2 begin at"),
         ([{"face": "left", "audio": "none.wav"}], InputError, "none.wav"),
+        ([TURNS[0], {**TURNS[1], "start_s": 0.3, "end_s": 0.1}], InputError, ", line 2: the end of 0.1 s is not after"),
+        ([TURNS[0], {"face": "right", "say": " "}], InputError, ", line 2: a text of 0 characters cannot be said"),
         ([{**TURNS[0], "at_s": 21_600}], InputError, "lasts 6.0 h; give up to 6 h"),
     ],
 )

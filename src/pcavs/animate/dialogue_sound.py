@@ -58,12 +58,14 @@ def dialogue_sound(options: FilmOptions, spec: MelSpec, voices: Path | None = No
     notes: list[str] = []
     end = 0
     for number, line in enumerate(dialogue.lines, start=1):
-        path = line.audio
-        if path is None:
-            assert line.say is not None
-            path = Path(folder.name) / f"line-{number}.wav"
-            speak_to_file(line.say, line.voice, path, voices=voices)
-        speech = Speech(path, line.start_s, line.end_s, spec, options.gate)
+        path = line.audio or Path(folder.name) / f"line-{number}.wav"
+        try:
+            if line.audio is None:
+                assert line.say is not None
+                speak_to_file(line.say, line.voice, path, voices=voices)
+            speech = Speech(path, line.start_s, line.end_s, spec, options.gate)
+        except InputError as error:
+            raise InputError(f"{options.dialogue}, line {number}: {error}") from error
         gap_s = GAP_S if sounds else 0.0
         first = end + nearest_index(gap_s, SAMPLE_RATE_HZ) if line.at_s is None else _samples(line.at_s)
         end = first + speech.stats.num_samples
