@@ -252,6 +252,12 @@ def test_a_timeline_that_the_editor_cannot_show_is_used_as_it_is(open_page):
     until(lambda: page.input_value("#yaw") == "-7")
     assert (page.input_value("#language"), page.input_value("#speaker")) == ("de", "de+f2")
     assert page.inner_text("#text-count").startswith("2 of 5000")
+    file["buffer"] = json.dumps(settings | {"pose": "natural=1.5"}).encode()
+    page.set_input_files("#settings-file", file)
+    page.wait_for_selector(".preset >> text=\u00d7 1.5")
+    with page.expect_download() as download:
+        page.click("#settings-save")
+    assert json.loads(download.value.path().read_text())["pose"] == "natural=1.5"
     file["buffer"] = json.dumps(settings | {"config": {"outside": True}}).encode()
     page.set_input_files("#settings-file", file)
     until(lambda: "These are no settings of this page: outside" in page.inner_text("#alerts"))
@@ -266,10 +272,10 @@ def test_photo_and_voice_come_from_camera_and_microphone(open_page):
     assert re.fullmatch(r"\d+ . \d+ pixels", page.inner_text("#photo-facts"))
     page.click("#voice-tabs-record")
     page.click("#record")
-    page.wait_for_timeout(1200)
+    until(lambda: page.inner_text("#record-time") == "0:02")
     page.click("#record")
     page.wait_for_selector("#audio-shown:visible")
-    assert re.fullmatch(r"0:0[12] of speech", page.inner_text("#audio-facts"))
+    assert re.fullmatch(r"0:0[1-9] of speech", page.inner_text("#audio-facts"))
 
 
 def test_errors_of_the_service_and_of_the_page_are_shown(open_page, address, tmp_path):

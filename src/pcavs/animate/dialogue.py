@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.settings import QUOTED_CHARACTERS, NamedFiles, converted
 from pcavs.errors import InputError, unknown_setting
+from pcavs.media.files import check_readable
 from pcavs.pose.presets import NATURAL
 from pcavs.spec import Seconds
 
@@ -91,6 +92,7 @@ def read_dialogue(path: Path, *, outside: bool = False) -> Dialogue:
     Raises:
         InputError: The file cannot be read, or a setting cannot be used; the message names line or person.
     """
+    check_readable(path)
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise InputError(f"{path} is larger than {_MAX_BYTES // 1_000_000} MB; split it")

@@ -23,7 +23,7 @@ from pcavs.pose.expression import ExpressionRow
 from pcavs.pose.live import LIVE_PRESETS, HeldMotion, LiveMotion, RecordedMotion
 from pcavs.pose.live_life import LiveLife
 from pcavs.pose.presets import NATURAL
-from pcavs.pose.source import SegmentReader, clipped_track, read_pose
+from pcavs.pose.source import SegmentReader, clipped_track, read_pose, strength_of
 from pcavs.pose.timeline import KeysSegment, MixSegment, PresetSegment, Segment, Timeline, TrackSegment
 from pcavs.pose.track import LARGEST_STEP, HeadRow, HeadTrack
 from pcavs.spec import FRAME_RATE
@@ -110,8 +110,8 @@ def read_motion(pose: str | Path | np.ndarray | None, seed: int, landmarker: Fac
     """Reads the head motion of a session; None is the photograph's own pose.
 
     Args:
-        pose: A preset's name, angles such as "yaw=20,pitch=-5", a saved track (.npz), a timeline (.json) of keyframes
-            and tracks, rows of a head track, or None.
+        pose: A preset's name, "natural=1.5", angles such as "yaw=20,pitch=-5", a saved track (.npz), a timeline (.json)
+            of keyframes and tracks, rows of a head track, or None.
         seed: Seed of presets.
         landmarker: Not used by what is allowed here, but by timelines in general.
 
@@ -122,13 +122,16 @@ def read_motion(pose: str | Path | np.ndarray | None, seed: int, landmarker: Fac
         return None
     if isinstance(pose, np.ndarray):
         return RecordedMotion(_checked(pose), "bounce", is_relative=False)
-    if str(pose) == NATURAL and not path_exists(Path(pose)):
+    text, exists = str(pose), path_exists(Path(pose))
+    if not exists and text == NATURAL:
         return LiveLife(seed)
-    if str(pose) in LIVE_PRESETS and not path_exists(Path(pose)):
-        return LIVE_PRESETS[str(pose)](seed)
+    if not exists and text.startswith(f"{NATURAL}="):
+        return LiveLife(seed, strength_of(text))
+    if not exists and text in LIVE_PRESETS:
+        return LIVE_PRESETS[text](seed)
     timeline = read_pose(Path(pose), relative=False, measured=True)
     assert timeline is not None
-    return _recorded(timeline, str(pose), landmarker)
+    return _recorded(timeline, text, landmarker)
 
 
 def held(angles: tuple[float, float, float], yaw: float | None, pitch: float | None, roll: float | None) -> LiveMotion:

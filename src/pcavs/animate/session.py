@@ -289,9 +289,10 @@ class Session:
         """Moves the head from now on; never faster than 75 degrees a second, nor farther than the photograph allows.
 
         Args:
-            pose: A preset ("idle", "natural", "still", "listening-nod", "lively", "slow-turn", "presenter"); angles
-                such as "yaw=20,pitch=-5"; a saved track (.npz); a timeline (.json) of keyframes and tracks; rows of a
-                head track, 25 a second; or None, which is the photograph's own pose if no angle is given either.
+            pose: A preset ("idle", "natural", "still", "listening-nod", "lively", "slow-turn", "presenter"); natural
+                motion of a strength, 0 to 2, such as "natural=1.5"; angles such as "yaw=20,pitch=-5"; a saved track
+                (.npz); a timeline (.json) of keyframes and tracks; rows of a head track, 25 a second; or None, which is
+                the photograph's own pose if no angle is given either.
             yaw: Angle to hold, in degrees, 0 into the camera; None keeps the present one. For angles that a tracker
                 streams, give each with an `over_s` of 0.04 to 0.1.
             pitch: The same.

@@ -22,7 +22,7 @@ class LiveOptions:
     voices: Path | None = None
     """As in `pcavs animate`."""
     pose: str = "idle"
-    """Head motion: a preset, degrees such as "yaw=20,pitch=-5", a saved track or a timeline."""
+    """Head motion: a preset, natural=1.5, degrees such as "yaw=20,pitch=-5", a saved track or a timeline."""
     face: str = "largest"
     """As in `pcavs animate`."""
     size: int | None = None

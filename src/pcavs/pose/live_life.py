@@ -29,9 +29,15 @@ class LiveLife(LivePreset):
         eyelids: How far its blink closes the lids, 0 to 1.
     """
 
-    def __init__(self, seed: int) -> None:
-        """Seeds the random numbers."""
+    def __init__(self, seed: int, strength: float = 1.0) -> None:
+        """Seeds the random numbers.
+
+        Args:
+            seed: Equal seeds move alike.
+            strength: Factor on all of the motion, as in films; 0 is a statue.
+        """
         super().__init__(seed)
+        self._strength = strength
         # Two motions of one axis need random numbers of their own.
         self._wander = [Wander(*each, seed, stream) for stream, each in enumerate(life.SWAY)]
         self._head_rng, self._face_rng, self._eye_rng = (
@@ -67,9 +73,9 @@ class LiveLife(LivePreset):
         face[0, expression.LEFT_BROW : expression.RIGHT_BROW + 1] = self._brows.popleft() if self._brows else 0.0
         face[0, expression.GAZE] = self._glance - row[[YAW, PITCH]]
         face[0, expression.LIDS] = expression.gaze_lids(face[:, expression.GAZE_PITCH])
-        self.face = expression.limited(face)[0]
-        self.eyelids = self._next_blink(is_large)
-        return row
+        self.face = expression.limited(expression.limited(face) * self._strength)[0]
+        self.eyelids = min(1.0, self._next_blink(is_large) * self._strength)
+        return row * self._strength
 
     def _look(self) -> bool:
         """Moves the eyes; returns whether a large glance begins."""

@@ -59,7 +59,7 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False, outside: bo
     if not exists and text in PRESET_NAMES:
         return Timeline(segments=(PresetSegment(name=text),), mode="relative")
     if not exists and text.startswith(f"{NATURAL}="):
-        return Timeline(segments=(PresetSegment(name=NATURAL, strength=_strength(text)),), mode="relative")
+        return Timeline(segments=(PresetSegment(name=NATURAL, strength=strength_of(text)),), mode="relative")
     if not exists and "=" in text:
         timeline = _held_pose(text)
     elif pose.suffix == ".json":
@@ -190,8 +190,8 @@ def _clipped(segment: TrackSegment, max_frames: int) -> SavedTrack:
     return SavedTrack(part, None if face is None else face[first:last][:max_frames])
 
 
-def _strength(text: str) -> float:
-    """Reads the strength of `natural=1.5`.
+def strength_of(text: str) -> float:
+    """Reads the strength of natural motion that is given as text, such as `natural=1.5`.
 
     Raises:
         InputError: It is no number from 0 to 2.

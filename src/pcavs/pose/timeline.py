@@ -13,7 +13,7 @@ from types import UnionType
 from typing import Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from pcavs.errors import InputError, unknown_setting
-from pcavs.media.files import path_below
+from pcavs.media.files import check_readable, path_below
 from pcavs.pose import expression
 from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.track import Extrapolation
@@ -198,6 +198,7 @@ def read_timeline(path: Path, *, outside: bool = False) -> Timeline:
     Raises:
         InputError: The file cannot be read, or a setting cannot be used; the message names the segment and the setting.
     """
+    check_readable(path)
     try:
         size = path.stat().st_size
         if size > _MAX_BYTES:

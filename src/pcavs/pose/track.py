@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float
 from pcavs.errors import InputError
 from pcavs.face.pose import HeadPose, angles_deg, rotation_from_angles
 from pcavs.media.archive import ARCHIVE_ERRORS
-from pcavs.media.files import atomic_file
+from pcavs.media.files import atomic_file, check_readable
 from pcavs.media.timeline import bounce_index
 from pcavs.numeric import smoothstep
 from pcavs.spec import FRAME_RATE
@@ -231,6 +231,7 @@ def load_saved(path: Path) -> SavedTrack:
     Raises:
         InputError: The file is missing, damaged, or not a track.
     """
+    check_readable(path)
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             _check_size(path)

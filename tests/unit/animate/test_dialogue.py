@@ -1,6 +1,7 @@
 """Dialogues: what the file may hold, and what its people's films are."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,13 @@ def test_wrong_dialogues_are_refused_in_one_line(write, fields, message):
         read_dialogue(write(**fields))
     assert message in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_pipe_is_refused_before_it_is_opened(tmp_path):
+    path = tmp_path / "dialogue.json"
+    os.mkfifo(path)
+    with pytest.raises(InputError, match=r"dialogue\.json is a pipe or device, and is read more than once; save it"):
+        input_files(options(path))
 
 
 def test_settings_of_people_are_checked(write):

@@ -271,6 +271,8 @@ def test_natural_motion_blinks_by_itself_and_leaves_the_eyes_to_who_turns_them(s
     session._advance(0.0)
     session._advance(0.0)
     assert session._head.face is None
+    session.pose("natural=0", over_s=0.0)
+    assert not any(session._advance(0.5)[1] for _ in range(200)), "no blinks at strength 0"
 
 
 @pytest.mark.parametrize(
@@ -278,6 +280,7 @@ def test_natural_motion_blinks_by_itself_and_leaves_the_eyes_to_who_turns_them(s
     [
         ("nobody", "there is no pose named nobody"),
         ("clip.mp4", "clip.mp4 is a video; save its motion with pcavs pose extract"),
+        ("natural=3", "a strength of 3 cannot be used; give 0 to 2"),
         (np.zeros((3, 5)), "a head track of shape"),
     ],
 )

@@ -80,6 +80,18 @@ def test_natural_motion_is_that_of_films_without_their_future():
     assert np.array_equal(head, np.array([again.step(float(value)) for value in rhythm]))
 
 
+def test_strength_scales_natural_motion_and_0_is_a_statue():
+    rhythm = speech()
+    one, two, none = (LiveLife(2, strength) for strength in (1.0, 2.0, 0.0))
+    for value in rhythm:
+        rows = [motion.step(float(value)) for motion in (one, two, none)]
+        np.testing.assert_allclose(rows[1], 2 * rows[0])
+        assert not rows[2].any()
+        assert not none.face.any()
+        assert two.face[expression.LEFT_BROW] == pytest.approx(min(1, 2 * one.face[expression.LEFT_BROW]))
+        assert (two.eyelids, none.eyelids) == (min(1, 2 * one.eyelids), 0)
+
+
 def test_a_listener_nods_in_pauses():
     pitch = rows(LIVE_PRESETS["listening-nod"](1), speech())[:, 1]
     assert pitch[200:300].min() < -5

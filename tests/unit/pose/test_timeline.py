@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from pcavs.pose.compile import compile_timeline
 from pcavs.pose.presets import PRESETS, preset, rhythm_of
 from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import FORMAT, KeysSegment, MixSegment, PresetSegment, read_timeline, timeline_from
-from pcavs.pose.track import LARGEST_STEP, SavedTrack, still
+from pcavs.pose.track import LARGEST_STEP, SavedTrack, load_saved, still
 
 RHYTHM = 0.5 + 0.5 * np.sin(np.arange(500) / 3)
 
@@ -117,6 +118,13 @@ def test_mixes_are_nested_three_deep_at_most():
         deep = {"kind": "mix", "parts": [deep]}
     with pytest.raises(InputError, match="nested more than 3 deep"):
         timeline(deep)
+
+
+@pytest.mark.parametrize("name", ["pipe.json", "pipe.npz"])
+def test_pipes_are_refused_before_they_are_opened(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match="is a pipe or device, and is read more than once; save it"):
+        load_saved(tmp_path / name) if name.endswith("npz") else read_timeline(tmp_path / name)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[" * 100_000, "\xff", "3", "null", '{"format": "pcavs-pose-1"}'])

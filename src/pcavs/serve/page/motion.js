@@ -59,7 +59,7 @@ export function setPose(value) {
     setAnglesText(value);
     chooseTab("angles");
   } else if (!value || names.includes(value.split("=")[0])) {
-    setPreset(value?.split("=")[0] ?? "none");
+    setPreset(...(value ?? "none").split("="));
     chooseTab("preset");
   }
 }

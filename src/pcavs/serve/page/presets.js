@@ -9,6 +9,7 @@ import { hasText, t } from "./text.js";
 const NONE = "none";
 const motions = new Map();
 let chosen = "natural";
+let strength = null;
 
 /** Makes the cards. */
 export function startPresets(names) {
@@ -16,14 +17,18 @@ export function startPresets(names) {
   setPreset(names.includes(chosen) ? chosen : NONE);
 }
 
-/** Returns the chosen motion, or null for none. */
-export const preset = () => (chosen === NONE ? null : chosen);
+/** Returns the chosen motion, with its strength if it has one, or null for none. */
+export function preset() {
+  if (chosen === NONE) return null;
+  return strength === null ? chosen : `${chosen}=${strength}`;
+}
 
-/** Chooses a motion; unknown ones are none. */
-export function setPreset(name) {
+/** Chooses a motion; unknown ones are none. A strength is kept until another motion is chosen. */
+export function setPreset(name, given = null) {
   const inputs = [...$("presets").querySelectorAll("input")];
   const input = inputs.find((each) => each.value === name) ?? inputs[0];
   chosen = input.value;
+  strength = chosen === name ? given : null;
   input.checked = true;
   for (const each of inputs) each.dispatchEvent(new Event("preset"));
 }
@@ -33,12 +38,14 @@ function card(name) {
   canvas.setAttribute("aria-hidden", "true");
   const input = el("input", { type: "radio", name: "preset", value: name, className: "hidden", onchange: () => setPreset(name) });
   const text = hasText(`preset_${name}`) ? t(`preset_${name}`) : name;
-  const label = el("label", { className: "preset" }, input, canvas, el("span", {}, text));
+  const caption = el("span", {}, text);
+  const label = el("label", { className: "preset" }, input, canvas, caption);
   let stop = null;
   let looked = false;
   let seen = false;
   let motion = null;
   function update() {
+    caption.textContent = chosen === name && strength !== null ? `${text} \u00d7 ${strength}` : text;
     const moves = (looked || chosen === name) && seen && name !== NONE && !isCalm();
     stop?.();
     stop = null;
