@@ -369,6 +369,7 @@ def _verify(options: Any, command: Command) -> int:
 _RUNNERS: Final[dict[str, Callable[[Any, Command], int]]] = {
     "animate": _animate,
     "batch": _check,
+    "compare": _check,
     "doctor": _doctor,
     "live": _serve,
     "serve": _serve,

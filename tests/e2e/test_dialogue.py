@@ -10,6 +10,7 @@ import pytest
 
 from helpers.sounds import write_noise
 from pcavs.animate.options import AnimateOptions
+from pcavs.animate.preview import contact_sheet
 from pcavs.animate.run import make_film
 from pcavs.animate.say import with_driving_audio
 from pcavs.errors import FaceError, InputError
@@ -84,6 +85,18 @@ def test_the_command_makes_a_marked_film_that_names_its_inputs(loud_mouth, folde
     origin = loud_mouth.origin(options)
     assert origin.sound_filter is not None
     assert {path.name for _, path in origin.statement.inputs} >= {"two.png", "a.wav", "b.wav", options.dialogue.name}
+
+
+def test_the_contact_sheet_shows_everybody(loud_mouth, folder, write):
+    lines = [{**line, "end_s": 0.2, "at_s": at} for line, at in zip(TURNS, (0.0, 0.3), strict=True)]
+    sheet = contact_sheet(loud_mouth.animate(folder / "two.png", dialogue=write(lines)))
+    photograph = cv2.resize(read_picture(folder / "two.png"), (256, 128), interpolation=cv2.INTER_AREA).astype(int)
+    tile = sheet[64:192, :256]
+    off = np.abs(tile - photograph)[:110]
+    assert off.mean() < 20, "the whole picture, in proportion"
+    tiles = [sheet[64 + 256 * row :, 256 * column :][:110, :256] for row in range(3) for column in range(4)]
+    moves = np.std(np.stack(tiles[:11]).astype(float), axis=0).mean(axis=(0, 2))
+    assert min(moves[:128].max(), moves[128:].max()) > 1, "both of them speak"
 
 
 def test_turned_heads_leave_their_neighbours_alone(loud_mouth, folder, write):

@@ -344,6 +344,22 @@ def test_compare_prints_a_table_of_films(clips, capsys):
     assert float(ssim.split()[2]) < 0.9
 
 
+def test_compare_names_a_film_without_a_face_and_measures_the_others(clips, tmp_path, capsys):
+    grey = tmp_path / "grey.mp4"
+    write_wav(tmp_path / "grey.wav", np.random.default_rng(0).normal(0, 0.1, 32_000))
+    with FilmWriter(grey, (128, 128), audio=tmp_path / "grey.wav") as writer:
+        for _ in range(50):
+            writer.write(np.full((128, 128, 3), 128, np.uint8))
+    with pytest.raises(SystemExit) as end:
+        main(["compare", str(grey), str(clips / "ann.mp4")])
+    assert end.value.code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split()[-1].endswith("grey.mp4")
+    assert lines[-1].startswith(f"{grey} was not measured: ")
+    assert "face" in lines[-1]
+    assert any(line.startswith("sync confidence") for line in lines)
+
+
 def test_compare_prints_json(clips, capsys):
     with pytest.raises(SystemExit):
         main(["compare", str(clips / "ann.mp4"), "--json"])

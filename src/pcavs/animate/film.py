@@ -196,17 +196,22 @@ class Film:
         target = self.scene.paste_target
         if target is None:
             return self.rendered(range(self.num_frames))
-        # In a photograph the hair outside the crop has to turn with the head; in a video it moves already.
-        renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
         frames = target.frames(self.num_frames)
         shown = [shot.has_person for shot in self.scene.shots for _ in range(shot.first, shot.last + 1)]
         shown += [True] * (self.num_frames - len(shown))
         if self.scene.mouth_paster is not None:
             controls = self.controls.of(range(self.num_frames))
             steps = (control if is_shown else None for control, is_shown in zip(controls, shown, strict=True))
+            renderer = self.make_renderer(wide=isinstance(target, PhotographTarget))
             return self._dubbed(renderer, self.scene.mouth_paster(), steps, frames)
         if isinstance(target, VideoTarget):
             frames = read_ahead(frames, self._ahead)
+        return self._pasted(range(self.num_frames), frames, shown)
+
+    def _pasted(self, numbers: Sequence[int], frames: Iterable[Picture], shown: Iterable[bool]) -> Iterator[Picture]:
+        """Pastes the heads of everybody into frames of the given numbers, except into those without them."""
+        # In a photograph the hair outside the crop has to turn with the head; in a video it moves already.
+        renderer = self.make_renderer(wide=isinstance(self.scene.paste_target, PhotographTarget))
         people = (self, *self.others)
         regions = [film.face_region for film in people]
         renderers = [renderer, *(film.make_renderer(wide=True) for film in self.others)]
@@ -222,7 +227,7 @@ class Film:
             return frame
 
         width, height = self.size_px
-        controls = zip(*(film.controls.of(range(self.num_frames)) for film in people), strict=True)
+        controls = zip(*(film.controls.of(numbers) for film in people), strict=True)
         steps = zip(controls, frames, shown, strict=True)
         return in_order(draw, steps, 1 if width * height > _LARGE_PIXELS else self.workers)
 
@@ -261,6 +266,13 @@ class Film:
         renderer = self.make_renderer(wide=view is not None and view_reach(view) > 0)
         stepper = Stepper(renderer, view=view, backdrop=self.scene.backdrop)
         return in_order(stepper.draw, self.controls.of(frames), self.workers)
+
+    def moments(self, frames: Sequence[int]) -> Iterator[Picture | Cutout]:
+        """Renders some frames: of a dialogue the whole picture with everybody, of other films the crop."""
+        target = self.scene.paste_target
+        if not self.others or target is None:
+            return self.rendered(frames)
+        return self._pasted(frames, target.frames(len(frames)), [True] * len(frames))
 
     def make_renderer(self, *, wide: bool = False) -> Renderer:
         """Prepares the renderer of this film; `wide` frames include a margin around the crop."""

@@ -6,6 +6,7 @@ from typing import Final
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from pcavs.animate.film import Film, open_writer
 from pcavs.media.files import atomic_file
@@ -66,15 +67,26 @@ def preview_files(out: Path) -> tuple[Path, Path]:
 def contact_sheet(film: Film) -> Picture:
     """Returns a sheet of up to twelve evenly spaced frames, each with its time.
 
-    It shows the crop only, not pasted; of a dialogue, the first of its people.
+    It shows the crop only, not pasted; of a dialogue, the whole picture with everybody.
     """
     count = min(_ROWS * _COLUMNS, film.num_frames)
     moments = np.unique(np.linspace(0, film.num_frames - 1, count).round().astype(int)).tolist()
     sheet = np.full((_ROWS * _TILE_PX, _COLUMNS * _TILE_PX, 3), _BACKGROUND_LEVEL, np.uint8)
-    for tile_index, (t, frame) in enumerate(zip(moments, film.rendered(moments), strict=True)):
+    for tile_index, (t, frame) in enumerate(zip(moments, film.moments(moments), strict=True)):
         row, column = divmod(tile_index, _COLUMNS)
-        tile = np.ascontiguousarray(cv2.resize(_opaque(frame), (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
+        tile = _tile(_opaque(frame))
         label, origin = f"{frame_time_s(t):.2f} s", (_LABEL_LEFT_PX, _TILE_PX - _LABEL_BOTTOM_PX)
         cv2.putText(tile, label, origin, cv2.FONT_HERSHEY_SIMPLEX, _LABEL_SCALE, _LABEL_COLOUR, 1)
         sheet[row * _TILE_PX :, column * _TILE_PX :][:_TILE_PX, :_TILE_PX] = tile
     return sheet
+
+
+def _tile(picture: Picture) -> UInt8[np.ndarray, "tile tile 3"]:
+    """Shrinks a picture to a tile, in the middle of it; it keeps its proportions."""
+    height, width = picture.shape[:2]
+    scale = _TILE_PX / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    tile = np.full((_TILE_PX, _TILE_PX, 3), _BACKGROUND_LEVEL, np.uint8)
+    left, top = (_TILE_PX - size[0]) // 2, (_TILE_PX - size[1]) // 2
+    tile[top : top + size[1], left : left + size[0]] = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return tile

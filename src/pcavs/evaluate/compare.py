@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -36,6 +36,9 @@ class Comparison:
     """The metrics of each video."""
 
     films: dict[str, Row]
+    """Metrics of the videos that were measured."""
+    failed: dict[str, str]
+    """Why each of the others could not be measured."""
     reference: str | None
     judge: str
     """Name and version of the sync judge."""
@@ -45,39 +48,54 @@ class Comparison:
         shown = [key for key in METRICS if any(key in row for row in self.films.values())]
         width = max(len(METRICS[key].title) for key in shown) + 2
         column, unit = _COLUMN_CHARACTERS, _UNIT_CHARACTERS
-        lines = [" " * (width + unit) + "".join(f"{name[2 - column :]:>{column}}" for name in self.films)]
+        names = [*self.films, *self.failed]
+        lines = [" " * (width + unit) + "".join(f"{name[2 - column :]:>{column}}" for name in names)]
         for key in shown:
             metric = METRICS[key]
             cells = [f"{row[key]:.{metric.digits}f}" if key in row else "" for row in self.films.values()]
             lines.append(f"{metric.title:{width}}{metric.unit:{unit}}" + "".join(f"{cell:>{column}}" for cell in cells))
         lines.append(f"sync judge: {self.judge}; reference: {self.reference or 'none (give --reference)'}")
-        return lines
+        return [*lines, *(f"{name} was not measured: {' '.join(why.split())}" for name, why in self.failed.items())]
 
 
-def run(options: CompareOptions) -> list[str]:
-    """Compares videos and returns the lines to print: a table, or one line of JSON.
+class Outcome(NamedTuple):
+    """What the command prints, and whether all videos were measured."""
+
+    lines: list[str]
+    ok: bool
+
+
+def run(options: CompareOptions) -> Outcome:
+    """Compares videos and returns what to print: a table, or one line of JSON.
 
     Raises:
         PcavsError: As `compare`.
     """
     comparison = compare(options)
-    return [json.dumps(dataclasses.asdict(comparison))] if options.json else comparison.lines()
+    lines = [json.dumps(dataclasses.asdict(comparison))] if options.json else comparison.lines()
+    return Outcome(lines, not comparison.failed)
 
 
 def compare(options: CompareOptions) -> Comparison:
     """Aligns and measures the first minute of each video.
 
+    Videos that cannot be read, have no sound, are shorter than a second or show no face are left out, with the reason.
+
     Raises:
-        InputError: A video cannot be read, has no sound, or is shorter than a second.
-        FaceError: A video shows no face.
+        InputError: That is so of the reference, or of all videos.
     """
     if not options.films:
         raise InputError("no videos to compare; give at least one")
     judges = load_judges(judges_folder(options.judges))
     truth = None if options.reference is None else _observed(options.reference, judges)[1]
-    rows = {}
+    rows: dict[str, Row] = {}
+    failed: dict[str, InputError] = {}
     for path in options.films:
-        clip, film = _observed(path, judges)
+        try:
+            clip, film = _observed(path, judges)
+        except InputError as error:
+            failed[str(path)] = error
+            continue
         count = len(clip.faces)
         sound = embed_sound(frame_windows(clip.waveform, count), clip.waveform, judges)
         reference = Reference(sound=sound, silent=silent_frames(clip.waveform)[:count])
@@ -85,8 +103,11 @@ def compare(options: CompareOptions) -> Comparison:
             identity = reference_identity(truth, judges)
             reference = reference._replace(truth=truth, angles_deg=truth.angles_deg, identity=identity)
         rows[str(path)] = measure(film, reference, judges)
+    if not rows:
+        raise next(iter(failed.values()))
     return Comparison(
         films=rows,
+        failed={name: str(error) for name, error in failed.items()},
         reference=None if options.reference is None else str(options.reference),
         judge=judges.sync.name,
     )
