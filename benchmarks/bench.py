@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 
 import cv2
 
-from pcavs.animate.talker import load_talker
+from pcavs.animate.load import load_talker
 from pcavs.media.audio import read_waveform
 from pcavs.spec import FRAME_RATE, SAMPLE_RATE_HZ
 from pcavs.vino import ov

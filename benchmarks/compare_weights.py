@@ -28,7 +28,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from pcavs.animate.talker import load_talker
+from pcavs.animate.load import load_talker
 from pcavs.errors import PcavsError
 from pcavs.evaluate.observe import Judges, Observation, load_judges, observe
 from pcavs.face.regions import LIPS

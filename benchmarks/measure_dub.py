@@ -23,7 +23,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.evaluate.observe import Judges, Observation, load_judges, observe
 from pcavs.media.audio import read_waveform
 from pcavs.media.mel import mel_windows, padded_mel

@@ -21,8 +21,9 @@ import cv2
 import numpy as np
 
 from pcavs.animate.film import Film
+from pcavs.animate.load import load_talker
 from pcavs.animate.run import write_report
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.errors import FaceError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, head_pose

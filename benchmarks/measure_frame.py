@@ -22,8 +22,9 @@ import cv2
 
 from pcavs.animate import renderer, stepper
 from pcavs.animate.compose import paste
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import FilmOptions
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.head import background, expression, eyes, sampling, warp
 from pcavs.mouth import closure, motion, render
 from pcavs.runtime import features, openvino

@@ -28,8 +28,9 @@ import cv2
 import numpy as np
 
 from pcavs.animate.live_speech import LOUDNESS_DB
+from pcavs.animate.load import load_talker
 from pcavs.animate.session import LiveFrame, Session
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.evaluate.observe import Observation, frame_windows, load_judges, observe
 from pcavs.media.audio import read_waveform
 from pcavs.media.video import read_frames

@@ -24,8 +24,9 @@ import numpy as np
 from pcavs.animate.controls import Controls
 from pcavs.animate.head_motion import own_row
 from pcavs.animate.identity import Identity
+from pcavs.animate.load import load_talker
 from pcavs.animate.renderer import DepthRenderer
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.face.regions import OUTER_LIPS
 from pcavs.metrics.flicker import flicker
 from pcavs.metrics.image import laplacian_std

@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
 
-from pcavs.animate.talker import load_talker
+from pcavs.animate.load import load_talker
 from pcavs.evaluate.observe import load_judges, observe
 from pcavs.media.audio import read_waveform
 from pcavs.media.files import write_wav

@@ -23,7 +23,8 @@ import numpy as np
 
 from pcavs.animate.compose.paste import crop_to_even, feather_mask
 from pcavs.animate.film import Film
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.face.align import invert
 from pcavs.head.grid import margin_px
 from pcavs.types import Picture

@@ -27,7 +27,8 @@ import cv2
 import numpy as np
 
 from pcavs.animate.film import Film
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, head_pose
 from pcavs.face.track import FaceFollower, TrackPolicy, fill_gaps

@@ -20,7 +20,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.evaluate.observe import Judges, Observation, identity_embeddings, load_judges, observe
 from pcavs.face.regions import LIPS
 from pcavs.media.audio import read_waveform

@@ -31,9 +31,10 @@ import numpy as np
 from pcavs.animate.controls import Controls
 from pcavs.animate.head_motion import own_row
 from pcavs.animate.identity import Identity, read_identity
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import FilmOptions, Turn
 from pcavs.animate.renderer import DepthRenderer, Renderer, make_renderer
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.errors import FaceError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, head_pose, rotation_from_angles

@@ -18,7 +18,8 @@ from typing import Final
 import cv2
 import numpy as np
 
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.face.align import clip_transform, crop_picture
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import track_picture

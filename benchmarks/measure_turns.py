@@ -26,9 +26,10 @@ import numpy as np
 from pcavs.animate.controls import Controls
 from pcavs.animate.head_motion import depth_motion, network_motion
 from pcavs.animate.identity import Identity, read_identity
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import FilmOptions
 from pcavs.animate.renderer import make_renderer
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.errors import FaceError
 from pcavs.evaluate.observe import identity_embeddings, observe_landmarks
 from pcavs.face.regions import FACE_OVAL, OUTER_LIPS

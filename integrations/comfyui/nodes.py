@@ -22,8 +22,9 @@ from comfy_api.v0_0_2 import ComfyAPISync, ComfyExtension, InputImpl, io
 from PIL import Image
 
 from pcavs.animate.film import Film, open_writer
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import ARTICULATION, SIDE_PX, SMILE, Device, FilmOptions
-from pcavs.animate.talker import Talker, load_talker, sound_track
+from pcavs.animate.talker import Talker, sound_track
 from pcavs.errors import InputError
 from pcavs.pose.presets import PRESETS
 

@@ -27,7 +27,7 @@ def load(weights: str | Path | None = None, device: Literal["auto", "cpu", "cuda
         WeightsError: The weights do not exist or are damaged.
         InputError: The device is not available.
     """
-    from pcavs.animate.talker import load_talker
+    from pcavs.animate.load import load_talker
 
     return load_talker(None if weights is None else Path(weights), device)
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from helpers.sounds import write_noise, write_wav
+from pcavs.animate import load
 from pcavs.animate import run as animate_run
-from pcavs.animate import talker
 from pcavs.cli import main
 from pcavs.media.image import read_picture
 
-_load_once = functools.cache(talker.load_talker)
+_load_once = functools.cache(load.load_talker)
 """Networks take seconds to compile; what fails to load is not kept."""
 
 

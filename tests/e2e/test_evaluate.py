@@ -10,7 +10,8 @@ import pytest
 
 from helpers.sounds import write_wav
 from helpers.talkers import LoudMouth, write_bundle
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.cli import main
 from pcavs.errors import InputError
 from pcavs.evaluate import protocols

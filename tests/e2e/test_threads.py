@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from pcavs.animate.talker import load_talker
+from pcavs.animate.load import load_talker
 from pcavs.runtime.openvino import Network
 
 

@@ -14,7 +14,7 @@ import torch
 from safetensors.numpy import load_file
 
 from helpers.drawn import drawn_clip
-from pcavs.animate.talker import load_talker
+from pcavs.animate.load import load_talker
 from pcavs.data.augment import augment_colour
 from pcavs.data.pack import write_packs
 from pcavs.data.pack_corpus import PackCorpus

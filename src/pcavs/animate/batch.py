@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pcavs.animate.inputs import input_files
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import AnimateOptions, BatchOptions
 from pcavs.animate.run import make_film
 from pcavs.animate.say import with_driving_audio
 from pcavs.animate.settings import QUOTED_CHARACTERS, NamedFiles, converted
-from pcavs.animate.talker import Talker, load_talker, no_progress
+from pcavs.animate.talker import Talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
 from pcavs.media.files import path_exists, refuse_replacing
 from pcavs.provenance.film_log import check_log

@@ -9,10 +9,11 @@ from typing import Final
 from pcavs.animate.backdrop import TRANSPARENT
 from pcavs.animate.film import Film, open_writer
 from pcavs.animate.inputs import input_files
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import AnimateOptions
 from pcavs.animate.preview import preview_files, write_preview
 from pcavs.animate.say import with_driving_audio
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.media.files import output_place, refuse_replacing, write_json
 from pcavs.spec import FRAME_RATE
 from pcavs.types import Progress

@@ -4,7 +4,6 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, Unpack
 
@@ -28,16 +27,15 @@ from pcavs.animate.inputs import input_files
 from pcavs.animate.live_head import LiveHead, read_motion
 from pcavs.animate.live_speech import Loudness, SpeechSetup, Voice, ahead_frames, check_loudness, silence_of
 from pcavs.animate.mouth_source import encode_mouth
-from pcavs.animate.options import AnimateOptions, Compat, Corner, Device, FilmOptions, LookAt, Marks, Turn, face_film
+from pcavs.animate.options import AnimateOptions, Compat, Corner, FilmOptions, LookAt, Marks, Turn, face_film
 from pcavs.animate.origin import Origin, film_origin
 from pcavs.animate.performance import expressions_of
 from pcavs.animate.renderer import DepthRenderer, make_renderer, turns_by_depth
 from pcavs.animate.session import Person, Session
 from pcavs.animate.speech_input import speech_input
 from pcavs.animate.timing import choose_timing
-from pcavs.errors import InputError, install_hint
+from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
-from pcavs.face.person import PersonSegmenter
 from pcavs.face.track import FaceFollower, TrackPolicy
 from pcavs.head.background import Segmenter
 from pcavs.head.blink import endless_blinks
@@ -47,24 +45,13 @@ from pcavs.media.files import check_readable
 from pcavs.media.speech import FeatureStream, MelStream, Speech
 from pcavs.media.still import is_still
 from pcavs.mouth.inside import OwnTeeth
-from pcavs.mouth.own_teeth import find_teeth
-from pcavs.parallel import available_cores
-from pcavs.pose.calibration import PoseMap, find_map
+from pcavs.pose.calibration import PoseMap
 from pcavs.runtime.base import Runtime
-from pcavs.runtime.features import load_features
-from pcavs.runtime.openvino import OpenVinoRuntime
 from pcavs.spec import Missing
 from pcavs.types import Progress
-from pcavs.weights.bundle import load_bundle
-from pcavs.weights.locate import Weights, check_trained, find_weights
-from pcavs.weights.networks import read_networks
 
 _KEPT_SIDE_PX: Final = 2048
 """Longer side up to which a whole photograph is kept in memory; of larger ones only what the film shows is kept."""
-_MAX_WORKERS: Final = 8
-"""Frames that are rendered at the same time if nothing else is asked for: with more, encoding takes longest."""
-_NEEDS_TORCH: Final = f"needs torch; run {install_hint('train')}"
-"""End of the message about weights or a device that only torch can run."""
 
 
 def no_progress(*_: object) -> None:
@@ -86,7 +73,7 @@ class Talker:
         teeth: OwnTeeth | None = None,
         workers: int = 1,
     ) -> None:
-        """Stores the parts, which `load_talker` builds.
+        """Stores the parts, which `load.load_talker` builds.
 
         Args:
             runtime: The talker's networks.
@@ -590,60 +577,3 @@ def _label(options: FilmOptions, size_px: tuple[int, int]) -> Label | None:
     if options.label is None:
         return None
     return draw_label(options.label, options.label_corner, size_px, options.label_font)
-
-
-def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
-    """Loads weights into the runtime of a device, and loads the face networks.
-
-    Args:
-        place: A bundle or a network folder; None is the talker in the package.
-        device: `cpu` runs OpenVINO, `cuda` runs torch, `auto` is `cpu` unless only torch can run the weights.
-        threads: Processor threads of OpenVINO; 0 uses all.
-
-    Raises:
-        WeightsError: There are no such weights, they are damaged, or a network of theirs is untrained.
-        InputError: The device cannot be used.
-    """
-    weights = find_weights(place)
-    check_trained(weights)
-    use_torch = device == "cuda" or weights.networks is None
-    # Torch computes each frame on all processors, so its frames are rendered one at a time.
-    workers = 1 if use_torch else threads or min(available_cores(), _MAX_WORKERS)
-    with ThreadPoolExecutor(2) as pool:
-        landmarker, segmenter = pool.submit(FaceLandmarker), pool.submit(PersonSegmenter)
-        runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads, workers)
-        return Talker(
-            runtime,
-            landmarker.result(),
-            weights.name,
-            weights.digest,
-            find_map(weights),
-            segmenter=segmenter.result(),
-            teeth=find_teeth(weights),
-            workers=workers,
-        )
-
-
-def _openvino_runtime(weights: Weights, threads: int, streams: int) -> Runtime:
-    assert weights.networks is not None
-    folder = read_networks(weights.networks)
-    features = load_features(folder.spec, threads)
-    return OpenVinoRuntime(folder.path, folder.spec, threads=threads, features=features, streams=streams)
-
-
-def _torch_runtime(weights: Weights, device: Device) -> Runtime:
-    if weights.bundle is None:
-        raise InputError(f"{weights.networks} holds networks for the cpu only; give the bundle to use {device}")
-    try:
-        from pcavs.models.build import build_model
-        from pcavs.models.inference import inference_networks
-        from pcavs.models.state import fill
-        from pcavs.runtime.torch import TorchRuntime, torch_device
-    except ModuleNotFoundError as error:
-        reason = "--device cuda" if device == "cuda" else f"{weights.bundle} without exported networks beside it"
-        raise InputError(f"{reason} {_NEEDS_TORCH}") from error
-    chosen = torch_device(device)
-    bundle = load_bundle(weights.bundle)
-    talker = build_model(bundle.spec)
-    fill(talker, bundle.tensors, str(weights.bundle))
-    return TorchRuntime(inference_networks(talker), bundle.spec, chosen, load_features(bundle.spec))

@@ -11,10 +11,11 @@ from jaxtyping import UInt8
 from pcavs.animate.film import Film, Look, Scene, SoundTrack, build_film
 from pcavs.animate.head_motion import HeadMotion, depth_motion
 from pcavs.animate.identity import Identity, identity_of
+from pcavs.animate.load import load_talker
 from pcavs.animate.options import Device
 from pcavs.animate.renderer import turns_by_depth
 from pcavs.animate.speech_input import speech_input
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.talker import Talker
 from pcavs.animate.timing import choose_timing
 from pcavs.errors import InputError
 from pcavs.evaluate.clips import SIDE_PX, EvaluationClip, Faces, resized

@@ -11,7 +11,8 @@ import webbrowser
 
 from aiohttp import web
 
-from pcavs.animate.talker import Talker, load_talker
+from pcavs.animate.load import load_talker
+from pcavs.animate.talker import Talker
 from pcavs.errors import InputError
 from pcavs.live.app import LiveApp
 from pcavs.live.options import LiveOptions

@@ -118,7 +118,7 @@ class _Worker:
         _limit_memory(self._settings.memory_bytes)
         with contextlib.suppress(OSError, AttributeError):  # AttributeError: Windows
             os.nice(_NICENESS)
-        from pcavs.animate.talker import load_talker
+        from pcavs.animate.load import load_talker
 
         self._talker = load_talker(self._settings.weights, self._settings.device, self._settings.threads)
         database, store = Database(self._settings.jobs), open_store(self._settings.store, self._settings.files)
