@@ -1,6 +1,7 @@
 """Devices, precision and processes of a run, on top of Lightning Fabric."""
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Iterable
 from typing import Any, Final
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from pcavs.errors import InputError
 from pcavs.train.options import TrainOptions
+from pcavs.train.recipe import RUN_RECIPE, read_recipe
 
 MAX_GRADIENT_NORM: Final = 5.0
 """Norm to which larger gradients of a phase are clipped. Tuned by hand; not measured."""
@@ -130,3 +132,22 @@ def begin_training(module: nn.Module, *, frozen: bool) -> None:
     for part in module.modules():
         if frozen and isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d):
             part.eval()
+
+
+def settle_precision(options: TrainOptions) -> TrainOptions:
+    """Replaces the precision `auto` by what the run was begun with or, for a new run, by what suits the device."""
+    if options.precision != "auto":
+        return options
+    begun = read_recipe(options.run).get("precision", "auto") if (options.run / RUN_RECIPE).exists() else "auto"
+    return dataclasses.replace(options, precision=_fast_precision(options.device) if begun == "auto" else begun)
+
+
+def _fast_precision(device: str) -> str:
+    """Returns the fastest precision of a device; torch emulates bf16 on processors that lack it, slowly."""
+    on_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    return "bf16-mixed" if on_gpu or cpu_has_bf16() else "32-true"
+
+
+def cpu_has_bf16() -> bool:
+    """Tells whether torch convolves in bf16 by instructions of the processor (AVX512-BF16)."""
+    return torch.cpu._is_avx512_bf16_supported()  # pyright: ignore[reportPrivateUsage] - no public name

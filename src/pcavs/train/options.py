@@ -108,8 +108,10 @@ class TrainOptions:
     """Threads that draw batches ahead of their use."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` is `cuda` where torch finds one."""
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
-    """Arithmetic of the networks; losses and weights are float32 in either case."""
+    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
+    """Arithmetic of the networks; losses and weights are float32 in either case. `auto` is `bf16-mixed` on GPUs and on
+    processors that compute in bf16, elsewhere `32-true`, which is several times as fast there; a run that is continued
+    keeps what it was begun with."""
     log_every: int = 20
     """Steps between rows of the journal."""
     save_minutes: float = 4.0

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from pcavs.errors import InputError
 from pcavs.train.checkpoint import Position, RunFolder, save_weights
-from pcavs.train.distributed import Process, begin_training
+from pcavs.train.distributed import Process, begin_training, settle_precision
 from pcavs.train.journal import Journal
 from pcavs.train.lineage import SUBSTITUTE, write_provenance
 from pcavs.train.options import TrainOptions, verify
@@ -60,6 +60,7 @@ def run(options: TrainOptions, show: ShowPace | None = None) -> Path:
         OutputError: The run's folder cannot be written.
     """
     verify(options)
+    options = settle_precision(options)
     changes = _changes_of(options)
     process = Process(options)
     session = start(options, process)

@@ -6,9 +6,16 @@ import pytest
 
 from pcavs.cli import _parse
 from pcavs.errors import InputError
+from pcavs.train.distributed import settle_precision
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.pipeline import read_pipeline
-from pcavs.train.recipe import expand, load_options, options_from, write_recipe
+from pcavs.train.recipe import (
+    RUN_RECIPE,
+    expand,
+    load_options,
+    options_from,
+    write_recipe,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 RECIPES = sorted(path for path in (ROOT / "recipes").rglob("*.toml") if path.stem != "pipeline")
@@ -114,3 +121,23 @@ def test_the_default_needs_data():
         verify(TrainOptions(run=Path("r")))
     with pytest.raises(InputError, match="both packs and shards are given"):
         verify(TrainOptions(run=Path("r"), packs=(Path("p"),), shards=(Path("s"),)))
+
+
+@pytest.mark.parametrize(("has_bf16", "precision"), [(True, "bf16-mixed"), (False, "32-true")])
+def test_the_processor_decides_the_precision(has_bf16: bool, precision: str, tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("pcavs.train.distributed.cpu_has_bf16", lambda: has_bf16)
+
+    assert settle_precision(TrainOptions(run=tmp_path, device="cpu")).precision == precision
+
+
+def test_a_gpu_trains_in_bf16_whatever_the_processor(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr("pcavs.train.distributed.cpu_has_bf16", lambda: False)
+
+    assert settle_precision(TrainOptions(run=tmp_path, device="cuda")).precision == "bf16-mixed"
+
+
+def test_a_run_keeps_its_precision_on_another_machine(tmp_path: Path, monkeypatch):
+    write_recipe(TrainOptions(run=tmp_path, precision="bf16-mixed"), tmp_path / RUN_RECIPE)
+    monkeypatch.setattr("pcavs.train.distributed.cpu_has_bf16", lambda: False)
+
+    assert settle_precision(TrainOptions(run=tmp_path, device="cpu")).precision == "bf16-mixed"
