@@ -104,6 +104,22 @@ def install_hint(extra: str) -> str:
     return f'pip install "pcavs[{extra}]", or in a checkout pip install ".[{extra}]"'
 
 
+def unknown_word(text: str, words: Iterable[str], files: str, kind: str) -> str:
+    """Returns a one-line message that a word is neither a file nor one of the words that a setting takes.
+
+    Args:
+        text: What the user gave.
+        words: All words that the setting takes.
+        files: What it takes besides, such as "a film".
+        kind: What the words are.
+    """
+    known = list(words)
+    close = difflib.get_close_matches(text, known, n=1, cutoff=_MIN_SIMILARITY)
+    others = ", ".join([*(word for word in known if word not in close), files])
+    hint = f"did you mean {close[0]}? Otherwise give {others}" if close else f"give {others}"
+    return f"there is no {kind} named {text}; {hint}"
+
+
 def unknown_setting(name: str, known: Iterable[str], kind: str = "setting") -> str:
     """Returns a one-line message that a name does not exist, with the most similar known name as a suggestion.
 

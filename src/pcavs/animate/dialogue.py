@@ -4,16 +4,20 @@ A dialogue is a JSON file (docs/formats.md). Each of its people becomes a film o
 whose speech is silent while others speak; `Talker.film` pastes all of them into one picture.
 """
 
+import contextlib
 import dataclasses
 import json
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from pcavs.animate.options import FilmOptions
+from pcavs.animate.face_choice import named_choice
+from pcavs.animate.options import FACE_WORDS, FilmOptions, face_film
 from pcavs.animate.settings import QUOTED_CHARACTERS, NamedFiles, converted
 from pcavs.errors import InputError, unknown_setting
-from pcavs.media.files import check_readable
+from pcavs.media.files import check_readable, path_exists
 from pcavs.pose.presets import NATURAL
+from pcavs.pose.source import read_pose
 from pcavs.spec import Seconds
 
 FORMAT: Final = "pcavs-dialogue-1"
@@ -161,7 +165,10 @@ def _face(fields: dict[str, Any], where: str, files: NamedFiles) -> str:
     face = fields.get("face")
     if not isinstance(face, str | int) or isinstance(face, bool) or not str(face).strip():
         raise InputError(f"{where} has no face; give left, right, largest, a number from the left, or a picture")
-    return files.file_or_word(str(face), f"{where}: face")
+    word = files.file_or_word(str(face), f"{where}: face")
+    with _named(where):
+        named_choice(word)
+    return word
 
 
 def _line(fields: dict[str, Any], where: str, files: NamedFiles) -> Line:
@@ -190,6 +197,8 @@ def _person(fields: dict[str, Any], where: str, files: NamedFiles) -> PersonInPi
         if name not in known:
             raise InputError(f"{where}: {unknown_setting(str(name)[:QUOTED_CHARACTERS], ('face', *known))}")
         settings[name] = _value(name, known[name], value, where, files)
+        with _named(where):
+            _check_word(name, settings[name])
     return PersonInPicture(_face(fields, where, files), settings)
 
 
@@ -197,7 +206,28 @@ def _value(name: str, kind: Any, value: Any, where: str, files: NamedFiles) -> A
     """Converts a value; no setting of a dialogue is an object or a list."""
     if not isinstance(value, str | int | float):
         raise InputError(f"{where}: {name} is a list or an object; give text, a number, true or false")
-    try:
+    with _named(where):
         return converted(name, kind, value, files)
+
+
+def _check_word(name: str, value: Any) -> None:
+    """Checks settings that take words as well as files.
+
+    Raises:
+        InputError: The value is neither.
+    """
+    if name in FACE_WORDS:
+        face_film(name, value)
+    elif name == "pose_face":
+        named_choice(value)
+    elif name == "pose" and not path_exists(value):
+        read_pose(value, relative=False)
+
+
+@contextlib.contextmanager
+def _named(where: str) -> Generator[None]:
+    """Puts file and entry before the message of an error."""
+    try:
+        yield
     except InputError as error:
         raise InputError(f"{where}: {error}") from error

@@ -32,13 +32,23 @@ def read_choice(words: str, reader: FaceReader) -> FaceChoice:
         InputError: The text is none of these, or the picture cannot be read.
         FaceError: The picture shows no face.
     """
+    choice = named_choice(words)
+    return MostSimilar(_similarity_to(choice, reader)) if isinstance(choice, Path) else choice
+
+
+def named_choice(words: str) -> FaceChoice | Path:
+    """Resolves a choice of face, without reading the picture that it may be.
+
+    Raises:
+        InputError: The text is none of what `read_choice` takes, or there is no such picture.
+    """
     choice = parse_choice(words)
     if choice is not None:
         return choice
     reference = Path(words)
     if not path_exists(reference) or not reference.is_file():
         raise InputError(f"a face of {words} cannot be chosen; give largest, left, right, a number, or a picture")
-    return MostSimilar(_similarity_to(reference, reader))
+    return reference
 
 
 def _similarity_to(reference: Path, reader: FaceReader) -> Callable[[Picture, Detection], float]:

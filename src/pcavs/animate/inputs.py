@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pcavs.animate.backdrop import background_picture
 from pcavs.animate.dialogue import dialogue_files, people_options, read_dialogue
-from pcavs.animate.options import FilmOptions, face_film
+from pcavs.animate.options import FACE_WORDS, FilmOptions, face_film
 from pcavs.face.choice import parse_choice
 from pcavs.pose.source import pose_files
 
@@ -24,12 +24,8 @@ def input_files(options: FilmOptions) -> list[tuple[str, Path]]:
         *([] if options.pose is None else pose_files(options.pose, outside=options.outside)),
         *([] if options.performance is None else [("the performance", options.performance)]),
         *(
-            (f"the film of {name}", film)
-            for name, film in (
-                ("the eyes", face_film(options.eyes)),
-                ("the brows", face_film(options.brows)),
-                ("the mouth", face_film(options.mouth)),
-            )
+            (f"the film of the {name}", film)
+            for name, film in ((name, face_film(name, getattr(options, name))) for name in FACE_WORDS)
             if film is not None
         ),
         *([] if options.label_font is None else [("the label's font", options.label_font)]),

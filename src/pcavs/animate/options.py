@@ -4,7 +4,8 @@ import dataclasses
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, unknown_word
+from pcavs.media.files import is_word
 from pcavs.pose.expression import parse_gaze
 from pcavs.spec import Missing, Seconds
 
@@ -25,6 +26,8 @@ SPEECH: Final = "speech"
 """Value of `eyes`, `brows` and `mouth`: generated from, or driven by, the speech."""
 PHOTO: Final = "photo"
 """Value of `eyes` and `brows`: as in the photograph."""
+FACE_WORDS: Final = {"eyes": (SPEECH, PHOTO), "brows": (SPEECH, PHOTO), "mouth": (SPEECH,)}
+"""What these settings can be besides a film."""
 LABEL: Final = "AI-generated"
 """Text of the visible label, if no other is given."""
 GATE_DB: Final = (-90.0, -10.0)
@@ -297,9 +300,23 @@ class BatchOptions:
     """As in `pcavs animate`; the same for all rows."""
 
 
-def face_film(value: str | None) -> Path | None:
-    """Returns the film that `eyes`, `brows` or `mouth` names; None for `speech`, `photo` and nothing."""
-    return None if value in (None, SPEECH, PHOTO) else Path(value)
+def face_film(name: str, value: str | None) -> Path | None:
+    """Returns the film that `eyes`, `brows` or `mouth` names; None for nothing, and for one of their words.
+
+    Args:
+        name: The setting.
+        value: What it is.
+
+    Raises:
+        InputError: It is another word.
+    """
+    words = FACE_WORDS[name]
+    if value is None or value in words:
+        return None
+    if is_word(Path(value)):
+        files = "a film" if name == "mouth" else "a film or a saved track"
+        raise InputError(f"{name}: {unknown_word(value, words, files, 'film or choice')}")
+    return Path(value)
 
 
 def _check_choice(name: str, value: object, known: tuple[str, ...]) -> None:

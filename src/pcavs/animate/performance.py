@@ -1,5 +1,6 @@
 """Resolves what the face of a film does besides speaking and turning: expression and gaze of each frame."""
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -57,21 +58,27 @@ class FaceMixer:
             moves_lids = compiled.moves_lids
             track += 0.0 if compiled.expression is None else compiled.expression
         if options.performance is not None and options.pose is not None:
-            track += self._of(str(options.performance))
+            lent = self._of(options.performance)
+            lids = expression.joined_lids(track[:, expression.LIDS], lent[:, expression.LIDS])
+            track += lent
+            track[:, expression.LIDS] = lids
             moves_lids = True
-        for value, columns in ((options.eyes, _EYES), (options.brows, _BROWS)):
+        for name, columns in (("eyes", _EYES), ("brows", _BROWS)):
+            value = getattr(options, name)
             if value is not None:
-                track[:, columns] = self._of(value)[:, columns]
+                film = face_film(name, value)
+                track[:, columns] = (self._of(film) if film is not None else self._of_word(value))[:, columns]
         moves_lids = moves_lids or options.eyes is not None
         return MixedFace(expression.limited(track) if track.any() else None, moves_lids)
 
-    def _of(self, value: str) -> ExpressionTrack:
-        """Returns the expression that a film, a saved track, the speech or the photograph has."""
-        if value == SPEECH:
+    def _of_word(self, word: str) -> ExpressionTrack:
+        """Returns the expression that the speech or the photograph has."""
+        if word == SPEECH:
             return natural(self._rhythm, self._options.seed).expression
-        film = face_film(value)
-        if film is None:
-            return expression.neutral(len(self._rhythm))
+        return expression.neutral(len(self._rhythm))
+
+    def _of(self, film: Path) -> ExpressionTrack:
+        """Returns the expression that a film or a saved track has."""
         lent = compile_motion(performance_timeline(film), len(self._rhythm), self._rhythm, self._sources).expression
         return expression.neutral(len(self._rhythm)) if lent is None else lent
 
@@ -96,7 +103,8 @@ def expressions_of(
         track += borrowed
     gaze = held_gaze(options.gaze, options.look, poses, own_deg)
     track[:, expression.GAZE] += gaze
-    track[:, expression.LIDS] += expression.gaze_lids(gaze[:, 1])[:, None]
+    follow = expression.gaze_lids(gaze[:, 1])[:, None]
+    track[:, expression.LIDS] = expression.joined_lids(track[:, expression.LIDS], follow)
     track[:, expression.SMILE] += options.smile
     if options.no_blinks:
         track[:, expression.LIDS] = track[:, expression.LIDS].clip(max=0)

@@ -453,7 +453,7 @@ class Talker:
         expressions = None
         if turns_by_depth(self.runtime, options.turn):
             expressions = expressions_of(options, motion.expression, motion.poses, identity.own_deg, num_frames)
-        mouth = face_film(options.mouth)
+        mouth = face_film("mouth", options.mouth)
         seen = None if mouth is None else encode_mouth(mouth, num_frames, reader, progress)
         notes += () if seen is None else seen.notes
         scene = Scene(

@@ -38,6 +38,11 @@ def path_exists(path: Path) -> bool:
         return False
 
 
+def is_word(path: Path) -> bool:
+    """Tells whether a value looks like a word, and not like the name of a file: there is none, and it has no ending."""
+    return not path.suffix and len(path.parts) == 1 and not path_exists(path)
+
+
 def path_below(folder: Path, name: str, where: str, *, outside: bool = False) -> Path:
     """Returns the path of a file that another file names, such as a list or a timeline.
 

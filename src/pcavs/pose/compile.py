@@ -39,10 +39,13 @@ a longer fade it is extrapolated. Tuned by hand; not measured."""
 
 _HEAD: Final = slice(0, len(HEAD_COLUMNS))
 _FACE: Final = slice(len(HEAD_COLUMNS), len(HEAD_COLUMNS) + len(expression.COLUMNS))
-"""Columns of a motion: those of the head, then those of the expression."""
+_MOVED: Final = slice(0, _FACE.stop)
+_BLINKS: Final = slice(_FACE.stop, _FACE.stop + 2)
+"""Columns of a motion: those of the head, then those of the expression, which `_MOVED` joins, then the closure of both
+lids by blinks. Strengths, weights, fades and smoothing change what is moved, but a blink always shuts the eye."""
 
-Motion = Float[np.ndarray, "_ 15"]
-"""Head track and expression track, side by side."""
+Motion = Float[np.ndarray, "_ 17"]
+"""Head track, expression track without blinks, and blinks, side by side."""
 
 
 class CompiledMotion(NamedTuple):
@@ -63,6 +66,7 @@ def compile_motion(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources:
     """
     motion = _compile(timeline, num_frames, rhythm, sources)
     face = expression.limited(motion[:, _FACE])
+    face[:, expression.LIDS] = expression.add_blinks(face[:, expression.LIDS], motion[:, _BLINKS])
     return CompiledMotion(
         limit_slew_rate(motion[:, _HEAD]), face if face.any() else None, moves_lids(timeline.segments)
     )
@@ -111,8 +115,27 @@ def _compile(timeline: Timeline, num_frames: int, rhythm: Rhythm, sources: Segme
         at += Fraction(segment.duration_s) if segment.duration_s is not None else Fraction(length, FRAME_RATE)
     end = min(num_frames, max(1, nearest_index(at, FRAME_RATE)))
     fade_frames = nearest_index(timeline.cross_fade_s, FRAME_RATE)
-    combined = extrapolate(cross_fade(pieces, end, fade_frames), num_frames, timeline.extrapolation)
-    return smoothed(combined * timeline.strength, timeline.smoothing_s, FRAME_RATE)
+    joined = _joined(pieces, end, fade_frames)
+    combined = _scaled(extrapolate(joined, num_frames, timeline.extrapolation), timeline.strength)
+    combined[:, _MOVED] = smoothed(combined[:, _MOVED], timeline.smoothing_s, FRAME_RATE)
+    return combined
+
+
+def _joined(pieces: list[tuple[Motion, int]], num_frames: int, fade_frames: int) -> Motion:
+    """Cross-fades pieces of motion; of each, the blinks that begin before the next piece are kept whole."""
+    moved = cross_fade([(track[:, _MOVED], first) for track, first in pieces], num_frames, fade_frames)
+    blinks = np.zeros((num_frames, 2))
+    for number, (track, first) in enumerate(pieces):
+        after = pieces[number + 1][1] if number + 1 < len(pieces) else num_frames
+        part = expression.whole_runs(track[:, _BLINKS], after - first)[: num_frames - first]
+        shown = blinks[first : first + len(part)]
+        np.maximum(shown, part, out=shown)
+    return np.column_stack([moved, blinks])
+
+
+def _scaled(motion: Motion, factor: float) -> Motion:
+    """Scales a motion; blinks stay whole, unless nothing is left of the motion."""
+    return np.column_stack([motion[:, _MOVED] * factor, motion[:, _BLINKS] * float(factor > 0)])
 
 
 def _segment_length(segment: Segment, track: Motion, max_frames: int) -> int:
@@ -136,23 +159,26 @@ def _segment_track(segment: Segment, max_frames: int, rhythm: Rhythm, sources: S
         head, face = sources.read(segment, max_frames)
         lent = _lent(segment, face, sources)
         track = _with_face(head, lent)[:max_frames]
-    return track * segment.strength
+    return _scaled(track, segment.strength)
 
 
 def _mix(segment: MixSegment, max_frames: int, rhythm: Rhythm, sources: SegmentReader) -> Motion:
-    """Adds up the weighted tracks of a mix's parts."""
+    """Adds up the weighted tracks of a mix's parts; who of them blinks shuts the eyes."""
     parts = [(part, _segment_track(part, max_frames, rhythm, sources)) for part in segment.parts]
     longest = max(_segment_length(part, track, max_frames) for part, track in parts)
     length = max_frames if segment.duration_s is not None else longest
-    total = np.zeros((length, _FACE.stop))
+    total = np.zeros((length, _BLINKS.stop))
     for part, track in parts:
-        total += part.weight * extrapolate(track, length, part.extrapolation)
+        weighted = _scaled(extrapolate(track, length, part.extrapolation), part.weight)
+        total[:, _MOVED] += weighted[:, _MOVED]
+        total[:, _BLINKS] = np.maximum(total[:, _BLINKS], weighted[:, _BLINKS])
     return total
 
 
 def _preset(segment: PresetSegment, rhythm: Rhythm) -> Motion:
     if segment.name == NATURAL:
-        return _with_face(*natural(rhythm, segment.seed))
+        life = natural(rhythm, segment.seed)
+        return np.column_stack([life.head, life.open_face, life.blinks, life.blinks])
     return _with_face(preset(segment.name, rhythm, segment.seed))
 
 
@@ -168,16 +194,19 @@ def _lent(
 
 
 def _with_face(head: HeadTrack, face: ExpressionTrack | None = None) -> Motion:
-    """Puts the expression beside a head track; None is that of the photograph."""
-    return np.column_stack([head, expression.neutral(len(head)) if face is None else face])
+    """Puts the expression, and its blinks, beside a head track; None is that of the photograph."""
+    face = expression.neutral(len(head)) if face is None else face.copy()
+    face[:, expression.LIDS], blinks = expression.split_blinks(face[:, expression.LIDS])
+    return np.column_stack([head, face, blinks])
 
 
 def _interpolate_keys(keys: tuple[Key, ...]) -> Motion:
     """Interpolates keyframes from time 0 to the last key; before the first key its values are held."""
-    rows = np.array([_key_row(key) for key in keys])
-    motion = _interpolate(rows, keys)
-    motion[:, _FACE][:, expression.LIDS] += expression.gaze_lids(motion[:, _FACE][:, expression.GAZE_PITCH])[:, None]
-    return motion
+    rows = _interpolate(np.array([_key_row(key) for key in keys]), keys)
+    face = rows[:, _FACE]
+    follow = expression.gaze_lids(face[:, expression.GAZE_PITCH])[:, None]
+    face[:, expression.LIDS] = expression.joined_lids(face[:, expression.LIDS], follow)
+    return _with_face(rows[:, _HEAD], face)
 
 
 def _key_row(key: Key) -> list[float]:
@@ -185,7 +214,7 @@ def _key_row(key: Key) -> list[float]:
     return [key.yaw, key.pitch, key.roll, key.x, key.y, float(np.log(key.scale)), *face]
 
 
-def _interpolate(rows: Motion, keys: tuple[Key, ...]) -> Motion:
+def _interpolate(rows: Float[np.ndarray, "keys 15"], keys: tuple[Key, ...]) -> Float[np.ndarray, "_ 15"]:
     times = np.array([key.at_s for key in keys])
     frames = np.arange(nearest_index(keys[-1].at_s, FRAME_RATE) + 1) / FRAME_RATE
     if len(keys) == 1:

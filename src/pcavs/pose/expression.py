@@ -17,7 +17,7 @@ photograph's own face, so a row of zeros is the photograph. "Left" and "right" a
 from typing import Final, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from pcavs.errors import InputError
 
@@ -45,6 +45,10 @@ _GAZE_NAMES: Final = ("yaw", "pitch")
 _LID_FOLLOWS: Final = (1.0, 3.0)
 """Lid closure for the sine of a gaze downwards, and opening for that of one upwards: the upper lid goes with the iris.
 Chosen by eye."""
+UNSEEN_CLOSURE: Final = 0.45
+"""Closure from which the iris is not seen. Lids that close further, for a short time, blink."""
+BLINK_FRAMES, BLINK_SIDE_FRAMES = 10, 2
+"""Longest such closure that is a blink, and frames beside it in which the lids move as well."""
 
 ExpressionTrack: TypeAlias = Float[np.ndarray, "_ 9"]
 """Values of `COLUMNS`, one row for each frame."""
@@ -94,7 +98,50 @@ def gaze_lids(gaze_pitch_deg: Float[np.ndarray, " time"]) -> Float[np.ndarray, "
 
 
 def add_blinks(
-    lids: Float[np.ndarray, "*time 2"], closure: Float[np.ndarray, "*time 1"]
+    lids: Float[np.ndarray, "*time 2"], closure: Float[np.ndarray, "*time #2"]
 ) -> Float[np.ndarray, "*time 2"]:
     """Adds blinks to the closure of both lids; a blink shuts eyes however wide they are."""
     return closure + (1 - closure) * lids
+
+
+def joined_lids(one: Float[np.ndarray, "time 2"], other: Float[np.ndarray, "#time #2"]) -> Float[np.ndarray, "time 2"]:
+    """Adds two closures of the lids; what one of them shuts stays shut, however wide the other opens."""
+    return one + other - np.where(np.maximum(one, other) > 0, one * other, 0.0)
+
+
+def split_blinks(
+    lids: Float[np.ndarray, "time 2"],
+) -> tuple[Float[np.ndarray, "time 2"], Float[np.ndarray, "time 2"]]:
+    """Tells short closures, blinks and winks, from how far the lids are closed otherwise.
+
+    Returns:
+        Closure without blinks, and that of the blinks, 0 to 1; `add_blinks` joins them again.
+    """
+    rest = lids.copy()
+    frames = np.arange(len(lids))
+    for side in range(2):
+        is_known = np.ones(len(lids), bool)
+        for first, stop in _runs(lids[:, side] >= UNSEEN_CLOSURE):
+            if stop - first <= BLINK_FRAMES:
+                is_known[max(0, first - BLINK_SIDE_FRAMES) : stop + BLINK_SIDE_FRAMES] = False
+        if is_known.any() and not is_known.all():
+            between = np.interp(frames, frames[is_known], lids[is_known, side])
+            rest[:, side] = np.minimum(between, lids[:, side])
+    # Where nothing is left to close (rest is 1) there is no blink.
+    return rest, (lids - rest) / np.maximum(1 - rest, 1e-9)
+
+
+def whole_runs(blinks: Float[np.ndarray, "time 2"], num_frames: int) -> Float[np.ndarray, "time 2"]:
+    """Keeps the blinks that begin in the first frames, each to its end, and removes the later ones."""
+    kept = blinks.copy()
+    for side in range(blinks.shape[1]):
+        for first, stop in _runs(blinks[:, side] > 0):
+            if first >= num_frames:
+                kept[first:stop, side] = 0.0
+    return kept
+
+
+def _runs(mask: Bool[np.ndarray, " time"]) -> Int[np.ndarray, "runs 2"]:
+    """Returns first and stop of each run of frames in which a mask is set."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return edges.reshape(-1, 2)

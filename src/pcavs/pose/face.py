@@ -68,10 +68,6 @@ _WIDE: Final = 0.09
 """Gap, in eye widths, that fully widened eyes add; see `head.eyeball`."""
 _WINK: Final = 0.2
 """Half the difference of both closures from which on it is a wink."""
-_UNSEEN_CLOSURE: Final = 0.45
-"""Closure from which the iris is not seen, so that the gaze before and after is interpolated."""
-_BLINK_FRAMES, _BLINK_SIDE_FRAMES = 10, 2
-"""Longest closure that is a blink, and frames beside it in which the lids move as well."""
 _BROW_CM, _FROWN_CM = 1.0, 0.64
 """Motion of a brow, and of the gap between both, that is an expression of 1; see `head.expression`."""
 _SMILE_CM: Final = (1.24, 0.42)
@@ -125,7 +121,7 @@ def to_expression(rows: FaceRows) -> ExpressionTrack:
     for side in range(2):
         track[:, expression.LEFT_LID + side] = _closure(rows[:, LEFT_OPENING + side], neutral[LEFT_OPENING + side])
     track[:, expression.LIDS] = _together(track[:, expression.LIDS])
-    seen = track[:, expression.LIDS].max(axis=1) < _UNSEEN_CLOSURE
+    seen = track[:, expression.LIDS].max(axis=1) < expression.UNSEEN_CLOSURE
     gaze = rows[:, YAW : PITCH + 1]
     if seen.any():
         frames = np.arange(len(rows))
@@ -152,12 +148,12 @@ def _without_blinks(
 
     Longer closures are kept: brows do move while eyes are shut.
     """
-    blinks = closure >= _UNSEEN_CLOSURE
+    blinks = closure >= expression.UNSEEN_CLOSURE
     edges = np.flatnonzero(np.diff(np.concatenate([[0], blinks.astype(np.int8), [0]])))
     is_known = np.ones(len(rows), bool)
     for first, stop in edges.reshape(-1, 2):
-        if stop - first <= _BLINK_FRAMES:
-            is_known[max(0, first - _BLINK_SIDE_FRAMES) : stop + _BLINK_SIDE_FRAMES] = False
+        if stop - first <= expression.BLINK_FRAMES:
+            is_known[max(0, first - expression.BLINK_SIDE_FRAMES) : stop + expression.BLINK_SIDE_FRAMES] = False
     if is_known.all() or not is_known.any():
         return rows
     rows, frames = rows.copy(), np.arange(len(rows))

@@ -86,8 +86,17 @@ class Life(NamedTuple):
 
     head: HeadTrack
     """Angles relative to the photograph's own."""
-    expression: ExpressionTrack
-    """Brows, gaze, and lids that blink."""
+    open_face: ExpressionTrack
+    """Brows and gaze, and lids that follow the gaze but do not blink."""
+    blinks: Float[np.ndarray, " time"]
+    """Closure of the lids by blinks, 0 to 1."""
+
+    @property
+    def expression(self) -> ExpressionTrack:
+        """Brows, gaze, and lids that blink."""
+        face = self.open_face.copy()
+        face[:, expression.LIDS] = expression.add_blinks(face[:, expression.LIDS], self.blinks[:, None])
+        return face
 
 
 def natural(rhythm: Rhythm, seed: int) -> Life:
@@ -114,9 +123,7 @@ def natural(rhythm: Rhythm, seed: int) -> Life:
     glances, moments = _glances(rhythm, eye_rng)
     face[:, expression.GAZE] = glances - head[:, :2]
     face[:, expression.LIDS] += expression.gaze_lids(face[:, expression.GAZE_PITCH])[:, None]
-    blinks = _blinks(rhythm, moments, eye_rng)
-    face[:, expression.LIDS] = expression.add_blinks(face[:, expression.LIDS], blinks[:, None])
-    return Life(head, expression.limited(face))
+    return Life(head, expression.limited(face), _blinks(rhythm, moments, eye_rng).astype(np.float64))
 
 
 def _add(column: Float[np.ndarray, " time"], at: int, bump: Float[np.ndarray, " length"]) -> None:

@@ -34,7 +34,7 @@ class LiveLife(LivePreset):
 
         Args:
             seed: Equal seeds move alike.
-            strength: Factor on all of the motion, as in films; 0 is a statue.
+            strength: Factor on all of the motion but the blinks, which shut the eyes, as in films; 0 is a statue.
         """
         super().__init__(seed)
         self._strength = strength
@@ -74,7 +74,7 @@ class LiveLife(LivePreset):
         face[0, expression.GAZE] = self._glance - row[[YAW, PITCH]]
         face[0, expression.LIDS] = expression.gaze_lids(face[:, expression.GAZE_PITCH])
         self.face = expression.limited(expression.limited(face) * self._strength)[0]
-        self.eyelids = min(1.0, self._next_blink(is_large) * self._strength)
+        self.eyelids = self._next_blink(is_large) if self._strength > 0 else 0.0
         return row * self._strength
 
     def _look(self) -> bool:

@@ -1,7 +1,6 @@
 """Reads the value of `--pose`: a video, a saved track, a timeline, a preset's name, or angles."""
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +9,10 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float
 
-from pcavs.errors import InputError
+from pcavs.errors import InputError, unknown_word
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import TrackPolicy
-from pcavs.media.files import path_exists
+from pcavs.media.files import is_word, path_exists
 from pcavs.media.timeline import frame_time_s, nearest_index
 from pcavs.pose.measure import FaceReport, measure_video
 from pcavs.pose.presets import NATURAL, PRESET_NAMES
@@ -66,10 +65,8 @@ def read_pose(pose: Path, *, relative: bool, measured: bool = False, outside: bo
         timeline = read_timeline(pose, outside=outside)
     elif pose.suffix == ".npz":
         timeline = Timeline(segments=(TrackSegment(path=pose),), extrapolation="bounce")
-    elif not exists and not pose.suffix and len(pose.parts) == 1:
-        close = difflib.get_close_matches(text, PRESET_NAMES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"give a file, or one of {', '.join(PRESET_NAMES)}"
-        raise InputError(f"there is no pose named {text}; {hint}")
+    elif is_word(pose):
+        raise InputError(unknown_word(text, PRESET_NAMES, "degrees such as yaw=20, or a file", "pose"))
     elif relative or measured:
         timeline = video_timeline(pose)
     else:
@@ -100,9 +97,11 @@ def pose_files(pose: Path, *, outside: bool = False) -> list[tuple[str, Path]]:
     """Lists the files that `--pose` reads, those that a timeline names included, each with what it is.
 
     Raises:
-        InputError: A timeline cannot be read.
+        InputError: A timeline cannot be read, or a word is no preset.
     """
     if not path_exists(pose):
+        if is_word(pose):
+            read_pose(pose, relative=False)  # says so if the word is none of those that it takes
         return []
     timeline = read_pose(pose, relative=False, outside=outside)
     named = [] if timeline is None else segment_files(timeline.segments)

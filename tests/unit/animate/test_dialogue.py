@@ -76,6 +76,24 @@ def test_files_of_lines_and_people_are_inputs(write, tmp_path):
         ({"lines": [{**LINE, "audio": ["a.wav"]}]}, "line 1: audio is a list or an object"),
         ({"lines": [{**LINE, "audio": "../a.wav"}]}, "line 1: audio: ../a.wav lies outside of the folder"),
         ({"people": [{"face": "left", "out": "x"}]}, "person 1: no such setting: out"),
+        (
+            {"lines": [{**LINE, "face": "middle"}]},
+            "dialogue.json, line 1: a face of middle cannot be chosen; give largest, left",
+        ),
+        ({"lines": [{**LINE, "face": 200}]}, "dialogue.json, line 1: a face of 200 cannot be chosen; give 0 to 99"),
+        (
+            {"people": [{"face": "middle"}]},
+            "person 1: a face of middle cannot be chosen; give largest, left, right, a num",
+        ),
+        ({"people": [{"face": "left", "pose_face": "x"}]}, "person 1: a face of x cannot be chosen"),
+        (
+            {"people": [{"face": "left", "brows": "up"}]},
+            "person 1: brows: there is no film or choice named up; give speech",
+        ),
+        (
+            {"people": [{"face": "left", "pose": "livly"}]},
+            "person 1: there is no pose named livly; did you mean lively?",
+        ),
         ({"people": [{"face": "left"}, {"face": "left"}]}, "names one of its people twice"),
         ({"lines": [{**LINE, "face": n} for n in range(17)]}, "has 17 people; give up to 16"),
     ],

@@ -8,7 +8,8 @@ from typing import get_type_hints
 import pytest
 
 from pcavs.animate.film import Film
-from pcavs.animate.options import AnimateOptions, FilmOptions
+from pcavs.animate.inputs import input_files
+from pcavs.animate.options import AnimateOptions, FilmOptions, face_film
 from pcavs.animate.talker import Talker
 from pcavs.errors import InputError, unknown_setting
 
@@ -140,3 +141,35 @@ def test_every_setting_has_a_docstring():
             assert isinstance(field, ast.AnnAssign)
             assert isinstance(after, ast.Expr), f"{field.target.id} has no docstring"
     assert len(dataclasses.fields(AnimateOptions)) == 51
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("brows", "up", "brows: there is no film or choice named up; give speech, photo, a film or a saved track"),
+        (
+            "eyes",
+            "spech",
+            "eyes: there is no film or choice named spech; did you mean speech? Otherwise give photo, a f",
+        ),
+        ("mouth", "photo", "mouth: there is no film or choice named photo; give speech, a film"),
+        (
+            "pose",
+            Path("livly"),
+            "there is no pose named livly; did you mean lively? Otherwise give still, listening-nod",
+        ),
+    ],
+)
+def test_an_unknown_word_is_refused_with_what_can_be_given(name, value, message):
+    with pytest.raises(InputError) as refused:
+        input_files(FilmOptions(identity=Path("a.jpg"), audio=Path("b.wav"), **{name: value}))
+    assert message in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_words_and_films_are_told_apart(tmp_path):
+    (tmp_path / "film").touch()
+    assert face_film("eyes", "photo") is None
+    assert face_film("eyes", None) is None
+    assert face_film("mouth", "gone.mp4") == Path("gone.mp4"), "who opens it says that it is missing"
+    assert face_film("brows", str(tmp_path / "film")) == tmp_path / "film"

@@ -11,7 +11,7 @@ from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import TrackPolicy
 from pcavs.pose import expression
-from pcavs.pose.compile import compile_motion
+from pcavs.pose.compile import CompiledMotion, compile_motion
 from pcavs.pose.face import LEFT_BROW, LEFT_OPENING, MOUTH_WIDTH, YAW
 from pcavs.pose.source import SegmentReader, performance_timeline
 from pcavs.pose.track import save_track, still
@@ -103,6 +103,22 @@ def test_settings_are_added_to_what_is_borrowed_and_limited():
     assert track[0, expression.GAZE].tolist() == [35, -10]
     assert track[0, expression.SMILE] == 0.4
     assert track[0, expression.LEFT_LID] <= 0
+
+
+def test_eyes_that_look_up_or_are_opened_wide_still_blink(tracks):
+    """The lids follow a gaze upwards; a blink was shown with open eyes, because that was subtracted from it."""
+    borrowed = expression.neutral(4)
+    borrowed[1, expression.LIDS] = 1.0
+    track = expressions_of(options(gaze="0,20"), borrowed, np.zeros((1, 6)), np.zeros(3), 4)
+    assert track[1, expression.LIDS].tolist() == [1, 1]
+    assert (track[0, expression.LIDS] < -0.9).all()
+    wide = expression.neutral(FRAMES)
+    wide[:, expression.LIDS] = -0.5
+    sources = SegmentReader(FaceLandmarker(), TrackPolicy(), lambda *_: None)
+    settings = options(performance=tracks / "first.npz", pose=tracks / "head.npz")
+    face = FaceMixer(settings, RHYTHM, sources).mix(CompiledMotion(still(FRAMES), wide)).expression
+    assert face[21, expression.LEFT_LID] > 0.9
+    assert face[0, expression.LEFT_LID] == -0.5
 
 
 @pytest.mark.parametrize("settings", [{"gaze": "5,5"}, {"smile": 0.5}, {"eyes": "speech"}, {"performance": Path("a")}])

@@ -94,6 +94,21 @@ def test_strength_scales_the_motion_and_0_is_a_statue():
     assert tracks[1].moves_lids
 
 
+def lids_of(text):
+    """Closure of the left lid in a minute of natural motion, without what follows the gaze."""
+    sources = SegmentReader(FaceLandmarker(), TrackPolicy(), lambda *_: None)
+    made = compile_motion(read_pose(Path(text), relative=False), MINUTE, speech(), sources)
+    return np.zeros(MINUTE) if made.expression is None else made.expression[:, expression.LEFT_LID]
+
+
+def test_a_blink_shuts_the_eyes_at_every_strength():
+    """At strength 0.5 lids closed by half, as if the person were tired; at 2 they were shut for twice as long."""
+    shut = [np.flatnonzero(lids_of(text) > 0.99) for text in ("natural=0.1", "natural=0.5", "natural", "natural=2")]
+    assert len(shut[0]) > 12
+    assert all(np.array_equal(shut[0], each) for each in shut)
+    assert not lids_of("natural=0").any()
+
+
 @pytest.mark.parametrize("text", ["natural=3", "natural=-1", "natural=much", "natural=nan"])
 def test_other_strengths_are_refused(text):
     with pytest.raises(InputError, match="give 0 to 2"):

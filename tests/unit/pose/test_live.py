@@ -80,6 +80,16 @@ def test_natural_motion_is_that_of_films_without_their_future():
     assert np.array_equal(head, np.array([again.step(float(value)) for value in rhythm]))
 
 
+def test_a_live_blink_shuts_the_eyes_at_every_strength():
+    lids = []
+    for strength in (0.2, 0.5, 1.0, 2.0, 0.0):
+        motion = LiveLife(2, strength)
+        lids.append([(motion.step(float(level)), motion.eyelids)[1] for level in np.tile(speech(), 2)])
+    assert lids[0].count(1.0) > 5
+    assert lids[0] == lids[1] == lids[2] == lids[3]
+    assert not any(lids[4])
+
+
 def test_strength_scales_natural_motion_and_0_is_a_statue():
     rhythm = speech()
     one, two, none = (LiveLife(2, strength) for strength in (1.0, 2.0, 0.0))
@@ -89,7 +99,7 @@ def test_strength_scales_natural_motion_and_0_is_a_statue():
         assert not rows[2].any()
         assert not none.face.any()
         assert two.face[expression.LEFT_BROW] == pytest.approx(min(1, 2 * one.face[expression.LEFT_BROW]))
-        assert (two.eyelids, none.eyelids) == (min(1, 2 * one.eyelids), 0)
+        assert (two.eyelids, none.eyelids) == (one.eyelids, 0)
 
 
 def test_a_listener_nods_in_pauses():

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pcavs.errors import InputError
-from pcavs.pose.compile import compile_timeline
+from pcavs.pose import expression
+from pcavs.pose.compile import compile_motion, compile_timeline
 from pcavs.pose.presets import PRESETS, preset, rhythm_of
 from pcavs.pose.source import SegmentReader
 from pcavs.pose.timeline import FORMAT, KeysSegment, MixSegment, PresetSegment, read_timeline, timeline_from
@@ -225,6 +226,42 @@ def test_a_mix_adds_its_weighted_parts():
     }
     track = compile_timeline(timeline(both, strength=2), 25, RHYTHM[:25], no_files)
     assert np.allclose(track[:, 0], 10)
+
+
+def blinking(**fields):
+    """Keys of half-shut eyes that blink after a second."""
+    closures = {0: 0.2, 0.96: 0.2, 1.04: 1, 1.16: 0.2, 2.96: 0.2}
+    rows = [
+        {"at_s": at, "yaw": 10, "left_lid": lid, "right_lid": lid, "ease": "linear"} for at, lid in closures.items()
+    ]
+    return keys(*rows, **fields)
+
+
+def lids_of(*segments, **fields):
+    face = compile_motion(timeline(*segments, **fields), 75, RHYTHM[:75], no_files).expression
+    return face[:, expression.LEFT_LID]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda: lids_of(blinking(strength=0.5)),
+        lambda: lids_of(blinking(), strength=0.5),
+        lambda: lids_of({"kind": "mix", "parts": [blinking(weight=0.5), keys({"at_s": 0, "yaw": 1}, weight=0.5)]}),
+    ],
+)
+def test_strengths_and_weights_scale_how_far_lids_are_closed_but_no_blink(made):
+    lids = made()
+    assert lids[26] == pytest.approx(1)
+    assert lids[[10, 60]] == pytest.approx(0.1)
+
+
+def test_fades_and_smoothing_leave_blinks_whole():
+    assert lids_of(blinking(), smoothing_s=0.4)[26] == pytest.approx(1, abs=0.01)
+    late = lids_of(blinking(duration_s=1), keys({"at_s": 0, "yaw": -10}, duration_s=2), cross_fade_s=1)
+    assert late[24:].max() < 0.3, "a blink that begins after the next segment is not shown"
+    soon = lids_of(blinking(duration_s=1.08), keys({"at_s": 0, "yaw": -10}, duration_s=2), cross_fade_s=1)
+    assert soon[26] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", PRESETS)
