@@ -11,8 +11,9 @@ then drives the mouth by sight. `exchange` borrows everything from the first fil
 part from the second, and prints by how much each measurement changed, as a share of the change of borrowing all from
 the second. `likeness` prints how like the photographs films with a whole performance are, beside films with the head
 alone: the cosine of the talker's identity vectors, and the sharpness, of four frames each; its films may be saved
-tracks. `cost` prints milliseconds a frame without and with a performance. Films with `--mouth` need sound; without it
-the speech of the examples is spoken. Needs no torch.
+tracks. `cost` prints the processor time of a frame with each part of a performance and with natural motion, what
+each adds to that without it, and what reading the inputs takes, on one thread. Films with `--mouth` need sound; without
+it the speech of the examples is spoken. Needs no torch.
 """
 
 import argparse
@@ -26,7 +27,6 @@ from typing import Any, Final
 import cv2
 import numpy as np
 
-from pcavs.animate.film import Film
 from pcavs.animate.load import load_talker
 from pcavs.animate.talker import Talker
 from pcavs.face.landmarker import FaceLandmarker
@@ -55,7 +55,9 @@ def main() -> None:
     parser.add_argument("--mouth", action="store_true")
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    talker, landmarker = load_talker(None, "auto"), FaceLandmarker()
+    if options.what == "cost":
+        cv2.setNumThreads(1)
+    talker, landmarker = load_talker(None, "auto", threads=int(options.what == "cost")), FaceLandmarker()
     if options.what == "follow":
         for film in options.films:
             follow(talker, landmarker, film, options)
@@ -130,18 +132,46 @@ def exchange(talker: Talker, landmarker: FaceLandmarker, options: argparse.Names
 
 
 def cost(talker: Talker, options: argparse.Namespace) -> None:
-    """Prints milliseconds a frame."""
-    path = str(options.films[0])
+    """Prints the processor time of a frame, and what each part adds to it.
 
-    def ms(film: Film) -> float:
-        start = time.perf_counter()
-        count = sum(1 for _ in film.rendered(range(film.num_frames)))
-        return (time.perf_counter() - start) * 1000 / count
-
-    ways: dict[str, dict[str, Any]] = {"head alone": {"pose": path}, "performance": {"performance": path}}
-    for name, settings in ways.items():
-        film = talker.animate(options.photo, SPEECH, end=options.seconds, size=options.size, workers=1, **settings)
-        logger.info("%s: %.1f ms a frame", name, min(ms(film) for _ in range(3)))
+    The films are rendered side by side, a frame of each in turn, so that whatever else runs disturbs all of them alike.
+    """
+    film = str(options.films[0])
+    ways: dict[str, tuple[str, dict[str, Any]]] = {
+        "head alone": ("", {"pose": film}),
+        "eyes": ("head alone", {"pose": film, "eyes": film}),
+        "brows and smile": ("head alone", {"pose": film, "brows": film}),
+        "mouth by sight": ("head alone", {"pose": film, "mouth": film}),
+        "whole performance": ("head alone", {"performance": film, "mouth": film}),
+        "still, without blinks": ("", {"no_blinks": True}),
+        "still, with blinks": ("still, without blinks", {}),
+        "natural motion": ("still, without blinks", {"pose": "natural"}),
+    }
+    films, reading = {}, {}
+    for name, (_, settings) in ways.items():
+        began = time.process_time()
+        made = talker.animate(options.photo, SPEECH, end=options.seconds, size=options.size, workers=1, **settings)
+        reading[name] = (time.process_time() - began) * 1000 / made.num_frames
+        films[name] = iter(made.frames)
+    rows: list[dict[str, float]] = []
+    names = list(films)
+    while True:
+        row: dict[str, float] = {}
+        for name in names:
+            began = time.thread_time()
+            if next(films[name], None) is None:
+                break
+            row[name] = (time.thread_time() - began) * 1000
+        if len(row) < len(names):
+            break
+        rows.append(row)
+        names = names[1:] + names[:1]
+    times = {name: np.array([row[name] for row in rows[1:]]) for name in films}
+    logger.info("%d px, %d frames, ms: mean (median) of a frame; added; reading, a frame", options.size, len(rows) - 1)
+    for name, (base, _) in ways.items():
+        added = "" if not base else f"{float((times[name] - times[base]).mean()):+.2f}"
+        mean, median = float(times[name].mean()), float(np.median(times[name]))
+        logger.info("  %-22s %6.2f (%6.2f)  %6s  %6.2f", name, mean, median, added, reading[name])
 
 
 def likeness(talker: Talker, options: argparse.Namespace) -> None:

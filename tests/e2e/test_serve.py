@@ -14,6 +14,7 @@ import pytest
 
 from helpers.postgres import postgres
 from helpers.service import client_of, events, order, running, send_inputs, serving
+from pcavs.media.image import read_picture
 from pcavs.media.video import count_pictures
 from pcavs.serve.database import database_url
 from pcavs.serve.pool import Pool
@@ -101,6 +102,25 @@ def test_films_are_made_watched_and_downloaded(service, pool, face, tmp_path):
     client.delete(f"/talks/{talk}")
     assert client.get(done["result_url"]).status_code == 404
     assert list((service.folder / "films").glob(f"{talk}*")) == []
+
+
+def test_a_dialogue_is_made_from_uploads(service, pool, face, tmp_path):
+    """Two people of one picture, one with a recorded and one with the same voice later; who is silent holds still."""
+    client = client_of(service)
+    picture = cv2.resize(read_picture(face), (192, 192), interpolation=cv2.INTER_AREA)
+    cv2.imwrite(str(tmp_path / "two.png"), np.concatenate([picture, picture[:, ::-1]], axis=1)[:, :, ::-1])
+    image, sound = send_inputs(client, tmp_path / "two.png", tmp_path, seconds=0.4)
+    people = [{"face": each, "pose": "still", "no_blinks": True} for each in ("left", "right")]
+    lines = [{"face": "left", "audio_url": sound}, {"face": "right", "audio_url": sound, "at_s": 0.8}]
+    asked = {"source_url": image, "script": {"type": "dialogue", "lines": lines, "people": people}}
+    overlapping = [lines[0], lines[0] | {"at_s": 0.1}]
+    late = asked | {"script": asked["script"] | {"lines": overlapping}}
+    done, failed = (
+        wait_for(client, client.post("/talks", json=each).json()["id"], "done", "error") for each in (asked, late)
+    )
+    assert done["error"] is None
+    assert (done["frames"], done["duration"]) == (30, pytest.approx(1.2))
+    assert failed["error"].startswith("dialogue.json: lines 1 and 2 of face left overlap; let line 2 begin at 0.40 s")
 
 
 def test_orders_may_have_a_preview_a_timeline_a_pose_film_and_consent(service, pool, face, drift, tmp_path):

@@ -6,7 +6,8 @@ from typing import Any, Final
 from anyio import CapacityLimiter
 
 from pcavs.errors import InputError
-from pcavs.serve.order import AudioScript, TalkOrder, is_upload
+from pcavs.serve.movers import is_upload
+from pcavs.serve.order import AudioScript, TalkOrder
 from pcavs.serve.outside import read_limited
 from pcavs.serve.people import Owner
 from pcavs.serve.problems import Problem

@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from pcavs.serve.caller import Caller, Parts, owner_of
+from pcavs.serve.dialogue_order import DialogueScript, check_times, spoken_text
 from pcavs.serve.ids import is_signed
 from pcavs.serve.keep import with_fetched
 from pcavs.serve.order import TalkOrder, TextScript, check, digest
@@ -54,6 +55,9 @@ def order_talk(
     check(order, require_consent=parts.options.require_consent, require_marks=parts.options.require_marks)
     if isinstance(order.script, TextScript):
         check_text(order.script.input, parts)
+    elif isinstance(order.script, DialogueScript):
+        check_text(spoken_text(order.script), parts)
+        check_times(order.script, parts.limits.seconds)
     if order.webhook is not None:
         parts.webhook_hosts.check(order.webhook)
     sent = digest(order)
