@@ -18,13 +18,13 @@ from PIL import Image
 import pcavs
 from pcavs.spec import FRAME_RATE
 
-SIDE_PX: Final = 384
+SIDE_PX: Final = 300
 """Side of the films."""
 TILE_PX: Final = 220
 """Side of the part of a frame that is shown: the face."""
-TOP_PX: Final = 80
+TOP_PX: Final = 46
 """Where it begins, from the top of the frame."""
-QUALITY: Final = 85
+QUALITY: Final = 78
 """Quality of WebP, 0 to 100."""
 FACES: Final[tuple[dict[str, float], ...]] = (
     {},

@@ -4,7 +4,8 @@ The eyeball that lies behind the lids is reconstructed once for each photograph:
 and the iris under the lids, both from the pixels that the photograph shows. In each frame the iris is put where the
 gaze wants it, in the shadow of the upper lid, and the result is drawn inside the opening of the lids, whose own pixels
 stay as they are. The iris is moved as a whole, so it keeps its texture and stays round; turned far, it is foreshortened
-as the front of a ball is. For wide eyes the upper lid is moved up, and the skin above it is compressed.
+as the front of a ball is. The reflection of a lamp is taken off the iris and moves half as far. For wide eyes the upper
+lid is moved up, and the skin above it is compressed.
 
 All lengths without a unit are in eye widths (corner to corner). All numbers without another reason were chosen by eye,
 on 12 photographs at 512 and 1024 pixels.
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
 
-from pcavs.head.eyelid import Colours, Columns, EyeShape, Values, blurred, ramp
+from pcavs.head.eyelid import Colours, Columns, EyeShape, Values, blurred, odd, ramp
 
 _EYEBALL: Final = 2.05
 """Radius of the eyeball, in radii of the iris: 12 mm and 5.85 mm. Both hardly differ between adults."""
@@ -65,6 +66,19 @@ _LEAST: Final = 1e-4
 _MIRRORED: Final = (0.85, 1.12)
 """Least and largest brightness of mirrored pixels of the iris, relative to the mean at their distance from its centre:
 a second reflection of a lamp, or lashes, would be seen."""
+_LAMP_SIZE: Final = 0.55
+"""Size, in radii of the iris, up to which a bright spot on it is the reflection of a lamp or window."""
+_LAMP_CONTRAST: Final = 0.35
+"""How much brighter than the iris around it such a spot is, relative to the brightest white."""
+_LAMP_REACH: Final = 0.88
+"""Distance from the centre of the iris, in its radii, up to which it lies: beyond, it may be white."""
+_LAMP_HALO: Final = 0.14
+"""Width of the halo around it, in radii of the iris."""
+_LAMP_SHARE: Final = 0.16
+"""Share of the iris that all such spots cover at most; more is a sky or a pale iris, which moves as before."""
+_LAMP_MOTION: Final = 0.55
+"""How far the reflection moves with the iris. It is seen near the centre of the cornea's curvature, 5.7 mm in front of
+the point about which the eye turns, and the iris lies 10 mm in front of it (Gullstrand's eye)."""
 _RINGS: Final = 24
 """Distances from the centre at which the mean colour of the iris is measured."""
 _MOST_WIDE: Final = 0.09
@@ -87,7 +101,9 @@ class Eyeball(NamedTuple):
     white: Colours
     """The white of the whole eyeball, without the shadow of the lid."""
     iris: Colours
-    """The iris, complete, without that shadow."""
+    """The iris, complete, without that shadow and without reflections of lamps."""
+    lamp: Colours
+    """What those reflections add to it."""
     opacity: Values
     """Opacity of the iris."""
     shade: Float32[np.ndarray, " depths"]
@@ -136,11 +152,14 @@ def reconstruct_eye(
     known = np.minimum(is_white * 2, 1)[..., None]
     white += (bare - white) * known
     turned = np.radians(roll_deg)
+    lamp_share = _lamp_share(luma, seen, distance, radius, brightest)
+    whole = _whole_iris(bare, seen * (1 - lamp_share), distance, centre)
     return Eyeball(
         shape=shape,
         photo=photo,
         white=white,
-        iris=_whole_iris(bare, seen, distance, centre),
+        iris=whole,
+        lamp=np.maximum(bare - whole, 0) * (seen * (lamp_share > 0))[..., None],
         opacity=1 - ramp(distance, *_LIMBUS),
         shade=shade,
         centre_px=centre,
@@ -173,10 +192,10 @@ def turn_eye(eye: Eyeball, shift_px: Float[np.ndarray, "2"], wide: float) -> UIn
     lifted = shape._replace(upper=shape.upper - raised)
     depth = -lifted.above()
     drawn = _opening(lifted)
-    ball = (
-        eye.white
-        + (_moved(eye.iris, eye, shift_px, x, y) - eye.white) * (_moved(eye.opacity, eye, shift_px, x, y)[..., None])
-    )
+    iris = _moved(eye.iris, eye, shift_px, x, y)
+    if eye.lamp.any():
+        iris += _moved(eye.lamp, eye, shift_px * _LAMP_MOTION, x, y)
+    ball = eye.white + (iris - eye.white) * _moved(eye.opacity, eye, shift_px, x, y)[..., None]
     ball *= _at_depth(eye.shade, depth)[..., None]
     return np.asarray(cv2.convertScaleAbs(lids + (ball - lids) * drawn[..., None]), np.uint8)
 
@@ -297,6 +316,18 @@ def _continued(photo: Colours, weight: Values, width_px: float) -> Colours:
         near = blurred(photo * weight[..., None], scale * width_px) / np.maximum(reached, np.float32(_LEAST))
         filled += (near - filled) * ramp(reached, *_REACHED)
     return filled
+
+
+def _lamp_share(luma: Values, seen: Values, distance: Values, radius_px: float, brightest: float) -> Values:
+    """Returns where the reflection of a lamp or window is seen on the iris, 0 to 1: small bright spots."""
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd(_LAMP_SIZE * radius_px),) * 2)
+    contrast = cv2.morphologyEx(luma, cv2.MORPH_TOPHAT, disc)
+    spots = (contrast > _LAMP_CONTRAST * brightest) & (distance < _LAMP_REACH) & (seen > 0.5)
+    if not 0 < np.count_nonzero(spots) <= _LAMP_SHARE * np.pi * radius_px**2:
+        return np.zeros_like(luma)
+    halo = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (odd(2 * _LAMP_HALO * radius_px),) * 2)
+    grown = cv2.dilate(spots.astype(np.float32), halo)
+    return np.minimum(2 * blurred(grown, _LAMP_HALO / 2 * radius_px), 1)  # whole up to the edge of what was grown
 
 
 def _whole_iris(bare: Colours, seen: Values, distance: Values, centre: Float[np.ndarray, "2"]) -> Colours:

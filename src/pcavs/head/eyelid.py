@@ -125,9 +125,9 @@ _MAX_TEXTURE: Final = (-0.05, 0.07)
 _TEXTURE_ROOM: Final = (0.8, 0.1)
 """Height of the skin that texture is taken from: a share of the distance to the brow, and the least."""
 
-_BULGE: Final = ((0.05, 0.45, 0.25), (-0.07, 0.02, 0.13), (-0.14, 1.0, 0.25))
+_BULGE: Final = ((0.15, 0.55, 0.22), (-0.15, 0.04, 0.13), (-0.21, 1.0, 0.22))
 """Shading of a closed lid from its top (0) to its edge (1): change of brightness, place and spread of the light on the
-eyeball, the fold, and the underside."""
+eyeball, the fold, and the underside. With a third of it lids that are held shut look flat."""
 _TURN: Final = 1.55
 """Lashes are scaled in height by 1 - `_TURN` closure: they point down from a closure of 0.65 on."""
 _FLAT: Final = (0.1, 0.4)

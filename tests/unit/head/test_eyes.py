@@ -69,6 +69,22 @@ def test_the_iris_moves_by_the_angle_and_stays_whole(face, yaw, pitch):
         assert abs(moved_size[0] - size[0]) <= 5
 
 
+def test_the_reflection_of_a_lamp_moves_half_as_far_as_the_iris():
+    """A lamp's reflection belongs to the light: it moved with the iris, as if it were painted on it."""
+    picture, mesh = drawn(0.24)
+    for number in range(2):
+        x, y = mesh[IRISES[number * 5], :2]
+        cv2.circle(picture, (round(x), round(y)), 2, (255, 255, 255), -1)
+    eyes = Eyes(picture, mesh)
+    turned = eyes.show(0.0, row(gaze_yaw=14))
+    for number in range(2):
+        (x, y), radius = mesh[IRISES[number * 5], :2], mesh[IRISES[number * 5 + 1], 0] - mesh[IRISES[number * 5], 0]
+        moved_px = 2.05 * radius * np.sin(np.radians(14))
+        line = turned[round(y) - 1 : round(y) + 2, round(x) - 4 : round(x + moved_px) + 4].astype(int).sum(axis=(0, 2))
+        assert abs(int(line.argmax()) - 4 - 0.55 * moved_px) < 1.5
+        assert line[round(moved_px) + 5 :].max() < 0.3 * line.max(), "it did not move with the iris as well"
+
+
 def test_a_gaze_changes_nothing_but_the_eyes(face):
     picture, mesh, eyes = face
     changed = (eyes.show(0.0, row(gaze_yaw=15, gaze_pitch=-5)) != picture).any(axis=-1)
