@@ -104,7 +104,11 @@ def scores(run: Path) -> dict[str, float]:
     shown = Shown(frozenset(bundle.provenance.get("untrained", "").split()))
     draws = [validate(talker, reconstruction, corpus, draw, shown=shown) for draw in range(DRAWS)]
     mean = {name: statistics.mean(scores[name] for scores in draws) for name in draws[0]}
-    columns = {"found of 8": mean["found_within"], "found of 32": mean["found_of_32"], **leaks(talker, corpus)}
+    columns = leaks(talker, corpus)
+    if "speech" in shown.untrained:
+        del columns["lips in speech"]
+    if "found_within" in mean:
+        columns |= {"found of 8": mean["found_within"], "found of 32": mean["found_of_32"]}
     if "mouth_heard" in mean:
         columns |= {"mouth": mean["mouth_heard"], "mouth listens": mean["mouth_shifted"] - mean["mouth_heard"]}
     if "lips_heard" in mean:

@@ -52,6 +52,20 @@ def test_the_table_scores_finished_runs_alone(tool, drawn_packs: Path, tmp_path:
     assert lips == pytest.approx(1, abs=0.3), "an untrained flow is none"
 
 
+def test_the_table_leaves_out_what_a_stage_does_not_train(tool, drawn_packs: Path, tmp_path: Path, monkeypatch, capsys):
+    settings = {"packs": (drawn_packs,), "kind": "paper", "size": "tiny", "pose_head": "free", "device": "cpu"}
+    short = {"stage": "visual", "clips": 2, "moments": 2, "steps": 1, "warmup_steps": 0, "decay_steps": 0}
+    run(TrainOptions(run=tmp_path / "base" / "0", **settings, **short))
+    table = tool("ablation_table")
+    monkeypatch.setattr(table, "DRAWS", 2)
+    monkeypatch.setattr("sys.argv", ["ablation_table", str(tmp_path)])
+    table.main()
+    *_, row = capsys.readouterr().out.splitlines()
+    cells = dict(zip(table.COLUMNS, row.split(" | ")[2:], strict=True))
+    assert cells["found of 32"] == cells["lips in speech"] == "-", "no speech was heard"
+    assert float(cells["lips in content"]) <= 1
+
+
 def test_journals_become_a_picture(tool, tmp_path: Path, monkeypatch):
     rows = [{"step": step, "loss": 1.0, "named": step / 100} for step in (20, 40, 60)]
     rows.insert(2, {"step": 40, "validation": {"recognised": 0.5}})
