@@ -69,8 +69,17 @@ class SpeechStage:
         corpus: Corpus,
         options: TrainOptions,
         world: World = SINGLE_PROCESS,
+        visual: VisualContents | None = None,
     ) -> None:
         """Fits the lip readout to visual content; then only the speech encoder and the contrast's temperature learn.
+
+        Args:
+            model: The talker.
+            heads: What only training needs.
+            corpus: The clips.
+            options: Settings of the run.
+            world: The processes that train together.
+            visual: Visual content of the corpus by the model's motion encoder; None reads it.
 
         Raises:
             InputError: The speech encoder hears mel windows, which this stage has none of, or no clip has faces.
@@ -79,7 +88,7 @@ class SpeechStage:
             raise InputError("stage speech trains on speech features; add --features whisper")
         self._model, self._speech, self._heads = model, model.speech, heads
         self._corpus, self._options, self._rank = corpus, options, world.rank
-        self._visual = VisualContents(model.motion, corpus)
+        self._visual = visual or VisualContents(model.motion, corpus)
         fit_readout(heads, self._visual, corpus)
         self.modules = nn.ModuleDict({"model": model, "heads": heads})
         self.learners = {"model": Learner(nn.ModuleDict({"speech": model.speech, "heads": heads}))}
