@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from pcavs.animate.options import AnimateOptions
 from pcavs.errors import PcavsError, install_hint, raise_if_out_of_memory, unknown_setting
 from pcavs.spec import Seconds, kinds_of
-from pcavs.terminal import raise_if_stopped, return_freed_memory, standard_streams, stop_once
+from pcavs.terminal import limit_freed_memory, raise_if_stopped, standard_streams, stop_once
 
 EXIT_ERROR: Final = 1
 """After an error that the message explains."""
@@ -125,7 +125,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: Without the name of the program; None takes those of the process.
     """
     stop_once()
-    return_freed_memory()
+    limit_freed_memory()
     with standard_streams() as stdout:
         try:
             with _memory_errors():
