@@ -130,8 +130,8 @@ def stop_once() -> None:
 def limit_freed_memory() -> None:
     """Makes the C library of Linux keep some freed memory, and give large arrays back at once, for the whole process.
 
-    By default it gives back nearly all after each frame, which the system then clears page by page for the next one; but
-    it keeps up to 32 MB of each large array, in pieces between others: a dub of a 4K video takes 400 MB more.
+    By default it gives back nearly all after each frame, and the system clears it page by page for the next one; of
+    large arrays it keeps up to 32 MB each, in pieces between others: a dub of a 4K video takes 400 MB more.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import av
 from av.error import ExternalError, FFmpegError
-from av.video.frame import VideoFrame
 
 from pcavs.errors import InputError, OutputError, PcavsError, raise_if_out_of_memory
 from pcavs.media.audio import AudioReader, Block, to_audio_frame
@@ -134,7 +133,8 @@ class FilmWriter:
         """Appends a frame.
 
         Args:
-            picture: RGB, or RGBA if the film has alpha; of the size given to the constructor, or of the first frame.
+            picture: RGB, or RGBA if the film has alpha; of the size given to the constructor, or of the first frame. It
+                must not be changed afterwards, as the next frame is compared with it.
 
         Raises:
             InputError: The driving audio is damaged, or the first frame has an odd side.
@@ -148,11 +148,10 @@ class FilmWriter:
             raise ValueError(f"a frame of {width} x {height} came for a film of {self._size[0]} x {self._size[1]}")
         if self._num_frames == 0:
             self._open(width, height)
-        frame = VideoFrame.from_ndarray(picture, format="rgba" if self._alpha else "rgb24")
-        frame.pts, frame.time_base = self._num_frames, Fraction(1, FRAME_RATE)
+        number = self._num_frames
         self._num_frames += 1
         with self._output_errors():
-            for converted in self._convert(frame):
+            for converted in self._convert(picture, number):
                 self._container.mux(self._video.encode(converted))
             if self._sound is not None:
                 self._sound.write_until(self._num_frames * FRAME_S)

@@ -12,11 +12,13 @@ import av.filter
 from av.error import BlockingIOError as AgainError
 from av.error import EOFError as EndError
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.reformatter import VideoReformatter
 
 from pcavs.errors import OutputError
 from pcavs.media.film_tags import tag_gif, tag_webp
+from pcavs.media.yuv import LARGE_PIXELS, SMALL_PIXELS, PartialConverter, WholeConverter, rgb_frame
 from pcavs.spec import FRAME_RATE
+from pcavs.types import Cutout, Picture
 
 _CRF: Final = 16
 """x264 rate factor: nearly transparent, so that compression does not add faults to the face. Chosen by eye."""
@@ -31,8 +33,8 @@ _PALETTE: Final = "stats_mode=single"
 _DITHER: Final = "new=1:dither=sierra2_4a"
 """Error diffusion hides the edges between the 256 colours of a palette. Chosen by eye."""
 
-Convert: TypeAlias = Callable[[VideoFrame], Iterator[VideoFrame]]
-"""Converts an RGB frame to the frames that the encoder takes; timestamps are kept."""
+Convert: TypeAlias = Callable[[Picture | Cutout, int], Iterator[VideoFrame]]
+"""Converts a picture, RGB or RGBA, and its number to the frames that the encoder takes, with timestamps."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -94,27 +96,17 @@ def film_format(path: Path, *, alpha: bool = False) -> FilmFormat:
 
 
 def _to_yuv(width: int, height: int, pixel_format: str = "yuv420p") -> Convert:
-    # One reformatter for the whole video: `VideoFrame.reformat` would set up a scaler and its threads every time.
-    reformatter = VideoReformatter()
-
-    def convert(frame: VideoFrame) -> Iterator[VideoFrame]:
-        converted = reformatter.reformat(
-            frame,
-            format=pixel_format,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-            threads=1,
-        )
-        converted.pts, converted.time_base = frame.pts, frame.time_base
-        yield converted
-
-    return convert
+    if pixel_format == "yuv420p" and SMALL_PIXELS < width * height <= LARGE_PIXELS:
+        return PartialConverter()
+    convert_whole = WholeConverter(pixel_format)
+    return lambda picture, number: iter([convert_whole(picture, number)])
 
 
 def _to_bgra(width: int, height: int) -> Convert:
     reformatter = VideoReformatter()
 
-    def convert(frame: VideoFrame) -> Iterator[VideoFrame]:
+    def convert(picture: Picture | Cutout, number: int) -> Iterator[VideoFrame]:
+        frame = rgb_frame(picture, number)
         converted = reformatter.reformat(frame, format="bgra", threads=1)
         converted.pts, converted.time_base = frame.pts, frame.time_base
         yield converted
@@ -139,8 +131,8 @@ class _ToPalette:
         use.link_to(self._sink)
         graph.configure()
 
-    def __call__(self, frame: VideoFrame) -> Iterator[VideoFrame]:
-        self._source.push(frame)
+    def __call__(self, picture: Picture | Cutout, number: int) -> Iterator[VideoFrame]:
+        self._source.push(rgb_frame(picture, number))
         while True:
             try:
                 converted = self._sink.pull()
