@@ -170,18 +170,30 @@ class DepthHead:
         hit_cm = np.full(x.shape, low, np.float32)
         searching = np.ones(x.shape, bool)
         above = np.ones(x.shape, np.float32)  # height of the ray over the surface at the last sample, in cm
+        at_x, at_y, over, share = (np.empty_like(x) for _ in range(4))
+        hit = np.empty_like(searching)
+        step_cm = np.float32((high - low) / steps)
         for depth in np.linspace(high, low, steps + 1):
-            dx, dy = np.float32(slope[0] * depth), np.float32(slope[1] * depth)
-            surface = cv2.remap(depths.depth, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            over = np.float32(depth) - surface
-            hit = searching & (over <= 0)
-            share = above[hit] / np.maximum(above[hit] - over[hit], np.float32(_TOLERANCE))
-            hit_cm[hit] = np.float32(depth) + (1 - share) * np.float32((high - low) / steps)
-            searching &= ~hit
-            if not searching.any():
-                break
-            above = over
-        return np.dstack([x + np.float32(slope[0]) * hit_cm, y + np.float32(slope[1]) * hit_cm])
+            np.add(x, np.float32(slope[0] * depth), out=at_x)
+            np.add(y, np.float32(slope[1] * depth), out=at_y)
+            surface = cv2.remap(depths.depth, at_x, at_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            np.subtract(np.float32(depth), surface, out=over)
+            np.less_equal(over, 0, out=hit)
+            hit &= searching
+            if hit.any():
+                # Computed for all rays, which is faster than picking those that hit.
+                np.subtract(above, over, out=share)
+                np.maximum(share, np.float32(_TOLERANCE), out=share)
+                np.divide(above, share, out=share)
+                np.subtract(1, share, out=share)
+                np.multiply(share, step_cm, out=share)
+                np.add(np.float32(depth), share, out=share)
+                np.copyto(hit_cm, share, where=hit)
+                searching ^= hit
+                if not searching.any():
+                    break
+            above, over = over, above
+        return cv2.merge([x + np.float32(slope[0]) * hit_cm, y + np.float32(slope[1]) * hit_cm])
 
     def _rigid_motion(self, head: HeadRow) -> _RigidMotion:
         """Returns the motion of the head from the photograph's own pose to another one, its angles saturated."""
@@ -210,17 +222,25 @@ def _invert(displacement: Displacement, gradients: _Gradients, cells: Places, st
     """Solves place + displacement(place) = cell for the place of every cell, by Newton's method."""
     columns, rows = cv2.split(cells)
     x, y = cv2.split(start)
+    one, step, product = np.float32(1), np.empty_like(x), np.empty_like(x)
     for _ in range(_NEWTON_STEPS):
         moved = cv2.remap(displacement, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        moved_x, moved_y = cv2.split(moved)
-        error_x, error_y = columns - x - moved_x, rows - y - moved_y
+        error_x, error_y = cv2.split(moved)
+        for error, place, at in ((error_x, columns, x), (error_y, rows, y)):
+            np.subtract(np.subtract(place, at, out=product), error, out=error)
         if max(cv2.norm(error_x, cv2.NORM_INF), cv2.norm(error_y, cv2.NORM_INF)) <= _SOLVED_CELLS:
             break
         gradient = cv2.remap(gradients, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         xx, xy, yx, yy = cv2.split(gradient)
-        xx, yy = xx + 1, yy + 1
-        area = np.maximum(xx * yy - xy * yx, np.float32(_MIN_AREA))
-        step_x, step_y = (yy * error_x - xy * error_y) / area, (xx * error_y - yx * error_x) / area
-        x += step_x.clip(-_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS)
-        y += step_y.clip(-_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS)
+        xx += one
+        yy += one
+        area = xx * yy
+        area -= np.multiply(xy, yx, out=product)
+        np.maximum(area, np.float32(_MIN_AREA), out=area)
+        for place, along, error, across, other in ((x, yy, error_x, xy, error_y), (y, xx, error_y, yx, error_x)):
+            np.multiply(along, error, out=step)
+            step -= np.multiply(across, other, out=product)
+            step /= area
+            np.clip(step, -_MAX_NEWTON_STEP_CELLS, _MAX_NEWTON_STEP_CELLS, out=step)
+            place += step
     return cv2.merge([x, y])
