@@ -143,28 +143,32 @@ def _rasterise_mesh(mesh: Mesh, side_px: int) -> _FaceDepth:
     origin_z = float(mesh[list(RIGID), 2].mean()) - float(pose.scale_px_per_cm[0] * (pose.rotation[0] @ rigid)[2])
     depths = -(mesh[: len(face.vertices_cm), 2].astype(np.float64) - origin_z) / px_per_cell(side_px) / unit
     buffer = np.full((WIDE, WIDE), _EMPTY, np.float32)
-    for corners in face.triangles:
-        _draw_triangle(buffer, points[corners], depths[corners])
+    _draw_triangles(buffer, points[face.triangles], depths[face.triangles])
     origin = crop_cells(pose.translation_px[0].astype(np.float64), side_px) + MARGIN
     return _FaceDepth(buffer, buffer > _EMPTY, origin, unit, float(points[_CHIN, 1] - origin[1]) / unit)
 
 
-def _draw_triangle(buffer: Grid, corners: Float[np.ndarray, "3 2"], depths: Float[np.ndarray, "3"]) -> None:
-    """Draws one triangle into the z-buffer: each cell keeps the depth nearest to the viewer."""
-    low = np.floor(corners.min(axis=0)).astype(int).clip(0)
-    high = (np.ceil(corners.max(axis=0)).astype(int) + 1).clip(max=WIDE)
-    sides = (corners[1:] - corners[0]).T
-    determinant = sides[0, 0] * sides[1, 1] - sides[0, 1] * sides[1, 0]
-    if (high <= low).any() or abs(determinant) < _MIN_TRIANGLE_AREA:
-        return
-    rows, columns = np.mgrid[low[1] : high[1], low[0] : high[0]]
-    dx, dy = columns - corners[0, 0], rows - corners[0, 1]
-    second = (dx * sides[1, 1] - dy * sides[0, 1]) / determinant  # barycentric coordinates of the second corner
-    third = (dy * sides[0, 0] - dx * sides[1, 0]) / determinant
-    inside = (second >= -_TRIANGLE_OVERLAP) & (third >= -_TRIANGLE_OVERLAP) & (second + third <= 1 + _TRIANGLE_OVERLAP)
-    depth = depths[0] + second * (depths[1] - depths[0]) + third * (depths[2] - depths[0])
-    part = buffer[low[1] : high[1], low[0] : high[0]]
-    part[inside] = np.maximum(part[inside], depth[inside])
+def _draw_triangles(
+    buffer: Grid, corners: Float[np.ndarray, "triangles 3 2"], depths: Float[np.ndarray, "triangles 3"]
+) -> None:
+    """Draws triangles into the z-buffer: each cell keeps the depth nearest to the viewer."""
+    lows = np.floor(corners.min(axis=1)).astype(int).clip(0)
+    highs = (np.ceil(corners.max(axis=1)).astype(int) + 1).clip(max=WIDE)
+    first, second = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    determinants = first[:, 0] * second[:, 1] - second[:, 0] * first[:, 1]
+    drawn = (highs > lows).all(axis=1) & (np.abs(determinants) >= _MIN_TRIANGLE_AREA)
+    cells = np.arange(WIDE)
+    for number in np.flatnonzero(drawn):
+        (x0, y0), (x1, y1), (x, y) = lows[number], highs[number], corners[number, 0]
+        sides, determinant, depth = (first[number], second[number]), determinants[number], depths[number]
+        dx, dy = cells[x0:x1] - x, (cells[y0:y1] - y)[:, None]
+        # Barycentric coordinates of the second and the third corner.
+        beta = (dx * sides[1][1] - dy * sides[1][0]) / determinant
+        gamma = (dy * sides[0][0] - dx * sides[0][1]) / determinant
+        inside = (beta >= -_TRIANGLE_OVERLAP) & (gamma >= -_TRIANGLE_OVERLAP) & (beta + gamma <= 1 + _TRIANGLE_OVERLAP)
+        nearest = depth[0] + beta * (depth[1] - depth[0]) + gamma * (depth[2] - depth[0])
+        part = buffer[y0:y1, x0:x1]
+        np.maximum(part, nearest, out=part, where=inside, casting="same_kind")
 
 
 def _distance_cm(part: Bool[np.ndarray, "wide wide"], cells_per_cm: float) -> Grid:

@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from jaxtyping import Float32
 
-from pcavs.runtime.openvino import Network, cpu_settings, read_speech_network
+from pcavs.runtime.openvino import compile_speech_network, cpu_settings, read_speech_network
 from pcavs.spec import FlowSpec
 from pcavs.vino import ov
 
@@ -37,7 +37,7 @@ class BilabialDetector:
         """States before a frame's own that the network takes."""
         self.future_states = network.input(0).shape[1] - 1 - self.past_states
         """States after a frame's own."""
-        self._network = Network(ov.Core().compile_model(network, "CPU", cpu_settings("f32", 1)))
+        self._network = compile_speech_network(folder, NETWORK, network, cpu_settings("f32", 1))
 
     def probabilities(self, states: Float32[np.ndarray, "time states dim"]) -> Float32[np.ndarray, " time"]:
         """Returns for each frame the probability that it lies in m, b or p.

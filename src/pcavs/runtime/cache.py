@@ -19,7 +19,7 @@ from typing import Final
 from pcavs.vino import ov
 
 _MAX_FILES: Final = 40
-"""Files that are kept, with 2 MB each on average; the default talker has eight. Those used longest ago are removed."""
+"""Files that are kept, with 2 MB each on average; the default talker has nine. Those used longest ago are removed."""
 _ENDING: Final = ".network"
 _FORMAT: Final = 1
 """Version of the files' layout."""

@@ -15,7 +15,13 @@ from pcavs.errors import WeightsError
 from pcavs.media.log_mel import log_mel
 from pcavs.runtime.base import Bilabials, Features
 from pcavs.runtime.bilabials import load_bilabials
-from pcavs.runtime.openvino import Network, Precision, cpu_has_bf16, cpu_settings, read_speech_network
+from pcavs.runtime.openvino import (
+    Precision,
+    compile_speech_network,
+    cpu_has_bf16,
+    cpu_settings,
+    read_speech_network,
+)
 from pcavs.spec import STATES_PER_FRAME, FeatureSpec, TalkerSpec
 from pcavs.types import States, Waveform
 from pcavs.vino import ov
@@ -53,8 +59,7 @@ class SpeechFeatures:
         self.spec = spec
         network = _read(folder, spec)
         self._outputs_window = network.output(0).shape[1] == spec.window_states
-        compiled = ov.Core().compile_model(network, "CPU", cpu_settings(precision, threads))
-        self._network = Network(compiled)
+        self._network = compile_speech_network(folder, NETWORK, network, cpu_settings(precision, threads))
         self.bilabials = bilabials
 
     def states(self, waveform: Waveform) -> States:

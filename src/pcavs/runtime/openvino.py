@@ -81,6 +81,15 @@ def read_speech_network(folder: Path | None, name: str, script: str) -> ov.Model
         ) from error
 
 
+def compile_speech_network(folder: Path | None, name: str, network: ov.Model, settings: dict[str, str]) -> "Network":
+    """Compiles what `read_speech_network` read, or loads it as it was compiled before."""
+    if folder is None:
+        with resources.as_file(resources.files("pcavs") / "assets" / "speech") as path:
+            return compile_speech_network(path, name, network, settings)
+    path = folder / name
+    return Network(compile_network([path, path.with_suffix(".bin")], lambda: network, settings))
+
+
 class Network:
     """A compiled network that several threads may call at the same time: each call has an inference request of its own.
 
