@@ -44,7 +44,7 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
     workers = 1 if use_torch else threads or min(available_cores(), _MAX_WORKERS)
     with ThreadPoolExecutor(2) as pool:
         landmarker, segmenter = pool.submit(FaceLandmarker), pool.submit(PersonSegmenter)
-        runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads, workers)
+        runtime = _torch_runtime(weights, device) if use_torch else _openvino_runtime(weights, threads, workers, pool)
         return Talker(
             runtime,
             landmarker.result(),
@@ -57,11 +57,13 @@ def load_talker(place: Path | None, device: Device, threads: int = 0) -> Talker:
         )
 
 
-def _openvino_runtime(weights: Weights, threads: int, streams: int) -> Runtime:
+def _openvino_runtime(weights: Weights, threads: int, streams: int, pool: ThreadPoolExecutor) -> Runtime:
     assert weights.networks is not None
     folder = read_networks(weights.networks)
-    features = load_features(folder.spec, threads)
-    return OpenVinoRuntime(folder.path, folder.spec, threads=threads, features=features, streams=streams)
+    features = pool.submit(load_features, folder.spec, threads)
+    runtime = OpenVinoRuntime(folder.path, folder.spec, threads=threads, streams=streams)
+    runtime.features = features.result()
+    return runtime
 
 
 def _torch_runtime(weights: Weights, device: Device) -> Runtime:

@@ -107,8 +107,10 @@ class Background:
             )
             # OpenCV would copy a view of some channels element by element, which takes longer than all the rest.
             colours, share = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB), cv2.extractChannel(warped, 3)
-            change = cv2.subtract(_weigh(plate[strip], share), colours, dtype=cv2.CV_16S)
-            still[strip] = cv2.add(frame[strip], change, dtype=cv2.CV_8U)
+            held = _weigh(plate[strip], share)
+            # Of the two differences, cut off at 0, one is 0; a sum of 16 bits gives the same and is four times as slow.
+            brighter = cv2.add(frame[strip], cv2.subtract(held, colours))
+            cv2.subtract(brighter, cv2.subtract(colours, held), still[strip])
         return still
 
 

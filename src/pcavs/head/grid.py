@@ -46,11 +46,13 @@ def margin_px(side_px: int) -> int:
     return -(-side_px * MARGIN // CELLS)
 
 
-def photo_px(places: Places, side_px: int) -> tuple[Float32[np.ndarray, "rows columns"], ...]:
+def photo_px(
+    columns: Float32[np.ndarray, "rows columns"], rows: Float32[np.ndarray, "rows columns"], side_px: int
+) -> tuple[Float32[np.ndarray, "rows columns"], ...]:
     """Converts grid coordinates into pixels (x, y) of the padded photograph of a crop with sides of `side_px`."""
     scale = np.float32(px_per_cell(side_px))
     offset_px = np.float32(margin_px(side_px)) - np.float32(0.5)
-    x, y = ((places[..., axis] - (MARGIN - 0.5)) * scale + offset_px for axis in range(2))
+    x, y = ((axis - (MARGIN - 0.5)) * scale + offset_px for axis in (columns, rows))
     return x, y
 
 

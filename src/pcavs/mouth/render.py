@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from pcavs.head.grid import Places, Window, extent, nested, photo_px, pixel_block, px_per_cell, sampled
-from pcavs.mouth.inside import Colours, MouthInterior, Opening, OwnTeeth, Values
+from pcavs.mouth.inside import Colours, MouthInterior, Opening, OwnTeeth, Values, for_each_channel
 from pcavs.mouth.lips import Lips
 from pcavs.mouth.motion import Displacement
 from pcavs.mouth.palette import MouthPalette
@@ -124,9 +124,11 @@ class Mouth:
         block = pixel_block(window, len(speech.places), frame.shape[0], self._side_px)
         edges = block.enlarge(above, below, self._opening_mask(speech.fields, places.head))
         lip_places = block.enlarge(places.upper, places.lower)
-        is_upper = (edges[..., 0] > edges[..., 1])[..., None]
-        mouth = self._sample_photo(photo, np.where(is_upper, lip_places[..., :2], lip_places[..., 2:]))
-        alpha = (np.minimum(-edges[..., 0], -edges[..., 1]) * (self._px_per_cell / _EDGE_PX)).clip(0, 1)
+        above_upper, below_lower, weight = cv2.split(edges)
+        upper_x, upper_y, lower_x, lower_y = cv2.split(lip_places)
+        is_upper = above_upper > below_lower
+        mouth = self._sample_photo(photo, np.where(is_upper, upper_x, lower_x), np.where(is_upper, upper_y, lower_y))
+        alpha = (np.maximum(above_upper, below_lower) * (-self._px_per_cell / _EDGE_PX)).clip(0, 1)
         inner = extent(alpha > 0)
         if inner is not None:
             inner_block = block.crop(inner)
@@ -137,12 +139,15 @@ class Mouth:
             )
             painted = inner_block.enlarge(self._painted_colours(speech.fields, places.head))
             interior = self._blend_own_teeth(self._interior.shade(opening, painted), photo, opening)
-            mouth[inner] += alpha[inner][..., None] * (interior - mouth[inner])
+            mouth[inner] += for_each_channel(alpha[inner]) * (interior - mouth[inner])
         background = frame[block.rows, block.columns]
-        weight = edges[..., 2:].clip(0, min(max((opening_cells - _MIN_OPENING_CELLS) / _FADE_IN_CELLS, 0.0), 1.0))
+        weight = weight.clip(0, min(max((opening_cells - _MIN_OPENING_CELLS) / _FADE_IN_CELLS, 0.0), 1.0))
         weight = np.maximum(weight, np.float32(min(speech.closing / _FULL_CLOSING, 1.0)))
-        blended = background + weight * (mouth - background)
-        frame[block.rows, block.columns] = np.rint(blended.clip(0, 255)).astype(np.uint8)
+        mouth -= background
+        mouth *= for_each_channel(weight)
+        mouth += background
+        np.clip(mouth, 0, 255, out=mouth)
+        frame[block.rows, block.columns] = np.rint(mouth, out=mouth)
         return frame
 
     def _split_places(self, speech: SpeechFrame) -> tuple[Window | None, _LipPlaces | None]:
@@ -188,9 +193,9 @@ class Mouth:
         places = opening.head_places.copy()
         is_stretched = opening.below_upper < _TEETH_STRETCH_CELLS + risen
         places[..., 1] += np.where(is_stretched, stretch, 0) + above_rim.clip(None, 0)
-        return interior + weight[..., None] * (self._sample_photo(photo, places) - interior)
+        return interior + for_each_channel(weight) * (self._sample_photo(photo, *cv2.split(places)) - interior)
 
-    def _sample_photo(self, photo: PaddedPhoto, places: Places) -> Colours:
+    def _sample_photo(self, photo: PaddedPhoto, columns: Values, rows: Values) -> Colours:
         """Samples the photograph bicubically at grid coordinates; its edge is repeated outside."""
-        x, y = photo_px(places, self._side_px)
+        x, y = photo_px(columns, rows, self._side_px)
         return cv2.remap(photo, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE).astype(np.float32)

@@ -161,6 +161,7 @@ class HeadPaster:
         # The colour of each level with the offset, for each channel.
         levels = np.arange(256, dtype=np.float32)[:, None] + offset
         self._levels = np.rint(levels.clip(0, 255)).astype(np.uint8)[None]
+        self._keeps_colours = bool((np.rint(offset) == 0).all())
         if territory is not None:
             self._mask *= territory.share(self._box)
         self._rest = 1 - self._mask
@@ -170,7 +171,9 @@ class HeadPaster:
         x0, y0, x1, y1 = self._box
         warped, frame = self._warp(crop), target.copy()
         place = frame[y0:y1, x0:x1]
-        place[:] = cv2.blendLinear(cv2.LUT(warped, self._levels), place, self._mask, self._rest)
+        if not self._keeps_colours:
+            cv2.LUT(warped, self._levels, warped)
+        cv2.blendLinear(warped, place, self._mask, self._rest, place)
         return frame
 
     def _warp(self, crop: np.ndarray) -> Shaped[np.ndarray, "rows columns *channels"]:
