@@ -89,3 +89,17 @@ def test_delayed_speech_delays_the_mouth_by_as_much(openings):
     ]
     assert int(np.argmax(fits)) == DELAY_FRAMES
     assert max(fits) > 0.8
+
+
+def test_its_frames_do_not_depend_on_the_workers(talker, examples):
+    """Each worker has its own inference request, and layers of the real networks are as large as those of films."""
+    settings = {"pose": examples / "pose.mp4", "full_frame": True, "start": 0.5, "end": 0.74}
+    films = [
+        np.stack(
+            list(talker.animate(examples / "face.jpg", examples / "speech.wav", workers=workers, **settings).frames)
+        )
+        for workers in (1, 2, 4)
+    ]
+    assert np.abs(np.diff(films[0].astype(int), axis=0)).max() > 20
+    np.testing.assert_array_equal(films[1], films[0])
+    np.testing.assert_array_equal(films[2], films[0])
