@@ -4,6 +4,7 @@ Of large frames only the part that differs from the frame before is converted. F
 in the head alone; the result equals a whole conversion to the bit.
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Final
 
@@ -69,11 +70,11 @@ class PartialConverter:
         self._whole, self._part = WholeConverter("yuv420p"), WholeConverter("yuv420p")
         self._last: tuple[Picture, VideoFrame] | None = None
 
-    def __call__(self, picture: Picture, number: int) -> "list[VideoFrame]":
+    def __call__(self, picture: Picture, number: int) -> Iterator[VideoFrame]:
         """Converts frame `number` of a film, RGB; it must not be changed until the next one has been converted."""
         converted = self._update(picture, number) or self._whole(picture, number)
         self._last = picture, converted
-        return [converted]
+        return iter([converted])
 
     def _update(self, picture: Picture, number: int) -> VideoFrame | None:
         """Converts a part; returns None if the frame has to be converted whole."""
