@@ -21,7 +21,7 @@ _MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 8 << 20
 """Size from which freed memory is given back at once: arrays of frames above 1080p, which take 6 MB. Measured: at 1 MB,
 the system cleared 1.5 million pages for a film of 100 frames of 1080p, a fifth of the processor time."""
-_KEPT_BYTES: Final = 32 << 20
+_KEPT_BYTES: Final = 8 << 20
 """Freed memory that each thread keeps for its next arrays."""
 _GRACE_S: Final = 5.0
 """Time after a signal in which further ones are ignored, so that an impatient user does not interrupt the removal of

@@ -80,7 +80,7 @@ def test_a_whole_picture_of_2048_px_takes_about_600_mb(face, tmp_path):
     cv2.imwrite(str(photo), cv2.resize(cv2.imread(str(face)), (2048, 2048), interpolation=cv2.INTER_CUBIC))
     sound = write_noise(tmp_path / "s.wav", 0.4)
     peak = command_peak_mb("--identity", photo, "--audio", sound, "--full-frame", "--out", tmp_path / "film.mp4")
-    assert peak <= 650, "600 MB, and a margin for other machines"
+    assert peak <= 700, "601 MB where the processor computes in bf16, 666 in f32, and a margin for other machines"
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc of Linux")
