@@ -47,6 +47,11 @@ _SMILE_WIDENS_CM: Final = 0.5
 """How much wider half of tongue and lower teeth is visible there. Chosen by eye."""
 _TEETH_SCALE: Final = 0.92
 """Size of the teeth relative to the drawing, which is a little large. Chosen by eye."""
+_PIXEL_SIGMA: Final = 0.4
+"""Standard deviation, in pixels of the frame, of the Gaussian that takes from the drawing what a frame cannot show; it
+is about as wide as a pixel. Without it, teeth were broken lines at 192 and 256 px."""
+_MIN_OPACITY: Final = 1e-3
+"""Smallest opacity that a colour is divided by; it keeps a division from 0."""
 _MIDLINE: Final = (0, 13, 14, 17)
 """Landmarks of the lips on the face's midline."""
 _DRAWN_TEETH_LUMA: Final = 175.0
@@ -181,7 +186,9 @@ class MouthInterior:
         self._tongue = palette.match(_TONGUE_BRIGHTNESS * self._white * _TONGUE_RGB[None, None])[0, 0]
         self._black = np.float32(palette.black)
         self._haze = palette.match(self._black * self._white * _TONGUE_RGB[None, None])[0, 0]
-        self._upper_teeth, self._lower_teeth = (_lit(row, palette, own.whiteness) for row in load_teeth())
+        px_per_cm = float(pose.scale_px_per_cm[0])
+        lit = (_lit(row, palette, own.whiteness) for row in load_teeth())
+        self._upper_teeth, self._lower_teeth = (_low_passed(row, px_per_cm) for row in lit)
 
     def shade(self, opening: Opening, painted: Colours) -> Colours:
         """Computes the colours of the pixels between the lips.
@@ -249,6 +256,23 @@ def _lit(row: TeethRow, palette: MouthPalette, whiteness: float) -> TeethRow:
 def for_each_channel(values: Values) -> Colours:
     """Repeats values for each of three channels, for which numpy's own broadcasting takes several times as long."""
     return cv2.merge([values] * 3)
+
+
+def _low_passed(row: TeethRow, px_per_cm: float) -> TeethRow:
+    """Returns the row without the detail that a frame cannot show: samples of it as it is give broken edges.
+
+    Args:
+        row: A row that is lit.
+        px_per_cm: Resolution of the frame.
+    """
+    drawn_per_px = row.px_per_cm / (_TEETH_SCALE * px_per_cm)
+    if drawn_per_px <= 1:
+        return row
+    opacity = row.colours[..., 3:]
+    premultiplied = np.dstack([row.colours[..., :3] * opacity, opacity])
+    smooth = cv2.GaussianBlur(premultiplied, (0, 0), _PIXEL_SIGMA * drawn_per_px, borderType=cv2.BORDER_REPLICATE)
+    colours = smooth[..., :3] / np.maximum(smooth[..., 3:], _MIN_OPACITY)
+    return row._replace(colours=np.dstack([colours, smooth[..., 3]]))
 
 
 def _composite(background: Colours, teeth: Float32[np.ndarray, "rows columns 4"], light: Values) -> Colours:
