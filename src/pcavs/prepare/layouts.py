@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from pcavs.errors import InputError
+
 Layout: TypeAlias = Literal["auto", "folder", "voxceleb2", "lrw", "lrs2", "lrs3", "hdtf", "mead", "grid"]
 """How files are laid out; `auto` recognises the named sets file by file."""
 
@@ -19,6 +21,7 @@ VAL_SPEAKERS: Final = 20
 """Where no split is given, one speaker in this many is held out for validation."""
 
 _VOXCELEB2_SPEAKER: Final = re.compile(r"id\d{5}")
+_LRW_CLIP: Final = re.compile(r"[A-Z]+_\d{5}")
 _LRS2_PROGRAMME: Final = re.compile(r"\d{15,}")
 _LRS3_TALK: Final = re.compile(r"[\w-]{11}")
 _MEAD_ACTOR: Final = re.compile(r"[MW]\d{3}")
@@ -160,6 +163,72 @@ def _is_mead(parts: Sequence[str]) -> bool:
 def _is_grid(parts: Sequence[str]) -> bool:
     has_speaker = any(_GRID_SPEAKER.fullmatch(name) for name in parts[:-1])
     return bool(_GRID_NAME.fullmatch(parts[-1]) or (has_speaker and _GRID_SENTENCE.fullmatch(parts[-1])))
+
+
+def _fits_lrw(parts: Sequence[str]) -> bool:
+    return bool(_LRW_CLIP.fullmatch(parts[-1]))
+
+
+def _fits_lrs2(parts: Sequence[str]) -> bool:
+    return len(parts) > 1 and bool(_LRS2_PROGRAMME.fullmatch(parts[-2]))
+
+
+def _fits_lrs3(parts: Sequence[str]) -> bool:
+    return len(parts) > 1 and bool(_LRS3_TALK.fullmatch(parts[-2])) and parts[-1].isdigit()
+
+
+def _fits_mead(parts: Sequence[str]) -> bool:
+    """Tells whether a folder, or the beginning of the file's name, is an actor."""
+    return any(_MEAD_ACTOR.fullmatch(name) for name in (*parts[:-1], parts[-1].partition("_")[0]))
+
+
+def _fits_grid(parts: Sequence[str]) -> bool:
+    """Tells whether a folder is a speaker, or the file's name has one."""
+    return _is_grid(parts) or any(_GRID_SPEAKER.fullmatch(name) for name in parts[:-1])
+
+
+_FITS: Final[dict[str, tuple[Callable[[Sequence[str]], bool], str]]] = {
+    "voxceleb2": (_is_voxceleb2, "id00012/VIDEO/00001.mp4"),
+    "lrw": (_fits_lrw, "ABOUT/train/ABOUT_00001.mp4"),
+    "lrs2": (_fits_lrs2, "main/5535415699068794046/00001.mp4"),
+    "lrs3": (_fits_lrs3, "trainval/0Fi83BHQsMA/00002.mp4"),
+    "hdtf": (_is_hdtf, "WDA_NancyPelosi0_000.mp4"),
+    "mead": (_fits_mead, "M003/video/front/angry/level_1/001.mp4"),
+    "grid": (_fits_grid, "s1/bbaf2n.mpg"),
+}
+"""Whether folders and name of a file tell what those of the set do, also where only a part of the set's folders is
+there; and an example."""
+
+
+def check_layout(names: Sequence[str], layout: Layout, folder: Path) -> str | None:
+    """Compares the files of a folder with the layout that the user named.
+
+    Args:
+        names: Paths relative to the folder.
+        layout: The layout.
+        folder: The folder of sources.
+
+    Returns:
+        A line about the files that do not fit; None if all do, or every file fits the layout by definition.
+
+    Raises:
+        InputError: No file fits.
+    """
+    if layout not in _FITS or not names:
+        return None
+    is_one, example = _FITS[layout]
+    others = [name for name in names if not is_one(Path(name).with_suffix("").parts)]
+    if not others:
+        return None
+    if len(others) == len(names):
+        raise InputError(
+            f"no file in {folder} fits the layout {layout}: expected names like {example}, found {others[0]}; "
+            "give --layout folder, which takes the first folder as the speaker, or an --index"
+        )
+    return (
+        f"{len(others)} of {len(names)} files do not fit the layout {layout}, such as {others[0]} (expected names like "
+        f"{example}); their folders or names count as the speakers"
+    )
 
 
 def _recognised(is_one: Callable[[Sequence[str]], bool], name: str) -> Callable[[Sequence[str]], Facts | None]:

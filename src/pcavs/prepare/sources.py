@@ -1,6 +1,7 @@
 """Finds the videos and photographs to prepare, and for each its speaker, its split and what else is known of it."""
 
 import dataclasses
+import logging
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,8 +11,10 @@ from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import InputError
 from pcavs.media.files import path_exists
 from pcavs.media.video import probe_video
-from pcavs.prepare.layouts import facts_from_path
+from pcavs.prepare.layouts import check_layout, facts_from_path
 from pcavs.prepare.options import PrepareOptions
+
+logger = logging.getLogger(__name__)
 
 PHOTO_SUFFIXES: Final = {".jpg", ".jpeg", ".png", ".webp"}
 VIDEO_SUFFIXES: Final = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".mpg", ".m4v"}
@@ -51,7 +54,8 @@ def find_sources(options: PrepareOptions) -> list[Source]:
     """Lists the videos and photographs to prepare, in a fixed order; long videos in parts.
 
     Raises:
-        InputError: The folder or the index does not exist, or names no video or photograph.
+        InputError: The folder or the index does not exist, or names no video or photograph, or no file fits
+            the layout.
     """
     if not options.source.is_dir():
         raise InputError(f"{options.source} is not a folder; give the folder of the videos and photographs")
@@ -89,6 +93,8 @@ def _from_folder(options: PrepareOptions) -> Iterator[Source]:
         for path in options.source.rglob("*")
         if path.suffix.lower() in PHOTO_SUFFIXES | VIDEO_SUFFIXES
     )
+    if (line := check_layout(names, options.layout, options.source)) is not None:
+        logger.warning("%s", line)
     for name in names:
         facts = {"source": options.source.resolve().name} | facts_from_path(Path(name), options.layout)
         yield Source(path=options.source / name, name=name, key=_key(name), facts=facts)

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from pcavs.animate.dialogue import FORMAT, LONGEST_S, PERSON_SETTINGS, Dialogue, PersonInPicture, people_options
 from pcavs.animate.options import FilmOptions
 from pcavs.errors import InputError
+from pcavs.serve.body import Body
 from pcavs.serve.ids import ID
 from pcavs.serve.movers import (
     FACE,
@@ -34,10 +35,10 @@ _TEXTS: Final[dict[str, Any]] = {
 """Types of a person's settings that are text."""
 
 
-class DialogueLine(BaseModel):
+class DialogueLine(Body):
     """What one person says at one time: recorded speech, or a text."""
 
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
     face: _Face
     audio_url: Annotated[Upload | None, Field(description="Id or address of uploaded speech, or:")] = None
     input: Annotated[str | None, Field(min_length=1, max_length=20_000, description="a text to speak.")] = None
@@ -65,11 +66,10 @@ DialoguePerson: Final[type[Mover]] = create_model(
 )
 
 
-class DialogueScript(BaseModel):
+class DialogueScript(Body):
     """Several people of the picture who speak in turn; the film shows the whole picture."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {
@@ -88,7 +88,7 @@ class DialogueScript(BaseModel):
     people: Annotated[
         list[DialoguePerson],  # pyright: ignore[reportInvalidTypeForm]
         Field(max_length=_MOST_PEOPLE, description="People with settings of their own; others have those of the film."),
-    ] = []
+    ] = []  # noqa: RUF012 - copied for each order
 
 
 def spoken_text(script: DialogueScript) -> str:

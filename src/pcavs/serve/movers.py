@@ -4,15 +4,16 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, ClassVar, Final, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from pcavs.animate.options import FACE_WORDS
 from pcavs.errors import InputError, unknown_setting
 from pcavs.pose.presets import PRESET_NAMES
 from pcavs.pose.source import segment_files
 from pcavs.pose.timeline import timeline_from
+from pcavs.serve.body import Body
 from pcavs.serve.ids import ID
 
 Upload: TypeAlias = Annotated[str, Field(max_length=2000)]
@@ -35,10 +36,10 @@ _FILMS: Final = {
 _MAX_TIMELINE_BYTES: Final = 1_000_000
 
 
-class Mover(BaseModel):
+class Mover(Body):
     """What moves a person."""
 
-    model_config = ConfigDict(extra="forbid")
+    listed_in: ClassVar[str] = "docs/serve.md or /openapi.json"
 
     pose: Annotated[
         str | dict[str, Any] | None,

@@ -4,12 +4,13 @@ import dataclasses
 import hashlib
 import json
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import ConfigDict, Field, create_model
 
 from pcavs.animate.options import AnimateOptions, FilmOptions
 from pcavs.errors import InputError
+from pcavs.serve.body import Body
 from pcavs.serve.dialogue_order import DialogueScript, check_script, uploads_of_script, write_dialogue
 from pcavs.serve.ids import ID
 from pcavs.serve.movers import FACE, FACE_TEXT, Mover, Upload, check_mover, moved_by, upload_id, uploads_of_mover
@@ -88,27 +89,30 @@ def _setting_fields() -> dict[str, Any]:
     return {name: (_WORDS.get(name, known[name].type), known[name].default) for name in SETTINGS}
 
 
-Config: Final[type[BaseModel]] = create_model(
+class _Settings(Body):
+    model_config = ConfigDict(allow_inf_nan=False)
+    listed_in: ClassVar[str] = "docs/animate.md or /openapi.json"
+
+
+Config: Final[type[Body]] = create_model(
     "Config",
-    __config__=ConfigDict(extra="forbid", allow_inf_nan=False),
+    __base__=_Settings,
     __doc__="Settings of `pcavs animate`, with their names and defaults (docs/animate.md).",
     **_setting_fields(),
 )
 
 
-class TextScript(BaseModel):
+class TextScript(Body):
     """A text to speak."""
 
-    model_config = ConfigDict(extra="forbid")
     type: Literal["text"]
     input: Annotated[str, Field(min_length=1, max_length=20_000)]
     voice: Annotated[str, Field(max_length=120)] = "en-us"
 
 
-class AudioScript(BaseModel):
+class AudioScript(Body):
     """Recorded speech."""
 
-    model_config = ConfigDict(extra="forbid")
     type: Literal["audio"]
     audio_url: Upload
 
@@ -117,7 +121,6 @@ class TalkOrder(Mover):
     """A film to make."""
 
     model_config = ConfigDict(
-        extra="forbid",
         json_schema_extra={
             "examples": [
                 {

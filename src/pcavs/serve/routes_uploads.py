@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from anyio import to_thread
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from starlette.responses import Response
 
 from pcavs.errors import InputError
+from pcavs.serve.body import Body
 from pcavs.serve.caller import Caller, Parts
 from pcavs.serve.keep import BUSY, SPEAKING, keep, speak
 from pcavs.serve.people import Owner
@@ -30,10 +31,10 @@ def _body(field: str, media: str) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-class Speech(BaseModel):
+class Speech(Body):
     """A text to speak."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"text": "Hello there."}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"text": "Hello there."}]})
     text: Annotated[str, Field(min_length=1, max_length=20_000)]
     voice: Annotated[str, Field(max_length=120)] = "en-us"
 

@@ -96,7 +96,6 @@ def test_the_layout_can_be_given(tmp_path: Path):
     touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4", "x/y/z.mp4")
     assert [s.facts["speaker"] for s in found(tmp_path, layout="folder")] == ["id00012", "x"]
     assert [s.facts["speaker"] for s in found(tmp_path, layout="voxceleb2")] == ["id00012", "x"]
-    assert [s.facts["speaker"] for s in found(tmp_path / "x", layout="lrw")] == ["z"]
 
 
 KNOWN_SETS = {
@@ -143,7 +142,41 @@ def test_a_set_by_name_takes_files_that_are_not_recognised(tmp_path: Path):
     }
     assert "M003" in speakers["mead"]
     assert "s7" in speakers["grid"]
+    touch(tmp_path, "WDA_JerryNadler0_000.mp4")
     assert found(tmp_path, layout="hdtf")[0].facts["speaker"] == "BarackObama"
+
+
+@pytest.mark.parametrize("layout", ["voxceleb2", "lrw", *KNOWN_SETS])
+def test_a_folder_in_which_no_file_fits_the_layout_is_refused(layout: str, tmp_path: Path):
+    touch(tmp_path, "holiday/beach.mp4", "holiday/sea.mp4")
+    with pytest.raises(InputError, match=rf"fits the layout {layout}: expected names like .*, found holiday/beach.mp4"):
+        found(tmp_path, layout=layout)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"),
+    [
+        ("lrw", "train/ABOUT_00001.mp4"),
+        ("lrs2", "5535415699068794046/00001.mp4"),
+        ("lrs3", "0Fi83BHQsMA/00002.mp4"),
+        ("mead", "M003_front_angry_level_1_001.mp4"),
+        ("grid", "s7/clip.mp4"),
+    ],
+)
+def test_a_part_of_a_set_fits_its_layout(layout: str, name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    touch(tmp_path, name)
+    assert len(found(tmp_path, layout=layout)) == 1
+    assert not caplog.text
+
+
+def test_files_that_do_not_fit_the_layout_are_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    touch(tmp_path, "id00012/21Uxsk56VDQ/00001.mp4", "x/y/z.mp4")
+    found(tmp_path, layout="voxceleb2")
+    assert "1 of 2 files do not fit the layout voxceleb2, such as x/y/z.mp4" in caplog.text
+    caplog.clear()
+    found(tmp_path, layout="folder")
+    found(tmp_path / "id00012")
+    assert not caplog.text
 
 
 def test_ten_people_of_whom_none_is_drawn_have_one_held_out(tmp_path: Path):

@@ -64,7 +64,7 @@ def test_a_dialogue_becomes_a_file_beside_its_uploads(tmp_path):
         ([TEXT | {"face": "middle"}], {}, "script.dialogue.lines.0.face: String should match pattern"),
         ([TEXT | {"at_s": -1}], {}, "script.dialogue.lines.0.at_s: Input should be greater than or equal to 0"),
         ([TEXT | {"at_s": 700}], {}, "script, line 1 begins at 700 s; give up to 600 s"),
-        ([TEXT | {"audio": "/etc/passwd"}], {}, "script.dialogue.lines.0.audio: Extra inputs are not permitted"),
+        ([TEXT | {"audio": "/etc/passwd"}], {}, "script.dialogue.lines.0: no such setting: audio"),
         ([{"face": "left", "audio_url": "/etc/passwd"}], {}, "/etc/passwd is no upload"),
         ([{"face": "left", "audio_url": SOUND}], {}, f"there is no upload {SOUND}"),
         ([TEXT | {"input": "x" * 3000}] * 2, {}, "a text of 6001 characters cannot be said; give 1 to 5000"),
@@ -82,7 +82,7 @@ def test_a_dialogue_becomes_a_file_beside_its_uploads(tmp_path):
         ),
         ([TEXT], {"people": [{"face": "left", "smile": 3}]}, "script, face left: a smile of 3 cannot be used"),
         ([TEXT], {"people": [{"face": "left", "gaze": "up"}]}, "script, face left: a gaze of up cannot be read"),
-        ([TEXT], {"people": [{"face": "left", "out": "x"}]}, "people.0.out: Extra inputs are not permitted"),
+        ([TEXT], {"people": [{"face": "left", "out": "x"}]}, "people.0: no such setting: out"),
         ([TEXT], {"people": [{"face": "left", "mouth": FILM}]}, f"there is no upload {FILM}"),
         (
             [TEXT],
