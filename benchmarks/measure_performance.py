@@ -3,7 +3,7 @@
     python benchmarks/measure_performance.py follow FILM... [--photo PICTURE] [--seconds 8] [--mouth]
     python benchmarks/measure_performance.py exchange FILM FILM --photo PICTURE
     python benchmarks/measure_performance.py cost FILM --photo PICTURE
-    python benchmarks/measure_performance.py likeness FILM... --photos PICTURE...
+    python benchmarks/measure_performance.py likeness FILM... --photos PICTURE... [--sheet P.png]
 
 `follow` prints, for each film, the Pearson correlation and the mean error of what is measured in the new film against
 the driver. Without a photo, the film's own first frame is the identity (self-driven). `--mouth` speaks its sound,
@@ -11,9 +11,10 @@ then drives the mouth by sight. `exchange` borrows everything from the first fil
 part from the second, and prints by how much each measurement changed, as a share of the change of borrowing all from
 the second. `likeness` prints how like the photographs films with a whole performance are, beside films with the head
 alone: the cosine of the talker's identity vectors, and the sharpness, of four frames each; its films may be saved
-tracks. `cost` prints the processor time of a frame with each part of a performance and with natural motion, what
-each adds to that without it, and what reading the inputs takes, on one thread. Films with `--mouth` need sound; without
-it the speech of the examples is spoken. Needs no torch.
+tracks. The sheet shows these frames, a row for each photograph and film: with the performance, then the head
+alone. `cost` prints the processor time of a frame with each part of a performance and with natural motion, what
+each adds to that without it, and what reading the inputs takes, on one thread. Films with `--mouth` need sound;
+without it the speech of the examples is spoken. Needs no torch.
 """
 
 import argparse
@@ -53,6 +54,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--size", type=int, default=384)
     parser.add_argument("--mouth", action="store_true")
+    parser.add_argument("--sheet", type=Path)
     options = parser.parse_args()
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     if options.what == "cost":
@@ -189,13 +191,16 @@ def likeness(talker: Talker, options: argparse.Namespace) -> None:
         return float(cv2.Laplacian(grey, cv2.CV_32F).std())
 
     rows: list[tuple[float, float, float, float]] = []
+    tiles: list[np.ndarray] = []
     for photo, film in itertools.product(options.photos, options.films):
         figures: list[list[tuple[float, float]]] = []
+        shown: list[np.ndarray] = []
         ways: tuple[dict[str, Any], ...] = ({"performance": film}, {"pose": film, "no_blinks": True})
         for settings in ways:
             made = talker.animate(photo, SPEECH, end=options.seconds, size=options.size, **settings)
             own = vector(made.identity.picture)
-            frames = made.rendered(np.linspace(0, made.num_frames - 1, 6).astype(int)[1:5].tolist())
+            frames = list(made.rendered(np.linspace(0, made.num_frames - 1, 6).astype(int)[1:5].tolist()))
+            shown += frames
             figures.append([(float(vector(frame) @ own), sharpness(frame)) for frame in frames])
         rows += [(*one, *other) for one, other in zip(*figures, strict=True)]
         found = np.array(rows)
@@ -204,6 +209,9 @@ def likeness(talker: Talker, options: argparse.Namespace) -> None:
             *(photo.name, film.name, len(found), found[:, 0].mean(), found[:, 2].mean()),
             *((found[:, 0] - found[:, 2]).min(), (found[:, 1] / found[:, 3]).mean()),
         )
+        tiles.append(np.hstack(shown))
+    if options.sheet:
+        cv2.imwrite(str(options.sheet), np.vstack(tiles)[:, :, ::-1])
 
 
 if __name__ == "__main__":

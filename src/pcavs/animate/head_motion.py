@@ -14,7 +14,7 @@ from pcavs.animate.performance import FaceMixer
 from pcavs.animate.renderer import surroundings, turns_by_depth
 from pcavs.errors import InputError
 from pcavs.face.track import TrackPolicy
-from pcavs.head.warp import REACH_DEG
+from pcavs.head.warp import reach_deg
 from pcavs.media.mel import LazyMel
 from pcavs.media.still import is_still
 from pcavs.pose.calibration import PoseMap, plain_map
@@ -63,7 +63,7 @@ def depth_motion(
         anchored: Places and sizes are relative to the head's place in the photograph, and the view stays.
         around: What the photograph shows around the crop, which limits the view; None does not limit it.
     """
-    fitted = fit_track(track, identity.own_deg, REACH_DEG, anchored=anchored)
+    fitted = fit_track(track, identity.own_deg, reach_deg(float(identity.own_deg[0])), anchored=anchored)
     if around is not None:
         fitted = limit_view(fitted, identity.codes.pose, around)
     poses = np.column_stack([identity.own_deg + fitted.turns_deg, fitted.moves])

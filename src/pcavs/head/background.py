@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from pcavs.face.pose import head_pose
 from pcavs.face.regions import FACE_OVAL
 from pcavs.head.grid import WIDE
 from pcavs.types import Mesh, Picture
@@ -22,6 +23,8 @@ BackgroundShare = UInt8[np.ndarray, "height width"]
 """Share of background in each pixel of a picture or frame, 0 to 255."""
 CoarseMatte = Float32[np.ndarray, "coarse coarse"]
 """The same over the padded photograph, at the resolution of the segmentation network."""
+EarAreas = UInt8[np.ndarray, "side side"]
+"""Where earrings may be in the padded photograph: 2 where they may begin, 1 where they may only hang, 0 elsewhere."""
 Coordinates = Float32[np.ndarray, "rows columns"]
 """x or y in pixels of the padded photograph."""
 
@@ -51,6 +54,20 @@ _STRAND_CELLS: Final = 2.5
 with the head. Chosen by eye."""
 _STRAND_REACH_CELLS: Final = 9.0
 """Distance from the person over which the effect of that filter falls to 0. Chosen by eye."""
+_EARRING_BESIDE_CM: Final = 4.0
+"""How far from the side of the face an earring is searched for. Chosen by eye, for hoops."""
+_EARRING_BELOW_CM: Final = 1.5
+"""How far below the chin. Chosen by eye, likewise."""
+_EARRING_LEVELS: Final = 14
+"""Difference of a colour from the median around it, of 255, from which a pixel may be an earring. Chosen by eye."""
+_EARRING_TOUCH_CELLS: Final = 1.5
+"""Distance from the person at which an earring begins at most: it hangs from an ear. Chosen by eye."""
+_EARRING_RIM_CELLS: Final = 1.0
+"""Width of the rim around an earring that is removed with it. Chosen by eye."""
+_SIDES_OF_FACE: Final = (234, 454)
+"""Landmarks beside the ears."""
+_CHIN: Final = 152
+
 _INPAINT_PX: Final = 256
 """Side at which the background is inpainted, for speed. Tuned by hand; not measured."""
 _INPAINT_RADIUS_PX: Final = 4.0
@@ -58,6 +75,9 @@ _INPAINT_RADIUS_PX: Final = 4.0
 _INPAINT_GUARD_PX: Final = 2
 """Pixels by which the inpainted area is enlarged: inpainting that begins at the outline smears the colour of hair over
 the wall (dev/LOG.md)."""
+
+_MIN_LENGTH: Final = 1e-6
+"""Smallest length that a direction is divided by; it keeps a division from 0."""
 
 _STRIP_ROWS: Final = 256
 """Rows of a frame that are composited at once, which bounds the memory for large ones."""
@@ -75,15 +95,16 @@ class Segmenter(Protocol):
 class Background:
     """The background plate of a photograph, and the matte of the person in front of it."""
 
-    def __init__(self, photo: Picture, person: Matte) -> None:
+    def __init__(self, photo: Picture, person: Matte, beside_ears: EarAreas) -> None:
         """Inpaints what the person hides.
 
         Args:
             photo: The padded photograph, square (`head.grid`).
             person: Share of person in each of its pixels, 0 to 1.
+            beside_ears: Where earrings may be.
         """
         share = background_share(person)
-        self._plate = _make_plate(photo, share)
+        self._plate = _make_plate(photo, share, beside_ears)
         self._weighted = np.dstack([_weigh(self._plate, share), share])
 
     def composite(self, frame: Picture, columns: Coordinates, rows: Coordinates) -> Picture:
@@ -127,7 +148,7 @@ def find_background(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segm
         The background; None without a segmenter, or if it does not classify the face as person.
     """
     matte = None if segmenter is None else find_matte(photo, mesh, padding_px, segmenter)
-    return None if matte is None else Background(photo, matte)
+    return None if matte is None else Background(photo, matte, _beside_ears(mesh, padding_px, len(photo)))
 
 
 def find_matte(photo: Picture, mesh: Mesh, padding_px: int, segmenter: Segmenter) -> Matte | None:
@@ -181,30 +202,87 @@ def _weigh(picture: UInt8[np.ndarray, "rows columns 3"], share: UInt8[np.ndarray
     return np.asarray(cv2.multiply(picture, cv2.merge([share] * 3), scale=1 / 255), np.uint8)
 
 
-def _make_plate(photo: Picture, share: UInt8[np.ndarray, "side side"]) -> Picture:
-    """Returns the photograph without the person: inpainted at low resolution, with strands of hair near it removed.
+def _make_plate(photo: Picture, share: UInt8[np.ndarray, "side side"], beside_ears: EarAreas) -> Picture:
+    """Returns the photograph without the person: inpainted at low resolution, without strands of hair and earrings.
 
     Args:
         photo: The photograph.
         share: Share of background in each pixel, 0 to 255.
+        beside_ears: Where earrings may be.
     """
     cell_px = len(photo) / WIDE
-    side = 2 * round(_CONTACT_CELLS * cell_px) + 1
-    known = cv2.erode((share == 255).astype(np.uint8), cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
+    known = cv2.erode((share == 255).astype(np.uint8), _disc(_CONTACT_CELLS * cell_px))
+    plate = _filled(photo, known)
+    earrings = _earrings(plate, known, beside_ears)
+    if earrings.any():
+        known[earrings] = 0
+        plate = _filled(photo, known)
+    # Strands of hair that were classified as background would stay behind when the head moves. They are thinner than
+    # the window of the median.
+    near = 1 - cv2.distanceTransform(known, cv2.DIST_L2, 5) / np.float32(_STRAND_REACH_CELLS * cell_px)
+    near = near.clip(0, 1).astype(np.float32)
+    return np.asarray(cv2.blendLinear(_without_thin_parts(plate), plate, near, 1 - near), np.uint8)
+
+
+def _filled(photo: Picture, known: UInt8[np.ndarray, "side side"]) -> Picture:
+    """Inpaints where `known` is 0, at low resolution."""
     size = (_INPAINT_PX, _INPAINT_PX)
     hidden = (cv2.resize(known * np.uint8(255), size, interpolation=cv2.INTER_AREA) < 255).astype(np.uint8)
     hidden = cv2.dilate(hidden, np.ones((2 * _INPAINT_GUARD_PX + 1,) * 2, np.uint8))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     filled = cv2.inpaint(small, hidden, _INPAINT_RADIUS_PX, cv2.INPAINT_TELEA)
     filled = cv2.resize(filled, (len(photo), len(photo)), interpolation=cv2.INTER_LINEAR)
-    kept = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _KEPT_BLUR_CELLS * cell_px) * known
-    plate = cv2.blendLinear(photo, filled, kept, 1 - kept)
-    # Strands of hair that were classified as background would stay behind when the head moves. They are thinner than
-    # the window of the median.
-    filtered = cv2.medianBlur(plate, 2 * round(_STRAND_CELLS * cell_px) + 1)
-    near = 1 - cv2.distanceTransform(known, cv2.DIST_L2, 5) / np.float32(_STRAND_REACH_CELLS * cell_px)
-    near = near.clip(0, 1).astype(np.float32)
-    return np.asarray(cv2.blendLinear(filtered, plate, near, 1 - near), np.uint8)
+    kept = cv2.GaussianBlur(known.astype(np.float32), (0, 0), _KEPT_BLUR_CELLS * len(photo) / WIDE) * known
+    return np.asarray(cv2.blendLinear(photo, filled, kept, 1 - kept), np.uint8)
+
+
+def _without_thin_parts(plate: Picture) -> Picture:
+    return np.asarray(cv2.medianBlur(plate, 2 * round(_STRAND_CELLS * len(plate) / WIDE) + 1), np.uint8)
+
+
+def _disc(radius_px: float) -> UInt8[np.ndarray, "rows columns"]:
+    side = 2 * round(radius_px) + 1
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)), np.uint8)
+
+
+def _beside_ears(mesh: Mesh, padding_px: int, side_px: int) -> EarAreas:
+    """Returns where earrings may be: beside the face, from the ears to below the chin; they begin in the upper half."""
+    pose = head_pose(mesh[None])
+    unit = float(pose.scale_px_per_cm[0])
+    down = pose.rotation[0, :2, 1] / max(float(np.linalg.norm(pose.rotation[0, :2, 1])), _MIN_LENGTH)
+    across = np.array([down[1], -down[0]])
+    areas = np.zeros((side_px, side_px), np.uint8)
+    for side, outward in zip(_SIDES_OF_FACE, (-1, 1), strict=True):
+        ear = mesh[side, :2]
+        length = float((mesh[_CHIN, :2] - ear) @ down) + _EARRING_BELOW_CM * unit
+        away = outward * _EARRING_BESIDE_CM * unit * across
+        for value, end in ((1, length * down), (2, length / 2 * down)):
+            corners = np.array([ear - away / 2, ear + away, ear + away + end, ear - away / 2 + end]) + padding_px
+            cv2.fillConvexPoly(areas, np.rint(corners).astype(np.int32), (value,))
+    return areas
+
+
+def _earrings(
+    plate: Picture, known: UInt8[np.ndarray, "side side"], beside_ears: EarAreas
+) -> Bool[np.ndarray, "side side"]:
+    """Returns where the background holds earrings, with a rim: the segmentation does not count them as the person.
+
+    They are thin, differ from the background, hang from the person, and end where earrings may hang.
+
+    Args:
+        plate: The background, with earrings.
+        known: 1 where the photograph shows it.
+        beside_ears: Where earrings may be.
+    """
+    cell_px = len(plate) / WIDE
+    differs = cv2.absdiff(plate, _without_thin_parts(plate)).max(axis=2) > _EARRING_LEVELS
+    thin = differs & (beside_ears > 0) & (known > 0)
+    rim = _disc(_EARRING_RIM_CELLS * cell_px)
+    parts = cv2.connectedComponents(cv2.dilate(thin.astype(np.uint8), rim))[1]
+    near = cv2.distanceTransform(known, cv2.DIST_L2, 5) <= _EARRING_TOUCH_CELLS * cell_px
+    touching = parts[thin & near & (beside_ears == 2)]
+    leaving = parts[thin & (cv2.erode(beside_ears, _disc(1.0)) == 0)]
+    return np.isin(parts, np.setdiff1d(touching, leaving))
 
 
 def _refine(photo: Picture, coarse: CoarseMatte) -> Matte:

@@ -34,6 +34,13 @@ tracker reads less than the true rotation of a depth map; measured on 21 faces b
 REACH_DEG: Final = np.array([[-35.0, -20.0, -25.0], [35.0, 20.0, 25.0]])
 """Smallest and largest yaw, pitch and roll, in degrees relative to the photograph, that head tracks are limited to:
 more would show too much of the hidden side. Chosen by eye on films of ten people."""
+_TURNED_DEG: Final = 10.0
+"""Yaw of the photograph up to which its head turns as far to either side."""
+_LOST_PER_DEG: Final = 1.5
+"""How much less far a head that is turned farther can turn back, in degrees for each degree: the photograph does not
+show the other cheek, and stretching what it shows dents the face. Chosen by eye on three people at 21, 27 and 31."""
+_MIN_TURN_BACK_DEG: Final = 5.0
+"""How far any head can turn back. Chosen by eye on the same."""
 _MAX_ROTATION_DEG: Final = np.array([44.0, 25.0, 28.0])
 """Largest yaw, pitch and roll of the depth map; larger angles saturate towards it, because beyond it the hidden side
 shows. Chosen by eye."""
@@ -64,6 +71,19 @@ _MAX_NEWTON_STEP_CELLS: Final = 4.0
 _TOLERANCE: Final = 1e-6
 """Largest displacement, in cells, at which a head counts as still; also the smallest divisor of the ray
 intersection."""
+
+
+def reach_deg(own_yaw_deg: float) -> Float[np.ndarray, "2 3"]:
+    """Returns the smallest and largest yaw, pitch and roll that a head track is limited to.
+
+    Args:
+        own_yaw_deg: Yaw of the photograph, to which they are relative.
+    """
+    reach = REACH_DEG.copy()
+    back = max(_LOST_PER_DEG * (abs(own_yaw_deg) - _TURNED_DEG), 0.0)
+    side = int(own_yaw_deg < 0)  # a head that is turned to the left turns back to the right
+    reach[side, 0] = np.sign(reach[side, 0]) * max(abs(reach[side, 0]) - back, _MIN_TURN_BACK_DEG)
+    return reach
 
 
 class _RigidMotion(NamedTuple):

@@ -15,13 +15,13 @@ RADIUS = 62
 class DiscSegmenter:
     """Takes a disc in the middle for a person, and further discs that it is given."""
 
-    def __init__(self, *others, share=1.0):
-        self.others, self.share = others, share
+    def __init__(self, *others, share=1.0, radius=RADIUS):
+        self.others, self.share, self.radius = others, share, radius
 
     def person_mask(self, picture):
         rows, columns = np.mgrid[0:256, 0:256] * SIDE / 256
         mask = np.zeros((256, 256), np.float32)
-        for row, column, radius in ((SIDE / 2, SIDE / 2, RADIUS), *self.others):
+        for row, column, radius in ((SIDE / 2, SIDE / 2, self.radius), *self.others):
             distance = np.hypot(rows - row, columns - column)
             mask = np.maximum(mask, np.clip((radius - distance) / 2 + 0.5, 0, 1))
         return (mask * self.share).astype(np.float32)
@@ -93,6 +93,26 @@ def test_uncovered_background_continues_the_wall():
     above, below = bare & (height < rows[0] + 40), bare & (height > rows[-1] - 40)
     assert np.abs(np.median(frame[above], axis=0) - (90, 140, 90)).max() < 25
     assert np.abs(np.median(frame[below], axis=0) - (40, 60, 120)).max() < 25
+
+
+def test_an_earring_that_counts_as_background_moves_with_the_head():
+    """Hoops were seen twice: at the ear, and where the photograph has them."""
+    across, radius, (column, row) = 24, 48, (44, 100)
+    picture = np.full((SIDE, SIDE, 3), (40, 60, 120), np.uint8)
+    picture[disc(radius=radius)] = (220, 30, 30)
+    cv2.circle(picture, (column, row), 4, (250, 220, 40), 1, cv2.LINE_AA)
+    large = mesh()
+    large[:, :2] = (large[:, :2] - CROP / 2) * 1.25 + CROP / 2
+    background = find_background(picture, large, PADDING, DiscSegmenter(radius=radius))
+    there = places(across)
+    frame = background.composite(warp(picture, *there), *there).astype(int)
+
+    def yellow(place):
+        part = frame[row - 7 : row + 8, place - 7 : place + 4]
+        return int(((part[..., 0] > 120) & (part[..., 1] > 120)).sum())
+
+    assert yellow(column) == 0
+    assert yellow(column + across) > 10
 
 
 def test_without_compositing_the_wall_moves_along():

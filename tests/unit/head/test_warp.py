@@ -10,7 +10,7 @@ from helpers.heads import CM_A_CROP, average_mesh, head_row
 from pcavs.face.pose import rotation_from_angles
 from pcavs.head.depth import DEPTH_GAIN, make_depth_map
 from pcavs.head.grid import CELLS, MARGIN
-from pcavs.head.warp import ROTATION_GAIN, DepthHead
+from pcavs.head.warp import REACH_DEG, ROTATION_GAIN, DepthHead, reach_deg
 from pcavs.pose.track import FACE_WIDTH_CM
 
 SIDE = 256
@@ -135,6 +135,14 @@ def test_rotations_saturate_beyond_the_reach(head):
     assert 0 < nose_shift(10) < nose_shift(20) < nose_shift(35)
     assert nose_shift(60) - nose_shift(40) <= 2
     assert nose_shift(80) == nose_shift(70)
+
+
+def test_a_turned_head_turns_back_less_far():
+    """The cheek that a photograph does not show was stretched until the face was dented."""
+    assert np.array_equal(reach_deg(9.0), REACH_DEG)
+    for own, yaw in ((20.0, (-20.0, 35.0)), (-20.0, (-35.0, 20.0)), (40.0, (-5.0, 35.0))):
+        assert tuple(reach_deg(own)[:, 0]) == yaw
+        assert np.array_equal(reach_deg(own)[:, 1:], REACH_DEG[:, 1:])
 
 
 def test_hair_and_ears_are_outside_of_the_face(head):
