@@ -41,8 +41,8 @@ from pcavs.evaluate.options import EvaluateOptions
 from pcavs.evaluate.phonemes import read_phonemes
 from pcavs.evaluate.sets import find_sets
 from pcavs.media.audio import read_waveform
-from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
+from pcavs.media.names import path_exists
 from pcavs.media.video import count_pictures, probe_video, read_frames
 from pcavs.mouth import own_teeth
 from pcavs.pose import calibration

@@ -21,6 +21,8 @@ from pcavs.errors import PcavsError, install_hint, raise_if_out_of_memory, unkno
 from pcavs.spec import Seconds, kinds_of
 from pcavs.terminal import limit_freed_memory, raise_if_stopped, standard_streams, stop_once
 
+_NUMBERS: Final = {int: "a whole number", float: "a number", Seconds: "a time; give seconds, or minutes as in 1:02.5"}
+"""What a value of these types is, in messages."""
 EXIT_ERROR: Final = 1
 """After an error that the message explains."""
 EXIT_USAGE: Final = 2
@@ -227,11 +229,65 @@ def _parse(name: str, arguments: list[str]) -> Any:
     stderr = io.StringIO()
     try:
         with contextlib.redirect_stderr(stderr):
-            return tyro.cli(record, prog=f"pcavs {name}", args=arguments, config=(tyro.conf.FlagCreatePairsOff,))
+            return tyro.cli(
+                record,
+                prog=f"pcavs {name}",
+                args=arguments,
+                config=(tyro.conf.FlagCreatePairsOff,),
+                registry=_optional_values(),
+            )
     except SystemExit as end:
         if end.code != EXIT_USAGE:
             raise
-    raise UsageError(f"{_tyro_message(stderr.getvalue())}; see pcavs {name} --help")
+    raise UsageError(f"{_value_message(record, _tyro_message(stderr.getvalue()))}; see pcavs {name} --help")
+
+
+def _optional_values() -> Any:
+    """Returns rules by which tyro shows and reads settings that may be None as if they could not: they are left out."""
+    from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+    registry = ConstructorRegistry()
+
+    @registry.primitive_rule
+    def optional(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+        kinds = kinds_of(info.type)
+        if len(kinds) != 1 or kinds[0] is info.type:
+            return None
+        spec = ConstructorRegistry.get_primitive_spec(PrimitiveTypeInfo.make(kinds[0], info.markers))
+        if not isinstance(spec, PrimitiveConstructorSpec):
+            return None
+
+        def text(value: Any) -> list[str]:
+            return ["None"] if value is None else spec.str_from_instance(value)
+
+        def fits(value: Any) -> Any:
+            return value is None or spec.is_instance(value)
+
+        return dataclasses.replace(spec, is_instance=fits, str_from_instance=text)
+
+    return registry
+
+
+def _value_message(record: Any, message: str) -> str:
+    """Says what is wrong with a value and what a setting takes, in place of tyro's line about it."""
+    found = re.search(r"'?--([a-z-]+)'?", message)
+    fields = {field.name.replace("_", "-"): field for field in dataclasses.fields(record)}
+    if found is None or found[1] not in fields:
+        return message
+    setting, kinds = f"--{found[1]}", kinds_of(fields[found[1]].type)
+    if "Missing value" in message:
+        number = re.search(r"Expected (\d+)", message)
+        count = "a value" if number is None or number[1] == "1" else f"{number[1]} values"
+        return f"{setting} needs {count}"
+    choice = re.search(r"invalid choice '(.*?)' for", message)
+    if choice:
+        *others, last = re.findall(r"'([^']*)'", message.partition("Expected one of")[2])
+        return f"{setting} cannot be {choice[1]}; give {' or '.join(filter(None, (', '.join(others), last)))}"
+    expected = next((name for kind, name in _NUMBERS.items() if kind in kinds), None)
+    values = " ".join(re.findall(r"'([^']*)'", message.partition(":")[2]))
+    if not values:
+        return message
+    return f"{setting} {values} cannot be read" if expected is None else f"{setting} {values} is not {expected}"
 
 
 def _with_seconds(record: Any, arguments: list[str]) -> list[str]:
@@ -278,7 +334,7 @@ def _check_settings(record: Any, arguments: list[str], name: str) -> None:
 def _tyro_message(text: str) -> str:
     """Extracts the first sentence from the box in which tyro prints an error."""
     lines = [line for line in text.splitlines() if not line.startswith("\u256d")]
-    inner = " ".join(re.sub("[\u2500-\u257f]+", " ", "\n".join(lines)).split())
+    inner = " ".join(re.sub("[\u2500-\u257f]+|-{5,}", " ", "\n".join(lines)).split())
     return re.split(r"\.? (?:Got errors|Argument helptext|For full helptext)", inner)[0]
 
 

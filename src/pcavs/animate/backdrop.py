@@ -16,8 +16,8 @@ from pcavs.face.align import crop_picture
 from pcavs.head.background import Matte, Segmenter, find_matte, shows_face
 from pcavs.head.cutout import over, straighten
 from pcavs.head.grid import margin_px
-from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
+from pcavs.media.names import path_exists
 from pcavs.media.still import MAX_STILL_PX, is_still
 from pcavs.types import Cutout, Layer, Picture
 

@@ -23,7 +23,8 @@ from pcavs.animate.say import with_driving_audio
 from pcavs.animate.settings import QUOTED_CHARACTERS, NamedFiles, converted
 from pcavs.animate.talker import Talker, no_progress
 from pcavs.errors import InputError, OutputError, PcavsError, unknown_setting
-from pcavs.media.files import path_exists, refuse_replacing
+from pcavs.media.files import refuse_replacing
+from pcavs.media.names import path_exists
 from pcavs.provenance.film_log import check_log
 
 logger = logging.getLogger(__name__)

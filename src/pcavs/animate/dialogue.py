@@ -15,7 +15,8 @@ from pcavs.animate.face_choice import named_choice
 from pcavs.animate.options import FACE_WORDS, FilmOptions, face_film
 from pcavs.animate.settings import QUOTED_CHARACTERS, NamedFiles, converted
 from pcavs.errors import InputError, unknown_setting
-from pcavs.media.files import check_readable, path_exists
+from pcavs.media.files import check_readable
+from pcavs.media.names import path_exists
 from pcavs.pose.presets import NATURAL
 from pcavs.pose.source import read_pose
 from pcavs.spec import Seconds

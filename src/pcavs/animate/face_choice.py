@@ -12,8 +12,8 @@ from pcavs.face.align import clip_transform, crop_picture
 from pcavs.face.choice import FaceChoice, MostSimilar, parse_choice
 from pcavs.face.landmarker import Detection, Region
 from pcavs.face.track import track_picture
-from pcavs.media.files import path_exists
 from pcavs.media.image import read_picture
+from pcavs.media.names import path_exists
 from pcavs.types import Mesh, Picture
 
 _MIN_NORM: Final = 1e-12

@@ -13,7 +13,7 @@ from pcavs.errors import InputError
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import angles_deg, rotation_from_angles
 from pcavs.face.track import TrackPolicy
-from pcavs.media.files import path_exists
+from pcavs.media.names import path_exists
 from pcavs.media.timeline import nearest_index
 from pcavs.numeric import smoothstep_at
 from pcavs.pose import expression

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Literal, get_args
 
 from pcavs.errors import InputError, unknown_word
-from pcavs.media.files import is_word
+from pcavs.media.names import is_word
 from pcavs.pose.expression import parse_gaze
 from pcavs.spec import Missing, Seconds
 

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pcavs.errors import InputError
-from pcavs.media.files import path_below, path_exists
+from pcavs.media.files import path_below
+from pcavs.media.names import path_exists
 from pcavs.media.timeline import parse_time
 from pcavs.spec import Seconds, kinds_of
 

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import save_file
 
 from pcavs.errors import InputError, OutputError
+from pcavs.media.names import path_exists
 from pcavs.spec import SAMPLE_RATE_HZ
 
 _INT16_FULL_SCALE: Final = 32767
@@ -28,19 +29,6 @@ _URL: Final = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 """Beginning of a URL; `Path` turns two slashes into one."""
 _MAX_NAME_BYTES: Final = 255
 """Longest file name of usual file systems."""
-
-
-def path_exists(path: Path) -> bool:
-    """Tells whether a file or folder exists; False also for names that no file can have, such as too long ones."""
-    try:
-        return path.exists()
-    except OSError:
-        return False
-
-
-def is_word(path: Path) -> bool:
-    """Tells whether a value looks like a word, and not like the name of a file: there is none, and it has no ending."""
-    return not path.suffix and len(path.parts) == 1 and not path_exists(path)
 
 
 def path_below(folder: Path, name: str, where: str, *, outside: bool = False) -> Path:

@@ -13,8 +13,9 @@ from pcavs.face.choice import FaceChoice, parse_choice
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.pose import canonical_face, rotation_from_angles
 from pcavs.face.track import TrackPolicy
-from pcavs.media.files import atomic_file, output_place, path_exists, refuse_replacing, write_json
+from pcavs.media.files import atomic_file, output_place, refuse_replacing, write_json
 from pcavs.media.film import FilmWriter
+from pcavs.media.names import path_exists
 from pcavs.media.speech import MelStream, Speech
 from pcavs.media.timeline import FRAME_S, MEL_LEAD_BINS, count_frames, frame_time_s, nearest_index
 from pcavs.pose import expression

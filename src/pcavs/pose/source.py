@@ -12,7 +12,7 @@ from jaxtyping import Float
 from pcavs.errors import InputError, unknown_word
 from pcavs.face.landmarker import FaceLandmarker
 from pcavs.face.track import TrackPolicy
-from pcavs.media.files import is_word, path_exists
+from pcavs.media.names import is_word, path_exists
 from pcavs.media.timeline import frame_time_s, nearest_index
 from pcavs.pose.measure import FaceReport, measure_video
 from pcavs.pose.presets import NATURAL, PRESET_NAMES

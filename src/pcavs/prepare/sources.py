@@ -9,7 +9,7 @@ from typing import Final
 
 from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import InputError
-from pcavs.media.files import path_exists
+from pcavs.media.names import path_exists
 from pcavs.media.video import probe_video
 from pcavs.prepare.layouts import check_layout, facts_from_path
 from pcavs.prepare.options import PrepareOptions

@@ -11,7 +11,7 @@ import numpy as np
 from pcavs.data.table import read_table, resolve_beside
 from pcavs.errors import InputError
 from pcavs.media.audio import read_waveform
-from pcavs.media.files import path_exists
+from pcavs.media.names import path_exists
 from pcavs.spec import SAMPLE_RATE_HZ
 from pcavs.synth.alignment import align
 from pcavs.synth.speech import Utterance, Voice, change_speed, join, speak, trim_silence, utterance_of

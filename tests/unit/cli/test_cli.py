@@ -53,7 +53,7 @@ MISTAKES = {
     "animate --identity a": "missing: --out;",
     "pose extrct x": "no such command: pose extrct; there are pose extract, pose plot, pose preview",
     "animate --identity a --audio b --out c --size big": "--size",
-    "animate --identity a --audio b --out c --device gpu": "'gpu'",
+    "animate --identity a --audio b --out c --device gpu": "--device cannot be gpu; give auto, cpu or cuda",
     "animate --identity a --audio b --out": "--out",
     "animate stray --identity a --audio b --out c": "stray",
     "animat --identity a": "no such command: animat; did you mean animate?",
@@ -72,6 +72,33 @@ def test_wrong_arguments_give_one_line(run, words):
     assert MISTAKES[words] in err
     assert "--help" in err
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "words", "line"),
+    [
+        ("animate", ["--size", "large"], "--size large is not a whole number"),
+        ("animate", ["--seed=1.5"], "--seed 1.5 is not a whole number"),
+        ("animate", ["--smile", "big"], "--smile big is not a number"),
+        ("animate", ["--end", "x"], "--end x is not a time; give seconds, or minutes as in 1:02.5"),
+        ("animate", ["--start"], "--start needs a value"),
+        ("animate", ["--sign-with", "chain.pem"], "--sign-with needs 2 values"),
+        ("animate", ["--marks", "some"], "--marks cannot be some; give none, audio or all"),
+        ("animate", ["--compat", "paper"], "--compat cannot be paper; give published"),
+        ("prepare", ["--limits", "sound", "low"], "--limits sound low cannot be read"),
+    ],
+)
+def test_a_value_that_a_setting_cannot_have_is_named_with_what_it_takes(run, command, words, line):
+    needed = {"animate": ["--identity", "a.jpg", "--out", "b.mp4"], "prepare": ["--source", "a", "--out", "b"]}
+    code, out, err = run(command, *needed[command], *words)
+    assert (code, out) == (2, "")
+    assert err == f"pcavs: error: {line}; see pcavs {command} --help\n"
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_help_names_no_types_of_python(run, name):
+    _, out, _ = run(*name.split(), "--help")
+    assert "{None}" not in out
 
 
 def test_underscores_are_accepted_for_hyphens(run):

@@ -10,9 +10,9 @@ import pytest
 
 from pcavs.errors import InputError, OutputError
 from pcavs.media.audio import AudioReader, read_waveform
-from pcavs.media.files import path_exists
 from pcavs.media.film import FilmWriter
 from pcavs.media.image import read_picture
+from pcavs.media.names import path_exists
 from pcavs.media.source import open_media, tags_of
 from pcavs.media.video import probe_video, read_frames
 from unit.media.making import FilmMaker, numbered
