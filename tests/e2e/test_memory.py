@@ -99,9 +99,12 @@ def test_a_dub_of_a_4k_video_takes_about_1000_mb(face, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="other systems do not limit address space")
-@pytest.mark.parametrize("limit_mb", [300, 700])
+@pytest.mark.parametrize("limit_mb", [300, 600])
 def test_too_little_memory_is_one_line(face, tmp_path, limit_mb):
-    """Libraries used to end with a trace, or to ask for other weights, at any step from the first import on."""
+    """Libraries used to end with a trace, or to ask for other weights, at any step from the first import on.
+
+    With 680 to 750 MB the C library itself ends the process where a library starts a thread, which nothing can catch.
+    """
     out = tmp_path / "out"
     out.mkdir()
     words = ["--identity", face, "--audio", write_noise(tmp_path / "s.wav", 0.4), "--out", out / "film.mp4"]

@@ -112,7 +112,7 @@ def test_the_networks_own_turns_have_no_surroundings_to_move_the_view_to(posed, 
     ("pose", "message"),
     [
         ("livly", "there is no pose named livly; did you mean lively?"),
-        ("zzz", "give a file, or one of still"),
+        ("zzz", "there is no pose named zzz; give still"),
         ("yaw=far", "cannot be read at 'yaw=far'; give a number"),
         ("yaw=3,yaw=4", "each once"),
         ("yaw=300", "yaw is 300.0; give a number from -90 to 90"),

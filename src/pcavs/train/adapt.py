@@ -33,7 +33,7 @@ from pcavs.prepare.packing import find_shards, pack_clip
 from pcavs.prepare.run import run as prepare
 from pcavs.runtime.features import SpeechFeatures, load_features
 from pcavs.spec import FRAME_RATE, TINY_FLOW, TalkerSpec
-from pcavs.train.distributed import Process, settle_precision
+from pcavs.train.distributed import Process
 from pcavs.train.held_out import HeldOutFilm, LipScore, Portrait, Speech
 from pcavs.train.journal import Journal
 from pcavs.train.options import AdaptOptions, TrainOptions, verify
@@ -281,7 +281,6 @@ def _fine_tune(training: TrainOptions, footage: Footage, deadline: float) -> Tun
     """
     verify(training)
     shutil.rmtree(training.run, ignore_errors=True)
-    training = settle_precision(training)
     process = Process(training)
     session = start(training, process)
     journal = Journal(training)

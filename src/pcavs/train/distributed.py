@@ -45,7 +45,7 @@ class Process:
             accelerator=options.device if options.device != "auto" or torch.cuda.is_available() else "cpu",
             devices=options.devices,
             num_nodes=options.nodes,
-            precision=options.precision,
+            precision=settle_precision(options).precision,
             strategy="ddp" if several else "auto",
         )
         self._fabric.launch()

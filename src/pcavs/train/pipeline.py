@@ -18,7 +18,7 @@ import torch
 
 from pcavs.errors import InputError, unknown_setting
 from pcavs.train.checkpoint import RunFolder
-from pcavs.train.distributed import Process, settle_precision
+from pcavs.train.distributed import Process
 from pcavs.train.options import TrainOptions, verify
 from pcavs.train.progress import ShowPace
 from pcavs.train.recipe import options_from, read_recipe
@@ -224,7 +224,6 @@ def _time_steps(options: TrainOptions) -> tuple[float, float | None]:
         trial = dataclasses.replace(
             options, run=Path(folder), start=None, prior=0.0, steps=steps, warmup_steps=0, decay_steps=0
         )
-        trial = settle_precision(trial)
         session = start(trial, Process(trial))
         began = time.monotonic()
         for step, inputs, _ in batches(session.stage, 0, trial, session.process.device):
