@@ -243,7 +243,7 @@ def _parse(name: str, arguments: list[str]) -> Any:
 
 
 def _optional_values() -> Any:
-    """Returns rules for tyro: a setting that may be None is shown and read by its other type, as None is leaving it out."""
+    """Returns rules for tyro: a setting that may be None is shown and read by its other type; left out, it is None."""
     from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
     registry = ConstructorRegistry()
